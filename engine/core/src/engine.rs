@@ -1,0 +1,53 @@
+//! The one trait between schedulers and models.
+
+use crate::{Step, StepOutput};
+
+/// Something that computes steps: a language model on some device, or a mock of one.
+///
+/// An engine owns the memory of the KV cache, in blocks; which block belongs to whom is the
+/// planner's business and comes with every step.
+pub trait Engine: Send {
+    /// Fixed for the life of the engine.
+    fn limits(&self) -> EngineLimits;
+
+    /// Computes one step.
+    ///
+    /// # Errors
+    /// [`EngineError`]; then nothing of the step may be relied on.
+    fn execute(&mut self, step: &Step) -> Result<StepOutput, EngineError>;
+}
+
+/// What an engine can hold and do at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EngineLimits {
+    /// Token positions per block.
+    pub block_size: u32,
+    /// Blocks in the KV cache.
+    pub num_blocks: u32,
+    /// Positions the model has: prompt and output together.
+    pub max_model_len: u32,
+    /// Input tokens per step, over all sequences.
+    pub max_step_tokens: u32,
+    /// Sequences per step.
+    pub max_step_seqs: u32,
+    /// Token ids are below this.
+    pub vocab_size: u32,
+}
+
+impl EngineLimits {
+    /// The longest sequence that can run: the model's context, or the whole cache if smaller.
+    pub fn max_sequence_len(&self) -> u32 {
+        self.max_model_len.min(self.num_blocks.saturating_mul(self.block_size))
+    }
+}
+
+/// A step failed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum EngineError {
+    /// The planner asked for something impossible; a bug in the caller.
+    #[error("invalid step: {0}")]
+    InvalidStep(String),
+    /// The device failed or ran out of memory.
+    #[error("device: {0}")]
+    Device(String),
+}

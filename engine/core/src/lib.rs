@@ -1,0 +1,19 @@
+//! The vocabulary that engines and schedulers share: Request, Sequence, Step, Block, Event.
+//!
+//! Invariant: this crate knows nothing of tensors, tokio, files or HTTP. A [`Step`] says
+//! everything an [`Engine`] needs to know; an engine keeps no state per request.
+
+mod engine;
+mod event;
+mod ids;
+mod request;
+mod step;
+
+pub use engine::{Engine, EngineError, EngineLimits};
+pub use event::{Event, FinishReason, RequestError, Usage};
+pub use ids::{BlockId, CacheScope, RequestId, SeqId, TenantId, TokenId};
+pub use request::{InvalidRequest, Request, SamplingParams, StopRules};
+pub use step::{
+    BlockTable, History, Sample, Sampled, Score, SeqOutput, SeqWork, Step, StepOutput,
+    TokenLogprobs, Want,
+};

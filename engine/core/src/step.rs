@@ -1,0 +1,133 @@
+//! One step of the loop plan → execute → commit, as plain data.
+//!
+//! There is no "prefill path" and no "decode path": which one a [`SeqWork`] is follows from its
+//! numbers, so one step mixes both (chunked prefill, continuous batching).
+
+use std::sync::Arc;
+
+use crate::{BlockId, SamplingParams, SeqId, TokenId};
+
+/// Everything an engine computes in one go.
+#[derive(Clone, Debug, Default)]
+pub struct Step {
+    /// Counts up from 0.
+    pub step_idx: u64,
+    /// At most [`max_step_seqs`](crate::EngineLimits::max_step_seqs) entries with at most
+    /// [`max_step_tokens`](crate::EngineLimits::max_step_tokens) input tokens together.
+    pub work: Vec<SeqWork>,
+}
+
+impl Step {
+    /// Input tokens over all sequences.
+    pub fn num_tokens(&self) -> usize {
+        self.work.iter().map(|w| w.input.len()).sum()
+    }
+}
+
+/// Blocks of a sequence in order of position: position `p` lives in block
+/// `blocks[p / block_size]` at offset `p % block_size`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct BlockTable(pub Vec<BlockId>);
+
+/// One unit of work for one sequence in one step.
+///
+/// The engine computes `input` at positions `num_cached_tokens ..`, writes their keys and values
+/// through `block_table` (which covers all of them), and answers what `want` and `score` ask.
+#[derive(Clone, Debug)]
+pub struct SeqWork {
+    /// Whose work.
+    pub seq: SeqId,
+    /// The tokens to compute; at least one.
+    pub input: Vec<TokenId>,
+    /// Positions whose keys and values are already in the cache.
+    pub num_cached_tokens: u32,
+    /// Covers `num_cached_tokens + input.len()` positions.
+    pub block_table: BlockTable,
+    /// What to make of the last input position.
+    pub want: Want,
+    /// Log-probabilities wanted of given tokens, one per input position.
+    pub score: Option<Score>,
+}
+
+/// What is wanted of the last position of a [`SeqWork`].
+#[derive(Clone, Debug)]
+pub enum Want {
+    /// Only the cache entries (a prefill chunk that is not the last).
+    Nothing,
+    /// The next token.
+    Sample(Sample),
+}
+
+/// All that choosing a token depends on beside the logits; nothing is kept between steps, so a
+/// preempted and resumed sequence draws the same tokens.
+#[derive(Clone, Debug)]
+pub struct Sample {
+    /// Temperature, truncation, penalties, bias.
+    pub params: Arc<SamplingParams>,
+    /// The choice's own stream of random numbers.
+    pub seed: u64,
+    /// Tokens generated so far: the draw depends on (`seed`, `num_generated`) only.
+    pub num_generated: u32,
+    /// Tokens that must not be chosen now (ends of sequence before `min_tokens`).
+    pub banned: Arc<[TokenId]>,
+    /// Set if [`SamplingParams::needs_history`].
+    pub history: Option<History>,
+}
+
+/// The tokens that penalties look at.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct History {
+    /// Prompt and output.
+    pub tokens: Vec<TokenId>,
+    /// How many of them are prompt.
+    pub num_prompt_tokens: u32,
+}
+
+/// Asks for the log-probability of `targets[i]` after input position `i`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Score {
+    /// The tokens that follow the input positions: `input.len()` of them, or one fewer when
+    /// nothing follows the last.
+    pub targets: Vec<TokenId>,
+    /// How many alternatives to report beside each.
+    pub num_top: u32,
+}
+
+/// What came out of a step: one entry per [`SeqWork`], in the same order.
+#[derive(Clone, Debug, Default)]
+pub struct StepOutput {
+    /// Answers in the order of [`Step::work`].
+    pub outputs: Vec<SeqOutput>,
+}
+
+/// The answer to one [`SeqWork`].
+#[derive(Clone, Debug)]
+pub struct SeqOutput {
+    /// Whose answer.
+    pub seq: SeqId,
+    /// Set exactly if the work wanted a sample.
+    pub sampled: Option<Sampled>,
+    /// One per target of [`SeqWork::score`].
+    pub scores: Vec<TokenLogprobs>,
+}
+
+/// A chosen token.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Sampled {
+    /// The token.
+    pub token: TokenId,
+    /// Set if [`SamplingParams::logprobs`] is.
+    pub logprobs: Option<TokenLogprobs>,
+}
+
+/// Log-probabilities (natural logarithm) of the model's distribution at one position, before
+/// temperature, penalties and truncation.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TokenLogprobs {
+    /// The token chosen, or the prompt's token.
+    pub token: TokenId,
+    /// Its log-probability.
+    pub logprob: f32,
+    /// The most likely tokens, best first.
+    pub top: Vec<(TokenId, f32)>,
+}
