@@ -1,6 +1,16 @@
 //! CPU kernels, each beside a plain reference.
 //!
 //! Invariant: this crate knows pointers, shapes and dtypes; no framework's tensors, no models,
-//! no requests.
+//! no requests. Results do not depend on the instruction set, the number of threads or what else
+//! is in a batch.
 
+#![allow(unsafe_code, reason = "vector instructions and disjoint writes from several threads")]
+
+pub mod attention;
+pub mod elementwise;
+pub mod exp;
+pub mod matmul;
 pub mod quant;
+mod simd;
+
+pub use simd::Isa;

@@ -1,0 +1,194 @@
+//! Tiles of the product on one thread.
+
+use std::cell::RefCell;
+
+use super::Matrix;
+use crate::{
+    quant::{dequantize, dequantize_blocks},
+    simd::{Isa, LANES, Portable, Simd, sum},
+};
+
+/// Bytes of dequantised weights to work on at a time: half of a small L2 cache.
+const PANEL_BYTES: usize = 128 << 10;
+/// Rows of a panel at least (one register tile) and at most.
+const PANEL_ROWS: (usize, usize) = (4, 32);
+
+/// Weight rows per panel for rows of `k` elements.
+pub(super) fn panel_rows(k: usize) -> usize {
+    (PANEL_BYTES / (4 * k.max(1))).clamp(PANEL_ROWS.0, PANEL_ROWS.1) / 4 * 4
+}
+
+/// Output of a product, written by several threads in disjoint columns.
+#[derive(Clone, Copy)]
+pub(super) struct OutPtr(pub(super) *mut f32);
+// SAFETY: each task writes only the columns `row..row + panel` of its own product, and no two
+// tasks share any.
+unsafe impl Send for OutPtr {}
+// SAFETY: as above.
+unsafe impl Sync for OutPtr {}
+
+/// One panel of one product.
+pub(super) struct Task<'a> {
+    pub(super) weight: Matrix<'a>,
+    pub(super) out: OutPtr,
+    pub(super) row: usize,
+    pub(super) panel: usize,
+}
+
+/// Activations: `m` rows of `k` rounded up to whole vectors.
+pub(super) struct Rows<'a> {
+    pub(super) data: &'a [f32],
+    pub(super) m: usize,
+}
+
+/// `k` rounded up to whole vectors.
+fn stride(k: usize) -> usize {
+    k.next_multiple_of(LANES)
+}
+
+/// Copies activations into rows of whole vectors, or `None` if they are so already.
+pub(super) fn pad(x: &[f32], m: usize, k: usize) -> Option<Vec<f32>> {
+    let kp = stride(k);
+    (k != kp).then(|| {
+        let mut padded = vec![0.0; m * kp];
+        for (to, from) in padded.chunks_exact_mut(kp).zip(x.chunks_exact(k)) {
+            to[..k].copy_from_slice(from);
+        }
+        padded
+    })
+}
+
+/// Runs one task with the given instruction set.
+pub(super) fn run(isa: Isa, x: &Rows<'_>, task: &Task<'_>) {
+    thread_local! {
+        /// The panel read back to `f32`; kept, so that steps do not allocate.
+        static PANEL: RefCell<Vec<f32>> = const { RefCell::new(Vec::new()) };
+    }
+    PANEL.with_borrow_mut(|panel| {
+        let len = task.panel * stride(task.weight.cols);
+        if panel.len() < len {
+            panel.resize(len, 0.0);
+        }
+        match isa {
+            Isa::Portable => portable(x, task, panel),
+            // SAFETY: `matmul_on` has checked that this machine has the instruction set.
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx2 => unsafe { avx2(x, task, panel) },
+            // SAFETY: as above.
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx512 => unsafe { avx512(x, task, panel) },
+            #[cfg(not(target_arch = "x86_64"))]
+            Isa::Avx2 | Isa::Avx512 => portable(x, task, panel),
+        }
+    });
+}
+
+fn portable(x: &Rows<'_>, task: &Task<'_>, panel: &mut [f32]) {
+    load_panel(task, panel, dequantize);
+    // SAFETY: plain arrays run everywhere.
+    unsafe { multiply::<Portable, 2, 2>(x, task, panel) };
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2,fma,f16c")]
+fn avx2(x: &Rows<'_>, task: &Task<'_>, panel: &mut [f32]) {
+    load_panel(task, panel, |dtype, src, dst| dequantize_blocks(dtype, src, dst));
+    // SAFETY: the caller has checked the instruction set.
+    unsafe { multiply::<crate::simd::Avx2, 2, 2>(x, task, panel) };
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx2,fma,f16c")]
+fn avx512(x: &Rows<'_>, task: &Task<'_>, panel: &mut [f32]) {
+    load_panel(task, panel, |dtype, src, dst| dequantize_blocks(dtype, src, dst));
+    // SAFETY: the caller has checked the instruction set.
+    unsafe { multiply::<crate::simd::Avx512, 4, 4>(x, task, panel) };
+}
+
+/// Reads the task's weight rows back to `f32`, each row padded to whole vectors with zeros.
+#[inline(always)]
+fn load_panel(
+    task: &Task<'_>,
+    panel: &mut [f32],
+    read: impl Fn(crate::quant::DType, &[u8], &mut [f32]),
+) {
+    let Matrix { data, dtype, rows, cols, .. } = task.weight;
+    let (kp, row_bytes) = (stride(cols), data.len() / rows);
+    for (i, row) in (task.row..rows.min(task.row + task.panel)).enumerate() {
+        let to = &mut panel[i * kp..(i + 1) * kp];
+        read(dtype, &data[row * row_bytes..(row + 1) * row_bytes], &mut to[..cols]);
+        to[cols..].fill(0.0);
+    }
+}
+
+/// All rows of activations against the panel, in register tiles of `MR × NR` outputs.
+///
+/// # Safety
+/// The machine has the instruction set of `S`.
+#[inline(always)]
+unsafe fn multiply<S: Simd, const MR: usize, const NR: usize>(
+    x: &Rows<'_>,
+    task: &Task<'_>,
+    panel: &[f32],
+) {
+    let kp = stride(task.weight.cols);
+    let columns = task.panel.min(task.weight.rows - task.row);
+    assert!(x.data.len() >= x.m * kp && panel.len() >= columns * kp, "bounds of the tiles");
+    let (full_m, full_n) = (x.m / MR * MR, columns / NR * NR);
+    for i in (0..full_m).step_by(MR) {
+        for j in (0..full_n).step_by(NR) {
+            // SAFETY: `i + MR <= m` and `j + NR <= columns`; bounds asserted above.
+            unsafe { tile::<S, MR, NR>(x, task, panel, (i, j)) };
+        }
+    }
+    for i in full_m..x.m {
+        for j in (0..full_n).step_by(NR) {
+            // SAFETY: one row, `NR` columns within bounds.
+            unsafe { tile::<S, 1, NR>(x, task, panel, (i, j)) };
+        }
+    }
+    for i in 0..x.m {
+        for j in full_n..columns {
+            // SAFETY: one row, one column within bounds.
+            unsafe { tile::<S, 1, 1>(x, task, panel, (i, j)) };
+        }
+    }
+}
+
+/// One register tile: outputs `(i..i + MR) × (j..j + NR)`.
+///
+/// # Safety
+/// Rows and columns are within bounds, and the machine has the instruction set of `S`.
+#[inline(always)]
+unsafe fn tile<S: Simd, const MR: usize, const NR: usize>(
+    x: &Rows<'_>,
+    task: &Task<'_>,
+    panel: &[f32],
+    (i, j): (usize, usize),
+) {
+    let kp = stride(task.weight.cols);
+    let (a, b) = (x.data.as_ptr().wrapping_add(i * kp), panel.as_ptr().wrapping_add(j * kp));
+    // SAFETY: the caller vouches for bounds and instruction set; outputs belong to this task.
+    unsafe {
+        let mut acc = [[S::zero(); NR]; MR];
+        for k in (0..kp).step_by(LANES) {
+            let mut w = [S::zero(); NR];
+            for (n, w) in w.iter_mut().enumerate() {
+                *w = S::load(b.add(n * kp + k));
+            }
+            for (m, acc) in acc.iter_mut().enumerate() {
+                let a = S::load(a.add(m * kp + k));
+                for (n, acc) in acc.iter_mut().enumerate() {
+                    *acc = S::fma(a, w[n], *acc);
+                }
+            }
+        }
+        let column = task.row + j;
+        for (m, acc) in acc.iter().enumerate() {
+            for (n, acc) in acc.iter().enumerate() {
+                let bias = task.weight.bias.map_or(0.0, |bias| bias[column + n]);
+                *task.out.0.add((i + m) * task.weight.rows + column + n) = sum::<S>(*acc) + bias;
+            }
+        }
+    }
+}
