@@ -1,1 +1,29 @@
-//! (being written)
+//! The wire types of the HTTP API: what a client sends and gets, as serde and OpenAPI.
+//!
+//! Invariant: types only. Nothing here checks a range, knows a model or answers a request; unknown
+//! fields of a request are ignored, `null` means absent.
+
+mod chat;
+mod completion;
+mod error;
+mod generation;
+mod model;
+mod one_or_many;
+mod prompt;
+mod tokenize;
+
+pub use chat::{
+    AssistantMessage, ChatChoice, ChatChunk, ChatChunkChoice, ChatCompletion, ChatDelta,
+    ChatLogprobs, ChatMessage, ChatRequest, ChatTokenLogprob, Content, ContentPart, Role,
+    TopLogprob,
+};
+pub use completion::{Completion, CompletionChoice, CompletionLogprobs, CompletionRequest};
+pub use error::{ErrorBody, ErrorObject};
+pub use generation::{
+    GenerationOptions, PromptTokensDetails, ResponseFormat, StreamOptions, UnsupportedOptions,
+    Usage,
+};
+pub use model::{Health, Model, ModelList};
+pub use one_or_many::OneOrMany;
+pub use prompt::Prompt;
+pub use tokenize::{DetokenizeRequest, DetokenizeResponse, TokenizeRequest, TokenizeResponse};

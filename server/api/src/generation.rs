@@ -1,0 +1,136 @@
+//! What chat and plain completions have in common: the options of generation, and usage.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use utoipa::ToSchema;
+
+use crate::OneOrMany;
+
+/// How to generate; these fields stand beside the others in the body of a request.
+///
+/// Numbers are as wide as JSON's, so that a range check, not the parser, refuses an absurd one.
+#[derive(Clone, Debug, Default, Deserialize, ToSchema)]
+pub struct GenerationOptions {
+    /// The model's id.
+    #[schema(example = "smollm2-135m-instruct")]
+    pub model: Option<String>,
+    /// Whether to answer in pieces, as server-sent events.
+    pub stream: Option<bool>,
+    /// How to stream; only with `stream`.
+    pub stream_options: Option<StreamOptions>,
+    /// How many answers to each prompt; 1 by default.
+    #[schema(minimum = 1, maximum = 128)]
+    pub n: Option<i64>,
+    /// At most this many new tokens.
+    #[schema(minimum = 0)]
+    pub max_tokens: Option<i64>,
+    /// The same; it wins over `max_tokens`.
+    #[schema(minimum = 0)]
+    pub max_completion_tokens: Option<i64>,
+    /// No end of the answer before this many new tokens.
+    #[schema(minimum = 0)]
+    pub min_tokens: Option<i64>,
+    /// 0 always takes the likeliest token; 1 by default.
+    #[schema(minimum = 0, maximum = 2)]
+    pub temperature: Option<f64>,
+    /// Keep the likeliest tokens that together reach this probability.
+    #[schema(exclusive_minimum = 0, maximum = 1)]
+    pub top_p: Option<f64>,
+    /// Keep this many of the likeliest tokens; 0 and -1 keep all.
+    #[schema(minimum = -1)]
+    pub top_k: Option<i64>,
+    /// Keep tokens at least this many times as likely as the likeliest.
+    #[schema(minimum = 0, maximum = 1)]
+    pub min_p: Option<f64>,
+    /// Above 1, tokens seen before become less likely.
+    #[schema(exclusive_minimum = 0)]
+    pub repetition_penalty: Option<f64>,
+    /// Above 0, tokens that were generated become less likely.
+    #[schema(minimum = -2, maximum = 2)]
+    pub presence_penalty: Option<f64>,
+    /// Above 0, tokens become less likely each time they are generated.
+    #[schema(minimum = -2, maximum = 2)]
+    pub frequency_penalty: Option<f64>,
+    /// Added to the logits of these token ids.
+    pub logit_bias: Option<BTreeMap<String, f64>>,
+    /// The same seed gives the same answer.
+    pub seed: Option<i64>,
+    /// Up to four texts that end the answer.
+    #[schema(value_type = Option<Vec<String>>)]
+    pub stop: Option<OneOrMany>,
+    /// Tokens that end the answer.
+    pub stop_token_ids: Option<Vec<u32>>,
+    /// Whether the stop text or token is part of the answer.
+    pub include_stop_str_in_output: Option<bool>,
+    /// Whether to generate on past the model's end of sequence.
+    pub ignore_eos: Option<bool>,
+    /// Whether special tokens are left out of the answer; by default they are.
+    pub skip_special_tokens: Option<bool>,
+    /// Whether the answer begins with the prompt.
+    pub echo: Option<bool>,
+    /// Only the type `text`.
+    pub response_format: Option<ResponseFormat>,
+    /// Who asks on the client's side. Accepted, not used.
+    pub user: Option<String>,
+}
+
+/// Options that OpenAI or vLLM document and this server does not have. They are parsed so that a
+/// request that relies on one is refused rather than answered wrongly.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+pub struct UnsupportedOptions {
+    /// Sound in the answer.
+    pub audio: Option<Value>,
+    /// Functions, as before tools.
+    pub functions: Option<Value>,
+    /// Search of the web.
+    pub web_search_options: Option<Value>,
+    /// Text after the completion.
+    pub suffix: Option<Value>,
+    /// vLLM's constraints on the answer.
+    pub structured_outputs: Option<Value>,
+    /// vLLM's constraint to a JSON schema.
+    pub guided_json: Option<Value>,
+    /// vLLM's constraint to a regular expression.
+    pub guided_regex: Option<Value>,
+    /// vLLM's constraint to one of several texts.
+    pub guided_choice: Option<Value>,
+    /// vLLM's constraint to a grammar.
+    pub guided_grammar: Option<Value>,
+}
+
+/// How to stream.
+#[derive(Clone, Debug, Default, Deserialize, ToSchema)]
+pub struct StreamOptions {
+    /// Whether a last chunk without choices carries the usage.
+    pub include_usage: Option<bool>,
+}
+
+/// The form of the answer.
+#[derive(Clone, Debug, Deserialize, ToSchema)]
+pub struct ResponseFormat {
+    /// `text`.
+    #[serde(rename = "type")]
+    pub kind: String,
+}
+
+/// What a request used.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Usage {
+    /// Tokens of all prompts, each counted once whatever `n` is.
+    pub prompt_tokens: u64,
+    /// Tokens generated, over all choices.
+    pub completion_tokens: u64,
+    /// Both together.
+    pub total_tokens: u64,
+    /// More about the prompts' tokens.
+    pub prompt_tokens_details: PromptTokensDetails,
+}
+
+/// More about the prompts' tokens.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct PromptTokensDetails {
+    /// How many did not have to be computed.
+    pub cached_tokens: u64,
+}

@@ -1,0 +1,38 @@
+//! Models and the server's own state.
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+/// A model that is served.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Model {
+    /// The name to put into a request's `model`.
+    pub id: String,
+    /// Always `model`.
+    pub object: String,
+    /// Unix time in seconds.
+    pub created: u64,
+    /// Who owns it.
+    pub owned_by: String,
+    /// Positions a sequence can have: prompt and output together.
+    pub max_model_len: u32,
+}
+
+/// All models that are served.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ModelList {
+    /// Always `list`.
+    pub object: String,
+    /// The models, by id.
+    pub data: Vec<Model>,
+}
+
+/// The state of the server.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Health {
+    /// `ok`, `loading` or `failed`.
+    pub status: String,
+    /// Models that are not loaded, with what is known of each.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub pending: Vec<String>,
+}
