@@ -1,0 +1,209 @@
+//! What must hold of our server under load; the "done when" of serving, as code.
+//!
+//! Invariant: a check either held or says what was seen instead; nothing is skipped silently.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use serde_json::json;
+
+use crate::{
+    Ask, Crowd, Endpoint, Metrics, Stop, Timeline, distinct_prompt, parse_metrics, read_memory,
+    run_crowd,
+};
+
+/// After everyone left, the server has this long to notice.
+const SETTLE: Duration = Duration::from_secs(1);
+/// Growth of memory over the long run that still counts as flat: allocators keep some slack.
+const MAX_GROWTH: f64 = 0.03;
+const RUNNING: &str = "agentbase_requests_running";
+const WAITING: &str = "agentbase_requests_waiting";
+const HELD_BLOCKS: &str = "agentbase_kv_blocks_held";
+
+/// How much load.
+#[derive(Clone, Copy, Debug)]
+pub struct CheckPlan {
+    /// Chats at once.
+    pub num_chats: usize,
+    /// Requests over which memory must stay flat.
+    pub num_requests: usize,
+    /// The server's process, if it runs here; without it memory cannot be checked.
+    pub pid: Option<u32>,
+}
+
+/// One thing that was checked.
+#[derive(Clone, Debug)]
+pub struct Check {
+    /// What must hold.
+    pub name: &'static str,
+    /// Whether it did, and what was seen.
+    pub outcome: std::result::Result<String, String>,
+}
+
+/// Runs all checks one after the other; `tell` hears what is being done.
+pub fn run_checks(endpoint: &Endpoint, plan: CheckPlan, tell: &dyn Fn(&str)) -> Vec<Check> {
+    let run = |name: &'static str, check: &dyn Fn() -> Result<String>| {
+        tell(name);
+        Check { name, outcome: check().map_err(|error| format!("{error:#}")) }
+    };
+    let mut checks = vec![
+        run("concurrent chats finish and are counted right", &|| chats(endpoint, plan)),
+        run("disconnected chats leave nothing behind", &|| disconnects(endpoint, plan)),
+        run("a second turn computes only its new tokens", &|| second_turn(endpoint)),
+    ];
+    if let Some(pid) = plan.pid {
+        let name = "memory is flat over many requests";
+        checks.push(run(name, &|| flat_memory(endpoint, plan, pid)));
+    }
+    checks
+}
+
+fn chat(number: u64, max_tokens: u64, stop: Stop) -> Ask {
+    Ask {
+        path: "/v1/chat/completions",
+        body: json!({
+            "messages": [{ "role": "user", "content": distinct_prompt(number) }],
+            "max_tokens": max_tokens,
+            "temperature": 0,
+            "logprobs": true,
+        }),
+        stop,
+    }
+}
+
+fn chats(endpoint: &Endpoint, plan: CheckPlan) -> Result<String> {
+    let asks: Vec<Ask> =
+        (0..plan.num_chats as u64).map(|i| chat(i, 24 + i % 17, Stop::AtEnd)).collect();
+    let crowd = run_crowd(endpoint, &asks, asks.len(), &|| ());
+    let mut num_tokens = 0;
+    for (ask, result) in asks.iter().zip(crowd.results) {
+        num_tokens += check_usage(endpoint, ask, &result?)?;
+    }
+    Ok(format!("{} chats, {num_tokens} tokens in {:.1?}", asks.len(), crowd.wall))
+}
+
+/// The server's count must be that of its own tokenizer and of the tokens that arrived.
+fn check_usage(endpoint: &Endpoint, ask: &Ask, timeline: &Timeline) -> Result<u64> {
+    let usage = timeline.usage.context("no usage came although it was asked for")?;
+    let prompt = json!({ "model": endpoint.model, "messages": ask.body["messages"] });
+    let count = endpoint.post("/tokenize", &prompt)?["count"].as_u64();
+    ensure!(
+        count == Some(usage.prompt_tokens),
+        "usage tells {} prompt tokens, /tokenize {count:?}",
+        usage.prompt_tokens
+    );
+    // The token that ends a sequence is counted but carries no text.
+    let ended = timeline.finish_reason.as_deref() == Some("stop");
+    let silent = usage.completion_tokens.checked_sub(timeline.num_scored_tokens);
+    ensure!(
+        silent == Some(0) || (ended && silent == Some(1)),
+        "usage tells {} completion tokens, {} came, finish_reason {:?}",
+        usage.completion_tokens,
+        timeline.num_scored_tokens,
+        timeline.finish_reason
+    );
+    let max_tokens = ask.body["max_tokens"].as_u64();
+    ensure!(
+        ended || max_tokens == Some(usage.completion_tokens),
+        "finish_reason {:?} after {} of {max_tokens:?} tokens",
+        timeline.finish_reason,
+        usage.completion_tokens
+    );
+    Ok(usage.completion_tokens)
+}
+
+fn disconnects(endpoint: &Endpoint, plan: CheckPlan) -> Result<String> {
+    let asks: Vec<Ask> = (0..plan.num_chats as u64)
+        .map(|i| match i % 2 {
+            0 => chat(10_000 + i, 24, Stop::AtEnd),
+            _ => Ask {
+                body: json!({
+                    "messages": [{ "role": "user", "content": distinct_prompt(10_000 + i) }],
+                    "max_tokens": 1000,
+                    "ignore_eos": true,
+                }),
+                ..chat(0, 0, Stop::AfterPieces(4 + i as usize % 5))
+            },
+        })
+        .collect();
+    let crowd = run_crowd(endpoint, &asks, asks.len(), &|| ());
+    let ended = Instant::now();
+    all_ok(&crowd)?;
+    let mut seen;
+    loop {
+        seen = left_behind(&parse_metrics(&endpoint.get("/metrics")?))?;
+        if seen == [0.0; 3] {
+            let (took, half) = (ended.elapsed(), asks.len() / 2);
+            return Ok(format!("{half} of {} hung up; clean after {took:.0?}", asks.len()));
+        }
+        // Looked at once more after the time is up: a busy machine may stop this thread.
+        if ended.elapsed() > SETTLE {
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let [running, waiting, held] = seen;
+    anyhow::bail!("after {SETTLE:?}: {running} running, {waiting} waiting, {held} blocks held");
+}
+
+fn left_behind(metrics: &Metrics) -> Result<[f64; 3]> {
+    let get = |name| metrics.get(name).with_context(|| format!("/metrics has no {name}"));
+    Ok([get(RUNNING)?, get(WAITING)?, get(HELD_BLOCKS)?])
+}
+
+fn second_turn(endpoint: &Endpoint) -> Result<String> {
+    let mut ask = chat(20_000, 40, Stop::AtEnd);
+    ask.body["logprobs"] = false.into();
+    let first = crate::stream(endpoint, &ask)?;
+    let counted = first.usage.context("the first turn has no usage")?;
+    ask.body["messages"] = json!([
+        ask.body["messages"][0],
+        { "role": "assistant", "content": first.text },
+        { "role": "user", "content": "And then?" },
+    ]);
+    let second = crate::stream(endpoint, &ask)?.usage.context("the second turn has no usage")?;
+    // Whole blocks are cached, and the answer may tokenize differently when read back.
+    let expected = counted.prompt_tokens.saturating_sub(16);
+    ensure!(
+        second.cached_tokens >= expected,
+        "{} of the second turn's {} tokens came from the cache, expected at least {expected}",
+        second.cached_tokens,
+        second.prompt_tokens
+    );
+    let (cached, prompt) = (second.cached_tokens, second.prompt_tokens);
+    let spoken = counted.prompt_tokens + counted.completion_tokens;
+    Ok(format!("{cached} of {prompt} prompt tokens cached; the first turn had {spoken}"))
+}
+
+/// The cache of prefixes fills while the first requests run; from then on nothing may grow.
+fn flat_memory(endpoint: &Endpoint, plan: CheckPlan, pid: u32) -> Result<String> {
+    let run = |start: u64, count: usize| -> Result<u64> {
+        let numbers = start..start + count as u64;
+        let asks: Vec<Ask> = numbers.map(|i| chat(i, 8, Stop::AtEnd)).collect();
+        all_ok(&run_crowd(endpoint, &asks, 16, &|| ()))?;
+        Ok(read_memory(pid)?.anonymous)
+    };
+    let warm = run(30_000, plan.num_requests / 2)?;
+    let half = run(40_000, plan.num_requests / 2)?;
+    let end = run(50_000, plan.num_requests - plan.num_requests / 2)?;
+    let growth = end as f64 / warm as f64 - 1.0;
+    let mib = |bytes: u64| bytes >> 20;
+    let seen = format!(
+        "{} MiB warm, {} MiB halfway, {} MiB after {} requests ({:+.1} %)",
+        mib(warm),
+        mib(half),
+        mib(end),
+        plan.num_requests,
+        growth * 100.0
+    );
+    ensure!(growth <= MAX_GROWTH, "{seen}");
+    Ok(seen)
+}
+
+fn all_ok(crowd: &Crowd) -> Result<()> {
+    let mut errors = crowd.results.iter().filter_map(|result| result.as_ref().err());
+    match errors.next() {
+        Some(first) => anyhow::bail!("{} requests failed, first: {first:#}", 1 + errors.count()),
+        None => Ok(()),
+    }
+}
