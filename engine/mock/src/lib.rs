@@ -1,1 +1,17 @@
-//! (being written)
+//! A deterministic engine with a virtual clock and no weights.
+//!
+//! It keeps for every position of the KV cache which token was written there and after which
+//! prefix, reads everything back through the block tables, and makes the next token a function
+//! of what it read. So a block that was shared, overwritten or reused wrongly shows either as
+//! [`EngineError::InvalidStep`](engine_core::EngineError::InvalidStep) or as another token than
+//! the same request gives alone.
+//! Invariant: the answer to a piece of work depends on its prefix and its `Sample` only.
+
+mod clock;
+mod engine;
+mod memory;
+mod model;
+
+pub use clock::{Clock, StepCost};
+pub use engine::{Fault, MockEngine};
+pub use model::{MockModel, Script};

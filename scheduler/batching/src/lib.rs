@@ -1,1 +1,32 @@
-//! (being written)
+//! Decides what an engine computes when: a pure planner, its blocks and prefix cache, and one
+//! driver thread per engine that runs the loop plan → execute → commit.
+//!
+//! Where each step of a request happens: `handle` (submit) → `gate` (bounded queue) → `driver`
+//! (the loop) → `planner` (schedule, admit, preempt, commit) → `stream` (events).
+//!
+//! Invariant: nothing here knows tensors, HTTP or SQL, and the planner takes no clock: the same
+//! calls give the same steps.
+
+mod blocks;
+mod config;
+mod driver;
+mod gate;
+mod handle;
+mod live;
+mod lru;
+mod observer;
+mod planner;
+mod prefix;
+mod queue;
+mod sequence;
+mod stats;
+mod stream;
+mod tracks;
+
+pub use config::{PlannerConfig, SubmitError};
+pub use driver::{Driver, spawn, spawn_with};
+pub use handle::{Handle, Shutdown};
+pub use observer::{NoObserver, Observer, Outcome, RequestEnd, StepSize};
+pub use planner::Planner;
+pub use stats::Stats;
+pub use stream::EventStream;

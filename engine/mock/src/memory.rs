@@ -1,0 +1,102 @@
+//! The simulated KV cache.
+//!
+//! A real cache entry depends on its token, its position and all tokens before it; here those
+//! three are what is stored. Invariant: a cell is only believed if it agrees with the cells
+//! before it in the same block table.
+
+use engine_core::{EngineLimits, SeqWork, TokenId};
+
+/// What was written at one position of one block.
+#[derive(Clone, Copy)]
+struct Cell {
+    position: u32,
+    token: TokenId,
+    /// Hash of all tokens up to and including this one when it was written.
+    prefix: u64,
+    /// The step that wrote it.
+    step_idx: u64,
+}
+
+pub(crate) struct Memory {
+    block_size: u32,
+    num_blocks: u32,
+    cells: Vec<Option<Cell>>,
+}
+
+impl Memory {
+    pub(crate) fn new(limits: &EngineLimits) -> Self {
+        let EngineLimits { block_size, num_blocks, .. } = *limits;
+        let num_cells = block_size as usize * num_blocks as usize;
+        Self { block_size, num_blocks, cells: vec![None; num_cells] }
+    }
+
+    fn slot(&self, work: &SeqWork, position: u32) -> Result<usize, String> {
+        let block = work.block_table.0.get((position / self.block_size) as usize);
+        let block = block.ok_or_else(|| format!("no block for position {position}"))?;
+        if block.0 >= self.num_blocks {
+            return Err(format!("{block:?} does not exist"));
+        }
+        let offset = position % self.block_size;
+        Ok(block.0 as usize * self.block_size as usize + offset as usize)
+    }
+
+    /// Reads all cached positions of `work` and returns the hash of their tokens.
+    pub(crate) fn read_prefix(&self, work: &SeqWork) -> Result<u64, String> {
+        let mut prefix = 0;
+        for position in 0..work.num_cached_tokens {
+            let slot = self.slot(work, position)?;
+            let cell = self.cells[slot]
+                .ok_or_else(|| format!("position {position} was never written, or spoilt"))?;
+            prefix = extend(prefix, cell.token);
+            if (cell.position, cell.prefix) != (position, prefix) {
+                return Err(format!(
+                    "position {position} holds token {} of position {} after another prefix",
+                    cell.token, cell.position
+                ));
+            }
+        }
+        Ok(prefix)
+    }
+
+    /// Writes the input of `work` after `prefix`; returns the hash after each input token.
+    pub(crate) fn write(
+        &mut self,
+        work: &SeqWork,
+        mut prefix: u64,
+        step_idx: u64,
+    ) -> Result<Vec<u64>, String> {
+        let mut after = Vec::with_capacity(work.input.len());
+        for (position, &token) in (work.num_cached_tokens..).zip(&work.input) {
+            let slot = self.slot(work, position)?;
+            if self.cells[slot].is_some_and(|cell| cell.step_idx == step_idx) {
+                return Err(format!("position {position}: written twice in one step"));
+            }
+            prefix = extend(prefix, token);
+            self.cells[slot] = Some(Cell { position, token, prefix, step_idx });
+            after.push(prefix);
+        }
+        Ok(after)
+    }
+
+    /// What a failed step does to the positions it was to write: nothing good is left.
+    pub(crate) fn spoil(&mut self, work: &SeqWork) -> Result<(), String> {
+        for position in (work.num_cached_tokens..).take(work.input.len()) {
+            let slot = self.slot(work, position)?;
+            self.cells[slot] = None;
+        }
+        Ok(())
+    }
+}
+
+/// Hash of a prefix and one more token.
+fn extend(prefix: u64, token: TokenId) -> u64 {
+    mix(prefix.wrapping_add(u64::from(token) + 1))
+}
+
+/// The finalizer of SplitMix64 (Steele, Lea, Flood 2014).
+pub(crate) fn mix(mut x: u64) -> u64 {
+    x = x.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    x ^ (x >> 31)
+}

@@ -1,0 +1,124 @@
+//! Names for computed blocks: a keyed hash of everything their contents depend on.
+//!
+//! A block's keys and values depend on the model, the adapter and all tokens up to its end, so
+//! `h_i = H(h_{i-1} ‖ tokens_i)` and `h_0 = H(tenant, model version, adapter)`; the tenant is in
+//! it so that nobody can time another tenant's prompts.
+//! Invariant: equal hashes mean equal scope and equal tokens (256-bit keyed BLAKE3).
+
+use engine_core::{CacheScope, TokenId};
+
+/// The name of one block's contents, or of a scope before any block.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct BlockHash([u8; 32]);
+
+/// Keeps the hash of a scope apart from the hash of a block.
+const SCOPE: &[u8] = b"S";
+const BLOCK: &[u8] = b"B";
+
+/// Computes the hashes of one planner.
+#[derive(Clone)]
+pub(crate) struct PrefixKey([u8; 32]);
+
+impl PrefixKey {
+    pub(crate) fn new(key: [u8; 32]) -> Self {
+        Self(key)
+    }
+
+    /// Where the chain of a scope begins. Every part is preceded by its length (and the adapter
+    /// by whether there is one), so no two scopes give the same bytes.
+    pub(crate) fn root(&self, scope: &CacheScope) -> BlockHash {
+        let mut hasher = blake3::Hasher::new_keyed(&self.0);
+        hasher.update(SCOPE);
+        let mut part = |text: &str| {
+            hasher.update(&(text.len() as u64).to_le_bytes());
+            hasher.update(text.as_bytes());
+        };
+        part(&scope.tenant.0);
+        part(&scope.model_version);
+        match &scope.adapter {
+            Some(adapter) => {
+                part("adapter");
+                part(adapter);
+            }
+            None => part("base"),
+        }
+        BlockHash(*hasher.finalize().as_bytes())
+    }
+
+    /// The name of a full block with these tokens after `previous`.
+    pub(crate) fn block(
+        &self,
+        previous: BlockHash,
+        tokens: impl Iterator<Item = TokenId>,
+    ) -> BlockHash {
+        let mut hasher = blake3::Hasher::new_keyed(&self.0);
+        hasher.update(BLOCK);
+        hasher.update(&previous.0);
+        for token in tokens {
+            hasher.update(&token.to_le_bytes());
+        }
+        BlockHash(*hasher.finalize().as_bytes())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use engine_core::TenantId;
+    use proptest::prelude::*;
+
+    fn scope(tenant: &str, model: &str, adapter: Option<&str>) -> CacheScope {
+        CacheScope {
+            tenant: TenantId(tenant.into()),
+            model_version: model.into(),
+            adapter: adapter.map(Into::into),
+        }
+    }
+
+    #[test]
+    fn every_part_of_the_scope_counts() {
+        let key = PrefixKey::new([7; 32]);
+        let scopes = [
+            scope("a", "m", None),
+            scope("b", "m", None),
+            scope("a", "n", None),
+            scope("a", "m", Some("")),
+            scope("a", "m", Some("x")),
+            scope("am", "", None),
+            scope("", "am", None),
+            scope("a", "mbase", None),
+            scope("a", "m", Some("base")),
+        ];
+        for (i, a) in scopes.iter().enumerate() {
+            for (j, b) in scopes.iter().enumerate() {
+                assert_eq!(key.root(a) == key.root(b), i == j, "{a:?} {b:?}");
+            }
+        }
+        assert_ne!(key.root(&scopes[0]), PrefixKey::new([8; 32]).root(&scopes[0]));
+    }
+
+    #[test]
+    fn a_block_is_never_taken_for_a_scope_or_another_place() {
+        let key = PrefixKey::new([7; 32]);
+        let root = key.root(&scope("a", "m", None));
+        let first = key.block(root, [1, 2].into_iter());
+        assert_ne!(first, root);
+        assert_ne!(first, key.block(first, [1, 2].into_iter()));
+        assert_ne!(first, key.block(root, [2, 1].into_iter()));
+        assert_ne!(first, key.block(root, [1, 2 << 8].into_iter()));
+    }
+
+    proptest! {
+        #[test]
+        fn chains_are_equal_exactly_when_tokens_are(
+            a in prop::collection::vec(0u32..3, 4), b in prop::collection::vec(0u32..3, 4),
+        ) {
+            let key = PrefixKey::new([1; 32]);
+            let root = key.root(&scope("t", "m", None));
+            let chain = |t: &[u32]| {
+                t.chunks(2).fold(root, |h, block| key.block(h, block.iter().copied()))
+            };
+            prop_assert_eq!(chain(&a) == chain(&b), a == b);
+        }
+    }
+}

@@ -1,0 +1,84 @@
+//! What a request's caller holds: its events in order.
+//!
+//! Invariant: exactly one last event (`Finished` or `Failed`), then nothing; dropping the stream
+//! before it cancels the request within one step.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::Sender;
+
+use engine_core::{Event, RequestError, RequestId};
+use tokio::sync::mpsc::UnboundedReceiver;
+
+use crate::handle::Command;
+
+/// The events of one request.
+///
+/// The channel has no bound of its own, since the driver must not wait for a slow reader, but a
+/// request makes at most `n * (max_tokens + 1) + 2` events: each choice its tokens and its end,
+/// one `PromptLogprobs`, one last event. Each choice tells the driver to cancel at most once.
+pub struct EventStream {
+    id: RequestId,
+    events: UnboundedReceiver<Event>,
+    commands: Sender<Command>,
+    cancelled: Box<[AtomicBool]>,
+    ended: bool,
+}
+
+impl EventStream {
+    pub(crate) fn new(
+        id: RequestId,
+        n: u32,
+        events: UnboundedReceiver<Event>,
+        commands: Sender<Command>,
+    ) -> Self {
+        let cancelled = (0..n).map(|_| AtomicBool::new(false)).collect();
+        Self { id, events, commands, cancelled, ended: false }
+    }
+
+    /// The request's id.
+    pub fn id(&self) -> RequestId {
+        self.id
+    }
+
+    /// The next event; `None` after the last. Cancel-safe.
+    pub async fn next(&mut self) -> Option<Event> {
+        if self.ended {
+            return None;
+        }
+        let event = self.events.recv().await;
+        self.received(event)
+    }
+
+    /// Like [`next`](Self::next), for threads outside an async runtime.
+    pub fn blocking_next(&mut self) -> Option<Event> {
+        if self.ended {
+            return None;
+        }
+        let event = self.events.blocking_recv();
+        self.received(event)
+    }
+
+    /// A driver that ended without a last word was shut down as this request came in.
+    fn received(&mut self, event: Option<Event>) -> Option<Event> {
+        let event = event.unwrap_or(Event::Failed(RequestError::ShuttingDown));
+        self.ended = matches!(event, Event::Finished(_) | Event::Failed(_));
+        Some(event)
+    }
+
+    /// No more of this choice is wanted (a stop string matched). Tokens that come before the
+    /// driver hears of it are still reported, then `ChoiceFinished` with reason `Cancelled`.
+    pub fn cancel_choice(&self, index: u32) {
+        let Some(cancelled) = self.cancelled.get(index as usize) else { return };
+        if !cancelled.swap(true, Ordering::Relaxed) {
+            let _ = self.commands.send(Command::CancelChoice(self.id, index));
+        }
+    }
+}
+
+impl Drop for EventStream {
+    fn drop(&mut self) {
+        if !self.ended {
+            let _ = self.commands.send(Command::Cancel(self.id));
+        }
+    }
+}
