@@ -1,0 +1,144 @@
+//! What can go wrong, each with what to do about it.
+//!
+//! Invariant: no error carries a token, and none a hub's answer at length.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::name::ModelName;
+
+/// An operation of the registry failed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RegistryError {
+    /// No model of that name is stored.
+    #[error("no model is called {name:?}{}", near_names(near))]
+    NotFound {
+        /// The name that was asked for.
+        name: ModelName,
+        /// Names of stored models that are like it, best first.
+        near: Vec<ModelName>,
+    },
+    /// A path cannot be imported as it is.
+    #[error("cannot import {}: {reason}", path.display())]
+    Refused {
+        /// The file or folder.
+        path: PathBuf,
+        /// What is wrong and what to do.
+        reason: String,
+    },
+    /// A stored manifest or blob is damaged.
+    #[error("model {name:?} is damaged: {reason}; remove it and import it again")]
+    Damaged {
+        /// The model.
+        name: String,
+        /// What is wrong.
+        reason: String,
+    },
+    /// Another process is doing the same work.
+    #[error("{what} is being stored by another process; wait for it to finish and try again")]
+    Busy {
+        /// The work.
+        what: String,
+    },
+    /// The hub, or what it sent, is at fault.
+    #[error(transparent)]
+    Hub(#[from] HubError),
+    /// A file could not be read or written.
+    #[error("{action} {}: {source}", path.display())]
+    Io {
+        /// What was tried, as in "cannot read".
+        action: &'static str,
+        /// The file or folder.
+        path: PathBuf,
+        /// The system's error.
+        source: io::Error,
+    },
+    /// The object store failed.
+    #[error("the model store failed: {0}")]
+    Store(#[from] object_store::Error),
+}
+
+/// A pull failed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum HubError {
+    /// The options cannot be used.
+    #[error("{0}")]
+    Options(String),
+    /// The repository or revision does not exist (or is hidden from us).
+    #[error("{repo} was not found on {endpoint}: check its spelling and its revision {revision:?}")]
+    NotFound {
+        /// `ORG/REPO`.
+        repo: String,
+        /// The revision asked for.
+        revision: String,
+        /// The hub's address.
+        endpoint: String,
+    },
+    /// The hub wants to know who asks.
+    #[error("{endpoint} refused {repo} (status {status}): {hint}")]
+    Denied {
+        /// `ORG/REPO`.
+        repo: String,
+        /// The hub's address.
+        endpoint: String,
+        /// HTTP status, 401 or 403.
+        status: u16,
+        /// What to do.
+        hint: &'static str,
+    },
+    /// The repository holds nothing that can be run.
+    #[error("cannot use {repo}: {reason}")]
+    Unusable {
+        /// `ORG/REPO`.
+        repo: String,
+        /// What is wrong and what to do.
+        reason: String,
+    },
+    /// The hub answered something else than its API says.
+    #[error("{what}: {reason}")]
+    Answer {
+        /// What was asked for.
+        what: String,
+        /// What came instead.
+        reason: String,
+    },
+    /// A file's bytes are not those that the hub announced.
+    #[error(
+        "{file} has the wrong content: the hub announced sha256 {expected}, but {actual} came; \
+         the download was thrown away, pull again"
+    )]
+    WrongHash {
+        /// The file.
+        file: String,
+        /// The hash the hub announced.
+        expected: String,
+        /// The hash of what came.
+        actual: String,
+    },
+    /// The connection failed, again and again.
+    #[error("{what}: {reason}; what arrived is kept, pull again to go on from there")]
+    Cut {
+        /// What was being fetched.
+        what: String,
+        /// The last failure, and how far it had come.
+        reason: String,
+    },
+}
+
+impl RegistryError {
+    /// For `map_err` after a file operation on `path`.
+    pub(crate) fn io(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> RegistryError {
+        let path = path.to_owned();
+        move |source| RegistryError::Io { action, path, source }
+    }
+}
+
+fn near_names(near: &[ModelName]) -> String {
+    if near.is_empty() {
+        return "; `agentbase model list` shows what is stored".to_owned();
+    }
+    let names: Vec<&str> = near.iter().map(ModelName::as_str).collect();
+    format!("; did you mean {}?", names.join(", "))
+}

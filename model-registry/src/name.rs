@@ -1,0 +1,112 @@
+//! The name a model goes by.
+//!
+//! Invariant: a [`ModelName`] is safe as a file name on every platform's file system and as a
+//! segment of a URL.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+const MAX_NAME_BYTES: usize = 128;
+
+/// A model's local name: a letter or digit, then up to 127 of letters, digits, `.`, `_`, `-`,
+/// without `..` and without a `.` at the end.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct ModelName(String);
+
+/// Why a text is no [`ModelName`].
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "{0:?} is not a model name: use 1 to {MAX_NAME_BYTES} letters, digits, '.', '_' or '-', \
+     starting with a letter or digit, without '..' and not ending in '.'"
+)]
+pub struct InvalidName(pub String);
+
+impl ModelName {
+    /// The name as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for ModelName {
+    type Err = InvalidName;
+
+    fn from_str(text: &str) -> Result<ModelName, InvalidName> {
+        if is_plain_name(text, MAX_NAME_BYTES) && !text.ends_with('.') {
+            return Ok(ModelName(text.to_owned()));
+        }
+        // An error must not carry a megabyte of someone's input along.
+        Err(InvalidName(text.chars().take(MAX_NAME_BYTES + 1).collect()))
+    }
+}
+
+impl TryFrom<String> for ModelName {
+    type Error = InvalidName;
+
+    fn try_from(text: String) -> Result<ModelName, InvalidName> {
+        text.parse()
+    }
+}
+
+impl From<ModelName> for String {
+    fn from(name: ModelName) -> String {
+        name.0
+    }
+}
+
+impl fmt::Display for ModelName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// `[A-Za-z0-9][A-Za-z0-9._-]*` of at most `max` bytes and without `..`: what model names, hub
+/// organizations and hub repositories have in common.
+pub(crate) fn is_plain_name(text: &str, max: usize) -> bool {
+    let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-');
+    text.len() <= max
+        && text.bytes().next().is_some_and(|b| b.is_ascii_alphanumeric())
+        && text.bytes().all(plain)
+        && !text.contains("..")
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn names_that_are_taken_and_refused() {
+        for good in ["a", "smollm2", "Llama-3.1_8B", "0", &"x".repeat(128)] {
+            assert_eq!(good.parse::<ModelName>().unwrap().as_str(), good);
+        }
+        for bad in
+            ["", ".", "..", "-a", "_a", "a/b", "a..b", "a.", "a b", "é", "a\0", &"x".repeat(129)]
+        {
+            assert!(bad.parse::<ModelName>().is_err(), "{bad:?} was taken");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_gives_a_safe_file_name_or_an_error(text in "\\PC{0,140}|[a-z0-9./_-]{0,140}") {
+            if let Ok(name) = text.parse::<ModelName>() {
+                let name = name.as_str();
+                prop_assert_eq!(name, &text);
+                let path = std::path::Path::new(name);
+                prop_assert_eq!(path.components().count(), 1);
+                prop_assert_eq!(path.file_name().and_then(|n| n.to_str()), Some(name));
+                prop_assert!(!name.contains("..") && name.len() <= 128);
+            }
+        }
+
+        #[test]
+        fn every_name_of_the_grammar_is_taken(text in "[A-Za-z0-9]([A-Za-z0-9_-]|\\.[a-z]){0,60}") {
+            prop_assert!(text.parse::<ModelName>().is_ok());
+        }
+    }
+}
