@@ -1,2 +1,45 @@
-//! (being written)
-fn main() {}
+//! The binary: reads the command line and puts the crates together.
+//!
+//! Invariant: nothing below knows of the command line, and nothing here computes.
+
+mod cli;
+mod commands;
+mod config;
+mod data_dir;
+mod keys;
+mod load;
+mod progress;
+mod size;
+
+use clap::Parser;
+use tracing_subscriber::{EnvFilter, fmt, prelude::*};
+
+fn main() -> std::process::ExitCode {
+    let cli = cli::Cli::parse();
+    start_logging(cli.log_json);
+    match commands::run(cli) {
+        Ok(()) => std::process::ExitCode::SUCCESS,
+        Err(error) => {
+            say(&format!("error: {error:#}"));
+            std::process::ExitCode::FAILURE
+        }
+    }
+}
+
+/// A line for the person at the terminal; results go to standard output, this does not.
+#[allow(clippy::print_stderr, reason = "this is the one place that talks to the terminal")]
+fn say(line: &str) {
+    eprintln!("{line}");
+}
+
+/// Logs go to the error stream, filtered by `AGENTBASE_LOG` (default: `info`).
+fn start_logging(json: bool) {
+    let filter = EnvFilter::try_from_env("AGENTBASE_LOG").unwrap_or_else(|_| "info".into());
+    let layer = fmt::layer().with_writer(std::io::stderr);
+    let registry = tracing_subscriber::registry().with(filter);
+    if json {
+        registry.with(layer.json()).init();
+    } else {
+        registry.with(layer.with_target(false)).init();
+    }
+}

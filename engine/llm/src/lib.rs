@@ -1,1 +1,11 @@
-//! (being written)
+//! Language models: one declared decoder, its weights, its executors, its sampler.
+//!
+//! Invariant: nothing here knows of requests, tenants, HTTP or SQL. Files come in as paths, steps
+//! come in through [`engine_core::Engine`], tokens go out.
+
+mod engine;
+pub mod executors;
+pub mod sampler;
+pub mod spec;
+
+pub use engine::LlmEngine;

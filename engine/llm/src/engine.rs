@@ -1,0 +1,209 @@
+//! [`Engine`] over any [`Executor`]: checks a step, runs it, samples.
+//!
+//! Invariant: whatever a step says, nothing outside buffers and cache is touched; a step that
+//! does not fit the limits is refused whole.
+
+use std::sync::OnceLock;
+
+use engine_core::{
+    Engine, EngineError, EngineLimits, Sample, Sampled, SeqOutput, SeqWork, Step, StepOutput,
+    TokenLogprobs, Want,
+};
+
+use crate::{
+    executors::{Batch, Executor, Span},
+    sampler::{NotFinite, sample, token_logprobs},
+};
+
+/// A language model ready to run steps.
+pub struct LlmEngine {
+    executor: Box<dyn Executor>,
+    limits: EngineLimits,
+    batch: Batch,
+}
+
+/// What is to be made of one row of logits.
+enum Job<'a> {
+    Sample(&'a Sample),
+    Score { target: u32, num_top: u32 },
+}
+
+/// What came of it.
+enum Outcome {
+    Sampled(Sampled),
+    Scored(TokenLogprobs),
+}
+
+type Done = Result<Outcome, NotFinite>;
+
+/// A job, the row it reads, and the entry of the step it belongs to.
+struct RowJob<'a> {
+    work: usize,
+    row: usize,
+    job: Job<'a>,
+}
+
+impl LlmEngine {
+    /// `max_step_seqs` bounds the sequences of one step.
+    pub fn new(
+        executor: Box<dyn Executor>,
+        vocab_size: usize,
+        max_model_len: usize,
+        max_step_seqs: usize,
+    ) -> Self {
+        let as_u32 = |x: usize| u32::try_from(x).unwrap_or(u32::MAX);
+        let limits = EngineLimits {
+            block_size: as_u32(executor.block_size()),
+            num_blocks: as_u32(executor.num_blocks()),
+            max_model_len: as_u32(max_model_len),
+            max_step_tokens: as_u32(executor.max_rows()),
+            max_step_seqs: as_u32(max_step_seqs),
+            vocab_size: as_u32(vocab_size),
+        };
+        Self { executor, limits, batch: Batch::default() }
+    }
+
+    /// Logits of every input position of the last executed step's entry `work`, row-major; for
+    /// tests that compare with a reference.
+    ///
+    /// # Errors
+    /// If the device fails.
+    pub fn logits_of(&mut self, work: usize) -> Result<Vec<f32>, EngineError> {
+        let Some(span) = self.batch.spans.get(work).copied() else {
+            return Err(EngineError::InvalidStep(format!("no entry {work} in the last step")));
+        };
+        let rows: Vec<usize> = (span.first_row..span.first_row + span.num_rows).collect();
+        let mut all = Vec::new();
+        for rows in rows.chunks(self.executor.max_logit_rows()) {
+            let done: Vec<OnceLock<Vec<f32>>> = rows.iter().map(|_| OnceLock::new()).collect();
+            self.executor.logits(rows, &|i, logits| {
+                let _ = done[i].set(logits.to_vec());
+            })?;
+            all.extend(done.into_iter().filter_map(OnceLock::into_inner).flatten());
+        }
+        Ok(all)
+    }
+}
+
+impl Engine for LlmEngine {
+    fn limits(&self) -> EngineLimits {
+        self.limits
+    }
+
+    fn execute(&mut self, step: &Step) -> Result<StepOutput, EngineError> {
+        check(step, &self.limits).map_err(EngineError::InvalidStep)?;
+        flatten(step, &mut self.batch);
+        self.executor.forward(&self.batch)?;
+        let mut outputs: Vec<SeqOutput> = step
+            .work
+            .iter()
+            .map(|work| SeqOutput { seq: work.seq, sampled: None, scores: Vec::new() })
+            .collect();
+        let jobs = row_jobs(step, &self.batch);
+        for jobs in jobs.chunks(self.executor.max_logit_rows()) {
+            run_jobs(&mut *self.executor, jobs, &mut outputs)?;
+        }
+        Ok(StepOutput { outputs })
+    }
+}
+
+/// Computes the logits of `jobs`' rows and what is wanted of them, rows in parallel.
+fn run_jobs(
+    executor: &mut dyn Executor,
+    jobs: &[RowJob<'_>],
+    outputs: &mut [SeqOutput],
+) -> Result<(), EngineError> {
+    let rows: Vec<usize> = jobs.iter().map(|job| job.row).collect();
+    let done: Vec<OnceLock<Done>> = jobs.iter().map(|_| OnceLock::new()).collect();
+    executor.logits(&rows, &|i, logits| {
+        let result = match &jobs[i].job {
+            Job::Sample(request) => sample(logits, request).map(Outcome::Sampled),
+            Job::Score { target, num_top } => {
+                Ok(Outcome::Scored(token_logprobs(logits, *target, *num_top)))
+            }
+        };
+        // Each row is handed over once; a second answer would be the same.
+        let _ = done[i].set(result);
+    })?;
+    for (job, done) in jobs.iter().zip(done) {
+        let missing = || EngineError::Device("the executor left out a row".into());
+        let output = &mut outputs[job.work];
+        match done.into_inner().ok_or_else(missing)? {
+            Ok(Outcome::Sampled(sampled)) => output.sampled = Some(sampled),
+            Ok(Outcome::Scored(score)) => output.scores.push(score),
+            Err(error) => return Err(EngineError::Device(error.to_string())),
+        }
+    }
+    Ok(())
+}
+
+/// The rows whose logits are wanted; [`check`] has made sure that a row is wanted once.
+fn row_jobs<'a>(step: &'a Step, batch: &Batch) -> Vec<RowJob<'a>> {
+    let mut jobs = Vec::new();
+    for (i, (work, span)) in step.work.iter().zip(&batch.spans).enumerate() {
+        if let Some(score) = &work.score {
+            jobs.extend((span.first_row..).zip(&score.targets).map(|(row, target)| {
+                RowJob { work: i, row, job: Job::Score { target: *target, num_top: score.num_top } }
+            }));
+        }
+        if let Want::Sample(request) = &work.want {
+            let row = span.first_row + span.num_rows - 1;
+            jobs.push(RowJob { work: i, row, job: Job::Sample(request) });
+        }
+    }
+    jobs
+}
+
+/// Lays the step out row by row, reusing the batch's memory.
+fn flatten(step: &Step, batch: &mut Batch) {
+    batch.tokens.clear();
+    batch.positions.clear();
+    batch.blocks.clear();
+    batch.spans.clear();
+    for work in &step.work {
+        batch.spans.push(Span {
+            first_row: batch.tokens.len(),
+            num_rows: work.input.len(),
+            first_block: batch.blocks.len(),
+            num_blocks: work.block_table.0.len(),
+        });
+        batch.tokens.extend_from_slice(&work.input);
+        batch.positions.extend((work.num_cached_tokens..).take(work.input.len()));
+        batch.blocks.extend(work.block_table.0.iter().map(|block| block.0));
+    }
+}
+
+/// Whether the step fits the limits; the reason if not.
+fn check(step: &Step, limits: &EngineLimits) -> Result<(), String> {
+    if step.work.len() > limits.max_step_seqs as usize
+        || step.num_tokens() > limits.max_step_tokens as usize
+    {
+        let (seqs, tokens) = (step.work.len(), step.num_tokens());
+        return Err(format!("{seqs} sequences with {tokens} tokens are more than the limits"));
+    }
+    step.work.iter().try_for_each(|work| {
+        check_work(work, limits).map_err(|reason| format!("sequence {}: {reason}", work.seq.0))
+    })
+}
+
+fn check_work(work: &SeqWork, limits: &EngineLimits) -> Result<(), &'static str> {
+    let end = work.num_cached_tokens as usize + work.input.len();
+    let samples = usize::from(matches!(work.want, Want::Sample(_)));
+    let targets = work.score.as_ref().map_or(0, |score| score.targets.len());
+    let blocks = &work.block_table.0;
+    if work.input.is_empty() {
+        Err("no input")
+    } else if end > limits.max_model_len as usize {
+        Err("past the end of the context")
+    } else if work.input.iter().any(|token| *token >= limits.vocab_size) {
+        Err("a token outside the vocabulary")
+    } else if blocks.len() * (limits.block_size as usize) < end {
+        Err("the block table does not cover the input")
+    } else if blocks.iter().any(|block| block.0 >= limits.num_blocks) {
+        Err("a block that does not exist")
+    } else if targets + samples > work.input.len() {
+        Err("a position is wanted twice")
+    } else {
+        Ok(())
+    }
+}

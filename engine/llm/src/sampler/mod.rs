@@ -1,0 +1,55 @@
+//! From one row of logits to a token and its log-probabilities.
+//!
+//! Invariant: the outcome is a function of the logits and [`Sample`] alone; nothing is kept
+//! between steps, so the same seed gives the same text whatever else runs in the batch, and a
+//! preempted sequence goes on as if nothing had happened.
+
+mod draw;
+mod logprobs;
+mod processors;
+
+use engine_core::{Sample, Sampled, TokenId};
+
+pub use logprobs::token_logprobs;
+
+/// Why no token could be chosen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the model gave logits that are not numbers")]
+pub struct NotFinite;
+
+/// Chooses the next token. `logits` (one row, `vocab_size` long) is scratch afterwards.
+///
+/// The order is the usual one: log-probabilities of the plain distribution first; then bias,
+/// bans, penalties, temperature, `min_p`, `top_k`, `top_p`, and the draw.
+///
+/// # Errors
+/// [`NotFinite`] if there is a NaN, or no finite logit at all.
+pub fn sample(logits: &mut [f32], request: &Sample) -> Result<Sampled, NotFinite> {
+    if logits.iter().any(|x| x.is_nan()) || !kernels::exp::max(logits).is_finite() {
+        return Err(NotFinite);
+    }
+    let params = &*request.params;
+    // Kept before anything is changed; most requests do not ask for it.
+    let plain = params.logprobs.map(|_| logits.to_vec());
+    processors::apply(logits, request);
+    let token = if params.temperature <= 0.0 {
+        argmax(logits)
+    } else {
+        draw::draw(logits, params, draw::uniform(request.seed, request.num_generated))
+    };
+    let logprobs = plain
+        .zip(params.logprobs)
+        .map(|(plain, num_top)| token_logprobs(&plain, token, num_top));
+    Ok(Sampled { token, logprobs })
+}
+
+/// The most likely token; of equals the first.
+fn argmax(logits: &[f32]) -> TokenId {
+    let max = kernels::exp::max(logits);
+    logits.iter().position(|x| *x == max).unwrap_or(0) as TokenId
+}
+
+/// Candidates by falling logit, equals by rising id: the one order used everywhere.
+fn by_rank(a: &(TokenId, f32), b: &(TokenId, f32)) -> std::cmp::Ordering {
+    b.1.total_cmp(&a.1).then(a.0.cmp(&b.0))
+}

@@ -1,0 +1,185 @@
+//! The command line. Stable: scripts depend on it.
+
+use std::{net::SocketAddr, path::PathBuf};
+
+use clap::{Args, Parser, Subcommand, builder::FalseyValueParser};
+
+use crate::size::ByteSize;
+
+/// A self-hostable inference server with an OpenAI-compatible API.
+#[derive(Debug, Parser)]
+#[command(name = "agentbase", version, propagate_version = true)]
+pub(crate) struct Cli {
+    /// Where models, keys and settings are kept [default: the platform's usual place]
+    #[arg(long, global = true, value_name = "DIR", env = "AGENTBASE_DATA_DIR")]
+    pub(crate) data_dir: Option<PathBuf>,
+
+    /// Write logs as one JSON object per line
+    #[arg(long, global = true, env = "AGENTBASE_LOG_JSON", value_parser = FalseyValueParser::new())]
+    pub(crate) log_json: bool,
+
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Serve models over HTTP
+    Serve(ServeArgs),
+    /// Import, list, show, remove and pull models
+    #[command(subcommand)]
+    Model(ModelCommand),
+    /// Chat with a model in the terminal
+    Run(RunArgs),
+    /// Measure a model without HTTP: prefill and decode tokens per second
+    Bench(BenchArgs),
+}
+
+/// How models are run; the same for every command that runs one.
+#[derive(Args, Clone, Debug, Default)]
+pub(crate) struct EngineArgs {
+    /// Worker threads for the engine [default: the number of cores]
+    #[arg(long, value_name = "N", env = "AGENTBASE_THREADS", value_parser = threads)]
+    pub(crate) threads: Option<usize>,
+
+    /// Memory for keys and values of each model, such as 512MiB or 2GiB [default: 1GiB]
+    #[arg(long, value_name = "SIZE", env = "AGENTBASE_KV_CACHE")]
+    pub(crate) kv_cache: Option<ByteSize>,
+
+    /// Longest prompt and output together, in tokens [default: what the model was made for]
+    #[arg(long, value_name = "TOKENS", env = "AGENTBASE_MAX_MODEL_LEN")]
+    pub(crate) max_model_len: Option<usize>,
+}
+
+#[derive(Args, Clone, Debug, Default)]
+pub(crate) struct ServeArgs {
+    /// Address and port [default: 127.0.0.1:8080]
+    #[arg(long, value_name = "ADDR", env = "AGENTBASE_LISTEN")]
+    pub(crate) listen: Option<SocketAddr>,
+
+    /// Models to serve, by name [default: all that are imported]
+    #[arg(long, value_name = "NAME", value_delimiter = ',', env = "AGENTBASE_MODEL")]
+    pub(crate) model: Vec<String>,
+
+    #[command(flatten)]
+    pub(crate) engine: EngineArgs,
+
+    /// Answer without an API key; only on a loopback address
+    #[arg(long, env = "AGENTBASE_NO_AUTH", value_parser = FalseyValueParser::new())]
+    pub(crate) no_auth: bool,
+
+    /// Requests that may wait for a place; more are answered 503 [default: 1024]
+    #[arg(long, value_name = "N", env = "AGENTBASE_MAX_WAITING")]
+    pub(crate) max_waiting: Option<usize>,
+
+    /// Settings file [default: agentbase.toml in the data directory, if there is one]
+    #[arg(long, value_name = "FILE", env = "AGENTBASE_CONFIG")]
+    pub(crate) config: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ModelCommand {
+    /// Import a GGUF file or a Hugging Face folder
+    Import {
+        /// The file or folder
+        path: PathBuf,
+        /// Name to serve it under
+        #[arg(long)]
+        name: String,
+    },
+    /// List imported models
+    List {
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show what is known of a model
+    Show {
+        /// Its name
+        name: String,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Remove a model and the files that no other model uses
+    Rm {
+        /// Its name
+        name: String,
+    },
+    /// Download a model from a hub
+    Pull {
+        /// `hf:ORG/REPO[@REVISION]` or `hf:ORG/REPO:FILE.gguf[@REVISION]`
+        source: String,
+        /// Name to serve it under [default: the repository's name]
+        #[arg(long)]
+        name: Option<String>,
+    },
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct RunArgs {
+    /// The model's name
+    pub(crate) name: String,
+
+    /// What to say; without it, a conversation until end of input
+    pub(crate) prompt: Option<String>,
+
+    /// Set the scene before the conversation
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) system: Option<String>,
+
+    /// At most this many tokens per answer
+    #[arg(long, value_name = "N", default_value_t = 512)]
+    pub(crate) max_tokens: u32,
+
+    /// 0 always takes the most likely token
+    #[arg(long, default_value_t = 0.7)]
+    pub(crate) temperature: f32,
+
+    /// The same seed gives the same answer
+    #[arg(long)]
+    pub(crate) seed: Option<u64>,
+
+    #[command(flatten)]
+    pub(crate) engine: EngineArgs,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct BenchArgs {
+    /// The model's name
+    pub(crate) name: String,
+
+    /// Prompt lengths for prefill
+    #[arg(long, value_name = "TOKENS", value_delimiter = ',', default_value = "128,512")]
+    pub(crate) prompt: Vec<usize>,
+
+    /// Sequences decoded together
+    #[arg(long, value_name = "N", value_delimiter = ',', default_value = "1,4,16,32")]
+    pub(crate) batch: Vec<usize>,
+
+    /// Tokens already in the cache when decoding begins
+    #[arg(long, value_name = "TOKENS", value_delimiter = ',', default_value = "128,1024")]
+    pub(crate) depth: Vec<usize>,
+
+    /// Tokens decoded per sequence
+    #[arg(long, value_name = "TOKENS", default_value_t = 32)]
+    pub(crate) generate: usize,
+
+    /// Repetitions; medians are reported
+    #[arg(long, value_name = "N", default_value_t = 3)]
+    pub(crate) repeat: usize,
+
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+
+    #[command(flatten)]
+    pub(crate) engine: EngineArgs,
+}
+
+fn threads(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(n @ 1..=1024) => Ok(n),
+        _ => Err("must be a number from 1 to 1024".into()),
+    }
+}

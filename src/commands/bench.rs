@@ -1,0 +1,192 @@
+//! `agentbase bench`: the engine alone, without scheduler and HTTP.
+//!
+//! Every sequence has blocks of its own and its context is really computed, so that the cache is
+//! read from memory as in service.
+
+use std::{sync::Arc, time::Instant};
+
+use anyhow::{Context, Result, bail};
+use engine_core::{
+    BlockId, BlockTable, Engine, EngineLimits, Sample, SamplingParams, SeqId, SeqWork, Step, Want,
+};
+use serde::Serialize;
+
+use crate::cli::BenchArgs;
+
+/// One measured point.
+#[derive(Debug, Serialize)]
+struct Row {
+    phase: &'static str,
+    batch: usize,
+    /// Tokens in the cache before, per sequence.
+    depth: usize,
+    /// Tokens computed, per sequence.
+    tokens: usize,
+    /// Median over the repetitions.
+    seconds: f64,
+    tokens_per_second: f64,
+}
+
+/// All that a reader needs to judge the numbers.
+#[derive(Debug, Serialize)]
+struct Report<'a> {
+    model: &'a str,
+    threads: usize,
+    repeat: usize,
+    version: &'static str,
+    rows: Vec<Row>,
+}
+
+/// Measures prefill at each prompt length and decode at each batch size and depth.
+///
+/// # Errors
+/// If a point does not fit the engine's limits, or the engine fails.
+pub(super) fn run(args: &BenchArgs, engine: &mut dyn Engine, threads: usize) -> Result<()> {
+    let limits = engine.limits();
+    if args.repeat == 0 || args.generate == 0 || args.batch.contains(&0) {
+        bail!("--repeat, --generate and --batch must be at least 1");
+    }
+    let mut rows = Vec::new();
+    for prompt in &args.prompt {
+        rows.push(measure(args.repeat, || prefill(engine, &limits, *prompt))?);
+    }
+    for depth in &args.depth {
+        for batch in &args.batch {
+            let point = || decode(engine, &limits, (*batch, *depth, args.generate));
+            rows.push(measure(args.repeat, point)?);
+        }
+    }
+    let report = Report {
+        model: &args.name,
+        threads,
+        repeat: args.repeat,
+        version: env!("CARGO_PKG_VERSION"),
+        rows,
+    };
+    print(args.json, &report)
+}
+
+/// The point's median over `repeat` runs, after one that warms caches.
+fn measure(repeat: usize, mut point: impl FnMut() -> Result<Row>) -> Result<Row> {
+    point()?;
+    let mut rows = (0..repeat).map(|_| point()).collect::<Result<Vec<_>>>()?;
+    rows.sort_by(|a, b| a.seconds.total_cmp(&b.seconds));
+    Ok(rows.swap_remove(repeat / 2))
+}
+
+fn prefill(engine: &mut dyn Engine, limits: &EngineLimits, tokens: usize) -> Result<Row> {
+    let tables = block_tables(limits, 1, tokens)?;
+    let start = Instant::now();
+    feed(engine, limits, &tables[0], 0, tokens)?;
+    Ok(row("prefill", (1, 0, tokens), start))
+}
+
+fn decode(
+    engine: &mut dyn Engine,
+    limits: &EngineLimits,
+    (batch, depth, tokens): (usize, usize, usize),
+) -> Result<Row> {
+    if batch > limits.max_step_seqs as usize {
+        bail!("--batch {batch}: a step holds {} sequences at most", limits.max_step_seqs);
+    }
+    let tables = block_tables(limits, batch, depth + tokens)?;
+    for (i, table) in tables.iter().enumerate() {
+        feed(engine, limits, table, i, depth)?;
+    }
+    let start = Instant::now();
+    for done in 0..tokens {
+        let work = tables
+            .iter()
+            .enumerate()
+            .map(|(i, table)| work(table, i, (depth + done, 1), limits))
+            .collect();
+        engine.execute(&Step { step_idx: done as u64, work }).context("decoding")?;
+    }
+    Ok(row("decode", (batch, depth, tokens), start))
+}
+
+fn row(phase: &'static str, (batch, depth, tokens): (usize, usize, usize), start: Instant) -> Row {
+    let seconds = start.elapsed().as_secs_f64();
+    let tokens_per_second = (batch * tokens) as f64 / seconds;
+    Row { phase, batch, depth, tokens, seconds, tokens_per_second }
+}
+
+/// Blocks for `batch` sequences of `len` positions, none shared.
+fn block_tables(limits: &EngineLimits, batch: usize, len: usize) -> Result<Vec<BlockTable>> {
+    if len == 0 || len > limits.max_model_len as usize {
+        bail!("{len} positions do not fit the context of {}", limits.max_model_len);
+    }
+    let each = (len as u32).div_ceil(limits.block_size);
+    if batch as u64 * u64::from(each) > u64::from(limits.num_blocks) {
+        bail!(
+            "{batch} sequences of {len} positions need {} cache blocks, there are {}; raise \
+             --kv-cache",
+            batch as u64 * u64::from(each),
+            limits.num_blocks
+        );
+    }
+    let table = |i: u32| BlockTable((i * each..(i + 1) * each).map(BlockId).collect());
+    Ok((0..batch as u32).map(table).collect())
+}
+
+/// Computes positions `0..len` of a sequence in steps as large as the engine takes.
+fn feed(
+    engine: &mut dyn Engine,
+    limits: &EngineLimits,
+    table: &BlockTable,
+    seq: usize,
+    len: usize,
+) -> Result<()> {
+    let chunk = limits.max_step_tokens as usize;
+    for from in (0..len).step_by(chunk) {
+        let work = work(table, seq, (from, chunk.min(len - from)), limits);
+        engine.execute(&Step { step_idx: 0, work: vec![work] }).context("prefill")?;
+    }
+    Ok(())
+}
+
+/// Tokens `from..from + len` of a made-up text, asking for a greedy token at its end.
+fn work(
+    table: &BlockTable,
+    seq: usize,
+    (from, len): (usize, usize),
+    limits: &EngineLimits,
+) -> SeqWork {
+    let token = |p: usize| (p * 7919 + seq * 104_729) as u32 % limits.vocab_size;
+    SeqWork {
+        seq: SeqId(seq as u64),
+        input: (from..from + len).map(token).collect(),
+        num_cached_tokens: from as u32,
+        block_table: table.clone(),
+        want: Want::Sample(Sample {
+            params: Arc::new(SamplingParams { temperature: 0.0, ..Default::default() }),
+            seed: 0,
+            num_generated: 0,
+            banned: Arc::new([]),
+            history: None,
+        }),
+        score: None,
+    }
+}
+
+#[allow(clippy::print_stdout, reason = "the report is what this command is for")]
+fn print(json: bool, report: &Report<'_>) -> Result<()> {
+    if json {
+        println!("{}", serde_json::to_string_pretty(report)?);
+        return Ok(());
+    }
+    println!("{}, {} threads, median of {}", report.model, report.threads, report.repeat);
+    println!("{:8} {:>6} {:>7} {:>7} {:>10} {:>10}", "phase", "batch", "depth", "tokens", "ms", "tokens/s");
+    for row in &report.rows {
+        println!(
+            "{:8} {:>6} {:>7} {:>7} {:>10.1} {:>10.1}",
+            row.phase,
+            row.batch,
+            row.depth,
+            row.tokens,
+            row.seconds * 1e3,
+            row.tokens_per_second
+        );
+    }
+    Ok(())
+}

@@ -1,0 +1,42 @@
+//! One file per subcommand.
+
+mod bench;
+mod model;
+mod run;
+mod serve;
+
+use anyhow::{Context, Result};
+
+use crate::{
+    cli::{Cli, Command},
+    data_dir,
+    load::{self, EngineOptions},
+};
+
+/// Runs the chosen subcommand to its end.
+///
+/// # Errors
+/// What went wrong, fit to show.
+pub(crate) fn run(cli: Cli) -> Result<()> {
+    let data_dir = data_dir::open(cli.data_dir)?;
+    // Engines have threads of their own; HTTP needs few.
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .context("cannot start the runtime")?;
+    match cli.command {
+        Command::Serve(args) => runtime.block_on(serve::run(args, &data_dir)),
+        Command::Model(command) => runtime.block_on(model::run(command, &data_dir)),
+        Command::Run(args) => {
+            let options = EngineOptions::new(&args.engine);
+            let loaded = runtime.block_on(load::by_name(&data_dir, &args.name, options))?;
+            run::run(&args, loaded)
+        }
+        Command::Bench(args) => {
+            let options = EngineOptions::new(&args.engine);
+            let mut loaded = runtime.block_on(load::by_name(&data_dir, &args.name, options))?;
+            bench::run(&args, &mut loaded.engine, options.threads)
+        }
+    }
+}

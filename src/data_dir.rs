@@ -1,0 +1,30 @@
+//! Where things are kept.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use model_registry::Registry;
+
+/// The data directory: the one named, or the platform's usual place; created if missing.
+///
+/// # Errors
+/// If there is no usual place, or it cannot be created.
+pub(crate) fn open(named: Option<PathBuf>) -> Result<PathBuf> {
+    let dir = match named {
+        Some(dir) => dir,
+        None => dirs::data_dir()
+            .context("this system names no place for data; give one with --data-dir")?
+            .join("agentbase"),
+    };
+    std::fs::create_dir_all(&dir)
+        .with_context(|| format!("cannot create the data directory {}", dir.display()))?;
+    Ok(dir)
+}
+
+/// The model registry inside a data directory.
+///
+/// # Errors
+/// If it cannot be opened.
+pub(crate) fn registry(data_dir: &Path) -> Result<Registry> {
+    Registry::open_local(&data_dir.join("models")).context("cannot open the model registry")
+}

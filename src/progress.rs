@@ -1,0 +1,67 @@
+//! Progress bars on the terminal's error stream; plain silence where there is no terminal.
+
+use std::sync::Mutex;
+
+use indicatif::{ProgressBar, ProgressStyle};
+use model_registry::Progress;
+
+/// One bar at a time, named after the file it counts.
+#[derive(Default)]
+pub(crate) struct Bars(Mutex<Option<ProgressBar>>);
+
+impl Bars {
+    fn with(&self, act: impl FnOnce(&mut Option<ProgressBar>)) {
+        // A poisoned bar is still only a bar.
+        act(&mut self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner));
+    }
+}
+
+impl Progress for Bars {
+    fn start(&self, what: &str, total: Option<u64>) {
+        const BYTES: &str = "{msg} {wide_bar} {bytes}/{total_bytes} {bytes_per_sec} {eta}";
+        let bar = total.map_or_else(ProgressBar::new_spinner, ProgressBar::new);
+        if total.is_some() && let Ok(style) = ProgressStyle::with_template(BYTES) {
+            bar.set_style(style);
+        }
+        bar.set_message(what.to_owned());
+        self.with(|current| *current = Some(bar));
+    }
+
+    fn advance(&self, bytes: u64) {
+        self.with(|current| {
+            if let Some(bar) = current {
+                bar.inc(bytes);
+            }
+        });
+    }
+
+    fn finish(&self) {
+        self.with(|current| {
+            if let Some(bar) = current.take() {
+                bar.finish_and_clear();
+            }
+        });
+    }
+
+    fn reused(&self, what: &str, bytes: u64) {
+        let size = crate::size::ByteSize(bytes);
+        self.with(|_| crate::say(&format!("{what}: already stored ({size}), not copied again")));
+    }
+}
+
+/// A spinner for work without a measure; gone when dropped.
+pub(crate) struct Spinner(ProgressBar);
+
+impl Spinner {
+    pub(crate) fn new(what: String) -> Self {
+        let bar = ProgressBar::new_spinner().with_message(what);
+        bar.enable_steady_tick(std::time::Duration::from_millis(100));
+        Self(bar)
+    }
+}
+
+impl Drop for Spinner {
+    fn drop(&mut self) {
+        self.0.finish_and_clear();
+    }
+}
