@@ -26,7 +26,6 @@ pub enum Format {
 
 /// One file of a model.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct FileEntry {
     /// Name of the file within the model, without folders.
     pub name: String,

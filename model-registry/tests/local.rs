@@ -78,7 +78,7 @@ async fn a_gguf_is_imported_found_and_removed() {
     assert_eq!(manifest.files[0].sha256, sha256);
 
     assert_eq!(registry.get(&name("smollm2")).await.unwrap(), manifest);
-    assert_eq!(registry.list().await.unwrap(), [manifest.clone()]);
+    assert_eq!(registry.list().await.unwrap(), std::slice::from_ref(&manifest));
     let files = registry.files(&manifest).await.unwrap();
     assert_eq!(fs::read(&files["model.gguf"]).unwrap(), fs::read(&path).unwrap());
 

@@ -58,6 +58,10 @@ impl HubClient {
         if !matches!(endpoint.scheme(), "http" | "https") || endpoint.cannot_be_a_base() {
             return Err(wrong(&format!("{:?} is no http address", options.endpoint)));
         }
+        if !endpoint.username().is_empty() || endpoint.password().is_some() {
+            // It would be printed with every error.
+            return Err(wrong("the hub's address may hold no user name and no password"));
+        }
         let token = options.token.as_ref().map(|token| {
             let mut value = HeaderValue::from_str(&format!("Bearer {}", token.secret()))?;
             value.set_sensitive(true);
@@ -158,6 +162,10 @@ impl HubClient {
                     (Some("GatedRepo"), Some(_)) => {
                         "its owner wants you to accept the terms on its page with the account \
                          that HF_TOKEN belongs to"
+                    }
+                    (Some("GatedRepo"), None) => {
+                        "its owner wants you to accept the terms on its page; do that, then set \
+                         HF_TOKEN to a token of your account"
                     }
                     (_, Some(_)) => {
                         "it does not exist, or the account that HF_TOKEN belongs to may not read it"

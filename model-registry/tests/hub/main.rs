@@ -5,8 +5,13 @@ mod server;
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
-use model_registry::{Format, HubSource, Manifest, ModelName, NoProgress, Registry, RegistryError};
+use model_registry::{
+    Format, HubOptions, HubSource, Manifest, ModelName, NoProgress, Progress, Registry,
+    RegistryError,
+};
 use server::{COMMIT, Hub};
 
 const WEIGHTS: &str = "model.safetensors";
@@ -29,6 +34,20 @@ async fn hub_with_weights() -> Arc<Hub> {
         ("pytorch_model.bin", b"pickle"),
     ];
     Hub::start(&files).await
+}
+
+/// Counts the bytes of all files.
+#[derive(Default)]
+struct Seen {
+    bytes: AtomicU64,
+}
+
+impl Progress for Seen {
+    fn start(&self, _what: &str, _total: Option<u64>) {}
+    fn advance(&self, bytes: u64) {
+        self.bytes.fetch_add(bytes, Ordering::Relaxed);
+    }
+    fn finish(&self) {}
 }
 
 struct Place {
@@ -120,6 +139,44 @@ async fn a_pull_that_gave_up_is_taken_up_by_the_next_process() {
 }
 
 #[tokio::test]
+async fn a_silent_connection_counts_as_cut() {
+    let place = Place::new(hub_with_weights().await);
+    place.hub.set().cuts = vec![2_000_000];
+    place.hub.set().stalls = true;
+    let stall_timeout = Duration::from_millis(200);
+    let options = HubOptions { stall_timeout, ..place.hub.options(None) };
+    let source = "hf:org/repo".parse().unwrap();
+    let pulled = place.registry().pull(&source, &name(), &options, &NoProgress).await;
+    assert_eq!(place.stored(&pulled.unwrap(), WEIGHTS).await, weights());
+    assert_eq!(place.hub.sent(WEIGHTS)[1].range.as_deref(), Some("bytes=2000000-"));
+}
+
+#[tokio::test]
+async fn a_dropped_pull_lets_go_and_is_taken_up_again() {
+    let place = Place::new(hub_with_weights().await);
+    place.hub.set().cuts = vec![2_000_000];
+    place.hub.set().stalls = true;
+    let (registry, options) = (place.registry(), place.hub.options(None));
+    let source: HubSource = "hf:org/repo".parse().unwrap();
+    let seen = Arc::new(Seen::default());
+    let first = tokio::spawn({
+        let (source, options, seen) = (source.clone(), options.clone(), Arc::clone(&seen));
+        let registry = registry.clone();
+        async move { registry.pull(&source, &name(), &options, &*seen).await }
+    });
+    while seen.bytes.load(Ordering::Relaxed) < 2_000_000 {
+        tokio::task::yield_now().await;
+    }
+    let busy = registry.pull(&source, &name(), &options, &NoProgress).await.unwrap_err();
+    assert!(matches!(busy, RegistryError::Busy { .. }), "{busy}");
+    first.abort();
+    assert!(first.await.unwrap_err().is_cancelled());
+    let manifest = registry.pull(&source, &name(), &options, &NoProgress).await.unwrap();
+    assert_eq!(place.stored(&manifest, WEIGHTS).await, weights());
+    assert!(place.hub.sent(WEIGHTS)[1].range.is_some());
+}
+
+#[tokio::test]
 async fn failures_that_pass_are_waited_out_and_a_hub_without_ranges_works() {
     let place = Place::new(hub_with_weights().await);
     place.hub.set().failures = vec![503, 429, 500];
@@ -164,17 +221,18 @@ async fn who_is_not_let_in_learns_why() {
     assert!(error.to_string().contains("may not read it"), "{error}");
     assert!(!format!("{error} {error:?}").contains("hf_wrong"));
 
-    let options = model_registry::HubOptions {
-        endpoint: "http://127.0.0.1:1".to_owned(),
-        ..place.hub.options(None)
-    };
+    let options =
+        HubOptions { endpoint: "http://127.0.0.1:1".to_owned(), ..place.hub.options(None) };
     let source = "hf:org/repo".parse().unwrap();
     let error = place.registry().pull(&source, &name(), &options, &NoProgress).await;
     let error = error.unwrap_err().to_string();
     assert!(error.contains("127.0.0.1:1") && error.contains("refused"), "{error}");
-    let options = model_registry::HubOptions { endpoint: "file:///etc".to_owned(), ..options };
-    let error = place.registry().pull(&source, &name(), &options, &NoProgress).await;
-    assert!(error.unwrap_err().to_string().contains("HF_ENDPOINT"));
+    for endpoint in ["file:///etc", "hub", "http://user:secret@127.0.0.1:1"] {
+        let options = HubOptions { endpoint: endpoint.to_owned(), ..options.clone() };
+        let error = place.registry().pull(&source, &name(), &options, &NoProgress).await;
+        let error = error.unwrap_err().to_string();
+        assert!(error.contains("HF_ENDPOINT") && !error.contains("secret"), "{error}");
+    }
 }
 
 #[tokio::test]

@@ -34,6 +34,8 @@ pub(crate) struct Behaviour {
     pub(crate) files: BTreeMap<String, Vec<u8>>,
     /// Answers of weights that end after so many bytes, one entry an answer.
     pub(crate) cuts: Vec<usize>,
+    /// A cut answer does not end: its connection stays open and brings nothing more.
+    pub(crate) stalls: bool,
     /// Statuses to answer requests for weights with, before any file.
     pub(crate) failures: Vec<u16>,
     pub(crate) wanted_token: Option<&'static str>,
@@ -188,15 +190,18 @@ fn file(hub: &mut Behaviour, name: &str, headers: &HeaderMap) -> Response<Body> 
     let cut = (hub.is_large(name) && !hub.cuts.is_empty()).then(|| hub.cuts.remove(0));
     let sent = cut.unwrap_or(rest.len()).min(rest.len());
     hub.asked.last_mut().unwrap().bytes_sent = sent;
-    builder.body(body(rest, cut)).unwrap()
+    builder.body(body(rest, cut, hub.stalls)).unwrap()
 }
 
-/// The whole, or its beginning and then a broken connection.
-fn body(bytes: Vec<u8>, cut: Option<usize>) -> Body {
+/// The whole, or its beginning and then a broken connection, or a silent one.
+fn body(bytes: Vec<u8>, cut: Option<usize>, stalls: bool) -> Body {
     let Some(cut) = cut else { return Body::from(bytes) };
     let beginning = Bytes::copy_from_slice(&bytes[..cut.min(bytes.len())]);
     let first = stream::iter([Ok(beginning)]);
-    let broken = stream::once(async {
+    let broken = stream::once(async move {
+        if stalls {
+            std::future::pending::<()>().await;
+        }
         // Let what was sent get out before the connection breaks.
         tokio::time::sleep(Duration::from_millis(50)).await;
         Err(std::io::Error::other("cut"))
