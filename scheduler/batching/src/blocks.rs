@@ -5,6 +5,7 @@
 //! Invariant: free + used + cached = all, and a hash names exactly the block that holds it.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 
 use engine_core::BlockId;
 
@@ -97,11 +98,12 @@ impl BlockPool {
     /// same contents already, that one stays the one to be found.
     pub(crate) fn register(&mut self, block: BlockId, hash: BlockHash) {
         debug_assert!(self.is_referenced(block), "{block:?} registered while unreferenced");
-        if let std::collections::hash_map::Entry::Vacant(entry) = self.by_hash.entry(hash) {
-            if self.hashes[block.0 as usize].is_none() {
-                entry.insert(block);
-                self.hashes[block.0 as usize] = Some(hash);
-            }
+        let name = &mut self.hashes[block.0 as usize];
+        if let Entry::Vacant(entry) = self.by_hash.entry(hash)
+            && name.is_none()
+        {
+            entry.insert(block);
+            *name = Some(hash);
         }
     }
 

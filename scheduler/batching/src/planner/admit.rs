@@ -98,16 +98,15 @@ impl Planner {
         seq.blocks = cached;
         self.counts.prefix_queries += u64::from(limit > 0);
         self.counts.prefix_hits += u64::from(seq.num_computed > 0);
-        if let Some(live) = self.requests.get_mut(&seq.common.request.id) {
-            if !live.admitted {
-                live.admitted = true;
-                live.usage.cached_tokens = seq.num_computed as u32;
-                self.counts.prompt_tokens += u64::from(live.usage.prompt_tokens);
-                self.counts.cached_tokens += seq.num_computed as u64;
-                self.admitted.push(seq.common.request.id);
-                self.queue.request_admitted(seq.common.tenant());
-                self.queue.charge(seq.common.tenant(), seq.num_remaining());
-            }
+        if let Some(live) = self.requests.get_mut(&seq.common.request.id)
+            && !std::mem::replace(&mut live.admitted, true)
+        {
+            live.usage.cached_tokens = seq.num_computed as u32;
+            self.counts.prompt_tokens += u64::from(live.usage.prompt_tokens);
+            self.counts.cached_tokens += seq.num_computed as u64;
+            self.admitted.push(seq.common.request.id);
+            self.queue.request_admitted(seq.common.tenant());
+            self.queue.charge(seq.common.tenant(), seq.num_remaining());
         }
         self.running.insert(seq.id, seq);
     }

@@ -1,0 +1,5 @@
+//! The planner by hand, with the mock engine: what each rule is for, one test each.
+
+mod bench;
+mod scheduling;
+mod sharing;

@@ -1,0 +1,71 @@
+//! Thousands of random schedules, each compared with every request run alone.
+//!
+//! A failure prints its seed; `SIM_SEED=n` runs that one only.
+
+mod alone;
+mod expect;
+mod make;
+mod world;
+
+use world::{World, worlds};
+
+/// Runs worlds with these seeds to their end.
+fn run(seeds: std::ops::Range<u64>, shape: fn(&mut World)) {
+    for seed in worlds(seeds) {
+        let outcome = std::panic::catch_unwind(|| {
+            let mut world = World::random(seed);
+            shape(&mut world);
+            world.run()
+        });
+        match outcome {
+            Ok(Ok(())) => {}
+            Ok(Err(what)) => panic!("SIM_SEED={seed}: {what}"),
+            Err(panic) => {
+                eprintln_seed(seed);
+                std::panic::resume_unwind(panic);
+            }
+        }
+    }
+}
+
+/// The panic's own message is printed already; this adds where it came from.
+#[allow(clippy::print_stderr)] // a test's output is for the terminal
+fn eprintln_seed(seed: u64) {
+    eprintln!("SIM_SEED={seed}");
+}
+
+#[test]
+fn random_schedules() {
+    run(0..1500, |_| {});
+}
+
+#[test]
+fn random_schedules_without_prefix_caching() {
+    run(10_000..10_500, |world| world.config.prefix_caching = false);
+}
+
+#[test]
+fn random_schedules_without_cancels_and_faults_finish_everything() {
+    run(20_000..20_500, World::leave_in_peace);
+}
+
+#[test]
+fn the_simulation_reaches_what_it_is_for() {
+    let mut sum = scheduler_batching::Stats::default();
+    let mut failed = 0;
+    for seed in 0..200 {
+        let mut world = World::random(seed);
+        world.run().unwrap();
+        let stats = world.planner.stats();
+        sum.preemptions += stats.preemptions;
+        sum.cached_tokens += stats.cached_tokens;
+        sum.prefix_hits += stats.prefix_hits;
+        sum.generated_tokens += stats.generated_tokens;
+        failed += world.num_failed();
+    }
+    assert!(sum.preemptions > 200, "{sum:?}");
+    assert!(sum.cached_tokens > 500, "{sum:?}");
+    assert!(sum.prefix_hits > 200, "{sum:?}");
+    assert!(sum.generated_tokens > 5000, "{sum:?}");
+    assert!(failed > 20, "{failed}");
+}

@@ -1,0 +1,103 @@
+//! Random limits, settings and requests: small, so that everything runs out all the time.
+
+use std::sync::Arc;
+
+use engine_core::{
+    CacheScope, EngineLimits, Request, RequestId, SamplingParams, StopRules, TenantId, TokenId,
+};
+use engine_mock::MockModel;
+use rand::{Rng, rngs::StdRng};
+use scheduler_batching::PlannerConfig;
+
+pub(crate) fn limits(rng: &mut StdRng) -> EngineLimits {
+    let block_size = rng.random_range(1..=5);
+    EngineLimits {
+        block_size,
+        num_blocks: rng.random_range(24u32.div_ceil(block_size)..=80u32.div_ceil(block_size)),
+        max_model_len: rng.random_range(20..=60),
+        max_step_tokens: rng.random_range(1..=24),
+        max_step_seqs: rng.random_range(1..=10),
+        vocab_size: 50,
+    }
+}
+
+pub(crate) fn config(rng: &mut StdRng) -> PlannerConfig {
+    PlannerConfig {
+        max_running_seqs: rng.random_range(1..=10),
+        prefill_chunk: rng.random_range(1..=16),
+        prefix_caching: rng.random_bool(0.85),
+        cache_key: rng.random(),
+        ..PlannerConfig::default()
+    }
+}
+
+pub(crate) fn model(rng: &mut StdRng) -> MockModel {
+    MockModel {
+        seed: rng.random(),
+        eos_token: Some(0),
+        eos_probability: if rng.random_bool(0.5) { 0.05 } else { 0.0 },
+        ..MockModel::default()
+    }
+}
+
+fn scope(rng: &mut StdRng) -> CacheScope {
+    let pick = |rng: &mut StdRng, names: &[&str]| names[rng.random_range(0..names.len())].into();
+    CacheScope {
+        tenant: TenantId(pick(rng, &["a", "b", "c"])),
+        model_version: "m".into(),
+        adapter: rng.random_bool(0.1).then(|| pick(rng, &["x", "y"])),
+    }
+}
+
+/// Requests and when they come; prompts begin alike.
+pub(crate) fn arrivals(rng: &mut StdRng, limits: &EngineLimits) -> Vec<(u64, Request)> {
+    let longest = limits.max_sequence_len() as usize;
+    let common: Vec<TokenId> = (0..longest).map(|_| rng.random_range(0..50)).collect();
+    let mut at = 0;
+    let num_requests = rng.random_range(1..=16);
+    let arrivals = (0..num_requests).map(|id| {
+        at += if rng.random_bool(0.6) { 0 } else { rng.random_range(0..12) };
+        let mut request = request(rng, limits, RequestId(id), &common);
+        if rng.random_bool(0.02) {
+            request.prompt.clear();
+        }
+        (at, request)
+    });
+    arrivals.collect()
+}
+
+fn request(rng: &mut StdRng, limits: &EngineLimits, id: RequestId, common: &[TokenId]) -> Request {
+    let longest = limits.max_sequence_len() as usize;
+    let bound = if rng.random_bool(0.5) { longest } else { 8 };
+    let num_prompt = rng.random_range(1..bound);
+    let num_shared = rng.random_range(0..=num_prompt);
+    let own = (num_shared..num_prompt).map(|_| rng.random_range(0..50));
+    let prompt: Vec<TokenId> = common[..num_shared].iter().copied().chain(own).collect();
+    let prompt_logprobs = rng.random_bool(0.2).then(|| rng.random_range(0..3));
+    let most = (longest - num_prompt).min(40) as u32;
+    let max_tokens = match prompt_logprobs {
+        Some(_) if rng.random_bool(0.3) => 0,
+        _ => rng.random_range(1..=most),
+    };
+    let sampling = SamplingParams {
+        seed: rng.random(),
+        presence_penalty: if rng.random_bool(0.2) { 0.5 } else { 0.0 },
+        logprobs: rng.random_bool(0.2).then_some(1),
+        ..SamplingParams::default()
+    };
+    Request {
+        id,
+        scope: scope(rng),
+        prompt,
+        sampling: Arc::new(sampling),
+        stop: StopRules {
+            max_tokens,
+            min_tokens: if rng.random_bool(0.2) { rng.random_range(0..6) } else { 0 },
+            eos_token_ids: vec![0],
+            stop_token_ids: if rng.random_bool(0.2) { vec![3, 4] } else { vec![] },
+            ignore_eos: rng.random_bool(0.2),
+        },
+        n: if rng.random_bool(0.25) { rng.random_range(2..=4) } else { 1 },
+        prompt_logprobs,
+    }
+}
