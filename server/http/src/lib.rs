@@ -1,1 +1,35 @@
-//! (being written)
+//! The HTTP edge: thin handlers over the text and the scheduler, in OpenAI's form.
+//!
+//! Where each step of a request happens: `serve` (connection) → `observe` (id, span, metrics) →
+//! `auth` (caller) → `json` (body) → `routes` (handler) → `params` (ranges) → `prompt` (tokens) →
+//! `generation` (submit, events → text) → `wire` (SSE or one JSON body).
+//!
+//! Invariant: a handler holds nothing that outlives its response; dropping the response's body, or
+//! the handler while it waits, cancels the work.
+
+mod auth;
+mod blocking;
+mod choice;
+mod error;
+mod generation;
+mod json;
+mod limits;
+mod metrics;
+mod observe;
+mod openapi;
+mod params;
+mod prompt;
+mod router;
+mod routes;
+mod serve;
+mod source;
+mod state;
+mod wire;
+
+pub use auth::{AuthError, Authenticate, Caller, NoAuth};
+pub use error::ApiError;
+pub use limits::HttpLimits;
+pub use metrics::Metrics;
+pub use router::router;
+pub use serve::serve;
+pub use state::{AppState, AppStateBuilder, ServedModel};

@@ -1,0 +1,90 @@
+//! Who asks. The check itself is the composition root's; here it meets HTTP.
+
+use std::sync::Arc;
+
+use axum::extract::{Request, State};
+use axum::http::header;
+use axum::middleware::Next;
+use axum::response::Response;
+use engine_core::TenantId;
+
+use crate::{ApiError, AppState};
+
+/// Who a request is from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Caller {
+    /// The unit of fairness and of cache isolation.
+    pub tenant: TenantId,
+    /// Which key was used; fit for a log.
+    pub key_id: Arc<str>,
+}
+
+/// Why a request is not let in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum AuthError {
+    /// No key was sent.
+    #[error(
+        "You didn't provide an API key. Provide it in an Authorization header: \
+         `Authorization: Bearer YOUR_KEY`."
+    )]
+    Missing,
+    /// The key is not known, or no longer.
+    #[error("Incorrect API key provided.")]
+    Invalid,
+    /// The key is known and may not do this.
+    #[error("This API key may not be used here.")]
+    Forbidden,
+}
+
+/// Says who a key belongs to. Called on every request: it must be quick and must not block.
+pub trait Authenticate: Send + Sync {
+    /// `bearer` is the token of the `Authorization` header, if there is one.
+    ///
+    /// # Errors
+    /// [`AuthError`] if the caller is not let in.
+    fn check(&self, bearer: Option<&str>) -> Result<Caller, AuthError>;
+}
+
+/// Lets everybody in as one tenant; for loopback and tests.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct NoAuth;
+
+impl Authenticate for NoAuth {
+    fn check(&self, _bearer: Option<&str>) -> Result<Caller, AuthError> {
+        Ok(Caller { tenant: TenantId("local".into()), key_id: "none".into() })
+    }
+}
+
+/// Lets a request pass with its [`Caller`], or answers 401 before its body is read.
+pub(crate) async fn require_caller(
+    State(state): State<AppState>,
+    mut request: Request,
+    next: Next,
+) -> Result<Response, ApiError> {
+    let header = request.headers().get(header::AUTHORIZATION);
+    let bearer = header.and_then(|value| value.to_str().ok()).and_then(bearer_token);
+    let caller = state.auth().check(bearer).map_err(|error| match error {
+        AuthError::Missing | AuthError::Invalid => ApiError::unauthorized(error.to_string()),
+        AuthError::Forbidden => ApiError::forbidden(error.to_string()),
+    })?;
+    request.extensions_mut().insert(caller);
+    Ok(next.run(request).await)
+}
+
+fn bearer_token(header: &str) -> Option<&str> {
+    let (scheme, token) = header.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::bearer_token;
+
+    #[test]
+    fn only_bearer_tokens_are_taken() {
+        assert_eq!(bearer_token("Bearer abc"), Some("abc"));
+        assert_eq!(bearer_token("bearer  abc "), Some("abc"));
+        assert_eq!(bearer_token("Basic abc"), None);
+        assert_eq!(bearer_token("abc"), None);
+    }
+}

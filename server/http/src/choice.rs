@@ -1,0 +1,133 @@
+//! The text of one choice, token by token.
+//!
+//! Invariant: deltas joined are the choice's text; a token's score goes out with the first
+//! character of its text, and nothing goes out of tokens that lie in a stop text.
+
+use std::sync::Arc;
+
+use engine_core::{TokenId, TokenLogprobs};
+use engine_text::{Detokenizer, StopMatcher, TextModel};
+
+use crate::params::Params;
+
+/// The last tokens of the prompt that may matter to the first text: more than any character has.
+const PROMPT_TAIL: usize = 8;
+
+/// A token with its log-probabilities.
+#[derive(Clone, Debug)]
+pub(crate) struct Scored {
+    pub(crate) token: TokenId,
+    /// `None` for a prompt's first token.
+    pub(crate) logprob: Option<f32>,
+    /// The likeliest tokens, best first.
+    pub(crate) top: Vec<(TokenId, f32)>,
+    /// Where the token's text begins in the choice's text, in characters.
+    pub(crate) offset: usize,
+}
+
+impl Scored {
+    pub(crate) fn new(scores: TokenLogprobs, offset: usize) -> Self {
+        let TokenLogprobs { token, logprob, top } = scores;
+        Self { token, logprob: Some(logprob), top, offset }
+    }
+}
+
+/// What became known of a choice.
+#[derive(Debug, Default)]
+pub(crate) struct Piece {
+    pub(crate) text: String,
+    pub(crate) tokens: Vec<Scored>,
+    /// A stop text was met: the choice has ended.
+    pub(crate) stopped: bool,
+}
+
+impl Piece {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.text.is_empty() && self.tokens.is_empty()
+    }
+}
+
+/// Follows one choice to its end.
+pub(crate) struct ChoiceText {
+    params: Arc<Params>,
+    detokenizer: Detokenizer,
+    stops: StopMatcher,
+    /// Tokens that were scored and not yet given out.
+    pending: Vec<Scored>,
+    num_tokens: u32,
+    /// Characters that the tokens so far have made, and how many of them were given out.
+    num_chars: usize,
+    num_emitted: usize,
+    ended: bool,
+}
+
+impl ChoiceText {
+    /// A choice after `prompt`; its text begins at character `offset` of what the client sees.
+    pub(crate) fn new(
+        text: &Arc<TextModel>,
+        params: &Arc<Params>,
+        prompt: &[TokenId],
+        offset: usize,
+    ) -> Self {
+        let tail = &prompt[prompt.len().saturating_sub(PROMPT_TAIL)..];
+        Self {
+            params: Arc::clone(params),
+            detokenizer: Detokenizer::new(Arc::clone(text), params.skip_special, tail),
+            stops: StopMatcher::new(params.stop_texts.clone(), params.include_stop),
+            pending: Vec::new(),
+            num_tokens: 0,
+            num_chars: offset,
+            num_emitted: offset,
+            ended: false,
+        }
+    }
+
+    /// Tokens taken in, up to the end.
+    pub(crate) fn num_tokens(&self) -> u32 {
+        self.num_tokens
+    }
+
+    pub(crate) fn ended(&self) -> bool {
+        self.ended
+    }
+
+    /// Takes the next token in; tokens after the end are nobody's.
+    pub(crate) fn push(&mut self, token: TokenId, scores: Option<TokenLogprobs>) -> Piece {
+        if self.ended {
+            return Piece::default();
+        }
+        self.num_tokens += 1;
+        if self.params.ends_with(token) && !self.params.include_stop {
+            return Piece::default();
+        }
+        self.pending.extend(scores.map(|scores| Scored::new(scores, self.num_chars)));
+        let text = self.detokenizer.push(token);
+        self.advance(text)
+    }
+
+    /// The choice ended: gives out what was held back.
+    pub(crate) fn finish(&mut self) -> Piece {
+        let text = self.detokenizer.finish();
+        let mut piece = self.advance(text);
+        self.ended = true;
+        if !piece.stopped {
+            piece.text += &self.stops.finish();
+            piece.tokens.append(&mut self.pending);
+        }
+        piece
+    }
+
+    fn advance(&mut self, text: String) -> Piece {
+        self.num_chars += text.chars().count();
+        let (text, stopped) = if self.num_tokens < self.params.stop.min_tokens {
+            (text, false)
+        } else {
+            let step = self.stops.push(&text);
+            (step.emit, step.stopped.is_some())
+        };
+        self.num_emitted += text.chars().count();
+        self.ended |= stopped;
+        let num_out = self.pending.partition_point(|scored| scored.offset < self.num_emitted);
+        Piece { text, tokens: self.pending.drain(..num_out).collect(), stopped }
+    }
+}

@@ -1,0 +1,182 @@
+//! The one error of the HTTP edge, in OpenAI's shape.
+//!
+//! Invariant: a message names the field at fault and never repeats a prompt or a key.
+
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use engine_core::{InvalidRequest, RequestError};
+use engine_text::TextError;
+use scheduler_batching::SubmitError;
+use server_api::{ErrorBody, ErrorObject};
+
+/// Messages are cut here: a parser's may repeat the text that it could not read.
+const MAX_MESSAGE_CHARS: usize = 400;
+
+/// An answer that is not a success.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("{status}: {}", body.message)]
+pub struct ApiError {
+    status: StatusCode,
+    body: ErrorObject,
+    retry_after_s: Option<u32>,
+}
+
+impl ApiError {
+    fn new(status: StatusCode, kind: &str, message: impl Into<String>) -> Self {
+        let mut message = message.into();
+        if let Some((end, _)) = message.char_indices().nth(MAX_MESSAGE_CHARS) {
+            message.truncate(end);
+            message.push('…');
+        }
+        let body = ErrorObject { message, kind: kind.to_owned(), param: None, code: None };
+        Self { status, body, retry_after_s: None }
+    }
+
+    fn param(mut self, param: &str) -> Self {
+        self.body.param = Some(param.to_owned());
+        self
+    }
+
+    fn code(mut self, code: &str) -> Self {
+        self.body.code = Some(code.to_owned());
+        self
+    }
+
+    fn retry_after(mut self, seconds: u32) -> Self {
+        self.retry_after_s = Some(seconds.max(1));
+        self
+    }
+
+    /// 400: the request cannot be understood or done; `param` names the field if there is one.
+    pub(crate) fn invalid(param: Option<&str>, message: impl Into<String>) -> Self {
+        let error = Self::new(StatusCode::BAD_REQUEST, "invalid_request_error", message);
+        match param {
+            Some(param) => error.param(param),
+            None => error,
+        }
+    }
+
+    /// 400: a field that must be there is not.
+    pub(crate) fn missing(param: &str) -> Self {
+        Self::invalid(Some(param), format!("Missing required parameter: '{param}'."))
+    }
+
+    /// 400: the API has the option, this server does not.
+    pub(crate) fn unsupported(param: &str, message: impl Into<String>) -> Self {
+        Self::invalid(Some(param), message).code("unsupported_parameter")
+    }
+
+    /// Another status than 400 for a request that is at fault.
+    pub(crate) fn refused(status: StatusCode, code: &str, message: impl Into<String>) -> Self {
+        Self::new(status, "invalid_request_error", message).code(code)
+    }
+
+    pub(crate) fn unauthorized(message: impl Into<String>) -> Self {
+        Self::refused(StatusCode::UNAUTHORIZED, "invalid_api_key", message)
+    }
+
+    pub(crate) fn forbidden(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::FORBIDDEN, "permission_error", message).code("permission_denied")
+    }
+
+    pub(crate) fn model_not_found(model: &str) -> Self {
+        let message =
+            format!("The model `{model}` does not exist or you do not have access to it.");
+        Self::refused(StatusCode::NOT_FOUND, "model_not_found", message).param("model")
+    }
+
+    /// 503 with `Retry-After`.
+    pub(crate) fn unavailable(code: &str, message: impl Into<String>, retry_after_s: u32) -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "service_unavailable_error", message)
+            .code(code)
+            .retry_after(retry_after_s)
+    }
+
+    /// 500; the cause belongs into the log, not into the answer.
+    pub(crate) fn internal() -> Self {
+        let message = "The server had an error while processing your request.";
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "server_error", message).code("internal_error")
+    }
+
+    /// The body, as an answer or as an event of a stream.
+    pub(crate) fn body(&self) -> ErrorBody {
+        ErrorBody { error: self.body.clone() }
+    }
+
+    /// 400 for a prompt, or a prompt with its `max_tokens`, that the context cannot hold.
+    pub(crate) fn context_length(param: &str, prompt: u64, max_tokens: u64, limit: u32) -> Self {
+        let asked = match max_tokens {
+            0 => format!("your {param} resulted in {prompt} tokens"),
+            _ => format!(
+                "you requested {} tokens ({prompt} in the {param}, {max_tokens} in the completion)",
+                prompt.saturating_add(max_tokens)
+            ),
+        };
+        let message = format!(
+            "This model's maximum context length is {limit} tokens. However, {asked}. Please \
+             reduce the length of the {param} or completion."
+        );
+        Self::invalid(Some(param), message).code("context_length_exceeded")
+    }
+
+    /// `param` is where the prompt came from.
+    pub(crate) fn from_invalid(error: &InvalidRequest, param: &str) -> Self {
+        match *error {
+            InvalidRequest::PromptTooLong { prompt_tokens, max_model_len } => {
+                Self::context_length(param, prompt_tokens.into(), 0, max_model_len)
+            }
+            InvalidRequest::ContextExceeded { prompt_tokens, max_tokens, max_model_len } => {
+                let (prompt, max_tokens) = (prompt_tokens.into(), max_tokens.into());
+                Self::context_length(param, prompt, max_tokens, max_model_len)
+            }
+            InvalidRequest::EmptyPrompt
+            | InvalidRequest::UnknownToken { .. }
+            | InvalidRequest::Parameter(_) => Self::invalid(Some(param), error.to_string()),
+        }
+    }
+
+    pub(crate) fn from_submit(error: SubmitError, param: &str) -> Self {
+        match error {
+            SubmitError::QueueFull { waiting, retry_after_s } => Self::unavailable(
+                "queue_full",
+                format!("The queue is full: {waiting} requests are waiting. Retry later."),
+                retry_after_s,
+            ),
+            SubmitError::Invalid(invalid) => Self::from_invalid(&invalid, param),
+            SubmitError::ShuttingDown => Self::shutting_down(),
+        }
+    }
+
+    fn shutting_down() -> Self {
+        Self::unavailable("shutting_down", "The server is shutting down.", 5)
+    }
+
+    pub(crate) fn from_request(error: &RequestError, param: &str) -> Self {
+        match error {
+            RequestError::Invalid(invalid) => Self::from_invalid(invalid, param),
+            RequestError::ShuttingDown => Self::shutting_down(),
+            RequestError::Engine(cause) => {
+                tracing::error!(%cause, "the engine failed");
+                Self::internal()
+            }
+        }
+    }
+
+    pub(crate) fn from_text(error: &TextError, param: &str) -> Self {
+        Self::invalid(Some(param), error.to_string())
+    }
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        let mut response = (self.status, axum::Json(self.body())).into_response();
+        if let Some(seconds) = self.retry_after_s {
+            response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
+        }
+        if self.status == StatusCode::UNAUTHORIZED {
+            let scheme = HeaderValue::from_static("Bearer");
+            response.headers_mut().insert(header::WWW_AUTHENTICATE, scheme);
+        }
+        response
+    }
+}

@@ -1,0 +1,258 @@
+//! From events to texts: the one pipeline behind chat and plain completions, streamed or not.
+//!
+//! Invariant: each choice gets its deltas and then exactly one end; the usage comes last, once,
+//! and nothing comes after it or after an error. Dropping a generation cancels what still runs.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use engine_core::{CacheScope, Event, FinishReason, Request, TokenId, TokenLogprobs};
+use engine_text::{Detokenizer, TextModel};
+use futures_util::StreamExt;
+use futures_util::stream::{BoxStream, SelectAll, select_all, unfold};
+use scheduler_batching::EventStream;
+use server_api::Usage;
+
+use crate::choice::{ChoiceText, Scored};
+use crate::params::Params;
+use crate::{ApiError, Caller, ServedModel};
+
+/// What a client learns, in order.
+#[derive(Debug)]
+pub(crate) enum Output {
+    /// More of choice `index`.
+    Delta { index: u32, text: String, tokens: Vec<Scored> },
+    /// Choice `index` ended.
+    End { index: u32, reason: &'static str },
+    /// All choices of all prompts ended.
+    Usage(Usage),
+}
+
+/// What to generate from.
+pub(crate) struct Source {
+    pub(crate) model: Arc<ServedModel>,
+    pub(crate) caller: Caller,
+    pub(crate) params: Arc<Params>,
+    /// The field that holds the prompt, for errors.
+    pub(crate) field: &'static str,
+    /// Whether the echoed prompt is scored.
+    pub(crate) prompt_logprobs: Option<u32>,
+}
+
+/// One prompt.
+pub(crate) struct PromptTokens {
+    pub(crate) tokens: Vec<TokenId>,
+    /// What each choice's text begins with.
+    pub(crate) echo: Option<String>,
+    /// At most this many new tokens.
+    pub(crate) max_tokens: u32,
+}
+
+/// The running choices of all prompts of a request.
+pub(crate) struct Generation {
+    runs: SelectAll<BoxStream<'static, Result<Output, ApiError>>>,
+    usage: Usage,
+    ended: bool,
+}
+
+impl Generation {
+    /// Submits every prompt; if one is refused, none runs.
+    pub(crate) fn start(source: &Source, prompts: Vec<PromptTokens>) -> Result<Self, ApiError> {
+        let runs = prompts.into_iter().enumerate().map(|(prompt_idx, prompt)| {
+            let first_index = prompt_idx as u32 * source.params.n;
+            let run = Run::start(source, prompt, first_index)?;
+            Ok(unfold(run, async |mut run| run.next().await.map(|output| (output, run))).boxed())
+        });
+        let runs: Vec<_> = runs.collect::<Result<_, ApiError>>()?;
+        Ok(Self { runs: select_all(runs), usage: Usage::default(), ended: false })
+    }
+
+    /// What comes next; `None` after the usage or an error.
+    pub(crate) async fn next(&mut self) -> Option<Result<Output, ApiError>> {
+        while !self.ended {
+            match self.runs.next().await {
+                Some(Ok(Output::Usage(usage))) => add(&mut self.usage, usage),
+                Some(Ok(output)) => return Some(Ok(output)),
+                Some(Err(error)) => {
+                    self.runs.clear(); // The other prompts' choices are of no use any more.
+                    self.ended = true;
+                    return Some(Err(error));
+                }
+                None => {
+                    self.ended = true;
+                    return Some(Ok(Output::Usage(self.usage)));
+                }
+            }
+        }
+        None
+    }
+}
+
+fn add(total: &mut Usage, usage: Usage) {
+    total.prompt_tokens += usage.prompt_tokens;
+    total.completion_tokens += usage.completion_tokens;
+    total.total_tokens += usage.total_tokens;
+    total.prompt_tokens_details.cached_tokens += usage.prompt_tokens_details.cached_tokens;
+}
+
+/// The running choices of one prompt.
+struct Run {
+    events: EventStream,
+    choices: Vec<ChoiceText>,
+    first_index: u32,
+    field: &'static str,
+    /// The prompt, until it was echoed.
+    echo: Option<Echo>,
+    ready: VecDeque<Result<Output, ApiError>>,
+}
+
+struct Echo {
+    text: String,
+    tokens: Vec<TokenId>,
+    detokenizer: Detokenizer,
+    scored: bool,
+}
+
+impl Run {
+    fn start(source: &Source, prompt: PromptTokens, first_index: u32) -> Result<Self, ApiError> {
+        let Source { model, params, field, .. } = source;
+        let offset = prompt.echo.as_ref().map_or(0, |text| text.chars().count());
+        let choice = || ChoiceText::new(&model.text, params, &prompt.tokens, offset);
+        let choices = (0..params.n).map(|_| choice()).collect();
+        let echo = prompt.echo.map(|text| Echo {
+            text,
+            tokens: prompt.tokens.clone(),
+            detokenizer: detokenizer(&model.text, params),
+            scored: params.sampling.logprobs.is_some(),
+        });
+        let mut stop = params.stop.clone();
+        stop.max_tokens = prompt.max_tokens;
+        let request = Request {
+            id: model.handle.next_request_id(),
+            scope: CacheScope {
+                tenant: source.caller.tenant.clone(),
+                model_version: Arc::clone(&model.version),
+                adapter: None,
+            },
+            prompt: prompt.tokens,
+            sampling: Arc::new(params.sampling.clone()),
+            stop,
+            n: params.n,
+            prompt_logprobs: source.prompt_logprobs,
+        };
+        let submitted = model.handle.submit(request);
+        let events = submitted.map_err(|error| ApiError::from_submit(error, field))?;
+        Ok(Self { events, choices, first_index, field, echo, ready: VecDeque::new() })
+    }
+
+    async fn next(&mut self) -> Option<Result<Output, ApiError>> {
+        loop {
+            if let Some(output) = self.ready.pop_front() {
+                return Some(output);
+            }
+            match self.events.next().await? {
+                Event::PromptLogprobs(scores) => self.echo(scores),
+                event => {
+                    self.echo(Vec::new());
+                    self.take(event);
+                }
+            }
+        }
+    }
+
+    fn take(&mut self, event: Event) {
+        match event {
+            Event::PromptLogprobs(_) => {}
+            Event::Token { index, token, logprobs } => self.token(index, token, logprobs),
+            Event::ChoiceFinished { index, reason } => self.finish_choice(index, reason),
+            Event::Finished(usage) => {
+                for index in 0..self.choices.len() as u32 {
+                    self.finish_choice(index, FinishReason::Length);
+                }
+                let usage = self.usage(usage);
+                self.ready.push_back(Ok(Output::Usage(usage)));
+            }
+            Event::Failed(error) => {
+                self.ready.push_back(Err(ApiError::from_request(&error, self.field)));
+            }
+        }
+    }
+
+    fn token(&mut self, index: u32, token: TokenId, scores: Option<TokenLogprobs>) {
+        let Some(choice) = self.choices.get_mut(index as usize) else { return };
+        let piece = choice.push(token, scores);
+        let stopped = piece.stopped;
+        if !piece.is_empty() {
+            self.delta(index, piece.text, piece.tokens);
+        }
+        if stopped {
+            self.events.cancel_choice(index);
+            self.end(index, "stop");
+        }
+    }
+
+    fn finish_choice(&mut self, index: u32, reason: FinishReason) {
+        let Some(choice) = self.choices.get_mut(index as usize) else { return };
+        if choice.ended() {
+            return;
+        }
+        let piece = choice.finish();
+        let stopped = piece.stopped || reason != FinishReason::Length;
+        if !piece.is_empty() {
+            self.delta(index, piece.text, piece.tokens);
+        }
+        self.end(index, if stopped { "stop" } else { "length" });
+    }
+
+    fn delta(&mut self, index: u32, text: String, tokens: Vec<Scored>) {
+        let index = self.first_index + index;
+        self.ready.push_back(Ok(Output::Delta { index, text, tokens }));
+    }
+
+    fn end(&mut self, index: u32, reason: &'static str) {
+        let index = self.first_index + index;
+        self.ready.push_back(Ok(Output::End { index, reason }));
+    }
+
+    /// Begins each choice with the prompt, before anything else. `scores` lacks the first token.
+    fn echo(&mut self, scores: Vec<TokenLogprobs>) {
+        let Some(mut echo) = self.echo.take() else { return };
+        let tokens = if echo.scored { echo.scored_tokens(scores) } else { Vec::new() };
+        for index in 0..self.choices.len() as u32 {
+            self.delta(index, echo.text.clone(), tokens.clone());
+        }
+    }
+
+    /// Counts what the choices took in: an engine may be some tokens further than a stop text.
+    fn usage(&self, usage: engine_core::Usage) -> Usage {
+        let prompt_tokens = u64::from(usage.prompt_tokens);
+        let completion_tokens = self.choices.iter().map(|c| u64::from(c.num_tokens())).sum();
+        let cached_tokens = u64::from(usage.cached_tokens);
+        Usage {
+            prompt_tokens,
+            completion_tokens,
+            total_tokens: prompt_tokens + completion_tokens,
+            prompt_tokens_details: server_api::PromptTokensDetails { cached_tokens },
+        }
+    }
+}
+
+impl Echo {
+    fn scored_tokens(&mut self, scores: Vec<TokenLogprobs>) -> Vec<Scored> {
+        let mut offset = 0;
+        let mut scores = scores.into_iter();
+        let mut scored = Vec::with_capacity(self.tokens.len());
+        for (idx, &token) in self.tokens.iter().enumerate() {
+            scored.push(match if idx == 0 { None } else { scores.next() } {
+                Some(scores) => Scored::new(scores, offset),
+                None => Scored { token, logprob: None, top: Vec::new(), offset },
+            });
+            offset += self.detokenizer.push(token).chars().count();
+        }
+        scored
+    }
+}
+
+fn detokenizer(text: &Arc<TextModel>, params: &Params) -> Detokenizer {
+    Detokenizer::new(Arc::clone(text), params.skip_special, &[])
+}

@@ -1,0 +1,48 @@
+//! Every limit of the HTTP edge in one place.
+
+use std::time::Duration;
+
+/// What a client may ask of the server, and for how long. All have a sane default.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HttpLimits {
+    /// Bytes in the body of a request; larger ones get 413.
+    pub max_body_bytes: usize,
+    /// For a body to arrive; slower ones get 408.
+    pub body_timeout: Duration,
+    /// For the head of a request to arrive, and how long an idle connection is kept.
+    pub header_timeout: Duration,
+    /// Bytes in the head of a request.
+    pub max_header_bytes: usize,
+    /// Open connections; more wait unaccepted.
+    pub max_connections: usize,
+    /// For open requests to end after a shutdown was asked for.
+    pub drain_timeout: Duration,
+    /// Between comments that keep a silent stream alive.
+    pub keep_alive: Duration,
+    /// `n` of one request.
+    pub max_n: u32,
+    /// Choices of one request: its prompts times `n`.
+    pub max_choices: u32,
+    /// Large texts that are tokenized at once; more wait.
+    pub max_text_jobs: usize,
+    /// Whether pages of any origin may use the API from a browser.
+    pub allow_any_origin: bool,
+}
+
+impl Default for HttpLimits {
+    fn default() -> Self {
+        Self {
+            max_body_bytes: 8 << 20,
+            body_timeout: Duration::from_secs(60),
+            header_timeout: Duration::from_secs(30),
+            max_header_bytes: 64 << 10,
+            max_connections: 1024,
+            drain_timeout: Duration::from_secs(30),
+            keep_alive: Duration::from_secs(15),
+            max_n: 128,
+            max_choices: 256,
+            max_text_jobs: std::thread::available_parallelism().map_or(2, usize::from),
+            allow_any_origin: false,
+        }
+    }
+}

@@ -1,0 +1,220 @@
+//! What dashboards see, by Prometheus' conventions: base units, `_total` counters, few labels.
+//!
+//! Invariant: labels come from fixed sets (served models, routes, methods, statuses), never from
+//! what a client wrote.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use prometheus::{
+    Encoder, Histogram, HistogramOpts, HistogramVec, IntCounterVec, IntGaugeVec, Opts, Registry,
+    TextEncoder,
+};
+use scheduler_batching::{Observer, Outcome, RequestEnd, Stats, StepSize};
+
+use crate::{ApiError, ServedModel};
+
+/// From a millisecond to minutes.
+const SECONDS: &[f64] = &[
+    0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0,
+];
+
+type ReadGauge = fn(&Stats) -> usize;
+type ReadCount = fn(&Stats) -> u64;
+
+const GAUGES: &[(&str, &str, ReadGauge)] = &[
+    ("agentbase_requests_running", "Requests being computed.", |s| s.running),
+    ("agentbase_requests_waiting", "Requests waiting for their first step.", |s| s.waiting),
+    ("agentbase_sequences_running", "Sequences that hold KV cache blocks.", |s| s.running_seqs),
+    ("agentbase_kv_cache_blocks", "Blocks in the KV cache.", |s| s.blocks_total),
+    ("agentbase_kv_cache_blocks_used", "Blocks of running sequences.", |s| s.blocks_used),
+    ("agentbase_kv_cache_blocks_cached", "Unused blocks kept for reuse.", |s| s.blocks_cached),
+];
+
+const COUNTERS: &[(&str, &str, ReadCount)] = &[
+    ("agentbase_prompt_tokens_total", "Prompt tokens admitted.", |s| s.prompt_tokens),
+    ("agentbase_prompt_tokens_cached_total", "Prompt tokens not recomputed.", |s| s.cached_tokens),
+    ("agentbase_generated_tokens_total", "Tokens generated.", |s| s.generated_tokens),
+    ("agentbase_preemptions_total", "Sequences that lost their blocks.", |s| s.preemptions),
+    ("agentbase_prefix_cache_queries_total", "Prefix cache lookups.", |s| s.prefix_queries),
+    ("agentbase_prefix_cache_hits_total", "Prefix cache lookups that hit.", |s| s.prefix_hits),
+    ("agentbase_engine_steps_total", "Steps computed.", |s| s.steps),
+];
+
+/// All metrics of one server.
+pub struct Metrics {
+    registry: Registry,
+    first_token: HistogramVec,
+    inter_token: HistogramVec,
+    queue_wait: HistogramVec,
+    step: HistogramVec,
+    request: HistogramVec,
+    requests: IntCounterVec,
+    http_duration: HistogramVec,
+    http_requests: IntCounterVec,
+    gauges: Vec<(IntGaugeVec, ReadGauge)>,
+    /// Locked while counts are carried over, so that two scrapes do not add the same twice.
+    counters: Mutex<Vec<(IntCounterVec, ReadCount)>>,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Metrics {
+    /// Metrics with no samples yet.
+    ///
+    /// # Panics
+    /// Never: the names are fixed, and a test makes them all.
+    #[must_use]
+    pub fn new() -> Self {
+        let registry = Registry::new();
+        let seconds = |name, help, label| {
+            let opts = HistogramOpts::new(name, help).buckets(SECONDS.to_vec());
+            registered(&registry, HistogramVec::new(opts, &[label]))
+        };
+        let count = |name, help, labels: &[&str]| {
+            registered(&registry, IntCounterVec::new(Opts::new(name, help), labels))
+        };
+        let gauge = |&(name, help, read): &(&str, &str, ReadGauge)| {
+            (registered(&registry, IntGaugeVec::new(Opts::new(name, help), &["model"])), read)
+        };
+        Self {
+            first_token: seconds(
+                "agentbase_time_to_first_token_seconds",
+                "From a request's submission to its first token.",
+                "model",
+            ),
+            inter_token: seconds(
+                "agentbase_inter_token_latency_seconds",
+                "Between two tokens of a choice.",
+                "model",
+            ),
+            queue_wait: seconds(
+                "agentbase_queue_wait_seconds",
+                "From a request's submission to its first step.",
+                "model",
+            ),
+            step: seconds("agentbase_engine_step_seconds", "One step of the engine.", "model"),
+            request: seconds(
+                "agentbase_request_duration_seconds",
+                "From a request's submission to its end.",
+                "model",
+            ),
+            requests: count(
+                "agentbase_requests_total",
+                "Requests that ended, by outcome.",
+                &["model", "outcome"],
+            ),
+            http_duration: seconds(
+                "agentbase_http_response_seconds",
+                "From the head of a request to the head of its response.",
+                "route",
+            ),
+            http_requests: count(
+                "agentbase_http_requests_total",
+                "HTTP requests answered.",
+                &["method", "route", "status"],
+            ),
+            gauges: GAUGES.iter().map(gauge).collect(),
+            counters: Mutex::new(
+                COUNTERS
+                    .iter()
+                    .map(|(name, help, read)| (count(name, help, &["model"]), *read))
+                    .collect(),
+            ),
+            registry,
+        }
+    }
+
+    /// What a model's driver reports to; the model's id becomes the label.
+    #[must_use]
+    pub fn observer(&self, model: &str) -> Box<dyn Observer> {
+        let of = |outcome| self.requests.with_label_values(&[model, outcome]);
+        Box::new(ModelObserver {
+            first_token: self.first_token.with_label_values(&[model]),
+            inter_token: self.inter_token.with_label_values(&[model]),
+            queue_wait: self.queue_wait.with_label_values(&[model]),
+            step: self.step.with_label_values(&[model]),
+            request: self.request.with_label_values(&[model]),
+            finished: of("finished"),
+            cancelled: of("cancelled"),
+            failed: of("failed"),
+        })
+    }
+
+    pub(crate) fn answered(&self, method: &str, route: &str, status: u16, took: Duration) {
+        let labels = [method, route, &status.to_string()];
+        self.http_requests.with_label_values(&labels).inc();
+        self.http_duration.with_label_values(&[route]).observe(took.as_secs_f64());
+    }
+
+    /// The text format, with the latest counts of `models`.
+    pub(crate) fn render(&self, models: &[Arc<ServedModel>]) -> Result<String, ApiError> {
+        let counters = self.counters.lock().unwrap_or_else(PoisonError::into_inner);
+        for model in models {
+            let (id, stats) = (model.id.as_str(), model.handle.stats());
+            for (gauge, read) in &self.gauges {
+                let value = i64::try_from(read(&stats)).unwrap_or(i64::MAX);
+                gauge.with_label_values(&[id]).set(value);
+            }
+            for (counter, read) in counters.iter() {
+                let counter = counter.with_label_values(&[id]);
+                counter.inc_by(read(&stats).saturating_sub(counter.get()));
+            }
+        }
+        let mut text = Vec::new();
+        let encoded = TextEncoder::new().encode(&self.registry.gather(), &mut text);
+        let text = encoded.ok().and_then(|()| String::from_utf8(text).ok());
+        text.ok_or_else(ApiError::internal)
+    }
+}
+
+fn registered<M>(registry: &Registry, metric: prometheus::Result<M>) -> M
+where
+    M: prometheus::core::Collector + Clone + 'static,
+{
+    let metric = metric.expect("the names and labels of metrics are valid");
+    registry.register(Box::new(metric.clone())).expect("no metric is registered twice");
+    metric
+}
+
+struct ModelObserver {
+    first_token: Histogram,
+    inter_token: Histogram,
+    queue_wait: Histogram,
+    step: Histogram,
+    request: Histogram,
+    finished: prometheus::IntCounter,
+    cancelled: prometheus::IntCounter,
+    failed: prometheus::IntCounter,
+}
+
+impl Observer for ModelObserver {
+    fn queued(&mut self, waited: Duration) {
+        self.queue_wait.observe(waited.as_secs_f64());
+    }
+
+    fn first_token(&mut self, after: Duration) {
+        self.first_token.observe(after.as_secs_f64());
+    }
+
+    fn inter_token(&mut self, after: Duration) {
+        self.inter_token.observe(after.as_secs_f64());
+    }
+
+    fn step(&mut self, took: Duration, _size: StepSize) {
+        self.step.observe(took.as_secs_f64());
+    }
+
+    fn request_ended(&mut self, end: RequestEnd) {
+        self.request.observe(end.took.as_secs_f64());
+        match end.outcome {
+            Outcome::Finished => self.finished.inc(),
+            Outcome::Cancelled => self.cancelled.inc(),
+            Outcome::Failed => self.failed.inc(),
+        }
+    }
+}

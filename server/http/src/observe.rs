@@ -1,0 +1,64 @@
+//! Around every request: its id, its span, its metrics, and one line in the log.
+//!
+//! Invariant: nothing of a body, a query or a key gets into a span.
+
+use std::time::Instant;
+
+use axum::extract::{MatchedPath, Request, State};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method};
+use axum::middleware::Next;
+use axum::response::Response;
+use tracing::Instrument;
+use tracing::field::Empty;
+
+use crate::AppState;
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const PROCESSING_MS: HeaderName = HeaderName::from_static("openai-processing-ms");
+const MAX_REQUEST_ID: usize = 128;
+
+/// Gives a request its id and span, and its response the headers that tell of them.
+pub(crate) async fn observe(
+    State(state): State<AppState>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let started = Instant::now();
+    let id = request_id(request.headers());
+    let method = method_label(request.method());
+    let matched = request.extensions().get::<MatchedPath>().cloned();
+    let route = matched.as_ref().map_or("unmatched", MatchedPath::as_str);
+    let span = tracing::info_span!("request", %id, method, route, model = Empty, status = Empty);
+    let mut response = next.run(request).instrument(span.clone()).await;
+    let (status, took) = (response.status().as_u16(), started.elapsed());
+    span.record("status", status);
+    state.metrics().answered(method, route, status, took);
+    let elapsed_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
+    tracing::info!(parent: &span, elapsed_ms, "answered");
+    let headers = response.headers_mut();
+    headers.insert(PROCESSING_MS, elapsed_ms.into());
+    if let Ok(id) = HeaderValue::from_str(&id) {
+        headers.insert(REQUEST_ID, id);
+    }
+    response
+}
+
+/// The client's own id if it is fit for a log, else a new one.
+fn request_id(headers: &HeaderMap) -> String {
+    let fit = |id: &&str| {
+        let is_fit = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.:".contains(&byte);
+        !id.is_empty() && id.len() <= MAX_REQUEST_ID && id.bytes().all(is_fit)
+    };
+    let own = headers.get(REQUEST_ID).and_then(|value| value.to_str().ok()).filter(fit);
+    own.map_or_else(|| format!("req_{:032x}", rand::random::<u128>()), str::to_owned)
+}
+
+fn method_label(method: &Method) -> &'static str {
+    match *method {
+        Method::GET => "GET",
+        Method::HEAD => "HEAD",
+        Method::POST => "POST",
+        Method::OPTIONS => "OPTIONS",
+        _ => "other",
+    }
+}

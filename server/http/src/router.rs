@@ -1,0 +1,56 @@
+//! Which handler answers what, and what stands around all of them.
+
+use axum::Router;
+use axum::extract::Request;
+use axum::http::StatusCode;
+use axum::middleware::from_fn_with_state;
+use axum::response::IntoResponse;
+use axum::routing::{get, post};
+use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::cors::CorsLayer;
+
+use crate::routes::{chat, completions, models, status, tokens};
+use crate::{ApiError, AppState, auth, observe};
+
+/// All routes. Those for models need a key, those for probes and browsing do not.
+pub fn router(state: AppState) -> Router {
+    let api = Router::new()
+        .route("/v1/models", get(models::list))
+        .route("/v1/models/{*id}", get(models::show))
+        .route("/v1/chat/completions", post(chat::create))
+        .route("/v1/completions", post(completions::create))
+        .route("/tokenize", post(tokens::tokenize))
+        .route("/detokenize", post(tokens::detokenize))
+        .method_not_allowed_fallback(method_not_allowed)
+        .route_layer(from_fn_with_state(state.clone(), auth::require_caller));
+    let open = Router::new()
+        .route("/health", get(status::health))
+        .route("/ready", get(status::ready))
+        .route("/metrics", get(status::metrics))
+        .route("/openapi.json", get(status::openapi_json))
+        .route("/docs", get(status::docs))
+        .method_not_allowed_fallback(method_not_allowed);
+    let cors = state.limits().allow_any_origin.then(CorsLayer::permissive);
+    let router = api
+        .merge(open)
+        .fallback(not_found)
+        .layer(CatchPanicLayer::custom(|_| ApiError::internal().into_response()))
+        .layer(from_fn_with_state(state.clone(), observe::observe));
+    let router = match cors {
+        Some(cors) => router.layer(cors),
+        None => router,
+    };
+    router.with_state(state)
+}
+
+async fn not_found(request: Request) -> ApiError {
+    let path: String = request.uri().path().chars().take(128).collect();
+    let message = format!("Unknown request URL: {} {path}.", request.method());
+    ApiError::refused(StatusCode::NOT_FOUND, "unknown_url", message)
+}
+
+async fn method_not_allowed(request: Request) -> ApiError {
+    let path: String = request.uri().path().chars().take(128).collect();
+    let message = format!("Not allowed to {} on {path}.", request.method());
+    ApiError::refused(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", message)
+}

@@ -1,0 +1,181 @@
+//! `POST /v1/completions`.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use axum::{Extension, Json};
+use engine_text::TextModel;
+use server_api::{
+    Completion, CompletionChoice, CompletionLogprobs, CompletionRequest, ErrorBody, Prompt, Usage,
+};
+
+use crate::choice::Scored;
+use crate::generation::{Generation, Output, PromptTokens, Source};
+use crate::json::{ApiJson, Generate};
+use crate::openapi::CompletionBody;
+use crate::prompt::{Tokenized, prompt_tokens};
+use crate::wire::{self, Answer, Head, Wire, finite};
+use crate::{ApiError, AppState, Caller, params, source};
+
+/// OpenAI's.
+const DEFAULT_MAX_TOKENS: u32 = 16;
+
+/// Continuations of prompts.
+#[utoipa::path(post, path = "/v1/completions", tag = "Completions",
+    request_body = CompletionBody,
+    responses(
+        (status = 200, description = "With `stream`, events with a `Completion` each",
+            content((Completion = "application/json"), (Completion = "text/event-stream"))),
+        (status = 400, body = ErrorBody), (status = 401, body = ErrorBody),
+        (status = 404, body = ErrorBody), (status = 413, body = ErrorBody),
+        (status = 503, body = ErrorBody)))]
+pub(crate) async fn create(
+    State(state): State<AppState>,
+    Extension(caller): Extension<Caller>,
+    ApiJson(body): ApiJson<Generate<CompletionRequest>>,
+) -> Result<Response, ApiError> {
+    params::refuse(&body.unsupported)?;
+    let logprobs = params::logprobs("logprobs", body.request.logprobs)?;
+    let mut source = source::new(&state, caller, body.options, logprobs, "prompt")?;
+    check(&body.request, &source, state.limits().max_choices)?;
+    source.prompt_logprobs = prompt_logprobs(&source);
+    let special = body.request.add_special_tokens.unwrap_or(true);
+    let text = Arc::clone(&source.model.text);
+    let tokenized = prompt_tokens(&state, &text, body.request.prompt, special).await?;
+    let prompts = tokenized.into_iter().map(|prompt| to_generate(&source, prompt));
+    let prompts: Vec<_> = prompts.collect::<Result<_, ApiError>>()?;
+    let num_choices = prompts.len() * source.params.n as usize;
+    let generation = Generation::start(&source, prompts)?;
+    let wire = CompletionWire::new(&source);
+    if source.params.stream {
+        return Ok(wire::stream(generation, wire, state.limits()));
+    }
+    let (answers, usage) = wire::collect(generation, num_choices).await?;
+    Ok(Json(wire.completion(answers, usage)).into_response())
+}
+
+fn check(request: &CompletionRequest, source: &Source, max_choices: u32) -> Result<(), ApiError> {
+    let (params, num_prompts) = (
+        &source.params,
+        match &request.prompt {
+            Prompt::Texts(texts) => texts.len(),
+            Prompt::Tokens(many) => many.len(),
+        },
+    );
+    if num_prompts == 0 {
+        return Err(ApiError::invalid(Some("prompt"), "'prompt' must not be empty."));
+    }
+    if num_prompts.saturating_mul(params.n as usize) > max_choices as usize {
+        let message = format!(
+            "{num_prompts} prompts with n = {} are more than {max_choices} choices.",
+            params.n
+        );
+        return Err(ApiError::invalid(Some("prompt"), message));
+    }
+    if request.best_of.is_some_and(|best_of| best_of != i64::from(params.n)) {
+        let message = "'best_of' other than 'n' is not supported.";
+        return Err(ApiError::unsupported("best_of", message));
+    }
+    if params.max_tokens == Some(0) && !params.echo {
+        let message = "'max_tokens' must be at least 1 unless 'echo' is true.";
+        return Err(ApiError::invalid(Some("max_tokens"), message));
+    }
+    Ok(())
+}
+
+/// An echoed prompt is scored if scores are asked for; and scoring is all there is to do where
+/// nothing is to be generated.
+fn prompt_logprobs(source: &Source) -> Option<u32> {
+    let nothing_to_generate = source.params.max_tokens == Some(0);
+    let num_top = source.params.sampling.logprobs.or(nothing_to_generate.then_some(0));
+    num_top.filter(|_| source.params.echo)
+}
+
+fn to_generate(source: &Source, prompt: Tokenized) -> Result<PromptTokens, ApiError> {
+    let Tokenized { tokens, text } = prompt;
+    let max_tokens = source::max_tokens(source, tokens.len(), Some(DEFAULT_MAX_TOKENS))?;
+    let decode = || source.model.text.decode(&tokens, source.params.skip_special);
+    let echo = source.params.echo.then(|| text.unwrap_or_else(decode));
+    Ok(PromptTokens { tokens, echo, max_tokens })
+}
+
+/// Writes the answers to one request.
+struct CompletionWire {
+    head: Head,
+    text: Arc<TextModel>,
+    with_logprobs: bool,
+    include_usage: bool,
+}
+
+impl CompletionWire {
+    fn new(source: &Source) -> Self {
+        Self {
+            head: Head::new("cmpl", &source.model),
+            text: Arc::clone(&source.model.text),
+            with_logprobs: source.params.sampling.logprobs.is_some(),
+            include_usage: source.params.include_usage,
+        }
+    }
+
+    fn body(&self, choices: Vec<CompletionChoice>, usage: Option<Option<Usage>>) -> Completion {
+        let Head { id, created, model, fingerprint } = self.head.clone();
+        Completion {
+            id,
+            object: "text_completion".to_owned(),
+            created,
+            model,
+            choices,
+            usage,
+            system_fingerprint: fingerprint,
+        }
+    }
+
+    fn choice(&self, index: u32, answer: Answer) -> CompletionChoice {
+        let finish_reason = (!answer.reason.is_empty()).then(|| answer.reason.to_owned());
+        let logprobs = self.logprobs(&answer.tokens);
+        CompletionChoice { index, text: answer.text, logprobs, finish_reason }
+    }
+
+    fn logprobs(&self, tokens: &[Scored]) -> Option<CompletionLogprobs> {
+        if !self.with_logprobs {
+            return None;
+        }
+        let mut logprobs = CompletionLogprobs::default();
+        for scored in tokens {
+            let text = self.text.token_text(scored.token);
+            // The chosen token is among the likeliest even where it is not.
+            let top = scored.top.iter().map(|&(token, p)| (self.text.token_text(token), finite(p)));
+            let top = scored
+                .logprob
+                .map(|logprob| top.chain([(text.clone(), finite(logprob))]).collect());
+            logprobs.text_offset.push(scored.offset);
+            logprobs.token_logprobs.push(scored.logprob.map(finite));
+            logprobs.top_logprobs.push(top);
+            logprobs.tokens.push(text);
+        }
+        Some(logprobs)
+    }
+
+    fn completion(&self, answers: Vec<Answer>, usage: Usage) -> Completion {
+        let choices = answers.into_iter().enumerate();
+        let choices = choices.map(|(index, answer)| self.choice(index as u32, answer)).collect();
+        self.body(choices, Some(Some(usage)))
+    }
+}
+
+impl Wire for CompletionWire {
+    type Chunk = Completion;
+
+    fn chunks(&mut self, output: Output) -> Vec<Completion> {
+        let (index, answer) = match output {
+            Output::Delta { index, text, tokens } => (index, Answer { text, tokens, reason: "" }),
+            Output::End { index, reason } => (index, Answer { reason, ..Answer::default() }),
+            Output::Usage(usage) if self.include_usage => {
+                return vec![self.body(Vec::new(), Some(Some(usage)))];
+            }
+            Output::Usage(_) => return Vec::new(),
+        };
+        vec![self.body(vec![self.choice(index, answer)], self.include_usage.then_some(None))]
+    }
+}

@@ -1,0 +1,7 @@
+//! One file per resource; each handler maps the wire to the pipeline and back.
+
+pub(crate) mod chat;
+pub(crate) mod completions;
+pub(crate) mod models;
+pub(crate) mod status;
+pub(crate) mod tokens;

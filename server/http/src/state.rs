@@ -1,0 +1,208 @@
+//! What the handlers share: the models, who may ask, limits and metrics.
+//!
+//! Invariant: the set of model ids is fixed when the server starts; a model is loading, ready or
+//! failed, and the server listens throughout.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use engine_text::TextModel;
+use tokio::sync::Semaphore;
+
+use crate::{ApiError, Authenticate, HttpLimits, Metrics, NoAuth};
+
+/// Seconds a client is told to wait for a model that is still loading.
+const LOADING_RETRY_S: u32 = 2;
+
+/// A model that can answer.
+#[derive(Clone)]
+pub struct ServedModel {
+    /// The public name.
+    pub id: String,
+    /// Digest of the weights; keys the prefix cache and names the version to clients.
+    pub version: Arc<str>,
+    /// When it was imported, as Unix time in seconds.
+    pub created_unix: u64,
+    /// Tokenizer and chat template.
+    pub text: Arc<TextModel>,
+    /// The way to its driver.
+    pub handle: scheduler_batching::Handle,
+}
+
+impl ServedModel {
+    /// Changes when the version does; short enough for every chunk of a stream.
+    pub(crate) fn fingerprint(&self) -> String {
+        let digest = self.version.rsplit(':').next().unwrap_or_default();
+        let end = digest.char_indices().nth(12).map_or(digest.len(), |(end, _)| end);
+        format!("fp_{}", &digest[..end])
+    }
+}
+
+/// As much of a name from outside as goes into a log or an answer.
+fn clip(id: &str) -> &str {
+    id.char_indices().nth(128).map_or(id, |(end, _)| &id[..end])
+}
+
+/// Where a model is on its way to being served.
+enum Slot {
+    Loading,
+    Failed(String),
+    Ready(Arc<ServedModel>),
+}
+
+/// The shared state; cloning shares it.
+#[derive(Clone)]
+pub struct AppState(Arc<Inner>);
+
+struct Inner {
+    models: RwLock<BTreeMap<String, Slot>>,
+    auth: Arc<dyn Authenticate>,
+    limits: HttpLimits,
+    metrics: Arc<Metrics>,
+    text_jobs: Arc<Semaphore>,
+}
+
+/// Gathers an [`AppState`].
+pub struct AppStateBuilder {
+    models: BTreeMap<String, Slot>,
+    auth: Arc<dyn Authenticate>,
+    limits: HttpLimits,
+    metrics: Arc<Metrics>,
+}
+
+impl AppStateBuilder {
+    /// A model that will be [installed](AppState::install) later.
+    #[must_use]
+    pub fn loading(mut self, id: impl Into<String>) -> Self {
+        self.models.insert(id.into(), Slot::Loading);
+        self
+    }
+
+    /// A model that is loaded.
+    #[must_use]
+    pub fn model(mut self, model: ServedModel) -> Self {
+        self.models.insert(model.id.clone(), Slot::Ready(Arc::new(model)));
+        self
+    }
+
+    /// Who may ask; everybody if not called.
+    #[must_use]
+    pub fn auth(mut self, auth: Arc<dyn Authenticate>) -> Self {
+        self.auth = auth;
+        self
+    }
+
+    /// Limits other than the default.
+    #[must_use]
+    pub fn limits(mut self, limits: HttpLimits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// The metrics whose observers the models' drivers report to.
+    #[must_use]
+    pub fn metrics(mut self, metrics: Arc<Metrics>) -> Self {
+        self.metrics = metrics;
+        self
+    }
+
+    /// The state.
+    #[must_use]
+    pub fn build(self) -> AppState {
+        let text_jobs = Arc::new(Semaphore::new(self.limits.max_text_jobs.max(1)));
+        let Self { models, auth, limits, metrics } = self;
+        let models = RwLock::new(models);
+        AppState(Arc::new(Inner { models, auth, limits, metrics, text_jobs }))
+    }
+}
+
+impl AppState {
+    /// A state with no model that lets everybody in.
+    #[must_use]
+    pub fn builder() -> AppStateBuilder {
+        AppStateBuilder {
+            models: BTreeMap::new(),
+            auth: Arc::new(NoAuth),
+            limits: HttpLimits::default(),
+            metrics: Arc::new(Metrics::new()),
+        }
+    }
+
+    /// From now on `model` answers.
+    pub fn install(&self, model: ServedModel) {
+        self.set(model.id.clone(), Slot::Ready(Arc::new(model)));
+    }
+
+    /// The model could not be loaded; `reason` is shown to whoever asks for it.
+    pub fn fail(&self, id: impl Into<String>, reason: impl Into<String>) {
+        self.set(id.into(), Slot::Failed(reason.into()));
+    }
+
+    fn set(&self, id: String, slot: Slot) {
+        self.0.models.write().unwrap_or_else(PoisonError::into_inner).insert(id, slot);
+    }
+
+    fn slots<R>(&self, read: impl FnOnce(&BTreeMap<String, Slot>) -> R) -> R {
+        read(&self.0.models.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// The model that a request names.
+    pub(crate) fn model(&self, id: &str) -> Result<Arc<ServedModel>, ApiError> {
+        tracing::Span::current().record("model", clip(id));
+        self.slots(|slots| match slots.get(id) {
+            Some(Slot::Ready(model)) => Ok(Arc::clone(model)),
+            Some(Slot::Loading) => {
+                let message = format!("The model `{id}` is still loading.");
+                Err(ApiError::unavailable("model_loading", message, LOADING_RETRY_S))
+            }
+            Some(Slot::Failed(reason)) => {
+                let message = format!("The model `{id}` could not be loaded: {reason}");
+                Err(ApiError::unavailable("model_failed", message, 60))
+            }
+            None => Err(ApiError::model_not_found(clip(id))),
+        })
+    }
+
+    /// All models that answer, by id.
+    pub(crate) fn ready_models(&self) -> Vec<Arc<ServedModel>> {
+        self.slots(|slots| {
+            let ready = slots.values().filter_map(|slot| match slot {
+                Slot::Ready(model) => Some(Arc::clone(model)),
+                Slot::Loading | Slot::Failed(_) => None,
+            });
+            ready.collect()
+        })
+    }
+
+    /// What stands between the server and being ready, one line a model.
+    pub(crate) fn pending(&self) -> Vec<String> {
+        self.slots(|slots| {
+            let pending = slots.iter().filter_map(|(id, slot)| match slot {
+                Slot::Ready(_) => None,
+                Slot::Loading => Some(format!("{id}: loading")),
+                Slot::Failed(reason) => Some(format!("{id}: failed: {reason}")),
+            });
+            pending.collect()
+        })
+    }
+
+    pub(crate) fn auth(&self) -> &dyn Authenticate {
+        &*self.0.auth
+    }
+
+    /// The limits in force.
+    #[must_use]
+    pub fn limits(&self) -> &HttpLimits {
+        &self.0.limits
+    }
+
+    /// The metrics in use.
+    #[must_use]
+    pub fn metrics(&self) -> &Arc<Metrics> {
+        &self.0.metrics
+    }
+
+    pub(crate) fn text_jobs(&self) -> Arc<Semaphore> {
+        Arc::clone(&self.0.text_jobs)
+    }
+}
