@@ -1,1 +1,23 @@
-//! (being written)
+//! Text in, tokens out, and back: tokenizer, chat template, incremental detokenizer, stop rules.
+//!
+//! Invariant: this crate knows no model and no device. A [`TextModel`] is immutable and shared;
+//! everything that advances token by token ([`Detokenizer`], [`StopMatcher`]) belongs to one
+//! choice of one request. All work is bounded by [`limits`].
+
+mod chat;
+mod detokenizer;
+mod error;
+mod gguf;
+mod hugging_face;
+pub mod limits;
+mod model;
+mod pieces;
+mod stop;
+
+pub use chat::ChatInput;
+pub use detokenizer::Detokenizer;
+pub use error::TextError;
+pub use gguf::GgufVocab;
+pub use hugging_face::HuggingFaceFiles;
+pub use model::TextModel;
+pub use stop::{StopMatcher, StopStep};

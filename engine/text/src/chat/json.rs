@@ -1,0 +1,97 @@
+//! The `tojson` filter as transformers defines it: Python's `json.dumps` without escapes for HTML
+//! or non-ASCII text. Invariant: output and depth are bounded, as a template can build values that
+//! hold themselves many times over.
+
+use std::io;
+
+use minijinja::value::{Kwargs, Value};
+use minijinja::{Error, ErrorKind, State};
+use serde::Serialize;
+use serde_json::ser::{Formatter, PrettyFormatter, Serializer};
+
+use crate::limits::MAX_RENDERED_BYTES;
+
+pub(super) fn tojson(
+    state: &State<'_, '_>,
+    value: &Value,
+    indent: Option<usize>,
+    args: Kwargs,
+) -> Result<Value, Error> {
+    let indent = indent.or(args.get("indent")?);
+    // Accepted as transformers does; text is never escaped and keys keep their order.
+    let _: Option<bool> = args.get("ensure_ascii")?;
+    let _: Option<bool> = args.get("sort_keys")?;
+    let separators: Option<(String, String)> =
+        match args.get::<Option<Value>>("separators")? {
+            None => None,
+            Some(pair) => Some((part(&pair, 0)?, part(&pair, 1)?)),
+        };
+    args.assert_all_used()?;
+    let mut out = Bounded { bytes: Vec::new(), max: MAX_RENDERED_BYTES };
+    let done = match indent {
+        Some(indent) => {
+            let indent = " ".repeat(indent.min(16));
+            write(value, &mut out, PrettyFormatter::with_indent(indent.as_bytes()))
+        }
+        None => {
+            let (item, key) = separators.unwrap_or((", ".to_owned(), ": ".to_owned()));
+            write(value, &mut out, Python { item, key })
+        }
+    };
+    state.consume_fuel(out.bytes.len() as u64 / 4)?;
+    done.map_err(|err| Error::new(ErrorKind::BadSerialization, format!("tojson: {err}")))?;
+    let text = String::from_utf8(out.bytes)
+        .map_err(|err| Error::new(ErrorKind::BadSerialization, err.to_string()))?;
+    Ok(Value::from_safe_string(text))
+}
+
+fn part(pair: &Value, idx: usize) -> Result<String, Error> {
+    Ok(pair.get_item_by_index(idx)?.to_string())
+}
+
+fn write(value: &Value, out: &mut Bounded, formatter: impl Formatter) -> serde_json::Result<()> {
+    value.serialize(&mut Serializer::with_formatter(out, formatter))
+}
+
+/// Python's spacing: `{"a": 1, "b": [2, 3]}`.
+struct Python {
+    item: String,
+    key: String,
+}
+
+impl Formatter for Python {
+    fn begin_array_value<W: ?Sized + io::Write>(&mut self, out: &mut W, first: bool) -> Written {
+        if first { Ok(()) } else { out.write_all(self.item.as_bytes()) }
+    }
+
+    fn begin_object_key<W: ?Sized + io::Write>(&mut self, out: &mut W, first: bool) -> Written {
+        if first { Ok(()) } else { out.write_all(self.item.as_bytes()) }
+    }
+
+    fn begin_object_value<W: ?Sized + io::Write>(&mut self, out: &mut W) -> Written {
+        out.write_all(self.key.as_bytes())
+    }
+}
+
+type Written = io::Result<()>;
+
+/// Collects bytes up to a limit, then fails.
+pub(super) struct Bounded {
+    pub(super) bytes: Vec<u8>,
+    pub(super) max: usize,
+}
+
+impl io::Write for Bounded {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.bytes.len() + bytes.len() > self.max {
+            let problem = format!("the output is over {} bytes", self.max);
+            return Err(io::Error::new(io::ErrorKind::FileTooLarge, problem));
+        }
+        self.bytes.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}

@@ -1,0 +1,157 @@
+//! Builds a tokenizer from a Hugging Face folder. Invariant: `tokenizer.json` decides the ids; the
+//! other files only name special tokens, ends and the chat template, as in transformers.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use serde_json::Value;
+use tokenizers::Tokenizer;
+
+use crate::chat::ChatTemplate;
+use crate::gguf::add_template;
+use crate::limits::MAX_TOKENIZER_JSON_BYTES;
+use crate::model::{Parts, TextModel};
+use crate::TextError;
+
+/// Contents of the files that describe a tokenizer.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct HuggingFaceFiles<'a> {
+    /// `tokenizer.json`.
+    pub tokenizer_json: &'a [u8],
+    /// `tokenizer_config.json`.
+    pub tokenizer_config: Option<&'a [u8]>,
+    /// `generation_config.json`.
+    pub generation_config: Option<&'a [u8]>,
+    /// `special_tokens_map.json`.
+    pub special_tokens_map: Option<&'a [u8]>,
+    /// `chat_template.jinja`; it goes before the one in `tokenizer_config.json`.
+    pub chat_template: Option<&'a str>,
+    /// `config.json`, for the ids of the special tokens.
+    pub config_json: Option<&'a [u8]>,
+}
+
+const SPECIAL: [&str; 7] = [
+    "bos_token",
+    "eos_token",
+    "unk_token",
+    "pad_token",
+    "sep_token",
+    "cls_token",
+    "mask_token",
+];
+
+impl TextModel {
+    /// Builds the tokenizer and chat template of a Hugging Face folder.
+    ///
+    /// # Errors
+    /// A file is malformed or over its limit; the error names it.
+    pub fn from_hugging_face(files: &HuggingFaceFiles<'_>) -> Result<Self, TextError> {
+        let config = parse("tokenizer_config.json", files.tokenizer_config)?;
+        let map = parse("special_tokens_map.json", files.special_tokens_map)?;
+        let generation = parse("generation_config.json", files.generation_config)?;
+        let model = parse("config.json", files.config_json)?;
+        let mut tokenizer = parse_tokenizer(files.tokenizer_json)?;
+        let name = |key: &str| token_name(&config[key]).or_else(|| token_name(&map[key]));
+        let id = |key: &str| name(key).and_then(|token| tokenizer.token_to_id(&token));
+
+        let bos = id("bos_token").or_else(|| first_id(&model["bos_token_id"]));
+        let mut eos = Vec::new();
+        for source in [&generation, &model, &model["text_config"]] {
+            eos.extend(ids(&source["eos_token_id"]));
+        }
+        let eos_token = id("eos_token");
+        eos.extend(eos_token);
+        let mut seen = std::collections::HashSet::new();
+        eos.retain(|&id| seen.insert(id));
+
+        let template = files
+            .chat_template
+            .map(|source| (source.to_owned(), None))
+            .or_else(|| template_of(&config["chat_template"]))
+            .map(|(default, tool_use)| ChatTemplate {
+                default,
+                tool_use,
+                variables: SPECIAL
+                    .iter()
+                    .filter_map(|&key| Some((key.to_owned(), name(key)?)))
+                    .collect(),
+            });
+        let ends = [("add_bos_token", bos), ("add_eos_token", eos_token.or(eos.first().copied()))];
+        follow_config(&mut tokenizer, &config, ends)?;
+        TextModel::new(Parts { tokenizer, bos, eos, template })
+    }
+}
+
+fn parse(name: &str, bytes: Option<&[u8]>) -> Result<Value, TextError> {
+    let Some(bytes) = bytes else { return Ok(Value::Null) };
+    if bytes.len() > MAX_TOKENIZER_JSON_BYTES {
+        return Err(TextError::field(name, format!("has {} bytes", bytes.len())));
+    }
+    serde_json::from_slice(bytes).map_err(|err| TextError::field(name, err.to_string()))
+}
+
+fn parse_tokenizer(bytes: &[u8]) -> Result<Tokenizer, TextError> {
+    let name = "tokenizer.json";
+    if bytes.len() > MAX_TOKENIZER_JSON_BYTES {
+        let problem = format!("has {} bytes; {MAX_TOKENIZER_JSON_BYTES} is most", bytes.len());
+        return Err(TextError::field(name, problem));
+    }
+    // The library indexes out of bounds on some contradictory files (a merge longer than any
+    // token, for one); such a file must not take the server down.
+    let loaded = catch_unwind(AssertUnwindSafe(|| Tokenizer::from_bytes(bytes)));
+    let mut tokenizer = loaded
+        .map_err(|_| TextError::field(name, "contradicts itself: it cannot be loaded"))?
+        .map_err(|err| TextError::field(name, err.to_string()))?;
+    tokenizer.with_padding(None);
+    tokenizer.with_truncation(None).map_err(|err| TextError::field(name, err.to_string()))?;
+    Ok(tokenizer)
+}
+
+/// A special token is its text, or an object that holds it.
+fn token_name(value: &Value) -> Option<String> {
+    value.as_str().or_else(|| value["content"].as_str()).map(str::to_owned)
+}
+
+/// One id or a list of them.
+fn ids(value: &Value) -> impl Iterator<Item = u32> + '_ {
+    let list = value.as_array().map_or(std::slice::from_ref(value), Vec::as_slice);
+    list.iter().filter_map(|id| id.as_u64().and_then(|id| u32::try_from(id).ok()))
+}
+
+fn first_id(value: &Value) -> Option<u32> {
+    ids(value).next()
+}
+
+/// The default template, and the one for tools if the model has a list of named ones.
+fn template_of(value: &Value) -> Option<(String, Option<String>)> {
+    if let Some(source) = value.as_str() {
+        return Some((source.to_owned(), None));
+    }
+    let list = value.as_array()?;
+    let named = |name: &str| {
+        let entry = list.iter().find(|entry| entry["name"] == name)?;
+        entry["template"].as_str().map(str::to_owned)
+    };
+    Some((named("default")?, named("tool_use")))
+}
+
+/// Older folders say only in the configuration whether BOS and EOS are added; where that differs
+/// from what `tokenizer.json` does, the configuration wins, as in transformers.
+fn follow_config(
+    tokenizer: &mut Tokenizer,
+    config: &Value,
+    ends: [(&str, Option<u32>); 2],
+) -> Result<(), TextError> {
+    let probe = tokenizer
+        .encode_fast("a", true)
+        .map_err(|err| TextError::field("tokenizer.json", err.to_string()))?;
+    let at = [probe.get_ids().first().copied(), probe.get_ids().last().copied()];
+    let mut around = [None; 2];
+    let mut differs = false;
+    for (idx, (key, id)) in ends.into_iter().enumerate() {
+        let does = id.is_some() && at[idx] == id;
+        let should = config[key].as_bool().unwrap_or(does) && id.is_some();
+        differs |= does != should;
+        around[idx] = id.filter(|_| should);
+    }
+    if differs { add_template(tokenizer, around) } else { Ok(()) }
+}

@@ -1,0 +1,156 @@
+//! One model's text side: ids from text, text from ids, prompts from conversations.
+//! Invariant: immutable once built, so that all requests share it.
+
+use tokenizers::Tokenizer;
+
+use crate::chat::{ChatInput, ChatTemplate, CompiledTemplates};
+use crate::gguf::GgufVocab;
+use crate::limits::{MAX_RUN_CHARS, MAX_TEXT_BYTES};
+use crate::pieces::{Pieces, char_of};
+use crate::{TextError, chat};
+
+/// Tokenizer, end tokens and chat template of one model.
+#[derive(Debug)]
+pub struct TextModel {
+    tokenizer: Tokenizer,
+    pieces: Pieces,
+    bos: Option<u32>,
+    eos: Vec<u32>,
+    templates: Option<CompiledTemplates>,
+}
+
+/// What the file formats give.
+pub(crate) struct Parts {
+    pub(crate) tokenizer: Tokenizer,
+    pub(crate) bos: Option<u32>,
+    pub(crate) eos: Vec<u32>,
+    pub(crate) template: Option<ChatTemplate>,
+}
+
+impl TextModel {
+    pub(crate) fn new(parts: Parts) -> Result<Self, TextError> {
+        let Parts { tokenizer, bos, eos, template } = parts;
+        let pieces = Pieces::new(&tokenizer)?;
+        let templates = template.map(CompiledTemplates::new).transpose()?;
+        Ok(Self { tokenizer, pieces, bos, eos, templates })
+    }
+
+    /// A tokenizer for tests and the mock engine: ids 0 to 255 are the bytes, then `<bos>`, `<eos>`,
+    /// `<|im_start|>` and `<|im_end|>`; the chat template is plain ChatML.
+    ///
+    /// # Panics
+    /// Never: the vocabulary is fixed and a test builds it.
+    pub fn byte_level() -> Self {
+        let special = ["<bos>", "<eos>", "<|im_start|>", "<|im_end|>"];
+        let bytes = (0..=255u8).map(|byte| char_of(byte).to_string());
+        let vocab = GgufVocab {
+            model: "gpt2".to_owned(),
+            pre: Some("gpt-2".to_owned()),
+            tokens: bytes.chain(special.map(str::to_owned)).collect(),
+            token_types: [vec![1; 256], vec![3; 4]].concat(),
+            bos: Some(256),
+            eos: Some(257),
+            add_bos: Some(true),
+            chat_template: Some(chat::CHATML.to_owned()),
+            ..GgufVocab::default()
+        };
+        Self::from_gguf(vocab).expect("the fixed byte vocabulary is valid")
+    }
+
+    /// Token ids of a text. Special tokens written out in the text become those tokens. With
+    /// `add_special_tokens` the model's own are put around it (a rendered chat has them already).
+    ///
+    /// # Errors
+    /// The text is over [`MAX_TEXT_BYTES`] or has a run over [`MAX_RUN_CHARS`].
+    pub fn encode(&self, text: &str, add_special_tokens: bool) -> Result<Vec<u32>, TextError> {
+        if text.len() > MAX_TEXT_BYTES {
+            return Err(TextError::TextTooLong { len: text.len(), max: MAX_TEXT_BYTES });
+        }
+        if has_long_run(text) {
+            return Err(TextError::RunTooLong { max: MAX_RUN_CHARS });
+        }
+        let encoding = self
+            .tokenizer
+            .encode_fast(text, add_special_tokens)
+            .map_err(|err| TextError::Encode(err.to_string()))?;
+        Ok(encoding.get_ids().to_vec())
+    }
+
+    /// Text of token ids; unknown ids are nothing, bytes that are no UTF-8 become U+FFFD.
+    pub fn decode(&self, ids: &[u32], skip_special_tokens: bool) -> String {
+        let mut bytes = Vec::new();
+        for piece in ids.iter().filter_map(|&id| self.pieces.shown(id, skip_special_tokens)) {
+            bytes.extend_from_slice(piece);
+        }
+        String::from_utf8_lossy(self.pieces.without_start_marker(&bytes)).into_owned()
+    }
+
+    /// Text of one token, for logprobs; a part of a character becomes U+FFFD.
+    pub fn token_text(&self, id: u32) -> String {
+        String::from_utf8_lossy(self.pieces.get(id)).into_owned()
+    }
+
+    /// Exact bytes of one token; empty if there is no such token.
+    pub fn token_bytes(&self, id: u32) -> Vec<u8> {
+        self.pieces.get(id).to_vec()
+    }
+
+    /// The prompt of a conversation.
+    ///
+    /// # Errors
+    /// There is no template, or it fails or runs over a limit.
+    pub fn render_chat(&self, chat: &ChatInput<'_>) -> Result<String, TextError> {
+        chat::render(self.templates.as_ref(), chat)
+    }
+
+    /// Largest token id plus one.
+    pub fn vocab_size(&self) -> usize {
+        self.pieces.len()
+    }
+
+    /// All tokens that end a generation.
+    pub fn eos_token_ids(&self) -> &[u32] {
+        &self.eos
+    }
+
+    /// The token that begins texts.
+    pub fn bos_token_id(&self) -> Option<u32> {
+        self.bos
+    }
+
+    /// Whether conversations can be rendered without a template of the request's own.
+    pub fn has_chat_template(&self) -> bool {
+        self.templates.is_some()
+    }
+
+    /// Checks that each token has a row in an embedding of `model_vocab_size` rows.
+    ///
+    /// # Errors
+    /// [`TextError::VocabTooLarge`] with both numbers.
+    pub fn check_vocab(&self, model_vocab_size: usize) -> Result<(), TextError> {
+        if self.vocab_size() > model_vocab_size {
+            let tokenizer = self.vocab_size();
+            return Err(TextError::VocabTooLarge { tokenizer, model: model_vocab_size });
+        }
+        Ok(())
+    }
+
+    pub(crate) fn pieces(&self) -> &Pieces {
+        &self.pieces
+    }
+}
+
+/// Whether some run of one class is longer than [`MAX_RUN_CHARS`].
+fn has_long_run(text: &str) -> bool {
+    if text.len() <= MAX_RUN_CHARS {
+        return false;
+    }
+    let class = |c: char| (c.is_whitespace(), c.is_alphanumeric());
+    let mut last = None;
+    let mut len = 0;
+    text.chars().any(|c| {
+        len = if last == Some(class(c)) { len + 1 } else { 1 };
+        last = Some(class(c));
+        len > MAX_RUN_CHARS
+    })
+}
