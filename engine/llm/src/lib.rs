@@ -4,8 +4,12 @@
 //! come in through [`engine_core::Engine`], tokens go out.
 
 mod engine;
+mod error;
 pub mod executors;
+mod families;
 pub mod sampler;
 pub mod spec;
+pub mod weights;
 
 pub use engine::LlmEngine;
+pub use error::{Fault, LoadError};

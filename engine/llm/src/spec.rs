@@ -32,8 +32,49 @@ pub struct DecoderSpec {
     pub sliding_window: Option<usize>,
     /// Whether query, key and value projections have biases.
     pub attention_bias: bool,
+    /// Whether the projection out of attention has a bias.
+    pub attention_output_bias: bool,
     /// Whether the output head is the token embedding.
     pub tie_word_embeddings: bool,
+}
+
+impl DecoderSpec {
+    /// Every tensor of the decoder: its canonical name (GGUF's), and its shape, outermost first.
+    pub fn tensor_shapes(&self) -> Vec<(String, Vec<usize>)> {
+        let (hidden, inner) = (self.hidden_size, self.intermediate_size);
+        let q = self.num_heads * self.head_dim;
+        let kv = self.num_kv_heads * self.head_dim;
+        let mut shapes = vec![
+            ("token_embd.weight".into(), vec![self.vocab_size, hidden]),
+            ("output_norm.weight".into(), vec![hidden]),
+        ];
+        if !self.tie_word_embeddings {
+            shapes.push(("output.weight".into(), vec![self.vocab_size, hidden]));
+        }
+        for layer in 0..self.num_layers {
+            let mut add = |role: &str, shape: &[usize]| {
+                shapes.push((format!("blk.{layer}.{role}"), shape.into()));
+            };
+            add("attn_norm.weight", &[hidden]);
+            add("attn_q.weight", &[q, hidden]);
+            add("attn_k.weight", &[kv, hidden]);
+            add("attn_v.weight", &[kv, hidden]);
+            add("attn_output.weight", &[hidden, q]);
+            if self.attention_bias {
+                add("attn_q.bias", &[q]);
+                add("attn_k.bias", &[kv]);
+                add("attn_v.bias", &[kv]);
+            }
+            if self.attention_output_bias {
+                add("attn_output.bias", &[hidden]);
+            }
+            add("ffn_norm.weight", &[hidden]);
+            add("ffn_gate.weight", &[inner, hidden]);
+            add("ffn_up.weight", &[inner, hidden]);
+            add("ffn_down.weight", &[hidden, inner]);
+        }
+        shapes
+    }
 }
 
 /// Rotary position embedding over the first `dim` elements of each head.
@@ -47,6 +88,36 @@ pub struct RopeSpec {
     pub dim: usize,
     /// How the frequencies are stretched for longer contexts.
     pub scaling: RopeScaling,
+}
+
+impl RopeSpec {
+    /// The angle, in radians, by which each further position turns each pair: `dim / 2` values.
+    ///
+    /// As `_compute_*_rope_parameters` in transformers' `modeling_rope_utils.py`.
+    pub fn inv_freq(&self) -> Vec<f32> {
+        let pair = |i: usize| {
+            let inv_freq = f64::from(self.theta).powf(-((2 * i) as f64) / self.dim as f64);
+            self.scaling.stretch(i, inv_freq) as f32
+        };
+        (0..self.dim / 2).map(pair).collect()
+    }
+}
+
+impl RopeScaling {
+    fn stretch(&self, pair: usize, inv_freq: f64) -> f64 {
+        match self {
+            Self::None => inv_freq,
+            Self::Linear { factor } => inv_freq / f64::from(*factor),
+            Self::Llama3 { factor, low_freq_factor, high_freq_factor, original_max_len } => {
+                let (low, high) = (f64::from(*low_freq_factor), f64::from(*high_freq_factor));
+                let turns = *original_max_len as f64 * inv_freq / std::f64::consts::TAU;
+                // 0: stretched, 1: kept; between them in proportion.
+                let kept = ((turns - low) / (high - low)).clamp(0.0, 1.0);
+                (1.0 - kept) * inv_freq / f64::from(*factor) + kept * inv_freq
+            }
+            Self::Factors(factors) => inv_freq / f64::from(factors[pair]),
+        }
+    }
 }
 
 /// Which elements of a head are rotated together.

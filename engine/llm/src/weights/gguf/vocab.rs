@@ -1,0 +1,88 @@
+//! The tokenizer that a GGUF file carries, as plain data.
+//!
+//! Invariant: one token per row of the embedding; lists beside the tokens are as long as they.
+
+use super::metadata::Metadata;
+use crate::error::Fault;
+
+/// `tokenizer.ggml.*` and the chat template.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct GgufVocab {
+    /// The algorithm: "gpt2" (byte-level BPE), "llama" (SentencePiece BPE), …
+    pub model: String,
+    /// The pre-tokenizer's name.
+    pub pre: Option<String>,
+    /// Text of each token.
+    pub tokens: Vec<String>,
+    /// Score of each token; empty if the file has none.
+    pub scores: Vec<f32>,
+    /// Kind of each token (`llama_token_type`: 1 normal, 2 unknown, 3 control, 4 user-defined,
+    /// 5 unused, 6 byte); empty if the file has none.
+    pub token_types: Vec<i32>,
+    /// Merges of byte-level BPE, best first, each "left right"; empty if the file has none.
+    pub merges: Vec<String>,
+    /// Beginning of a sequence.
+    pub bos: Option<u32>,
+    /// End of a sequence.
+    pub eos: Option<u32>,
+    /// Stands for text that no token covers.
+    pub unk: Option<u32>,
+    /// Fills up batches; never computed here.
+    pub pad: Option<u32>,
+    /// Whether prompts begin with `bos`; `None` leaves it to the algorithm.
+    pub add_bos: Option<bool>,
+    /// Whether prompts end with `eos`; `None` leaves it to the algorithm.
+    pub add_eos: Option<bool>,
+    /// Whether SentencePiece puts a space before the text; `None` leaves it to the algorithm.
+    pub add_space_prefix: Option<bool>,
+    /// Jinja template of a conversation.
+    pub chat_template: Option<String>,
+}
+
+/// Reads the vocabulary of a model whose embedding has `vocab_size` rows.
+pub(crate) fn vocab(metadata: &Metadata<'_>, vocab_size: usize) -> Result<GgufVocab, Fault> {
+    const TOKENS: &str = "tokenizer.ggml.tokens";
+    let tokens: Vec<String> = metadata.require(TOKENS)?;
+    if tokens.len() != vocab_size {
+        let found = tokens.len();
+        let what = format!("{found} tokens, but token_embd.weight has {vocab_size} rows");
+        return Err(Fault::field(TOKENS, what));
+    }
+    let id = |key: &str| -> Result<Option<u32>, Fault> {
+        let key = format!("tokenizer.ggml.{key}");
+        match metadata.get::<u32>(&key)? {
+            Some(id) if id as usize >= vocab_size => {
+                Err(Fault::field(&key, format!("{id} is outside the {vocab_size} tokens")))
+            }
+            id => Ok(id),
+        }
+    };
+    Ok(GgufVocab {
+        model: metadata.require("tokenizer.ggml.model")?,
+        pre: metadata.get("tokenizer.ggml.pre")?,
+        scores: beside_tokens(metadata, "tokenizer.ggml.scores", vocab_size)?,
+        token_types: beside_tokens(metadata, "tokenizer.ggml.token_type", vocab_size)?,
+        merges: metadata.get("tokenizer.ggml.merges")?.unwrap_or_default(),
+        bos: id("bos_token_id")?,
+        eos: id("eos_token_id")?,
+        unk: id("unknown_token_id")?,
+        pad: id("padding_token_id")?,
+        add_bos: metadata.get("tokenizer.ggml.add_bos_token")?,
+        add_eos: metadata.get("tokenizer.ggml.add_eos_token")?,
+        add_space_prefix: metadata.get("tokenizer.ggml.add_space_prefix")?,
+        chat_template: metadata.get("tokenizer.chat_template")?,
+        tokens,
+    })
+}
+
+fn beside_tokens<T>(metadata: &Metadata<'_>, key: &str, len: usize) -> Result<Vec<T>, Fault>
+where
+    T: for<'a> super::metadata::FromValue<'a>,
+{
+    let values: Vec<T> = metadata.get(key)?.unwrap_or_default();
+    if !values.is_empty() && values.len() != len {
+        let found = values.len();
+        return Err(Fault::field(key, format!("{found} entries for {len} tokens")));
+    }
+    Ok(values)
+}

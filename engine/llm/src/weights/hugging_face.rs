@@ -1,0 +1,131 @@
+//! A Hugging Face folder: `config.json` beside one or many safetensors files.
+//!
+//! Invariant: every tensor comes from exactly one file, and exactly from the one that the index
+//! names.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::{Path, PathBuf},
+};
+
+use serde_json::{Map, Value};
+
+use super::{Files, HuggingFaceText, Model, TextSource, mmap, safetensors, tensor::Tensor};
+use crate::{
+    error::{Fault, LoadError, Quoted},
+    families,
+};
+
+const CONFIG: &str = "config.json";
+const INDEX: &str = "model.safetensors.index.json";
+const EXTENSION: &str = ".safetensors";
+/// Bytes of the largest JSON file read whole.
+const MAX_JSON_BYTES: usize = 16 << 20;
+
+/// Opens the model that `files` hold.
+pub(super) fn open(files: &Files) -> Result<Model, LoadError> {
+    let config_json = require(files, CONFIG)?;
+    let config = read_object(config_json)?;
+    let spec = families::from_config(&config).map_err(|fault| fault.at(config_json))?;
+
+    let tensors = match files.get(INDEX) {
+        Some(index) => sharded(files, index)?,
+        None => single(files)?,
+    };
+    let weights = families::assemble(&spec, families::rename(&spec, tensors)?)?;
+    let text = TextSource::HuggingFace(HuggingFaceText {
+        tokenizer_json: require(files, "tokenizer.json")?.clone(),
+        config_json: config_json.clone(),
+        tokenizer_config: files.get("tokenizer_config.json").cloned(),
+        generation_config: files.get("generation_config.json").cloned(),
+        special_tokens_map: files.get("special_tokens_map.json").cloned(),
+        chat_template: files.get("chat_template.jinja").cloned(),
+    });
+    Ok(Model { spec, weights, text })
+}
+
+fn require<'a>(files: &'a Files, name: &str) -> Result<&'a PathBuf, LoadError> {
+    files.get(name).ok_or_else(|| LoadError::Files(format!("{name} is missing")))
+}
+
+fn single(files: &Files) -> Result<Vec<Tensor>, LoadError> {
+    let mut found = files.iter().filter(|(name, _)| name.ends_with(EXTENSION));
+    match (found.next(), found.next()) {
+        (Some((_, path)), None) => parse(path),
+        (None, _) => Err(LoadError::Files(
+            "there are no weights: neither a .gguf nor a .safetensors file".into(),
+        )),
+        (Some(_), Some(_)) => {
+            Err(LoadError::Files(format!("several {EXTENSION} files, but no {INDEX}")))
+        }
+    }
+}
+
+fn parse(path: &Path) -> Result<Vec<Tensor>, LoadError> {
+    safetensors::parse(&mmap::map(path)?).map_err(|fault| fault.at(path))
+}
+
+/// Reads the shards that the index names.
+fn sharded(files: &Files, index: &Path) -> Result<Vec<Tensor>, LoadError> {
+    let shards = shards(&read_object(index)?).map_err(|fault| fault.at(index))?;
+    let mut tensors = Vec::new();
+    let mut seen = BTreeSet::new();
+    for (shard, mut expected) in shards {
+        let path = files.get(&shard).ok_or_else(|| {
+            LoadError::Files(format!("{} is missing; {INDEX} names it", Quoted(&shard)))
+        })?;
+        for tensor in parse(path)? {
+            let fault = |what: &str| Err(Fault::tensor(tensor.name(), what).at(path));
+            if !seen.insert(tensor.name().to_owned()) {
+                return fault("is in another shard too");
+            }
+            if !expected.remove(tensor.name()) {
+                return fault("is in this shard, but the index does not say so");
+            }
+            tensors.push(tensor);
+        }
+        if let Some(name) = expected.first() {
+            let what = "is not in this shard, but the index says so";
+            return Err(Fault::tensor(name, what).at(path));
+        }
+    }
+    Ok(tensors)
+}
+
+/// Names of tensors by shard.
+fn shards(index: &Map<String, Value>) -> Result<BTreeMap<String, BTreeSet<String>>, Fault> {
+    const FIELD: &str = "weight_map";
+    let Some(Value::Object(map)) = index.get(FIELD) else {
+        return Err(Fault::field(FIELD, "is missing or not an object"));
+    };
+    let mut shards = BTreeMap::<_, BTreeSet<_>>::new();
+    for (tensor, shard) in map {
+        let shard = match shard.as_str() {
+            // Names are looked up among the model's files and never opened as paths; one with
+            // a directory in it is a mistake or an attack all the same.
+            Some(shard) if shard.ends_with(EXTENSION) && !shard.contains(['/', '\\']) => shard,
+            _ => {
+                let (tensor, shard) = (Quoted(tensor), shard.to_string());
+                let shard = Quoted(&shard);
+                let what = format!("{tensor}: {shard} is not a {EXTENSION} file's name");
+                return Err(Fault::field(FIELD, what));
+            }
+        };
+        shards.entry(shard.to_owned()).or_default().insert(tensor.clone());
+    }
+    Ok(shards)
+}
+
+/// Reads a JSON file whose value is an object.
+fn read_object(path: &Path) -> Result<Map<String, Value>, LoadError> {
+    let bytes = mmap::map(path)?;
+    if bytes.len() > MAX_JSON_BYTES {
+        let what = format!("{} bytes; {MAX_JSON_BYTES} are accepted", bytes.len());
+        return Err(Fault::file(what).at(path));
+    }
+    match serde_json::from_slice(&bytes) {
+        Ok(Value::Object(object)) => Ok(object),
+        Ok(_) => Err(Fault::file("the JSON is not an object").at(path)),
+        Err(error) => Err(Fault::file(format!("not JSON: {error}")).at(path)),
+    }
+}

@@ -1,0 +1,31 @@
+//! The one place that maps files into memory.
+//!
+//! Invariant: only regular files are mapped, read-only, and the mapping lives as long as any
+//! [`Bytes`] cut from it.
+
+use std::{fs::File, io, path::Path};
+
+use bytes::Bytes;
+
+use crate::error::LoadError;
+
+/// The contents of the file at `path`, read by the operating system when touched.
+///
+/// # Errors
+/// [`LoadError::Io`] if it cannot be opened or mapped, or is not a regular file.
+pub(crate) fn map(path: &Path) -> Result<Bytes, LoadError> {
+    let io = |source| LoadError::Io { path: path.into(), source };
+    // Asked before opening: opening a named pipe would wait for its writer.
+    if !std::fs::metadata(path).map_err(io)?.is_file() {
+        return Err(io(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file")));
+    }
+    let file = File::open(path).map_err(io)?;
+    // SAFETY: the mapping is read-only and private to this process's reads. Another process that
+    // writes to or truncates the file while it is mapped would change or take away bytes under
+    // us; model files are therefore never edited in place: the registry's blobs are immutable,
+    // and files are replaced by renaming, which leaves this mapping on the old contents. Bytes
+    // are only ever read as numbers and checked text, for which every value is valid.
+    #[allow(unsafe_code)] // memory maps have no safe constructor; the argument is above
+    let map = unsafe { memmap2::Mmap::map(&file) }.map_err(io)?;
+    Ok(Bytes::from_owner(map))
+}
