@@ -295,3 +295,37 @@ async fn a_removal_never_takes_what_an_import_beside_it_refers_to() {
     }
     assert!(blobs(&root).is_empty());
 }
+
+/// Removes a model, as another process would, when it hears that stored content is counted on.
+struct RemovesMeanwhile {
+    root: PathBuf,
+    victim: Mutex<Option<ModelName>>,
+}
+
+impl Progress for RemovesMeanwhile {
+    fn start(&self, _what: &str, _total: Option<u64>) {}
+    fn advance(&self, _bytes: u64) {}
+    fn finish(&self) {}
+    fn reused(&self, _what: &str, _bytes: u64) {
+        let Some(victim) = self.victim.lock().unwrap().take() else { return };
+        let root = self.root.clone();
+        let removal = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Runtime::new().unwrap();
+            runtime.block_on(Registry::open_local(&root).unwrap().remove(&victim)).unwrap();
+        });
+        removal.join().unwrap();
+    }
+}
+
+#[tokio::test]
+async fn content_that_was_counted_on_and_removed_meanwhile_is_copied_after_all() {
+    let dir = tempfile::tempdir().unwrap();
+    let root = dir.path().join("models");
+    let registry = Registry::open_local(&root).unwrap();
+    let path = folder(&dir.path().join("one"), 1);
+    registry.import(&path, &name("old"), &NoProgress).await.unwrap();
+    let progress = RemovesMeanwhile { root, victim: Mutex::new(Some(name("old"))) };
+    let manifest = registry.import(&path, &name("new"), &progress).await.unwrap();
+    assert_eq!(registry.list().await.unwrap(), std::slice::from_ref(&manifest));
+    assert_eq!(registry.files(&manifest).await.unwrap().len(), 3);
+}
