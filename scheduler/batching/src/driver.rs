@@ -18,6 +18,9 @@ use crate::planner::Planner;
 use crate::tracks::Tracks;
 use crate::{Handle, PlannerConfig};
 
+/// A flood of submissions and cancels shall not keep running requests from their next step.
+const MAX_COMMANDS_PER_STEP: usize = 4096;
+
 /// The running thread of one engine. Dropping it lets the thread run on.
 pub struct Driver(JoinHandle<()>);
 
@@ -85,7 +88,7 @@ impl Run {
     /// Takes in what came since the last step, waiting for something if there is nothing to
     /// compute. False when it is time to end.
     fn receive(&mut self) -> bool {
-        loop {
+        for _ in 0..MAX_COMMANDS_PER_STEP {
             let command = if self.planner.is_idle() {
                 if self.stop.is_some() {
                     return false;
@@ -104,6 +107,7 @@ impl Run {
             self.obey(command);
             self.publish();
         }
+        true
     }
 
     fn obey(&mut self, command: Command) {

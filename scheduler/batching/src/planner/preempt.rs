@@ -18,7 +18,6 @@ impl Planner {
         let mut seq = self.running.remove(&victim)?;
         release_blocks(&mut self.pool, &mut seq);
         seq.num_computed = 0;
-        seq.num_registered = 0;
         draft.remove(victim);
         draft.preempted = true;
         self.counts.preemptions += 1;

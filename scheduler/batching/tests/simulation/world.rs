@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, HashSet};
 
 use engine_core::{
-    Engine, EngineError, EngineLimits, Event, FinishReason, Request, RequestId, Step, TokenId,
-    TokenLogprobs, Usage,
+    Engine, EngineError, EngineLimits, Event, FinishReason, Request, RequestId, SeqId, Step,
+    TokenId, TokenLogprobs, Usage, Want,
 };
 use engine_mock::{Fault, MockEngine, MockModel};
 use rand::{Rng, SeedableRng, rngs::StdRng};
@@ -45,6 +45,10 @@ pub(crate) struct World {
     cancel_probability: f64,
     fault_probability: f64,
     requests: BTreeMap<RequestId, Request>,
+    /// Which choice each sequence is: ids count up in order of submission.
+    choices: Vec<(RequestId, u32)>,
+    /// The latest step: its oldest sequence, those that sampled, preemptions before it.
+    latest: Option<(SeqId, Vec<SeqId>, u64)>,
     heard: BTreeMap<RequestId, Heard>,
     pub(crate) cancelled: HashSet<RequestId>,
     pub(crate) cancelled_choices: HashSet<(RequestId, u32)>,
@@ -70,6 +74,8 @@ impl World {
             cancel_probability: if calm { 0.0 } else { 0.05 },
             fault_probability: if calm { 0.0 } else { 0.01 },
             requests: BTreeMap::new(),
+            choices: Vec::new(),
+            latest: None,
             heard: BTreeMap::new(),
             cancelled: HashSet::new(),
             cancelled_choices: HashSet::new(),
@@ -149,12 +155,40 @@ impl World {
         self.listen()
     }
 
-    fn check_step(&self, step: &Step) -> Result<(), String> {
+    fn check_step(&mut self, step: &Step) -> Result<(), String> {
         let chunk = self.config.prefill_chunk.max(1) as usize;
-        match step.work.iter().find(|work| work.input.len() > chunk) {
-            Some(work) => Err(format!("{:?} has a chunk of {}", work.seq, work.input.len())),
-            None => self.planner.audit(),
+        if let Some(work) = step.work.iter().find(|work| work.input.len() > chunk) {
+            return Err(format!("{:?} has a chunk of {}", work.seq, work.input.len()));
         }
+        self.check_progress(step)?;
+        self.planner.audit()
+    }
+
+    /// Who decoded goes on decoding unless preempted; the oldest goes on in any case.
+    fn check_progress(&mut self, step: &Step) -> Result<(), String> {
+        let preemptions = self.planner.stats().preemptions;
+        let is_left_out =
+            |seq: &SeqId| !self.has_ended(*seq) && step.work.iter().all(|work| work.seq != *seq);
+        if let Some((oldest, sampled, before)) = &self.latest {
+            if is_left_out(oldest) && step.work.iter().all(|work| work.seq > *oldest) {
+                return Err(format!("{oldest:?} was the oldest and was left out"));
+            }
+            if let Some(seq) = sampled.iter().find(|seq| is_left_out(seq))
+                && preemptions == *before
+            {
+                return Err(format!("{seq:?} decoded and was left out"));
+            }
+        }
+        let oldest = step.work.iter().map(|work| work.seq).min().ok_or("an empty step")?;
+        let samples = step.work.iter().filter(|work| matches!(work.want, Want::Sample(_)));
+        self.latest = Some((oldest, samples.map(|work| work.seq).collect(), preemptions));
+        Ok(())
+    }
+
+    fn has_ended(&self, seq: SeqId) -> bool {
+        let (id, index) = self.choices[seq.0 as usize];
+        let heard = &self.heard[&id];
+        heard.failed || heard.reasons.contains_key(&index)
     }
 
     fn arrive(&mut self, at: u64) -> Result<(), String> {
@@ -166,6 +200,7 @@ impl World {
                 return Err(format!("{id:?}: {got:?} but {expect:?}"));
             }
             if got.is_ok() {
+                self.choices.extend((0..request.n).map(|index| (id, index)));
                 self.requests.insert(id, request);
                 self.heard.insert(id, Heard::default());
             }
