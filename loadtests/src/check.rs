@@ -18,7 +18,7 @@ const SETTLE: Duration = Duration::from_secs(1);
 const MAX_GROWTH: f64 = 0.03;
 const RUNNING: &str = "agentbase_requests_running";
 const WAITING: &str = "agentbase_requests_waiting";
-const HELD_BLOCKS: &str = "agentbase_kv_blocks_held";
+const HELD_BLOCKS: &str = "agentbase_kv_cache_blocks_used";
 
 /// How much load.
 #[derive(Clone, Copy, Debug)]

@@ -71,7 +71,11 @@ impl Endpoint {
     }
 
     /// Sends a POST; the body of the answer is still to be read.
-    pub(crate) fn send(&self, path: &str, body: &Value) -> Result<ureq::http::Response<ureq::Body>> {
+    pub(crate) fn send(
+        &self,
+        path: &str,
+        body: &Value,
+    ) -> Result<ureq::http::Response<ureq::Body>> {
         let mut request = self
             .agent
             .post(format!("{}{path}", self.base_url))

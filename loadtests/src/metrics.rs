@@ -33,7 +33,8 @@ mod tests {
 
     #[test]
     fn samples_are_summed_over_labels() {
-        let text = "# HELP a b\n# TYPE a gauge\na{model=\"x y\"} 2\na{model=\"}\"} 3 1700000000\nb 1\n";
+        let text =
+            "# HELP a b\n# TYPE a gauge\na{model=\"x y\"} 2\na{model=\"}\"} 3 1700000000\nb 1\n";
         let metrics = parse_metrics(text);
         assert_eq!(metrics.get("a"), Some(5.0));
         assert_eq!(metrics.get("b"), Some(1.0));

@@ -1,2 +1,79 @@
-//! (being written)
-fn main() {}
+//! The habits of this repository: `cargo xtask serve`, `test`, `tidy`, `licences`, `load`, `bench`.
+//!
+//! Invariant: a habit needs nothing but Rust, Python and a C compiler, keeps what it fetches in
+//! `.agentbase/`, and either does the whole thing or says exactly what to run.
+
+// A command line speaks on its standard streams.
+#![allow(clippy::print_stdout, clippy::print_stderr)]
+
+mod bench;
+mod clients;
+mod licences;
+mod load;
+mod repo;
+mod serve;
+mod server;
+mod shell;
+mod tally;
+mod test;
+mod tidy;
+mod tools;
+mod weights;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+#[derive(Parser)]
+#[command(name = "cargo xtask", about = "The habits of this repository")]
+struct Cli {
+    #[command(subcommand)]
+    habit: Habit,
+}
+
+#[derive(Subcommand)]
+enum Habit {
+    /// Build, fetch the default model and serve it on 127.0.0.1:8080
+    Serve(serve::Args),
+    /// Everything that must pass before a change goes in, cheapest first
+    Test(test::Args),
+    /// Arrows between crates, sizes of files and functions, module docs
+    Tidy(tidy::Args),
+    /// Licences, advisories and duplicates of dependencies, offline
+    Licences(licences::Args),
+    /// The official OpenAI clients against the real binary and the real model
+    Clients(clients::Args),
+    /// What must hold under load: usage counts, disconnects, flat memory
+    Load(load::Args),
+    /// Measure against others
+    #[command(subcommand)]
+    Bench(bench::Bench),
+    /// Fetch the default model's weights and print where they lie
+    Weights,
+}
+
+fn main() -> ExitCode {
+    match run(Cli::parse().habit) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(habit: Habit) -> anyhow::Result<()> {
+    match habit {
+        Habit::Serve(args) => serve::run(&args),
+        Habit::Test(args) => test::run(&args),
+        Habit::Tidy(args) => tidy::run(&args),
+        Habit::Licences(args) => licences::run(&args),
+        Habit::Clients(args) => clients::run(&args).map(drop),
+        Habit::Load(args) => load::run(&args),
+        Habit::Bench(bench::Bench::Serve(args)) => bench::run(&args),
+        Habit::Weights => {
+            println!("{}", weights::obtain()?.display());
+            Ok(())
+        }
+    }
+}

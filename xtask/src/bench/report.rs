@@ -1,0 +1,187 @@
+//! The results as people and as programs read them.
+//!
+//! Invariant: a ratio is one of medians over runs in turn, ours to theirs, and the table names
+//! machine, command and commit.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::Result;
+use loadtests::median;
+use serde::Serialize;
+
+use super::measure::Run;
+use crate::repo;
+
+/// What is told of a level: its name, where it is, and whether more is better.
+type Figure = (&'static str, fn(&Run) -> f64);
+
+const FIGURES: [Figure; 7] = [
+    ("tokens/s", |run| run.level.output_tokens_per_s),
+    ("TTFT p50 ms", |run| run.level.first_token_p50_ms),
+    ("TTFT p99 ms", |run| run.level.first_token_p99_ms),
+    ("inter-token p50 ms", |run| run.level.inter_token_p50_ms),
+    ("inter-token p99 ms", |run| run.level.inter_token_p99_ms),
+    ("peak RSS MiB", |run| run.level.peak_rss_mib),
+    ("start to first answer s", |run| run.startup_s),
+];
+
+/// Everything about one benchmark.
+#[derive(Serialize)]
+pub(crate) struct Report {
+    date: String,
+    commit: String,
+    command: String,
+    cpu: String,
+    num_cpus: usize,
+    memory_gib: f64,
+    runs: Vec<Run>,
+}
+
+/// One run on one line.
+pub(crate) fn line(run: &Run) -> String {
+    let told = FIGURES.map(|(name, get)| format!("{} {name}", number(get(run))));
+    told.join(" · ")
+}
+
+impl Report {
+    pub(crate) fn new(runs: Vec<Run>) -> Self {
+        let args: Vec<String> = std::env::args().skip(1).collect();
+        Self {
+            date: date(),
+            commit: repo::commit(),
+            command: format!("cargo xtask {}", args.join(" ")),
+            cpu: proc_field("/proc/cpuinfo", "model name"),
+            num_cpus: std::thread::available_parallelism().map_or(0, usize::from),
+            memory_gib: memory_gib(),
+            runs,
+        }
+    }
+
+    /// A table per level of load.
+    pub(crate) fn markdown(&self) -> String {
+        let mut levels: Vec<usize> = self.runs.iter().map(|run| run.level.concurrency).collect();
+        levels.sort_unstable();
+        levels.dedup();
+        let mut text = format!(
+            "# Serving, {}\n\n{} × {}, {:.0} GiB; commit {}; `{}`.\nMedians of {} runs in turn; \
+             {:.0} prompt tokens on average.\n",
+            self.date,
+            self.num_cpus,
+            self.cpu,
+            self.memory_gib,
+            self.commit,
+            self.command,
+            1 + self.runs.iter().map(|run| run.pair_idx).max().unwrap_or(0),
+            self.median_of(None, None, |run| run.level.prompt_tokens).unwrap_or(0.0),
+        );
+        for level in levels {
+            text.push_str(&format!(
+                "\n| {level} clients | agentbase | llama.cpp | ratio |\n|---|---:|---:|---:|\n"
+            ));
+            for (name, get) in FIGURES {
+                text.push_str(&self.row(name, level, get));
+            }
+        }
+        text
+    }
+
+    fn row(&self, name: &str, level: usize, get: fn(&Run) -> f64) -> String {
+        let ours = self.median_of(Some("agentbase"), Some(level), get);
+        let theirs = self.median_of(Some("llama.cpp"), Some(level), get);
+        let ratio = ours.zip(theirs).map(|(ours, theirs)| ours / theirs);
+        let cell = |value: Option<f64>| value.map_or_else(|| "–".to_owned(), number);
+        let ratio = ratio.map_or_else(|| "–".to_owned(), |ratio| format!("{ratio:.2}"));
+        format!("| {name} | {} | {} | {ratio} |\n", cell(ours), cell(theirs))
+    }
+
+    fn median_of(
+        &self,
+        contender: Option<&str>,
+        level: Option<usize>,
+        get: fn(&Run) -> f64,
+    ) -> Option<f64> {
+        let of_contender = |run: &&Run| contender.is_none_or(|name| run.contender == name);
+        let of_level = |run: &&Run| level.is_none_or(|level| run.level.concurrency == level);
+        let runs = self.runs.iter().filter(of_contender).filter(of_level);
+        median(&runs.map(get).collect::<Vec<_>>())
+    }
+
+    /// Writes the Markdown, and beside it all runs as JSON; returns the Markdown's path.
+    pub(crate) fn write(&self, folder: &Path) -> Result<PathBuf> {
+        std::fs::create_dir_all(folder)?;
+        let day = self.date.get(..10).unwrap_or(&self.date);
+        let path = folder.join(format!("serve-{day}-{}.md", self.commit));
+        std::fs::write(&path, self.markdown())?;
+        std::fs::write(path.with_extension("json"), serde_json::to_string_pretty(self)? + "\n")?;
+        Ok(path)
+    }
+}
+
+fn number(value: f64) -> String {
+    if value < 10.0 { format!("{value:.2}") } else { format!("{value:.0}") }
+}
+
+fn date() -> String {
+    let output = Command::new("date").args(["-u", "+%Y-%m-%dT%H:%MZ"]).output();
+    let text = output.map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned());
+    text.unwrap_or_else(|_| "unknown".to_owned())
+}
+
+fn proc_field(path: &str, name: &str) -> String {
+    let text = std::fs::read_to_string(path).unwrap_or_default();
+    let line = text.lines().find(|line| line.starts_with(name));
+    let value = line.and_then(|line| line.split_once(':')).map(|(_, value)| value.trim());
+    value.unwrap_or("unknown").to_owned()
+}
+
+fn memory_gib() -> f64 {
+    let field = proc_field("/proc/meminfo", "MemTotal");
+    let kib: f64 = field.split(' ').next().and_then(|kib| kib.parse().ok()).unwrap_or(0.0);
+    kib / f64::from(1 << 20)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Report;
+    use crate::bench::measure::{Level, Run};
+
+    fn run(contender: &'static str, pair_idx: usize, tokens_per_s: f64) -> Run {
+        let level = Level {
+            concurrency: 4,
+            num_requests: 8,
+            prompt_tokens: 128.0,
+            output_tokens_per_s: tokens_per_s,
+            first_token_p50_ms: 50.0,
+            first_token_p99_ms: 90.0,
+            inter_token_p50_ms: 5.0,
+            inter_token_p99_ms: 9.0,
+            peak_rss_mib: 300.0,
+        };
+        Run { contender, pair_idx, startup_s: 1.5, level }
+    }
+
+    #[test]
+    fn ratios_are_of_medians() {
+        let report = Report::new(vec![
+            run("agentbase", 0, 10.0),
+            run("llama.cpp", 0, 40.0),
+            run("agentbase", 1, 30.0),
+            run("llama.cpp", 1, 40.0),
+            run("agentbase", 2, 20.0),
+            run("llama.cpp", 2, 90.0),
+        ]);
+        let text = report.markdown();
+        assert!(text.contains("| tokens/s | 20 | 40 | 0.50 |"), "{text}");
+        assert!(text.contains("Medians of 3 runs"), "{text}");
+    }
+
+    #[test]
+    fn without_the_peer_there_is_no_ratio() {
+        let report = Report::new(vec![run("agentbase", 0, 10.0)]);
+        assert!(report.markdown().contains("| tokens/s | 10 | – | – |"));
+        let folder = tempfile::tempdir().unwrap();
+        let written = report.write(folder.path()).unwrap();
+        assert!(written.with_extension("json").exists());
+    }
+}

@@ -1,0 +1,111 @@
+//! `cargo xtask clients`: the official OpenAI packages for Python and Node against the real binary
+//! and the real model.
+//!
+//! Invariant: the packages' versions are pinned in `tests/clients/`, and every run has a data
+//! folder of its own.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+
+use crate::server::{self, Launch};
+use crate::tally::{Tally, run_counted};
+use crate::{repo, shell, tools, weights};
+
+#[derive(clap::Args, Default)]
+pub(crate) struct Args {
+    /// Test the release build instead of the debug build
+    #[arg(long)]
+    release: bool,
+    /// Test a server that runs already: its base URL without /v1 (the key in OPENAI_API_KEY)
+    #[arg(long, value_name = "URL")]
+    url: Option<String>,
+    /// Its model
+    #[arg(long)]
+    model: Option<String>,
+}
+
+/// What the tests are told by their environment.
+struct Target {
+    base_url: String,
+    key: String,
+    model: String,
+}
+
+pub(crate) fn run(args: &Args) -> Result<Tally> {
+    let tests = repo::root().join("tests/clients");
+    tools::require_node()?;
+    let python = prepare_python(&tests.join("python"))?;
+    prepare_node(&tests.join("node"))?;
+    let model = args.model.clone().unwrap_or_else(|| weights::MODEL_NAME.to_owned());
+    if let Some(url) = &args.url {
+        let key = std::env::var("OPENAI_API_KEY").unwrap_or_else(|_| "none".to_owned());
+        return run_both(&python, &Target { base_url: url.clone(), key, model });
+    }
+    let binary = server::build(if args.release { "release" } else { "dev" })?;
+    let folder = server::fresh_data_dir()?;
+    let data_dir = folder.path().to_owned();
+    server::import_model(&binary, &data_dir)?;
+    let listen = "127.0.0.1:0".to_owned();
+    let mut server = Launch { binary, data_dir, listen, extra: Vec::new() }.start()?;
+    let key = server.first_key.clone().context("the first start showed no key")?;
+    let tally = run_both(&python, &Target { base_url: server.base_url.clone(), key, model });
+    let status = server.stop()?;
+    if !status.success() {
+        bail!("the server ended with {status} when asked to stop");
+    }
+    tally
+}
+
+fn run_both(python: &Path, target: &Target) -> Result<Tally> {
+    let tests = repo::root().join("tests/clients");
+    let mut unittest = Command::new(python);
+    unittest.args(["-m", "unittest", "discover", "-v", "-p", "test_*.py"]);
+    let mut tally = run_counted(with(target, unittest.current_dir(tests.join("python"))))?;
+    let mut node = Command::new("node");
+    node.args(["--test", "--test-reporter=tap", "--test-concurrency=1"]);
+    tally.add(run_counted(with(target, node.current_dir(tests.join("node"))))?);
+    if tally.passed == 0 {
+        bail!("no test of the official clients ran");
+    }
+    Ok(tally)
+}
+
+fn with<'a>(target: &Target, command: &'a mut Command) -> &'a mut Command {
+    command
+        .env("OPENAI_BASE_URL", format!("{}/v1", target.base_url))
+        .env("OPENAI_API_KEY", &target.key)
+        .env("AGENTBASE_TEST_MODEL", &target.model)
+}
+
+/// Installs the pinned packages into the repository's environment, once.
+fn prepare_python(tests: &Path) -> Result<PathBuf> {
+    let python = tools::venv()?;
+    let requirements = tests.join("requirements.txt");
+    let stamp = repo::scratch().join("venv").join("clients-requirements.txt");
+    let wanted = std::fs::read_to_string(&requirements)?;
+    if std::fs::read_to_string(&stamp).is_ok_and(|installed| installed == wanted) {
+        return Ok(python);
+    }
+    let mut pip = Command::new(&python);
+    pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps"]);
+    pip.arg("--require-hashes").arg("--requirement").arg(&requirements);
+    shell::run_quiet("Installing OpenAI's Python client", &mut pip)?;
+    std::fs::write(&stamp, wanted)?;
+    Ok(python)
+}
+
+/// Installs what `package-lock.json` pins, once.
+fn prepare_node(tests: &Path) -> Result<()> {
+    let wanted = std::fs::read_to_string(tests.join("package-lock.json"))?;
+    let stamp = tests.join("node_modules/.lock-installed");
+    if std::fs::read_to_string(&stamp).is_ok_and(|installed| installed == wanted) {
+        return Ok(());
+    }
+    let mut npm = Command::new("npm");
+    npm.args(["ci", "--no-audit", "--no-fund", "--ignore-scripts"]).current_dir(tests);
+    shell::run_quiet("Installing OpenAI's Node client", &mut npm)?;
+    std::fs::write(&stamp, wanted)?;
+    Ok(())
+}

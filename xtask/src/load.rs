@@ -1,0 +1,73 @@
+//! `cargo xtask load`: what must hold under load, against a server of our own or a running one.
+//!
+//! Invariant: the exit status is zero only if every check held.
+
+use std::path::PathBuf;
+
+use anyhow::{Context, Result, bail};
+use loadtests::{CheckPlan, Endpoint, run_checks};
+
+use crate::server::{self, Launch};
+
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// Chats at once
+    #[arg(long, default_value_t = 64)]
+    chats: usize,
+    /// Requests over which memory must stay flat
+    #[arg(long, default_value_t = 1000)]
+    requests: usize,
+    /// A server that runs already; otherwise the release build is built and started
+    #[arg(long, requires = "model")]
+    url: Option<String>,
+    /// Its model
+    #[arg(long)]
+    model: Option<String>,
+    /// Its key
+    #[arg(long, env = "AGENTBASE_API_KEY", hide_env_values = true)]
+    api_key: Option<String>,
+    /// Its process, to watch the memory of
+    #[arg(long)]
+    pid: Option<u32>,
+    /// Start this binary instead of building one
+    #[arg(long)]
+    binary: Option<PathBuf>,
+}
+
+pub(crate) fn run(args: &Args) -> Result<()> {
+    let (num_chats, num_requests) = (args.chats, args.requests);
+    if let (Some(url), Some(model)) = (&args.url, &args.model) {
+        let endpoint = Endpoint::new(url, model, args.api_key.clone());
+        return judge(&endpoint, CheckPlan { num_chats, num_requests, pid: args.pid });
+    }
+    let binary = args.binary.clone().map_or_else(|| server::build("release"), Ok)?;
+    let folder = server::fresh_data_dir()?;
+    let data_dir = folder.path().to_owned();
+    server::import_model(&binary, &data_dir)?;
+    // A small cache of keys and values: it is full, and so stops growing, before memory is
+    // measured.
+    let extra = ["--kv-cache", "256MiB"].map(str::to_owned).to_vec();
+    let server = Launch { binary, data_dir, listen: "127.0.0.1:0".to_owned(), extra }.start()?;
+    let key = server.first_key.clone().context("the first start showed no key")?;
+    let plan = CheckPlan { num_chats, num_requests, pid: Some(server.pid()) };
+    judge(&server.endpoint(Some(key)), plan)
+}
+
+fn judge(endpoint: &Endpoint, plan: CheckPlan) -> Result<()> {
+    if plan.pid.is_none() {
+        println!("without --pid the server's memory is not watched");
+    }
+    let checks = run_checks(endpoint, plan, &|doing| println!("checking: {doing} …"));
+    for check in &checks {
+        match &check.outcome {
+            Ok(seen) => println!("ok      {}: {seen}", check.name),
+            Err(seen) => println!("FAILED  {}: {seen}", check.name),
+        }
+    }
+    let failed = checks.iter().filter(|check| check.outcome.is_err()).count();
+    println!("{} passed, {failed} failed", checks.len() - failed);
+    if failed > 0 {
+        bail!("{failed} checks of {} failed", endpoint.base_url);
+    }
+    Ok(())
+}

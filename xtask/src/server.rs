@@ -1,0 +1,194 @@
+//! One running `agentbase serve`, started for a habit and stopped with it.
+//!
+//! Invariant: when the value is dropped the server is gone.
+
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use loadtests::Endpoint;
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::{repo, shell, weights};
+
+/// Loading 135M parameters takes a second; a debug build on a busy machine much more.
+const START_LIMIT: Duration = Duration::from_secs(180);
+const STOP_LIMIT: Duration = Duration::from_secs(30);
+
+/// How to start it.
+pub(crate) struct Launch {
+    pub(crate) binary: PathBuf,
+    pub(crate) data_dir: PathBuf,
+    pub(crate) listen: String,
+    pub(crate) extra: Vec<String>,
+}
+
+/// A server that answers `/ready`.
+pub(crate) struct Server {
+    child: Child,
+    pub(crate) base_url: String,
+    /// The key, if this was the data folder's first start.
+    pub(crate) first_key: Option<String>,
+}
+
+impl Launch {
+    /// Starts it and waits until the model is loaded.
+    pub(crate) fn start(&self) -> Result<Server> {
+        let mut command = Command::new(&self.binary);
+        command.arg("--data-dir").arg(&self.data_dir);
+        command.args(["serve", "--listen", &self.listen, "--model", weights::MODEL_NAME]);
+        command.args(&self.extra);
+        own_process_group(&mut command);
+        let line = shell::describe(&command);
+        let mut child = command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .spawn()
+            .with_context(|| format!("cannot start `{line}`"))?;
+        let lines = read_lines(&mut child)?;
+        let mut server = Server { child, base_url: String::new(), first_key: None };
+        server.await_ready(&lines).with_context(|| format!("`{line}` did not get ready"))?;
+        // What it prints from now on is shown, so that its pipe never fills.
+        std::thread::spawn(move || lines.iter().for_each(|line| println!("{line}")));
+        Ok(server)
+    }
+}
+
+/// A signal from the terminal goes to us alone, and we tell the server once.
+fn own_process_group(command: &mut Command) {
+    #[cfg(unix)]
+    std::os::unix::process::CommandExt::process_group(command, 0);
+}
+
+fn read_lines(child: &mut Child) -> Result<Receiver<String>> {
+    let stdout = child.stdout.take().context("the server has no standard output")?;
+    let (sender, lines) = channel();
+    std::thread::spawn(move || {
+        for line in BufReader::new(stdout).lines().map_while(Result::ok) {
+            if sender.send(line).is_err() {
+                return;
+            }
+        }
+    });
+    Ok(lines)
+}
+
+impl Server {
+    fn await_ready(&mut self, lines: &Receiver<String>) -> Result<()> {
+        shell::wait_until("starting", START_LIMIT, || {
+            while let Ok(line) = lines.try_recv() {
+                self.first_key = self.first_key.take().or_else(|| key_in(&line));
+                if let Some((_, url)) = line.split_once("listening on ") {
+                    let url = url.split_whitespace().next().unwrap_or_default();
+                    self.base_url = url.trim_end_matches('/').to_owned();
+                }
+            }
+            if let Some(status) = self.child.try_wait()? {
+                bail!("it ended with {status}; its own words are above");
+            }
+            let ready = || self.endpoint(None).status("/ready").is_ok_and(|status| status == 200);
+            Ok(!self.base_url.is_empty() && ready())
+        })
+    }
+
+    /// How clients reach it.
+    pub(crate) fn endpoint(&self, key: Option<String>) -> Endpoint {
+        Endpoint::new(&self.base_url, weights::MODEL_NAME, key)
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Waits for its end.
+    pub(crate) fn wait(&mut self) -> Result<ExitStatus> {
+        Ok(self.child.wait()?)
+    }
+
+    /// Asks it to drain and end; insists if it does not.
+    pub(crate) fn stop(&mut self) -> Result<ExitStatus> {
+        signal(self.pid(), Signal::TERM);
+        let child = &mut self.child;
+        let ended = shell::wait_until("stopping the server", STOP_LIMIT, || {
+            Ok(child.try_wait()?.is_some())
+        });
+        if ended.is_err() {
+            self.child.kill()?;
+        }
+        self.wait()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        if matches!(self.child.try_wait(), Ok(None)) {
+            // Nobody is left to hear an error.
+            self.stop().ok();
+        }
+    }
+}
+
+/// Sends a signal; a process that is gone already needs none.
+pub(crate) fn signal(pid: u32, signal: Signal) {
+    if let Some(pid) = i32::try_from(pid).ok().and_then(Pid::from_raw) {
+        kill_process(pid, signal).ok();
+    }
+}
+
+/// The key in the line that tells it once.
+fn key_in(line: &str) -> Option<String> {
+    let is_key_char = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+    let mut words = line.split(|c| !is_key_char(c));
+    words.find(|word| word.starts_with("ab-") && word.len() >= 20).map(str::to_owned)
+}
+
+/// Imports the default model where the data folder lacks it.
+pub(crate) fn import_model(binary: &Path, data_dir: &Path) -> Result<()> {
+    std::fs::create_dir_all(data_dir)?;
+    let model = |args: &[&str]| {
+        let mut command = Command::new(binary);
+        command.arg("--data-dir").arg(data_dir).arg("model").args(args);
+        command
+    };
+    let mut show = model(&["show", weights::MODEL_NAME]);
+    if show.stdin(Stdio::null()).output().is_ok_and(|output| output.status.success()) {
+        return Ok(());
+    }
+    let gguf = weights::obtain()?;
+    let path = gguf.to_string_lossy();
+    let mut import = model(&["import", &path, "--name", weights::MODEL_NAME]);
+    shell::run_quiet("Importing the model", &mut import)?;
+    Ok(())
+}
+
+/// A data folder for one run: its first start shows a key, and it goes with the value.
+pub(crate) fn fresh_data_dir() -> Result<tempfile::TempDir> {
+    std::fs::create_dir_all(repo::scratch())?;
+    Ok(tempfile::Builder::new().prefix("run-").tempdir_in(repo::scratch())?)
+}
+
+/// Builds the binary; cargo shows its own progress.
+pub(crate) fn build(profile: &str) -> Result<PathBuf> {
+    let mut command = Command::new(repo::cargo());
+    command.args(["build", "--locked", "-p", "agentbase", "--profile", profile]);
+    shell::run_shown(command.current_dir(repo::root()))?;
+    let folder = if profile == "dev" { "debug" } else { profile };
+    let name = format!("agentbase{}", std::env::consts::EXE_SUFFIX);
+    Ok(repo::metadata()?.target_directory.join(folder).join(name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::key_in;
+
+    #[test]
+    fn the_key_is_found_in_its_line() {
+        let key = "ab-0123456789abcdefABCDEF_-xyz";
+        assert_eq!(key_in(&format!("key: {key} (shown once)")).as_deref(), Some(key));
+        assert_eq!(key_in(&format!("key=\"{key}\".")).as_deref(), Some(key));
+        assert_eq!(key_in("ab-short, or an ab- alone"), None);
+    }
+}

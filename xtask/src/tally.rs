@@ -1,0 +1,115 @@
+//! How many tests passed, read from what the test runners print.
+//!
+//! Invariant: a line is passed on as it came; only runners' closing lines are counted.
+
+use std::io::{BufRead, BufReader};
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result};
+
+use crate::shell;
+
+/// Tests that ran.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Tally {
+    pub(crate) passed: u64,
+    pub(crate) failed: u64,
+}
+
+impl Tally {
+    pub(crate) fn add(&mut self, other: Self) {
+        self.passed += other.passed;
+        self.failed += other.failed;
+    }
+}
+
+/// Runs a test runner, shows what it prints, and counts. A runner that fails without a failed
+/// test (it did not build, or ran none) counts as one failure.
+pub(crate) fn run_counted(command: &mut Command) -> Result<Tally> {
+    let line = shell::describe(command);
+    // One pipe for both streams keeps the lines in order.
+    let (reader, writer) = std::io::pipe()?;
+    command.stdin(Stdio::null()).stdout(writer.try_clone()?).stderr(writer);
+    let mut child = command.spawn().with_context(|| format!("cannot start `{line}`"))?;
+    // The command holds our ends of the pipe, which must close for the reader to end.
+    command.stdout(Stdio::null()).stderr(Stdio::null());
+    let mut tally = Tally::default();
+    for text in BufReader::new(reader).split(b'\n') {
+        let text = String::from_utf8_lossy(&text?).into_owned();
+        println!("{text}");
+        tally.add(count(&text));
+    }
+    let status = child.wait()?;
+    if !status.success() && tally.failed == 0 {
+        tally.failed = 1;
+        println!("`{line}` failed ({status})");
+    }
+    Ok(tally)
+}
+
+/// What one line tells: nextest's `Summary […] 3 tests run: 2 passed, 1 failed`, cargo's
+/// `test result: ok. 3 passed; 0 failed`, unittest's `Ran 3 tests` with `FAILED (failures=1)`,
+/// node's `# pass 3` and `# fail 0`.
+fn count(line: &str) -> Tally {
+    let line = strip_colour(line);
+    let line = line.trim();
+    let before = |word: &str| number_before(line, word);
+    if line.starts_with("Summary [") {
+        let failed = before(" failed") + before(" timed out") + before(" exec failed");
+        return Tally { passed: before(" passed"), failed };
+    }
+    if line.starts_with("test result:") {
+        return Tally { passed: before(" passed"), failed: before(" failed") };
+    }
+    if line.starts_with("Ran ") {
+        return Tally { passed: before(" test"), failed: 0 };
+    }
+    let after = |start: &str| line.strip_prefix(start).and_then(|n| n.parse::<u64>().ok());
+    Tally {
+        passed: after("# pass ").or(after("ℹ pass ")).unwrap_or(0),
+        failed: after("# fail ").or(after("ℹ fail ")).unwrap_or(0),
+    }
+}
+
+fn number_before(line: &str, word: &str) -> u64 {
+    let before = line.find(word).map(|end| &line[..end]).unwrap_or_default();
+    let digits = before.rsplit(|c: char| !c.is_ascii_digit()).next().unwrap_or_default();
+    digits.parse().unwrap_or(0)
+}
+
+fn strip_colour(line: &str) -> String {
+    let mut parts = line.split('\u{1b}');
+    let first = parts.next().unwrap_or_default().to_owned();
+    parts.fold(first, |text, part| text + part.split_once('m').map_or("", |(_, rest)| rest))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+
+    use super::{Tally, count, run_counted};
+
+    #[test]
+    fn closing_lines_of_all_runners_are_counted() {
+        for (line, passed, failed) in [
+            ("     Summary [   1.205s] 12 tests run: 12 passed, 3 skipped", 12, 0),
+            ("\u{1b}[32m Summary\u{1b}[0m [ 1s] 5 tests run: 4 passed (1 slow), 1 failed", 4, 1),
+            ("Summary [ 9s] 5 tests run: 3 passed, 1 failed, 1 timed out, 0 skipped", 3, 2),
+            ("test result: FAILED. 3 passed; 2 failed; 0 ignored", 3, 2),
+            ("Ran 7 tests in 2.1s", 7, 0),
+            ("# pass 9", 9, 0),
+            ("ℹ fail 2", 0, 2),
+            ("running 3 tests: 3 passed", 0, 0),
+        ] {
+            assert_eq!(count(line), Tally { passed, failed }, "{line}");
+        }
+    }
+
+    #[test]
+    fn a_runner_that_breaks_counts_as_a_failure() {
+        let broken = run_counted(Command::new("sh").args(["-c", "echo no; exit 1"])).unwrap();
+        assert_eq!(broken, Tally { passed: 0, failed: 1 });
+        let fine = run_counted(Command::new("sh").args(["-c", "echo 'Ran 2 tests'"])).unwrap();
+        assert_eq!(fine, Tally { passed: 2, failed: 0 });
+    }
+}

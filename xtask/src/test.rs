@@ -1,0 +1,125 @@
+//! `cargo xtask test`: everything that must pass before a change goes in, cheapest first.
+//!
+//! Invariant: one failing step does not hide the others; the last line tells how many passed and
+//! failed, and the exit status agrees with it.
+
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, bail};
+
+use crate::tally::{Tally, run_counted};
+use crate::{clients, licences, repo, shell, tidy, tools, weights};
+
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// Leave out what is slow: the doc tests and the official clients
+    #[arg(long)]
+    quick: bool,
+}
+
+/// One step: what it is called, whether `--quick` leaves it out, and how it runs.
+struct Part {
+    name: &'static str,
+    slow: bool,
+    run: fn() -> Result<Tally>,
+}
+
+const PARTS: &[Part] = &[
+    Part { name: "format", slow: false, run: format },
+    Part { name: "tidy", slow: false, run: tidy_up },
+    Part { name: "licences and advisories", slow: false, run: licence },
+    Part { name: "clippy", slow: false, run: clippy },
+    Part { name: "weights", slow: false, run: fetch },
+    Part { name: "tests", slow: false, run: tests },
+    Part { name: "doc tests", slow: true, run: doc_tests },
+    Part { name: "official clients", slow: true, run: official_clients },
+];
+
+pub(crate) fn run(args: &Args) -> Result<()> {
+    let started = Instant::now();
+    let mut told = Vec::new();
+    let mut all = Tally::default();
+    for part in PARTS.iter().filter(|part| !(args.quick && part.slow)) {
+        println!("── {} ──", part.name);
+        let part_started = Instant::now();
+        let tally = (part.run)().unwrap_or_else(|error| {
+            eprintln!("{}: {error:#}", part.name);
+            Tally { passed: 0, failed: 1 }
+        });
+        all.add(tally);
+        told.push((part.name, part_started.elapsed(), tally));
+    }
+    println!("\n{}", table(&told, started.elapsed()));
+    println!("Summary: {} passed, {} failed", all.passed, all.failed);
+    if all.failed > 0 {
+        bail!("{} failed", all.failed);
+    }
+    Ok(())
+}
+
+fn table(told: &[(&str, Duration, Tally)], total: Duration) -> String {
+    let mut text = String::new();
+    for (name, took, tally) in told {
+        let outcome = if tally.failed > 0 { "FAILED" } else { "ok" };
+        text.push_str(&format!("{name:<26} {:>7.1} s  {outcome}\n", took.as_secs_f64()));
+    }
+    text + &format!("{:<26} {:>7.1} s", "in all", total.as_secs_f64())
+}
+
+fn cargo(args: &[&str]) -> Command {
+    let mut command = Command::new(repo::cargo());
+    command.args(args).current_dir(repo::root());
+    command
+}
+
+/// A step without tests of its own counts as one.
+fn one(result: Result<()>) -> Result<Tally> {
+    result.map(|()| Tally { passed: 1, failed: 0 })
+}
+
+fn format() -> Result<Tally> {
+    tools::require_component("rustfmt", "fmt")?;
+    one(shell::run_shown(&mut cargo(&["fmt", "--all", "--", "--check"])))
+}
+
+fn tidy_up() -> Result<Tally> {
+    one(tidy::run(&tidy::Args::check()))
+}
+
+fn licence() -> Result<Tally> {
+    one(licences::run(&licences::Args::check()))
+}
+
+fn clippy() -> Result<Tally> {
+    tools::require_c_compiler()?;
+    tools::require_component("clippy", "clippy")?;
+    let args = ["clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"];
+    one(shell::run_shown(&mut cargo(&args)))
+}
+
+fn fetch() -> Result<Tally> {
+    one(weights::obtain().map(drop))
+}
+
+/// By nextest where it is installed; building it would take longer than it saves.
+fn tests() -> Result<Tally> {
+    let has_nextest = shell::succeeds(&repo::cargo(), &["nextest", "--version"]);
+    let mut command = if has_nextest {
+        cargo(&["nextest", "run", "--workspace", "--locked", "--no-fail-fast"])
+    } else {
+        println!("cargo-nextest is not installed; using cargo test");
+        let mut command = cargo(&["test", "--workspace", "--locked", "--no-fail-fast"]);
+        command.args(["--lib", "--bins", "--tests"]);
+        command
+    };
+    run_counted(command.env("AGENTBASE_TEST_GGUF", weights::obtain()?))
+}
+
+fn doc_tests() -> Result<Tally> {
+    run_counted(&mut cargo(&["test", "--doc", "--workspace", "--locked", "--no-fail-fast"]))
+}
+
+fn official_clients() -> Result<Tally> {
+    clients::run(&clients::Args::default())
+}

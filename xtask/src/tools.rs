@@ -1,0 +1,101 @@
+//! What must be on the machine, and what to run when it is not.
+//!
+//! Invariant: nothing is installed outside the repository; the reader is told the exact command.
+
+use std::path::PathBuf;
+use std::process::Command;
+
+use anyhow::{Result, bail};
+
+use crate::{repo, shell};
+
+/// A C compiler builds parts of some dependencies.
+pub(crate) fn require_c_compiler() -> Result<()> {
+    let named = std::env::var("CC").ok();
+    let candidates = named.as_deref().into_iter().chain(["cc", "gcc", "clang"]);
+    if candidates.into_iter().any(|compiler| shell::succeeds(compiler, &["--version"])) {
+        return Ok(());
+    }
+    bail!("no C compiler found. {}", install("gcc libc6-dev", "gcc", "xcode-select --install"))
+}
+
+/// A Python 3 that can run `pip`.
+pub(crate) fn python() -> Result<PathBuf> {
+    let named = std::env::var("PYTHON").ok();
+    let candidates: Vec<&str> = named.as_deref().into_iter().chain(["python3", "python"]).collect();
+    let is_python3 = "import sys; sys.exit(sys.version_info < (3, 9))";
+    let found = candidates.iter().find(|python| shell::succeeds(python, &["-c", is_python3]));
+    let Some(python) = found else {
+        bail!(
+            "Python 3.9 or newer not found. {}",
+            install(
+                "python3 python3-pip python3-venv",
+                "python3 python3-pip",
+                "brew install python"
+            )
+        );
+    };
+    Ok(PathBuf::from(python))
+}
+
+/// A Python whose `pip` works: the machine's, or that of an environment of our own.
+pub(crate) fn python_with_pip() -> Result<PathBuf> {
+    let python = python()?;
+    if shell::succeeds(&python.to_string_lossy(), &["-m", "pip", "--version"]) {
+        return Ok(python);
+    }
+    venv()
+}
+
+/// The repository's own Python environment, made when it is missing.
+pub(crate) fn venv() -> Result<PathBuf> {
+    let folder = repo::scratch().join("venv");
+    let python_in = folder.join("bin").join("python3");
+    if shell::succeeds(&python_in.to_string_lossy(), &["-m", "pip", "--version"]) {
+        return Ok(python_in);
+    }
+    std::fs::create_dir_all(repo::scratch())?;
+    let mut command = Command::new(python()?);
+    command.args(["-m", "venv", "--clear"]).arg(&folder);
+    if let Err(error) = shell::run_quiet("Making a Python environment", &mut command) {
+        let hint = install("python3-pip python3-venv", "python3-pip", "brew install python");
+        bail!("{error:#}\n\nThis Python has neither pip nor venv. {hint}");
+    }
+    Ok(python_in)
+}
+
+/// Node with `npm`, for the tests with the official Node client.
+pub(crate) fn require_node() -> Result<()> {
+    let is_recent = "process.exit(parseInt(process.versions.node) < 20 ? 1 : 0)";
+    if shell::succeeds("node", &["-e", is_recent]) && shell::succeeds("npm", &["--version"]) {
+        return Ok(());
+    }
+    bail!(
+        "Node 20 or newer with npm not found; the Node client's tests need it. {} \
+         (Debian's own is older than 20 before Debian 13: then take it from nodejs.org)",
+        install("nodejs npm", "nodejs npm", "brew install node")
+    )
+}
+
+/// A component of the Rust toolchain, added if rustup can.
+pub(crate) fn require_component(name: &str, subcommand: &str) -> Result<()> {
+    if shell::succeeds(&repo::cargo(), &[subcommand, "--version"]) {
+        return Ok(());
+    }
+    let mut command = Command::new("rustup");
+    command.args(["component", "add", name]);
+    shell::run_quiet(&format!("Adding {name} to the Rust toolchain"), &mut command)?;
+    Ok(())
+}
+
+fn install(debian: &str, fedora: &str, mac: &str) -> String {
+    let sudo = if rustix::process::geteuid().is_root() { "" } else { "sudo " };
+    let command = if cfg!(target_os = "macos") {
+        mac.to_owned()
+    } else if shell::succeeds("dnf", &["--version"]) {
+        format!("{sudo}dnf install -y {fedora}")
+    } else {
+        format!("{sudo}apt-get update && {sudo}apt-get install -y {debian}")
+    };
+    format!("Run this, then try again:\n\n    {command}\n")
+}

