@@ -118,7 +118,7 @@ pub enum HubError {
         actual: String,
     },
     /// The connection failed, again and again.
-    #[error("{what}: {reason}; what arrived is kept, pull again to go on from there")]
+    #[error("cannot fetch {what}: {reason}")]
     Cut {
         /// What was being fetched.
         what: String,

@@ -60,7 +60,10 @@ pub(crate) async fn download(
     }
     part.sync().await?;
     let total = part.total.map_or("an unknown number".to_owned(), |total| total.to_string());
-    let reason = format!("{reason} ({} of {total} bytes have arrived)", part.len);
+    let reason = format!(
+        "{reason}; {} of {total} bytes have arrived and are kept, pull again to go on from there",
+        part.len
+    );
     Err(HubError::Cut { what: wanted.name.to_owned(), reason }.into())
 }
 
