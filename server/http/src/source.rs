@@ -35,6 +35,10 @@ pub(crate) fn max_tokens(
     num_prompt: usize,
     default: Option<u32>,
 ) -> Result<u32, ApiError> {
+    if source.params.max_tokens == Some(0) && source.prompt_logprobs.is_none() {
+        let message = "'max_tokens' must be at least 1 (0 only to score an echoed prompt).";
+        return Err(ApiError::invalid(Some("max_tokens"), message));
+    }
     let limit = source.model.handle.limits().max_sequence_len();
     let num_prompt = u32::try_from(num_prompt).unwrap_or(u32::MAX);
     let rest = limit.saturating_sub(num_prompt);

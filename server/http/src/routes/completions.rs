@@ -77,10 +77,6 @@ fn check(request: &CompletionRequest, source: &Source, max_choices: u32) -> Resu
         let message = "'best_of' other than 'n' is not supported.";
         return Err(ApiError::unsupported("best_of", message));
     }
-    if params.max_tokens == Some(0) && !params.echo {
-        let message = "'max_tokens' must be at least 1 unless 'echo' is true.";
-        return Err(ApiError::invalid(Some("max_tokens"), message));
-    }
     Ok(())
 }
 

@@ -1,6 +1,7 @@
 //! Which models are served.
 
 use axum::Json;
+use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use server_api::{ErrorBody, Model, ModelList};
 
@@ -20,8 +21,9 @@ pub(crate) async fn list(State(state): State<AppState>) -> Json<ModelList> {
     responses((status = 200, body = Model), (status = 404, body = ErrorBody)))]
 pub(crate) async fn show(
     State(state): State<AppState>,
-    Path(id): Path<String>,
+    id: Result<Path<String>, PathRejection>,
 ) -> Result<Json<Model>, ApiError> {
+    let Path(id) = id.map_err(|error| ApiError::invalid(Some("id"), error.body_text()))?;
     Ok(Json(describe(&*state.model(&id)?)))
 }
 

@@ -1,0 +1,382 @@
+//! Bad input, each kind with its answer in OpenAI's shape.
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::http::{Method, Request, StatusCode};
+use engine_core::TenantId;
+use engine_mock::MockModel;
+use scheduler_batching::PlannerConfig;
+use serde_json::{Value, json};
+use server_http::{AppState, AuthError, Authenticate, Caller, HttpLimits, router};
+
+use crate::common::{
+    Server, call, endless, post, post_request, says, server_with, until_idle, until_running,
+};
+
+const CHAT: &str = "/v1/chat/completions";
+const PLAIN: &str = "/v1/completions";
+
+fn error(message: &str, param: Value, code: Value) -> Value {
+    let kind = "invalid_request_error";
+    json!({"error": {"message": message, "type": kind, "param": param, "code": code}})
+}
+
+async fn raw(server: &Server, path: &str, body: impl Into<Body>) -> (StatusCode, Value) {
+    let (status, headers, text) = call(&server.router, post_request(path, body)).await;
+    assert_eq!(headers["content-type"], "application/json");
+    (status, serde_json::from_str(&text).unwrap())
+}
+
+fn hello(more: Value) -> Value {
+    let mut body = json!({"model": "mock", "messages": [{"role": "user", "content": "Hi"}]});
+    body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    body
+}
+
+#[tokio::test]
+async fn bodies_that_are_no_json_objects() {
+    let server = says("");
+    let cases: [(&[u8], &str); 8] = [
+        (b"", "The body must be a JSON object."),
+        (b"[]", "The body must be a JSON object."),
+        (b"\"hi\"", "The body must be a JSON object."),
+        (
+            b"{\"model\": ",
+            "The body is not valid JSON: EOF while parsing a value at line 1 column 10.",
+        ),
+        (b"{} x", "The body is not valid JSON: trailing characters at line 1 column 4."),
+        (b"{'model': 1}", "The body is not valid JSON: key must be a string at line 1 column 2."),
+        (b"{\"model\": \"\xff\"}", "The body is not valid UTF-8 at byte 11."),
+        (
+            b"{\"model\": \"\\ud800\"}",
+            "The body is not valid JSON: unexpected end of hex escape at line 1 column 18.",
+        ),
+    ];
+    for (body, message) in cases {
+        let answer = raw(&server, CHAT, body.to_vec()).await;
+        assert_eq!(answer, (StatusCode::BAD_REQUEST, error(message, Value::Null, Value::Null)));
+    }
+}
+
+#[tokio::test]
+async fn json_that_is_nested_for_ever() {
+    let server = says("");
+    let bomb = |open: &str, close: &str| open.repeat(100_000) + "1" + &close.repeat(100_000);
+    for bomb in [bomb("[", "]"), bomb("{\"a\":", "}"), "[".repeat(100_000)] {
+        for field in ["messages", "chat_template_kwargs", "ignored", "tools", "logit_bias"] {
+            let body = format!("{{\"model\": \"mock\", \"{field}\": {bomb}}}");
+            let (status, answer) = raw(&server, CHAT, body).await;
+            assert_eq!(status, StatusCode::BAD_REQUEST);
+            assert_eq!(answer["error"]["message"], "The body is nested deeper than 128 levels.");
+        }
+    }
+}
+
+#[tokio::test]
+async fn wrong_types_name_their_place() {
+    let server = says("");
+    let cases = [
+        (
+            json!({"temperature": "hot"}),
+            "temperature",
+            "invalid type: string \"hot\", expected f64",
+        ),
+        (json!({"n": 1.5}), "n", "invalid type: floating point `1.5`, expected i64"),
+        (json!({"stream": "yes"}), "stream", "invalid type: string \"yes\", expected a boolean"),
+        (json!({"stop": [1]}), "stop[0]", "invalid type: integer `1`, expected a string"),
+        (json!({"messages": "Hi"}), "messages", "invalid type: string \"Hi\", expected a sequence"),
+        (
+            json!({"messages": [{"role": "user", "content": 5}]}),
+            "messages[0].content",
+            "invalid type: integer `5`, expected a string or an array of content parts",
+        ),
+        (
+            json!({"messages": [{"role": "king", "content": ""}]}),
+            "messages[0].role",
+            "unknown variant `king`, expected one of `system`, `developer`, `user`, `assistant`, \
+             `tool`",
+        ),
+    ];
+    for (more, param, problem) in cases {
+        let (status, answer) = raw(&server, CHAT, hello(more).to_string()).await;
+        let message = format!("Invalid value for '{param}': {problem}.");
+        assert_eq!(status, StatusCode::BAD_REQUEST);
+        assert_eq!(answer, error(&message, json!(param), Value::Null));
+    }
+    // A parser's message does not carry a whole prompt back.
+    let (_, answer) = raw(&server, CHAT, hello(json!({"n": "x".repeat(5000)})).to_string()).await;
+    assert!(answer["error"]["message"].as_str().unwrap().chars().count() <= 401);
+}
+
+#[tokio::test]
+async fn missing_fields() {
+    let server = says("");
+    let cases = [
+        (json!({"messages": []}), "model"),
+        (json!({"model": "mock"}), "messages"),
+        (json!({"model": "mock", "messages": [{"content": "a"}]}), "messages[0].role"),
+        (json!({"model": "mock", "messages": [{"role": "user"}]}), "messages[0].content"),
+        (
+            json!({"model": "mock", "messages": [{"role": "user", "content": [{"type": "text"}]}]}),
+            "messages[0].content[0].text",
+        ),
+    ];
+    for (body, param) in cases {
+        let answer = raw(&server, CHAT, body.to_string()).await;
+        let message = format!("Missing required parameter: '{param}'.");
+        let expected = error(&message, json!(param), Value::Null);
+        assert_eq!(answer, (StatusCode::BAD_REQUEST, expected));
+    }
+    let answer = raw(&server, PLAIN, json!({"model": "mock"}).to_string()).await;
+    let expected = error("Missing required parameter: 'prompt'.", json!("prompt"), Value::Null);
+    assert_eq!(answer, (StatusCode::BAD_REQUEST, expected));
+}
+
+#[tokio::test]
+async fn an_unknown_model_and_no_messages() {
+    let server = says("");
+    let answer = raw(&server, CHAT, hello(json!({"model": "gpt-9"})).to_string()).await;
+    let message = "The model `gpt-9` does not exist or you do not have access to it.";
+    let expected = error(message, json!("model"), json!("model_not_found"));
+    assert_eq!(answer, (StatusCode::NOT_FOUND, expected));
+    let answer = raw(&server, CHAT, hello(json!({"messages": []})).to_string()).await;
+    let expected = error("'messages' must not be empty.", json!("messages"), Value::Null);
+    assert_eq!(answer, (StatusCode::BAD_REQUEST, expected));
+}
+
+#[tokio::test]
+async fn numbers_out_of_range() {
+    let server = says("");
+    let many: serde_json::Map<String, Value> =
+        (0..301).map(|idx| (idx.to_string(), json!(1))).collect();
+    let cases = [
+        (json!({"temperature": -0.1}), "temperature", "-0.1 is below the minimum of 0"),
+        (json!({"temperature": 1e300}), "temperature", "is above the maximum of 2"),
+        (json!({"top_p": 0}), "top_p", "0 is below the minimum of"),
+        (json!({"top_p": 1.01}), "top_p", "1.01 is above the maximum of 1"),
+        (json!({"top_k": -2}), "top_k", "-2 is below the minimum of -1"),
+        (json!({"min_p": 2}), "min_p", "2 is above the maximum of 1"),
+        (json!({"repetition_penalty": 0}), "repetition_penalty", "0 is below"),
+        (json!({"presence_penalty": 2.5}), "presence_penalty", "2.5 is above the maximum of 2"),
+        (json!({"frequency_penalty": -3}), "frequency_penalty", "-3 is below the minimum of -2"),
+        (json!({"n": 0}), "n", "0 is below the minimum of 1"),
+        (json!({"n": 129}), "n", "129 is above the maximum of 128"),
+        (json!({"max_tokens": -1}), "max_tokens", "-1 is below the minimum of 0"),
+        (json!({"max_tokens": 0}), "max_tokens", "must be at least 1"),
+        (json!({"max_completion_tokens": -7}), "max_completion_tokens", "-7 is below"),
+        (json!({"min_tokens": 99_999_999_999_i64}), "min_tokens", "above the maximum"),
+        (json!({"stop": ["a", "b", "c", "d", "e"]}), "stop", "has 5 entries, the limit is 4"),
+        (json!({"stop": "a".repeat(1025)}), "stop", "longer than 1024 bytes"),
+        (json!({"stop_token_ids": [260]}), "stop_token_ids", "260"),
+        (json!({"logit_bias": many}), "logit_bias", "has 301 entries, the limit is 300"),
+        (json!({"logit_bias": {"a": 1}}), "logit_bias", "'a' is not a token id below 260"),
+        (json!({"logit_bias": {"260": 1}}), "logit_bias", "'260' is not a token id below 260"),
+        (json!({"logit_bias": {"1": 101}}), "logit_bias", "101 is above the maximum of 100"),
+        (json!({"logprobs": true, "top_logprobs": 21}), "top_logprobs", "21 is above"),
+        (json!({"top_logprobs": 2}), "top_logprobs", "needs 'logprobs' to be true"),
+        (json!({"stream_options": {}}), "stream_options", "only allowed when 'stream' is true"),
+    ];
+    for (more, param, problem) in cases {
+        let (status, answer) = raw(&server, CHAT, hello(more.clone()).to_string()).await;
+        assert_eq!(status, StatusCode::BAD_REQUEST, "{more}");
+        assert_eq!(answer["error"]["param"], param, "{answer}");
+        assert!(answer["error"]["message"].as_str().unwrap().contains(problem), "{answer}");
+    }
+}
+
+#[tokio::test]
+async fn options_that_this_server_does_not_have() {
+    let server = says("");
+    let image = json!([{"type": "image_url", "image_url": {"url": "data:"}}]);
+    let cases = [
+        (json!({"response_format": {"type": "json_object"}}), "response_format"),
+        (json!({"tool_choice": "required"}), "tool_choice"),
+        (json!({"tool_choice": {"type": "function"}}), "tool_choice"),
+        (json!({"modalities": ["text", "audio"]}), "modalities"),
+        (json!({"audio": {"voice": "x"}}), "audio"),
+        (json!({"functions": [{}]}), "functions"),
+        (json!({"guided_regex": "a+"}), "guided_regex"),
+        (json!({"messages": [{"role": "user", "content": image}]}), "messages[0].content[0].type"),
+    ];
+    for (more, param) in cases {
+        let (status, answer) = raw(&server, CHAT, hello(more).to_string()).await;
+        assert_eq!(status, StatusCode::BAD_REQUEST);
+        assert_eq!(answer["error"]["param"], param, "{answer}");
+        assert_eq!(answer["error"]["code"], "unsupported_parameter");
+    }
+    for (more, param) in [(json!({"suffix": "z"}), "suffix"), (json!({"best_of": 2}), "best_of")] {
+        let mut body = json!({"model": "mock", "prompt": "a"});
+        body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        let (status, answer) = raw(&server, PLAIN, body.to_string()).await;
+        assert_eq!((status, &answer["error"]["param"]), (StatusCode::BAD_REQUEST, &json!(param)));
+    }
+}
+
+#[tokio::test]
+async fn prompts_that_cannot_run() {
+    let server = says("");
+    let body = |prompt: Value, more: Value| {
+        let mut body = json!({"model": "mock", "prompt": prompt});
+        body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        body.to_string()
+    };
+    let cases = [
+        (
+            body(json!("a".repeat(600)), json!({})),
+            "This model's maximum context length is 512 tokens. However, your prompt resulted in \
+             601 tokens. Please reduce the length of the prompt or completion.",
+        ),
+        (
+            body(json!("abc"), json!({"max_tokens": 510})),
+            "This model's maximum context length is 512 tokens. However, you requested 514 tokens \
+             (4 in the prompt, 510 in the completion). Please reduce the length of the prompt or \
+             completion.",
+        ),
+    ];
+    for (body, message) in cases {
+        let expected = error(message, json!("prompt"), json!("context_length_exceeded"));
+        assert_eq!(raw(&server, PLAIN, body).await, (StatusCode::BAD_REQUEST, expected));
+    }
+    let cases = [
+        (body(json!([]), json!({})), "prompt"),
+        (body(json!([[]]), json!({})), "prompt"),
+        (body(json!([260]), json!({})), "prompt"),
+        (body(json!(vec!["a"; 129]), json!({"n": 2})), "prompt"),
+        (body(json!("a"), json!({"max_tokens": 0})), "max_tokens"),
+        (body(json!("a"), json!({"logprobs": 21})), "logprobs"),
+        (body(json!(["a", 1]), json!({})), "prompt[1]"),
+    ];
+    for (body, param) in cases {
+        let (status, answer) = raw(&server, PLAIN, body).await;
+        assert_eq!((status, &answer["error"]["param"]), (StatusCode::BAD_REQUEST, &json!(param)));
+    }
+}
+
+#[tokio::test]
+async fn a_body_over_the_limit() {
+    let server = says("");
+    let limit = HttpLimits::default().max_body_bytes;
+    let body = hello(json!({"user": "x".repeat(100 << 20)})).to_string();
+    let answer = raw(&server, CHAT, body).await;
+    let message = format!("The body is larger than the limit of {limit} bytes.");
+    let expected = error(&message, Value::Null, json!("request_too_large"));
+    assert_eq!(answer, (StatusCode::PAYLOAD_TOO_LARGE, expected));
+}
+
+#[tokio::test]
+async fn other_content_types_paths_and_methods() {
+    let server = says("ok");
+    let typed = |mime: &str| {
+        let request = Request::post(CHAT).header("content-type", mime);
+        request.body(Body::from(hello(json!({})).to_string())).unwrap()
+    };
+    for mime in ["application/json; charset=utf-8", "application/x-www-form-urlencoded"] {
+        assert_eq!(call(&server.router, typed(mime)).await.0, StatusCode::OK);
+    }
+    let (status, _, text) = call(&server.router, typed("multipart/form-data")).await;
+    assert_eq!(status, StatusCode::UNSUPPORTED_MEDIA_TYPE);
+    assert!(text.contains("unsupported_media_type"));
+
+    let request = |method: Method, path: &str| {
+        Request::builder().method(method).uri(path).body(Body::empty()).unwrap()
+    };
+    let (status, _, text) = call(&server.router, request(Method::GET, "/v1/nothing")).await;
+    let expected =
+        error("Unknown request URL: GET /v1/nothing.", Value::Null, json!("unknown_url"));
+    assert_eq!((status, serde_json::from_str(&text).unwrap()), (StatusCode::NOT_FOUND, expected));
+    let (status, headers, text) = call(&server.router, request(Method::GET, CHAT)).await;
+    let message = "Not allowed to GET on /v1/chat/completions.";
+    let expected = error(message, Value::Null, json!("method_not_allowed"));
+    assert_eq!(status, StatusCode::METHOD_NOT_ALLOWED);
+    assert_eq!(serde_json::from_str::<Value>(&text).unwrap(), expected);
+    assert_eq!(headers["allow"], "POST");
+    let (status, _, text) = call(&server.router, request(Method::HEAD, "/v1/models")).await;
+    assert_eq!((status, text.as_str()), (StatusCode::OK, ""));
+}
+
+struct OneKey;
+
+impl Authenticate for OneKey {
+    fn check(&self, bearer: Option<&str>) -> Result<Caller, AuthError> {
+        match bearer {
+            Some("right") => Ok(Caller { tenant: TenantId("a".into()), key_id: "k1".into() }),
+            Some("revoked") => Err(AuthError::Forbidden),
+            Some(_) => Err(AuthError::Invalid),
+            None => Err(AuthError::Missing),
+        }
+    }
+}
+
+#[tokio::test]
+async fn keys_are_asked_for_where_models_are_used() {
+    let server = says("ok");
+    let router = router(AppState::builder().auth(Arc::new(OneKey)).build());
+    let get = |path: &str, key: Option<&str>| {
+        let request = Request::get(path);
+        let request = match key {
+            Some(key) => request.header("authorization", format!("Bearer {key}")),
+            None => request,
+        };
+        request.body(Body::empty()).unwrap()
+    };
+    let cases = [
+        (None, StatusCode::UNAUTHORIZED, Some("invalid_api_key")),
+        (Some("wrong"), StatusCode::UNAUTHORIZED, Some("invalid_api_key")),
+        (Some("revoked"), StatusCode::FORBIDDEN, Some("permission_denied")),
+        (Some("right"), StatusCode::OK, None),
+    ];
+    for (key, expected, code) in cases {
+        let (status, headers, text) = call(&router, get("/v1/models", key)).await;
+        let answer: Value = serde_json::from_str(&text).unwrap();
+        assert_eq!((status, answer["error"]["code"].as_str()), (expected, code));
+        assert_eq!(headers.contains_key("www-authenticate"), expected == StatusCode::UNAUTHORIZED);
+        assert!(key.is_none_or(|key| !text.contains(key)), "the key must not come back: {text}");
+    }
+    for path in [CHAT, PLAIN, "/tokenize", "/detokenize"] {
+        let (status, ..) = call(&router, post_request(path, "not read")).await;
+        assert_eq!(status, StatusCode::UNAUTHORIZED, "{path}");
+    }
+    for path in ["/health", "/ready", "/metrics", "/openapi.json", "/docs"] {
+        assert_eq!(call(&router, get(path, None)).await.0, StatusCode::OK, "{path}");
+    }
+    drop(server);
+}
+
+#[tokio::test]
+async fn a_full_queue_says_when_to_come_back() {
+    let config = PlannerConfig { max_waiting: 1, max_running_seqs: 1, ..PlannerConfig::default() };
+    let server = server_with(endless(), config, HttpLimits::default());
+    let body = hello(json!({"ignore_eos": true, "stream": true})).to_string();
+    // The streams hold their places until they are dropped.
+    let open = || async {
+        use tower::ServiceExt;
+        let request = post_request(CHAT, body.clone());
+        server.router.clone().oneshot(request).await.unwrap()
+    };
+    let running = open().await;
+    until_running(&server.handle, 1).await;
+    let waiting = open().await;
+    let refused = open().await;
+    assert_eq!(refused.status(), StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(refused.headers()["retry-after"], "1");
+    let (_, answer) = post(&server.router, CHAT, serde_json::from_str(&body).unwrap()).await;
+    let expected = json!({"error": {
+        "message": "The queue is full: 1 requests are waiting. Retry later.",
+        "type": "service_unavailable_error", "param": null, "code": "queue_full",
+    }});
+    assert_eq!(answer, expected);
+    drop((running, waiting));
+    until_idle(&server.handle).await;
+}
+
+#[tokio::test]
+async fn an_engine_that_panics_is_an_error_and_not_the_end() {
+    use engine_mock::Fault;
+    let server = crate::common::faulty(MockModel::scripted("ok", 257), 0, Fault::Panic);
+    let (status, answer) = raw(&server, CHAT, hello(json!({})).to_string()).await;
+    assert_eq!(status, StatusCode::INTERNAL_SERVER_ERROR);
+    assert_eq!(answer["error"]["type"], "server_error");
+    let (status, _) = raw(&server, CHAT, hello(json!({})).to_string()).await;
+    assert_eq!(status, StatusCode::OK);
+}

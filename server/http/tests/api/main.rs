@@ -1,0 +1,9 @@
+//! The real router over the mock engine: what clients see, byte for byte.
+
+mod bad_input;
+mod chat;
+mod common;
+mod completions;
+mod socket;
+mod status;
+mod tokens;

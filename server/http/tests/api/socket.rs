@@ -1,0 +1,175 @@
+//! What only shows on a real connection: slow and vanishing clients, and the end of the server.
+
+use std::future::pending;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use scheduler_batching::PlannerConfig;
+use serde_json::{Value, json};
+use server_http::{HttpLimits, serve};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+use crate::common::{Server, endless, says, server_with, until_idle, until_running};
+
+async fn listen(
+    server: &Server,
+    shutdown: impl Future<Output = ()> + Send + 'static,
+) -> (SocketAddr, JoinHandle<std::io::Result<()>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let (router, limits) = (server.router.clone(), server.state.limits().clone());
+    (address, tokio::spawn(serve(listener, router, shutdown, limits)))
+}
+
+async fn send(address: SocketAddr, body: &Value) -> TcpStream {
+    let mut socket = TcpStream::connect(address).await.unwrap();
+    let body = body.to_string();
+    let head = format!(
+        "POST /v1/completions HTTP/1.1\r\nhost: test\r\nconnection: close\r\ncontent-type: \
+         application/json\r\ncontent-length: {}\r\n\r\n",
+        body.len()
+    );
+    socket.write_all((head + &body).as_bytes()).await.unwrap();
+    socket
+}
+
+async fn read_all(mut socket: TcpStream) -> String {
+    let mut text = Vec::new();
+    let _ = socket.read_to_end(&mut text).await;
+    String::from_utf8(text).unwrap()
+}
+
+fn endless_request(stream: bool) -> Value {
+    json!({"model": "mock", "prompt": "a", "max_tokens": 500, "ignore_eos": true, "stream": stream})
+}
+
+#[tokio::test]
+async fn a_client_that_goes_away_ends_its_work() {
+    let server = server_with(endless(), PlannerConfig::default(), HttpLimits::default());
+    let (address, _serving) = listen(&server, pending()).await;
+    for stream in [true, false] {
+        let sockets: Vec<_> = (0..4).map(|_| endless_request(stream)).collect();
+        let mut open = Vec::new();
+        for request in &sockets {
+            open.push(send(address, request).await);
+        }
+        until_running(&server.handle, 4).await;
+        drop(open);
+        until_idle(&server.handle).await;
+    }
+    // The connections ended long before the work would have.
+    assert!(server.handle.stats().generated_tokens < 8 * 500);
+}
+
+#[tokio::test]
+async fn a_shutdown_lets_streams_end() {
+    let server = server_with(endless(), PlannerConfig::default(), HttpLimits::default());
+    let (stop, stopped) = oneshot::channel::<()>();
+    let (address, serving) = listen(&server, async { drop(stopped.await) }).await;
+    let mut request = endless_request(true);
+    request["max_tokens"] = json!(50);
+    let socket = send(address, &request).await;
+    until_running(&server.handle, 1).await;
+    stop.send(()).unwrap();
+    let text = read_all(socket).await;
+    assert!(text.contains("\"finish_reason\":\"length\""), "{text}");
+    assert!(text.contains("data: [DONE]"), "{text}");
+    serving.await.unwrap().unwrap();
+    assert!(TcpStream::connect(address).await.is_err());
+}
+
+#[tokio::test]
+async fn a_shutdown_does_not_wait_for_ever() {
+    let limits = HttpLimits { drain_timeout: Duration::from_millis(50), ..HttpLimits::default() };
+    let server = server_with(endless(), PlannerConfig::default(), limits);
+    let (stop, stopped) = oneshot::channel::<()>();
+    let (address, serving) = listen(&server, async { drop(stopped.await) }).await;
+    let socket = send(address, &endless_request(true)).await;
+    until_running(&server.handle, 1).await;
+    stop.send(()).unwrap();
+    serving.await.unwrap().unwrap();
+    assert!(!read_all(socket).await.contains("[DONE]"));
+    until_idle(&server.handle).await;
+}
+
+#[tokio::test]
+async fn heads_and_bodies_that_never_end_are_cut_off() {
+    let short = Duration::from_millis(100);
+    let limits = HttpLimits { header_timeout: short, body_timeout: short, ..HttpLimits::default() };
+    let server = server_with(endless(), PlannerConfig::default(), limits);
+    let (address, _serving) = listen(&server, pending()).await;
+
+    let mut slow_head = TcpStream::connect(address).await.unwrap();
+    slow_head.write_all(b"POST /v1/completions HTTP/1.1\r\nhost: test\r\nx-a: ").await.unwrap();
+    assert!(!read_all(slow_head).await.contains("200 OK"));
+
+    let mut slow_body = TcpStream::connect(address).await.unwrap();
+    let head = b"POST /v1/completions HTTP/1.1\r\nhost: test\r\nconnection: close\r\n\
+                 content-length: 100\r\n\r\n{";
+    slow_body.write_all(head).await.unwrap();
+    let text = read_all(slow_body).await;
+    assert!(text.starts_with("HTTP/1.1 408"), "{text}");
+    assert!(text.contains("request_timeout"), "{text}");
+}
+
+#[tokio::test]
+async fn heads_that_are_too_large_are_refused() {
+    let server = says("");
+    let (address, _serving) = listen(&server, pending()).await;
+    let mut socket = TcpStream::connect(address).await.unwrap();
+    let head = format!("GET /health HTTP/1.1\r\nx-a: {}\r\n", "a".repeat(100_000));
+    let _ = socket.write_all(head.as_bytes()).await;
+    let text = read_all(socket).await;
+    assert!(text.is_empty() || text.starts_with("HTTP/1.1 431"), "{text}");
+}
+
+#[tokio::test]
+async fn connections_over_the_limit_wait_for_a_place() {
+    let limits = HttpLimits { max_connections: 1, ..HttpLimits::default() };
+    let server = server_with(endless(), PlannerConfig::default(), limits);
+    let (address, _serving) = listen(&server, pending()).await;
+    let first = send(address, &endless_request(true)).await;
+    until_running(&server.handle, 1).await;
+    let mut request = endless_request(false);
+    request["max_tokens"] = json!(2);
+    let second = send(address, &request).await;
+    drop(first);
+    let text = read_all(second).await;
+    assert!(text.starts_with("HTTP/1.1 200"), "{text}");
+}
+
+#[tokio::test]
+async fn a_large_body_gets_its_answer_though_it_is_not_kept() {
+    let limits = HttpLimits { max_body_bytes: 1 << 20, ..HttpLimits::default() };
+    let server = server_with(endless(), PlannerConfig::default(), limits);
+    let (address, _serving) = listen(&server, pending()).await;
+    let request = json!({"model": "mock", "prompt": "x".repeat(10 << 20)});
+    let text = read_all(send(address, &request).await).await;
+    assert!(text.starts_with("HTTP/1.1 413"), "{text}");
+}
+
+#[tokio::test]
+async fn a_stream_that_waits_is_kept_alive_by_comments() {
+    let limits = HttpLimits { keep_alive: Duration::from_millis(20), ..HttpLimits::default() };
+    let config = PlannerConfig { max_running_seqs: 1, ..PlannerConfig::default() };
+    let server = server_with(endless(), config, limits);
+    let (address, _serving) = listen(&server, pending()).await;
+    let running = send(address, &endless_request(true)).await;
+    until_running(&server.handle, 1).await;
+    let mut request = endless_request(true);
+    request["max_tokens"] = json!(1);
+    let mut waiting = send(address, &request).await;
+    let mut text = String::new();
+    let mut buffer = [0; 4096];
+    while !text.contains("\n:\n") {
+        let num_read = waiting.read(&mut buffer).await.unwrap();
+        assert!(num_read > 0, "{text}");
+        text += std::str::from_utf8(&buffer[..num_read]).unwrap();
+    }
+    assert!(!text.contains("data:"), "{text}");
+    drop(running);
+    assert!(read_all(waiting).await.contains("[DONE]"));
+}

@@ -1,0 +1,69 @@
+//! Tokens of texts and back.
+
+use axum::http::StatusCode;
+use serde_json::json;
+
+use crate::common::{MAX_MODEL_LEN, post, says};
+
+#[tokio::test]
+async fn a_text_becomes_tokens_in_vllms_form() {
+    let server = says("");
+    let body = json!({"model": "mock", "prompt": "aé"});
+    let (status, answer) = post(&server.router, "/tokenize", body).await;
+    let expected = json!({
+        "count": 4, "max_model_len": MAX_MODEL_LEN, "tokens": [256, 97, 195, 169], "token_strs": null,
+    });
+    assert_eq!((status, answer), (StatusCode::OK, expected));
+
+    let body = json!({"model": "mock", "prompt": "ab", "add_special_tokens": false,
+        "return_token_strs": true});
+    let (_, answer) = post(&server.router, "/tokenize", body).await;
+    assert_eq!((&answer["tokens"], &answer["token_strs"]), (&json!([97, 98]), &json!(["a", "b"])));
+}
+
+#[tokio::test]
+async fn a_chat_becomes_the_tokens_that_a_completion_counts() {
+    let server = says("ok");
+    let messages = json!([{"role": "user", "content": "Hi"}]);
+    let body = json!({"model": "mock", "messages": messages});
+    let (_, tokens) = post(&server.router, "/tokenize", body.clone()).await;
+    let (_, answer) = post(&server.router, "/v1/chat/completions", body).await;
+    assert_eq!(tokens["count"], answer["usage"]["prompt_tokens"]);
+    let body = json!({"model": "mock", "messages": messages, "add_generation_prompt": false});
+    let (_, closed) = post(&server.router, "/tokenize", body).await;
+    assert!(closed["count"].as_u64() < tokens["count"].as_u64());
+}
+
+#[tokio::test]
+async fn tokens_become_the_text_again() {
+    let server = says("");
+    let body = json!({"model": "mock", "tokens": [256, 97, 195, 169]});
+    let (status, answer) = post(&server.router, "/detokenize", body).await;
+    assert_eq!((status, answer), (StatusCode::OK, json!({"prompt": "<bos>aé"})));
+}
+
+#[tokio::test]
+async fn a_large_text_is_tokenized_away_from_the_async_threads() {
+    let server = says("");
+    let prompt = "word ".repeat(20_000);
+    let body = json!({"model": "mock", "prompt": prompt});
+    let (status, answer) = post(&server.router, "/tokenize", body).await;
+    assert_eq!((status, &answer["count"]), (StatusCode::OK, &json!(100_001)));
+}
+
+#[tokio::test]
+async fn bad_requests_name_their_field() {
+    let server = says("");
+    let cases = [
+        ("/tokenize", json!({"model": "mock"}), "prompt"),
+        ("/tokenize", json!({"model": "mock", "prompt": "a", "messages": []}), "prompt"),
+        ("/tokenize", json!({"prompt": "a"}), "model"),
+        ("/tokenize", json!({"model": "mock", "messages": []}), "messages"),
+        ("/detokenize", json!({"model": "mock", "tokens": [260]}), "tokens"),
+        ("/detokenize", json!({"model": "mock", "tokens": [1, -1]}), "tokens[1]"),
+    ];
+    for (path, body, param) in cases {
+        let (status, answer) = post(&server.router, path, body).await;
+        assert_eq!((status, &answer["error"]["param"]), (StatusCode::BAD_REQUEST, &json!(param)));
+    }
+}
