@@ -1,90 +1,20 @@
 //! The driver with real threads: streams, cancellation, shutdown, failures.
 
+mod rig;
+
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use engine_core::{
-    CacheScope, Engine, EngineError, EngineLimits, Event, FinishReason, InvalidRequest, Request,
-    RequestError, SamplingParams, Step, StepOutput, StopRules, TenantId, TokenId, Usage,
+    EngineError, EngineLimits, Event, FinishReason, InvalidRequest, RequestError, Usage,
 };
 use engine_mock::{Fault, MockEngine, MockModel};
+use rig::{LIMITS, drain, mock, request, stepwise, submit, usage};
 use scheduler_batching::{
-    EventStream, Handle, Observer, Outcome, PlannerConfig, RequestEnd, Shutdown, StepSize,
-    SubmitError, spawn, spawn_with,
+    Observer, Outcome, PlannerConfig, RequestEnd, Shutdown, StepSize, SubmitError, spawn,
+    spawn_with,
 };
-
-const LIMITS: EngineLimits = EngineLimits {
-    block_size: 4,
-    num_blocks: 256,
-    max_model_len: 500,
-    max_step_tokens: 64,
-    max_step_seqs: 16,
-    vocab_size: 1000,
-};
-
-fn mock() -> MockEngine {
-    MockEngine::new(LIMITS, MockModel::default())
-}
-
-fn request(handle: &Handle, prompt: &[TokenId], max_tokens: u32) -> Request {
-    Request {
-        id: handle.next_request_id(),
-        scope: CacheScope {
-            tenant: TenantId("t".into()),
-            model_version: "m".into(),
-            adapter: None,
-        },
-        prompt: prompt.to_vec(),
-        sampling: Arc::new(SamplingParams::default()),
-        stop: StopRules { max_tokens, ..StopRules::default() },
-        n: 1,
-        prompt_logprobs: None,
-    }
-}
-
-fn submit(handle: &Handle, prompt: &[TokenId], max_tokens: u32) -> EventStream {
-    handle.submit(request(handle, prompt, max_tokens)).unwrap()
-}
-
-/// All events to the end.
-fn drain(mut stream: EventStream) -> Vec<Event> {
-    std::iter::from_fn(|| stream.blocking_next()).collect()
-}
-
-fn usage(events: &[Event]) -> Usage {
-    match events.last() {
-        Some(Event::Finished(usage)) => *usage,
-        other => panic!("ended with {other:?}"),
-    }
-}
-
-/// An engine that computes a step only when it is told to, and says when one has begun.
-struct Stepwise {
-    engine: MockEngine,
-    begun: SyncSender<Step>,
-    go: Receiver<()>,
-}
-
-impl Engine for Stepwise {
-    fn limits(&self) -> EngineLimits {
-        self.engine.limits()
-    }
-
-    fn execute(&mut self, step: &Step) -> Result<StepOutput, EngineError> {
-        // Once the test has let go of its ends, steps run freely.
-        let _ = self.begun.send(step.clone());
-        let _ = self.go.recv();
-        self.engine.execute(step)
-    }
-}
-
-fn stepwise() -> (Box<dyn Engine>, Receiver<Step>, SyncSender<()>) {
-    let (begun, steps) = sync_channel(1000);
-    let (go_on, go) = sync_channel(1000);
-    (Box::new(Stepwise { engine: mock(), begun, go }), steps, go_on)
-}
 
 #[tokio::test]
 async fn sixty_four_streams_end_with_right_tokens_and_leave_nothing() {
