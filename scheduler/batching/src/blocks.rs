@@ -189,7 +189,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn counts_always_add_up(ops in prop::collection::vec((0u8..4, 0usize..8, 0u32..6), 0..300)) {
+        fn counts_always_add_up(
+            ops in prop::collection::vec((0u8..4, 0usize..8, 0u32..6), 0..300),
+        ) {
             let mut pool = BlockPool::new(5);
             let mut held: Vec<BlockId> = Vec::new();
             for (op, at, name) in ops {
