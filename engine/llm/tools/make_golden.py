@@ -16,9 +16,10 @@ llama.cpp gives queries and keys, and runs the result as a LlamaForCausalLM. It 
 testdata/smollm2/golden.json: {file, sha256, top_k, prompts: [{text, tokens: [id],
 positions: [{position, logsumexp, ids: [id], logits: [f]}], greedy: [id], margins: [f]}]}.
 
-`greedy` continues the whole prompt, past any end of sequence; `margins` are the distances between the best and the second
-best logit at each greedy step: another order of summation may change a choice only where the
-margin is tiny. The same package versions on the same kind of CPU write the same bytes.
+`greedy` continues the whole prompt, past any end of sequence; `margins` are the distances between
+the best and the second best logit at each greedy step: another order of summation may change a
+choice only where the margin is tiny. The same package versions on the same kind of CPU write the
+same bytes.
 """
 import argparse
 import hashlib

@@ -68,12 +68,14 @@ fn parse(path: &Path) -> Result<Vec<Tensor>, LoadError> {
 /// Reads the shards that the index names.
 fn sharded(files: &Files, index: &Path) -> Result<Vec<Tensor>, LoadError> {
     let shards = shards(&read_object(index)?).map_err(|fault| fault.at(index))?;
+    if let Some(shard) = shards.keys().find(|shard| !files.contains_key(*shard)) {
+        let what = format!("{} is missing; {INDEX} names it", Quoted(shard));
+        return Err(LoadError::Files(what));
+    }
     let mut tensors = Vec::new();
     let mut seen = BTreeSet::new();
     for (shard, mut expected) in shards {
-        let path = files.get(&shard).ok_or_else(|| {
-            LoadError::Files(format!("{} is missing; {INDEX} names it", Quoted(&shard)))
-        })?;
+        let path = require(files, &shard)?;
         for tensor in parse(path)? {
             let fault = |what: &str| Err(Fault::tensor(tensor.name(), what).at(path));
             if !seen.insert(tensor.name().to_owned()) {

@@ -61,14 +61,18 @@ pub(super) fn parse(file: &Bytes) -> Result<Vec<Tensor>, Fault> {
     }
     let mut names: Vec<_> = tensors.iter().map(Tensor::name).collect();
     names.sort_unstable();
-    match names.windows(2).find(|pair| pair[0] == pair[1]) {
-        Some(pair) => Err(Fault::tensor(pair[0], "is there twice")),
-        None => Ok(tensors),
+    if let Some(pair) = names.windows(2).find(|pair| pair[0] == pair[1]) {
+        return Err(Fault::tensor(pair[0], "is there twice"));
     }
+    if end != data.len() {
+        let what = format!("{} bytes of data, but the tensors take {end}", data.len());
+        return Err(Fault::file(what));
+    }
+    Ok(tensors)
 }
 
-/// The tensor `info` describes, which must begin no earlier than `earliest`.
-fn cut(name: &str, info: &TensorInfo, earliest: usize, data: &Bytes) -> Result<Tensor, Fault> {
+/// The tensor that `info` describes; tensors lie back to back.
+fn cut(name: &str, info: &TensorInfo, previous_end: usize, data: &Bytes) -> Result<Tensor, Fault> {
     let fault = |what| Err(Fault::tensor(name, what));
     let [start, end] = info.data_offsets;
     let dtype = match info.dtype.as_str() {
@@ -84,8 +88,11 @@ fn cut(name: &str, info: &TensorInfo, earliest: usize, data: &Bytes) -> Result<T
     let Some(num_bytes) = num_bytes(dtype, shape) else {
         return fault(format!("shape {shape:?} has no elements or is not addressable"));
     };
-    if start < earliest {
-        return fault(format!("overlaps another: it starts at {start}, that ends at {earliest}"));
+    if start != previous_end {
+        let what = if start < previous_end { "overlaps" } else { "leaves a hole after" };
+        return fault(format!(
+            "{what} the one before: it starts at {start}, that ends at {previous_end}"
+        ));
     }
     if end.checked_sub(start) != Some(num_bytes) {
         let dtype = dtype.name();
