@@ -1,12 +1,19 @@
 //! From a model's name to an engine and its text side.
 
-use std::{collections::BTreeMap, fs, path::Path, path::PathBuf, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    fs,
+    io::Read,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use anyhow::{Context, Result, bail};
 use engine_llm::{
     LlmEngine,
     executors::cpu::{CpuExecutor, CpuOptions},
-    weights::{self, TextSource},
+    spec::DecoderSpec,
+    weights::{self, HuggingFaceText, Model, TextSource, Weights},
 };
 use engine_text::{HuggingFaceFiles, TextModel};
 use model_registry::{Manifest, ModelName};
@@ -58,26 +65,28 @@ pub(crate) async fn by_name(data_dir: &Path, name: &str, options: EngineOptions)
     let registry = data_dir::registry(data_dir)?;
     let manifest = registry.get(&name).await?;
     let files = registry.files(&manifest).await?;
-    from_files(manifest, &files, options)
+    // Building a tokenizer and touching weights takes a second: not on a thread that serves.
+    tokio::task::spawn_blocking(move || from_files(manifest, &files, options)).await?
 }
 
 /// Loads a model from local files; maps weights, reads the tokenizer, reserves cache and buffers.
 ///
 /// # Errors
 /// If a file is not what it should be; the message names file and field.
-pub(crate) fn from_files(
+fn from_files(
     manifest: Manifest,
     files: &BTreeMap<String, PathBuf>,
     options: EngineOptions,
 ) -> Result<Loaded> {
-    let (model, text) = open(files).with_context(|| format!("model {}", manifest.name))?;
-    let (vocab_size, made_for) = (model.spec.vocab_size, model.spec.max_model_len);
+    let (spec, weights, text) =
+        open(files).with_context(|| format!("model {}", manifest.name))?;
+    let (vocab_size, made_for) = (spec.vocab_size, spec.max_model_len);
     let cpu = CpuOptions {
         threads: options.threads,
         kv_cache_bytes: usize::try_from(options.kv_cache.0).unwrap_or(usize::MAX),
         max_step_tokens: MAX_STEP_TOKENS,
     };
-    let executor = CpuExecutor::new(model.spec, &model.weights, cpu)
+    let executor = CpuExecutor::new(spec, &weights, cpu)
         .with_context(|| format!("model {}", manifest.name))?;
     let max_model_len = options.max_model_len.map_or(made_for, |len| len.min(made_for));
     let engine = LlmEngine::new(Box::new(executor), vocab_size, max_model_len, MAX_STEP_SEQS);
@@ -88,37 +97,61 @@ pub(crate) fn from_files(
 ///
 /// # Errors
 /// If a file is not what it should be; the message names file and field.
-pub(crate) fn open(files: &BTreeMap<String, PathBuf>) -> Result<(weights::Model, TextModel)> {
-    let mut model = weights::open(files)?;
-    let text = match std::mem::take(&mut model.text) {
-        TextSource::Gguf(vocab) => TextModel::from_gguf(from_gguf(*vocab))?,
-        TextSource::HuggingFace => hugging_face_text(files)?,
+pub(crate) fn open(files: &BTreeMap<String, PathBuf>) -> Result<(DecoderSpec, Weights, TextModel)> {
+    let Model { spec, weights, text } = weights::open(files)?;
+    let text = match text {
+        TextSource::Gguf(vocab) => TextModel::from_gguf(gguf_vocab(*vocab))?,
+        TextSource::HuggingFace(paths) => hugging_face_text(&paths)?,
     };
-    text.check_vocab(model.spec.vocab_size)?;
-    Ok((model, text))
+    text.check_vocab(spec.vocab_size)?;
+    Ok((spec, weights, text))
 }
 
-fn hugging_face_text(files: &BTreeMap<String, PathBuf>) -> Result<TextModel> {
-    let read = |name: &str| -> Result<Option<Vec<u8>>> {
-        let Some(path) = files.get(name) else { return Ok(None) };
-        let size = path.metadata().with_context(|| format!("cannot read {name}"))?.len();
-        if size > MAX_TEXT_FILE_BYTES {
-            bail!("{name}: {size} bytes are more than the {MAX_TEXT_FILE_BYTES} allowed");
-        }
-        Ok(Some(fs::read(path).with_context(|| format!("cannot read {name}"))?))
-    };
-    let tokenizer = read("tokenizer.json")?
-        .context("the model has no tokenizer.json; put it beside the weights")?;
-    let template = read("chat_template.jinja")?
+fn hugging_face_text(paths: &HuggingFaceText) -> Result<TextModel> {
+    let optional = |path: &Option<PathBuf>| path.as_deref().map(read).transpose();
+    let template = optional(&paths.chat_template)?
         .map(String::from_utf8)
         .transpose()
         .context("chat_template.jinja is not UTF-8")?;
     Ok(TextModel::from_hugging_face(&HuggingFaceFiles {
-        tokenizer_json: &tokenizer,
-        tokenizer_config: read("tokenizer_config.json")?.as_deref(),
-        generation_config: read("generation_config.json")?.as_deref(),
-        special_tokens_map: read("special_tokens_map.json")?.as_deref(),
+        tokenizer_json: &read(&paths.tokenizer_json)?,
+        tokenizer_config: optional(&paths.tokenizer_config)?.as_deref(),
+        generation_config: optional(&paths.generation_config)?.as_deref(),
+        special_tokens_map: optional(&paths.special_tokens_map)?.as_deref(),
         chat_template: template.as_deref(),
-        config_json: read("config.json")?.as_deref(),
+        config_json: Some(&read(&paths.config_json)?),
     })?)
+}
+
+/// Reads a file whole, up to a limit.
+fn read(path: &Path) -> Result<Vec<u8>> {
+    let shown = path.display();
+    let mut bytes = Vec::new();
+    fs::File::open(path)
+        .and_then(|file| file.take(MAX_TEXT_FILE_BYTES + 1).read_to_end(&mut bytes))
+        .with_context(|| format!("cannot read {shown}"))?;
+    if bytes.len() as u64 > MAX_TEXT_FILE_BYTES {
+        bail!("{shown} is over the {MAX_TEXT_FILE_BYTES} bytes allowed");
+    }
+    Ok(bytes)
+}
+
+/// The same vocabulary in the words of the text crate; neither crate knows the other.
+fn gguf_vocab(vocab: weights::GgufVocab) -> engine_text::GgufVocab {
+    engine_text::GgufVocab {
+        model: vocab.model,
+        pre: vocab.pre,
+        tokens: vocab.tokens,
+        scores: vocab.scores,
+        token_types: vocab.token_types,
+        merges: vocab.merges,
+        bos: vocab.bos,
+        eos: vocab.eos,
+        unk: vocab.unk,
+        pad: vocab.pad,
+        add_bos: vocab.add_bos,
+        add_eos: vocab.add_eos,
+        add_space_prefix: vocab.add_space_prefix,
+        chat_template: vocab.chat_template,
+    }
 }

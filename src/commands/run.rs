@@ -6,7 +6,7 @@ use std::{
     sync::Arc,
 };
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use engine_core::{
     CacheScope, Event, FinishReason, Request, SamplingParams, StopRules, TenantId, TokenId,
 };
