@@ -6,11 +6,11 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use serde_json::Value;
 use tokenizers::Tokenizer;
 
+use crate::TextError;
 use crate::chat::ChatTemplate;
 use crate::gguf::add_template;
 use crate::limits::MAX_TOKENIZER_JSON_BYTES;
 use crate::model::{Parts, TextModel};
-use crate::TextError;
 
 /// Contents of the files that describe a tokenizer.
 #[derive(Debug, Clone, Copy, Default)]
@@ -29,15 +29,8 @@ pub struct HuggingFaceFiles<'a> {
     pub config_json: Option<&'a [u8]>,
 }
 
-const SPECIAL: [&str; 7] = [
-    "bos_token",
-    "eos_token",
-    "unk_token",
-    "pad_token",
-    "sep_token",
-    "cls_token",
-    "mask_token",
-];
+const SPECIAL: [&str; 7] =
+    ["bos_token", "eos_token", "unk_token", "pad_token", "sep_token", "cls_token", "mask_token"];
 
 impl TextModel {
     /// Builds the tokenizer and chat template of a Hugging Face folder.

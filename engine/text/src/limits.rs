@@ -11,11 +11,13 @@ pub const MAX_RUN_CHARS: usize = 200_000;
 /// Largest prompt that a chat template may render, in bytes.
 pub const MAX_RENDERED_BYTES: usize = MAX_TEXT_BYTES;
 /// Largest chat template source, in bytes.
-pub const MAX_TEMPLATE_BYTES: usize = 1 << 20;
+pub const MAX_TEMPLATE_BYTES: usize = 128 << 10;
 /// Work that one rendering may do: one unit is an instruction, or 64 bytes of data made.
 pub const MAX_TEMPLATE_FUEL: u64 = 4_000_000;
 /// Depth of nested macros, loops and blocks while rendering.
-pub const MAX_TEMPLATE_RECURSION: usize = 200;
+pub const MAX_TEMPLATE_RECURSION: usize = 100;
+/// Stack of the thread that renders a template, in bytes.
+pub(crate) const TEMPLATE_STACK_BYTES: usize = 16 << 20;
 /// Most stop strings of one request.
 pub const MAX_STOP_STRINGS: usize = 16;
 /// Longest stop string, in bytes.

@@ -111,8 +111,10 @@ def write_vocab(reader):
 
 
 def write_json(name, value):
-    text = json.dumps(value, ensure_ascii=True, separators=(",", ":"))
-    (OUT / name).write_text(text.replace("],", "],\n") + "\n")
+    """One line for each key."""
+    dump = lambda part: json.dumps(part, ensure_ascii=True, separators=(",", ":"))
+    lines = [f"{dump(key)}:{dump(part)}" for key, part in value.items()]
+    (OUT / name).write_text("{\n" + ",\n".join(lines) + "\n}\n")
 
 
 def smollm2(path):

@@ -8,9 +8,11 @@ use minijinja::{Environment, Error, ErrorKind};
 use serde_json::{Map, Value};
 
 use super::json::{Bounded, tojson};
+use super::rewrite::{COPY, plain_copy, prepared};
 use crate::TextError;
 use crate::limits::{
     MAX_RENDERED_BYTES, MAX_TEMPLATE_BYTES, MAX_TEMPLATE_FUEL, MAX_TEMPLATE_RECURSION,
+    TEMPLATE_STACK_BYTES,
 };
 
 const NAME: &str = "chat_template";
@@ -30,10 +32,10 @@ impl Compiled {
         }
         let mut environment = environment()?;
         // A template that looks into a message's parts names their `text`.
-        let takes_parts =
-            ["'text'", "\"text\"", ".text"].iter().any(|mark| source.contains(mark));
-        environment
-            .add_template_owned(NAME, without_generation_marks(source))
+        let takes_parts = ["'text'", "\"text\"", ".text"].iter().any(|mark| source.contains(mark));
+        let source = prepared(source, environment.syntax().clone());
+        source
+            .and_then(|source| environment.add_template_owned(NAME, source))
             .map_err(|err| describe(&err))?;
         Ok(Self { environment, takes_parts })
     }
@@ -43,7 +45,22 @@ impl Compiled {
         self.takes_parts
     }
 
+    /// Renders on a thread of its own: its stack has room for the deepest value and recursion that
+    /// the limits allow, whatever thread the caller is on.
     pub(super) fn render(&self, variables: Map<String, Value>) -> Result<String, TextError> {
+        let failed = |what: String| TextError::Template(format!("could not be rendered: {what}"));
+        std::thread::scope(|scope| {
+            std::thread::Builder::new()
+                .name("chat-template".to_owned())
+                .stack_size(TEMPLATE_STACK_BYTES)
+                .spawn_scoped(scope, || self.render_here(variables))
+                .map_err(|err| failed(err.to_string()))?
+                .join()
+                .map_err(|_| failed("the template engine panicked".to_owned()))?
+        })
+    }
+
+    fn render_here(&self, variables: Map<String, Value>) -> Result<String, TextError> {
         let template = self.environment.get_template(NAME).map_err(|err| describe(&err))?;
         let mut out = Bounded { bytes: Vec::new(), max: MAX_RENDERED_BYTES };
         template
@@ -66,6 +83,7 @@ fn environment() -> Result<Environment<'static>, TextError> {
     });
     environment.add_function("strftime_now", strftime_now);
     environment.add_filter("tojson", tojson);
+    environment.add_filter(COPY, plain_copy);
     Ok(environment)
 }
 
@@ -78,27 +96,6 @@ fn strftime_now(format: &str) -> Result<String, Error> {
         Error::new(ErrorKind::InvalidOperation, format!("strftime_now: bad format `{format}`"))
     })?;
     Ok(text)
-}
-
-/// transformers marks the assistant's text for training by `{% generation %}` blocks. They mean
-/// nothing for a prompt, so each becomes a block that is always shown.
-fn without_generation_marks(source: &str) -> String {
-    let mut out = String::with_capacity(source.len());
-    let mut rest = source;
-    while let Some(start) = rest.find("{%") {
-        let Some(len) = rest[start..].find("%}") else { break };
-        let (before, tag) = (&rest[..start], &rest[start..start + len]);
-        let body = tag[2..].trim_matches(|c: char| c == '-' || c == '+' || c.is_whitespace());
-        out.push_str(before);
-        match body {
-            "generation" => out.push_str(&tag.replacen("generation", "if true", 1)),
-            "endgeneration" => out.push_str(&tag.replacen("endgeneration", "endif", 1)),
-            _ => out.push_str(tag),
-        }
-        rest = &rest[start + len..];
-    }
-    out.push_str(rest);
-    out
 }
 
 /// The message and line of a template error, with what lay beneath.

@@ -21,11 +21,10 @@ pub(super) fn tojson(
     // Accepted as transformers does; text is never escaped and keys keep their order.
     let _: Option<bool> = args.get("ensure_ascii")?;
     let _: Option<bool> = args.get("sort_keys")?;
-    let separators: Option<(String, String)> =
-        match args.get::<Option<Value>>("separators")? {
-            None => None,
-            Some(pair) => Some((part(&pair, 0)?, part(&pair, 1)?)),
-        };
+    let separators: Option<(String, String)> = match args.get::<Option<Value>>("separators")? {
+        None => None,
+        Some(pair) => Some((part(&pair, 0)?, part(&pair, 1)?)),
+    };
     args.assert_all_used()?;
     let mut out = Bounded { bytes: Vec::new(), max: MAX_RENDERED_BYTES };
     let done = match indent {

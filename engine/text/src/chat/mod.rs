@@ -4,6 +4,7 @@
 mod compat;
 mod environment;
 mod json;
+mod rewrite;
 
 use std::collections::BTreeMap;
 

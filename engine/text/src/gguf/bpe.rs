@@ -20,10 +20,7 @@ pub(super) fn build(vocab: &GgufVocab) -> Result<(Tokenizer, bool), TextError> {
         field("pre", problem)
     })?;
     let bpe = BPE::builder()
-        .vocab_and_merges(
-            vocab.tokens.iter().cloned().zip(0..).collect::<Vocab>(),
-            merges(vocab)?,
-        )
+        .vocab_and_merges(vocab.tokens.iter().cloned().zip(0..).collect::<Vocab>(), merges(vocab)?)
         .ignore_merges(rule.ignore_merges)
         .build()
         .map_err(|err| field("merges", err.to_string()))?;

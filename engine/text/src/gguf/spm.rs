@@ -55,8 +55,7 @@ fn install(tokenizer: &mut Tokenizer, add_space_prefix: bool) -> tokenizers::Res
 /// Every way to make a token of two others, best score first.
 fn merges(vocab: &GgufVocab) -> Merges {
     let normal = || (0..vocab.tokens.len()).filter(|&id| vocab.kind(id) == NORMAL);
-    let ids: HashMap<&str, usize> =
-        normal().map(|id| (vocab.tokens[id].as_str(), id)).collect();
+    let ids: HashMap<&str, usize> = normal().map(|id| (vocab.tokens[id].as_str(), id)).collect();
     let mut found: Vec<(f32, &str, &str)> = Vec::new();
     for id in normal() {
         let token = vocab.tokens[id].as_str();
@@ -67,7 +66,7 @@ fn merges(vocab: &GgufVocab) -> Merges {
             }
         }
     }
-    found.sort_by(|a, b| best_first(a, b));
+    found.sort_by(best_first);
     found.into_iter().map(|(_, left, right)| (left.to_owned(), right.to_owned())).collect()
 }
 

@@ -23,6 +23,7 @@ pub(crate) fn strings(value: &Value) -> Vec<String> {
 }
 
 /// A list of lists of token ids.
+#[allow(dead_code, reason = "only the golden tests need it")]
 pub(crate) fn id_lists(value: &Value) -> Vec<Vec<u32>> {
     serde_json::from_value(value.clone()).expect("lists of ids")
 }

@@ -1,0 +1,102 @@
+//! What published chat templates use of Jinja and Python, against what transformers renders.
+
+use engine_text::{ChatInput, TextError, TextModel};
+use serde_json::{Value, json};
+
+fn render(template: &str, messages: Value) -> Result<String, TextError> {
+    let mut chat = ChatInput::new(&messages);
+    chat.template = Some(template);
+    chat.kwargs.insert("enable_thinking".to_owned(), json!(false));
+    TextModel::byte_level().render_chat(&chat)
+}
+
+#[test]
+fn the_dialect_of_chat_templates() {
+    let messages =
+        || json!([{"role": "system", "content": " S "}, {"role": "user", "content": "a,b"}]);
+    for (template, expected) in [
+        ("{{ messages[0].content.strip() }}|{{ messages[1]['content'].split(',')[-1] }}", "S|b"),
+        (
+            "{% for k, v in messages[1].items() %}{{ k }}={{ v }};{% endfor %}",
+            "role=user;content=a,b;",
+        ),
+        (
+            "{% for m in messages[1:] %}{{ m.role }}{% endfor %}{{ messages[::-1][0].role }}",
+            "useruser",
+        ),
+        ("{{ 'x' if messages[1].content.startswith('a') else 'y' }}{{ 'A'.lower() }}", "xa"),
+        (
+            "{% set ns = namespace(n=0) %}{% for m in messages %}{% set ns.n = ns.n + 1 %}{% endfor %}{{ ns.n }}",
+            "2",
+        ),
+        (
+            "{% for m in messages %}{% if loop.first %}{% continue %}{% endif %}{{ m.role }}{% break %}{% endfor %}",
+            "user",
+        ),
+        ("  {% if true %}\nx\n  {% endif %}\ny", "x\ny"),
+        ("{{ bos_token }}{{ eos_token }}{{ pad_token }}", "<bos><eos>"),
+        ("{{ {'a': [1, 'é<'], 'b': none} | tojson }}", r#"{"a": [1, "é<"], "b": null}"#),
+        ("{{ {'a': [1]} | tojson(indent=2) }}", "{\n  \"a\": [\n    1\n  ]\n}"),
+        ("{{ {'a': [1, 2]} | tojson(separators=(',', ':')) }}", r#"{"a":[1,2]}"#),
+        ("{% if tools %}T{% endif %}{{ tools is none }}{{ tools is defined }}", "TrueTrue"),
+        ("{{ enable_thinking }}{{ missing is defined }}{{ messages | length }}", "FalseFalse2"),
+        ("{% generation %}g{% endgeneration %}{%- generation -%} h {%- endgeneration -%}", "gh"),
+        ("{% macro m(x, y='d') -%}{{ x }}{{ y }}{%- endmacro %}{{ m('1') }}", "1d"),
+        (
+            "{% macro m() %}x{% endmacro %}{% set f = m %}{{ f() }}{% set a, b = 1, [2] %}{{ b[0] }}",
+            "x2",
+        ),
+        ("{% for m in messages %}{% set l = loop %}{{ l.index }}{% endfor %}", "12"),
+        ("{% set x %}b{% endset %}{% set y = '%}' + x -%}  {{ y }}", "%}b"),
+        ("{{ messages | map(attribute='role') | join('+') }}{{ 'a' in 'cat' }}", "system+userTrue"),
+        ("{{ messages[1].get('name', 'none') }}{{ strftime_now('%Y') | length }}", "none4"),
+        ("{{ messages[0].content | trim }}{{ '%s-%s' | format('a', 1) }}{{ 'a' ~ 1 }}", "Sa-1a1"),
+        ("{{ messages | selectattr('role', 'equalto', 'user') | list | length }}", "1"),
+        ("{% if messages[0].content is string and messages is not mapping %}s{% endif %}", "s"),
+    ] {
+        let rendered =
+            render(template, messages()).unwrap_or_else(|err| panic!("{template}: {err}"));
+        assert_eq!(rendered, expected, "{template}");
+    }
+}
+
+#[test]
+fn a_template_error_says_what_the_template_said() {
+    let err = render("a\n{{ raise_exception('roles must alternate') }}", json!([])).unwrap_err();
+    assert_eq!(err.to_string(), "chat template: roles must alternate (line 2)");
+    let err = render("{% for %}", json!([])).unwrap_err();
+    assert!(err.to_string().contains("line 1"), "{err}");
+    assert!(render("{{ messages[0].a.b }}", json!([{}])).is_err());
+    assert!(render("{{ strftime_now('%Q%') }}", json!([])).is_err());
+}
+
+#[test]
+fn parts_become_text_and_arguments_become_objects() {
+    let parts = json!([{"role": "user", "content": [{"type": "text", "text": "a"}, {"type": "text", "text": "b"}]}]);
+    assert_eq!(render("{{ messages[0].content }}", parts.clone()).unwrap(), "a\nb");
+    let template = "{% for p in messages[0].content %}{{ p['text'] }}{% endfor %}";
+    assert_eq!(render(template, parts).unwrap(), "ab");
+    let call = json!([{"role": "assistant", "content": null, "tool_calls": [{"function":
+        {"name": "f", "arguments": "{\"z\": 1, \"a\": 2}"}}]}]);
+    let template = "{{ messages[0].tool_calls[0].function.arguments | tojson }}";
+    assert_eq!(render(template, call).unwrap(), r#"{"z": 1, "a": 2}"#);
+}
+
+#[test]
+fn a_final_message_can_be_continued() {
+    let model = TextModel::byte_level();
+    let messages =
+        json!([{"role": "user", "content": "hi"}, {"role": "assistant", "content": "Sure, "}]);
+    let mut chat = ChatInput::new(&messages);
+    assert!(model.has_chat_template());
+    let whole = model.render_chat(&chat).unwrap();
+    assert!(whole.ends_with("Sure, <|im_end|>\n<|im_start|>assistant\n"), "{whole}");
+    chat.continue_final_message = true;
+    assert!(model.render_chat(&chat).is_err(), "both endings at once");
+    chat.add_generation_prompt = false;
+    let prompt = model.render_chat(&chat).unwrap();
+    assert_eq!(prompt, "<|im_start|>user\nhi<|im_end|>\n<|im_start|>assistant\nSure, ");
+    let ids = model.encode(&prompt, false).unwrap();
+    assert_eq!(ids.iter().filter(|&&id| id == 258).count(), 2, "written specials are tokens");
+    assert_eq!(model.encode("a", true).unwrap(), [256, 97]);
+}
