@@ -35,8 +35,8 @@ impl TextModel {
         Ok(Self { tokenizer, pieces, bos, eos, templates })
     }
 
-    /// A tokenizer for tests and the mock engine: ids 0 to 255 are the bytes, then `<bos>`, `<eos>`,
-    /// `<|im_start|>` and `<|im_end|>`; the chat template is plain ChatML.
+    /// A tokenizer for tests and the mock engine: ids 0 to 255 are the bytes, then `<bos>`,
+    /// `<eos>`, `<|im_start|>` and `<|im_end|>`; the chat template is plain ChatML.
     ///
     /// # Panics
     /// Never: the vocabulary is fixed and a test builds it.

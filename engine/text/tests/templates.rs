@@ -26,11 +26,13 @@ fn the_dialect_of_chat_templates() {
         ),
         ("{{ 'x' if messages[1].content.startswith('a') else 'y' }}{{ 'A'.lower() }}", "xa"),
         (
-            "{% set ns = namespace(n=0) %}{% for m in messages %}{% set ns.n = ns.n + 1 %}{% endfor %}{{ ns.n }}",
+            "{% set ns = namespace(n=0) %}{% for m in messages %}{% set ns.n = ns.n + 1 %}\
+                {% endfor %}{{ ns.n }}",
             "2",
         ),
         (
-            "{% for m in messages %}{% if loop.first %}{% continue %}{% endif %}{{ m.role }}{% break %}{% endfor %}",
+            "{% for m in messages %}{% if loop.first %}{% continue %}{% endif %}{{ m.role }}\
+                {% break %}{% endfor %}",
             "user",
         ),
         ("  {% if true %}\nx\n  {% endif %}\ny", "x\ny"),
@@ -72,7 +74,8 @@ fn a_template_error_says_what_the_template_said() {
 
 #[test]
 fn parts_become_text_and_arguments_become_objects() {
-    let parts = json!([{"role": "user", "content": [{"type": "text", "text": "a"}, {"type": "text", "text": "b"}]}]);
+    let part = |text: &str| json!({"type": "text", "text": text});
+    let parts = json!([{"role": "user", "content": [part("a"), part("b")]}]);
     assert_eq!(render("{{ messages[0].content }}", parts.clone()).unwrap(), "a\nb");
     let template = "{% for p in messages[0].content %}{{ p['text'] }}{% endfor %}";
     assert_eq!(render(template, parts).unwrap(), "ab");

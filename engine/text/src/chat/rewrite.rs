@@ -66,8 +66,9 @@ fn edit_tag(tag: &[(Token<'_>, Span)], edits: &mut Vec<(usize, usize, String)>) 
     }
 }
 
-/// A copy that holds nothing but data; namespaces within become plain objects. A `shared` one, of a namespace, may hold no macro either:
-/// a macro keeps alive what it sees, and so could form a chain.
+/// A copy that holds nothing but data: a namespace or macro within becomes a plain object. Only
+/// outside a namespace (not `shared`) may a variable be such a thing itself: what a namespace holds
+/// lives on from turn to turn of a loop, and macros keep alive what they see.
 pub(super) fn plain_copy(
     state: &State<'_, '_>,
     value: &Value,
