@@ -18,6 +18,9 @@ pub(crate) struct Args {
     /// Test the release build instead of the debug build
     #[arg(long)]
     release: bool,
+    /// Test this binary instead of building one
+    #[arg(long)]
+    binary: Option<PathBuf>,
     /// Test a server that runs already: its base URL without /v1 (the key in OPENAI_API_KEY)
     #[arg(long, value_name = "URL")]
     url: Option<String>,
@@ -43,12 +46,14 @@ pub(crate) fn run(args: &Args) -> Result<Tally> {
         let key = std::env::var("OPENAI_API_KEY").unwrap_or_else(|_| "none".to_owned());
         return run_both(&python, &Target { base_url: url.clone(), key, model });
     }
-    let binary = server::build(if args.release { "release" } else { "dev" })?;
+    let profile = if args.release { "release" } else { "dev" };
+    let binary = args.binary.clone().map_or_else(|| server::build(profile), Ok)?;
     let folder = server::fresh_data_dir()?;
     let data_dir = folder.path().to_owned();
     server::import_model(&binary, &data_dir)?;
     let listen = "127.0.0.1:0".to_owned();
-    let mut server = Launch { binary, data_dir, listen, extra: Vec::new() }.start()?;
+    let mut server =
+        Launch { binary, data_dir, listen, extra: Vec::new(), show_log: false }.start()?;
     let key = server.first_key.clone().context("the first start showed no key")?;
     let tally = run_both(&python, &Target { base_url: server.base_url.clone(), key, model });
     let status = server.stop()?;

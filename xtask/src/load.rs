@@ -47,7 +47,9 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     // A small cache of keys and values: it is full, and so stops growing, before memory is
     // measured.
     let extra = ["--kv-cache", "256MiB"].map(str::to_owned).to_vec();
-    let server = Launch { binary, data_dir, listen: "127.0.0.1:0".to_owned(), extra }.start()?;
+    let server =
+        Launch { binary, data_dir, listen: "127.0.0.1:0".to_owned(), extra, show_log: false }
+            .start()?;
     let key = server.first_key.clone().context("the first start showed no key")?;
     let plan = CheckPlan { num_chats, num_requests, pid: Some(server.pid()) };
     judge(&server.endpoint(Some(key)), plan)

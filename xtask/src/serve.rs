@@ -35,8 +35,13 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let binary = server::build(if args.debug { "dev" } else { "release" })?;
     let data_dir = repo::scratch();
     server::import_model(&binary, &data_dir)?;
-    let launch =
-        Launch { binary, data_dir, listen: args.listen.clone(), extra: args.extra.clone() };
+    let launch = Launch {
+        binary,
+        data_dir,
+        listen: args.listen.clone(),
+        extra: args.extra.clone(),
+        show_log: true,
+    };
     let spinner = shell::spinner("Loading the model");
     let started = launch.start();
     spinner.finish_and_clear();

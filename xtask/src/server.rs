@@ -24,6 +24,8 @@ pub(crate) struct Launch {
     pub(crate) data_dir: PathBuf,
     pub(crate) listen: String,
     pub(crate) extra: Vec<String>,
+    /// Show the server's log instead of writing it to `.agentbase/server.log`.
+    pub(crate) show_log: bool,
 }
 
 /// A server that answers `/ready`.
@@ -42,6 +44,9 @@ impl Launch {
         command.args(["serve", "--listen", &self.listen, "--model", weights::MODEL_NAME]);
         command.args(&self.extra);
         own_process_group(&mut command);
+        if !self.show_log {
+            command.stderr(std::fs::File::create(log_path())?);
+        }
         let line = shell::describe(&command);
         let mut child = command
             .stdin(Stdio::null())
@@ -50,11 +55,19 @@ impl Launch {
             .with_context(|| format!("cannot start `{line}`"))?;
         let lines = read_lines(&mut child)?;
         let mut server = Server { child, base_url: String::new(), first_key: None };
-        server.await_ready(&lines).with_context(|| format!("`{line}` did not get ready"))?;
+        server.await_ready(&lines).with_context(|| {
+            let log = log_path();
+            let hint = if self.show_log { "above".into() } else { log.to_string_lossy() };
+            format!("`{line}` did not get ready; its log is {hint}")
+        })?;
         // What it prints from now on is shown, so that its pipe never fills.
         std::thread::spawn(move || lines.iter().for_each(|line| println!("{line}")));
         Ok(server)
     }
+}
+
+fn log_path() -> PathBuf {
+    repo::scratch().join("server.log")
 }
 
 /// A signal from the terminal goes to us alone, and we tell the server once.
@@ -87,7 +100,7 @@ impl Server {
                 }
             }
             if let Some(status) = self.child.try_wait()? {
-                bail!("it ended with {status}; its own words are above");
+                bail!("it ended with {status}");
             }
             let ready = || self.endpoint(None).status("/ready").is_ok_and(|status| status == 200);
             Ok(!self.base_url.is_empty() && ready())

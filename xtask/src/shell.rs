@@ -77,7 +77,7 @@ pub(crate) fn wait_until(
         if started.elapsed() > limit {
             bail!("{what} took longer than {} s", limit.as_secs());
         }
-        std::thread::sleep(Duration::from_millis(25));
+        std::thread::sleep(Duration::from_millis(100));
     }
     Ok(())
 }

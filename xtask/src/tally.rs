@@ -12,8 +12,8 @@ use crate::shell;
 /// Tests that ran.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Tally {
-    pub(crate) passed: u64,
-    pub(crate) failed: u64,
+    pub(crate) passed: i64,
+    pub(crate) failed: i64,
 }
 
 impl Tally {
@@ -64,17 +64,27 @@ fn count(line: &str) -> Tally {
     if line.starts_with("Ran ") {
         return Tally { passed: before(" test"), failed: 0 };
     }
-    let after = |start: &str| line.strip_prefix(start).and_then(|n| n.parse::<u64>().ok());
+    if let Some(what) = line.strip_prefix("FAILED (") {
+        // unittest told how many ran before it tells how many of those failed.
+        let failed = number_after(what, "failures=") + number_after(what, "errors=");
+        return Tally { passed: -failed, failed };
+    }
+    let after = |start: &str| line.strip_prefix(start).and_then(|n| n.parse::<i64>().ok());
     Tally {
         passed: after("# pass ").or(after("ℹ pass ")).unwrap_or(0),
         failed: after("# fail ").or(after("ℹ fail ")).unwrap_or(0),
     }
 }
 
-fn number_before(line: &str, word: &str) -> u64 {
+fn number_before(line: &str, word: &str) -> i64 {
     let before = line.find(word).map(|end| &line[..end]).unwrap_or_default();
     let digits = before.rsplit(|c: char| !c.is_ascii_digit()).next().unwrap_or_default();
     digits.parse().unwrap_or(0)
+}
+
+fn number_after(text: &str, word: &str) -> i64 {
+    let rest = text.split_once(word).map_or("", |(_, rest)| rest);
+    rest.split(|c: char| !c.is_ascii_digit()).next().and_then(|n| n.parse().ok()).unwrap_or(0)
 }
 
 fn strip_colour(line: &str) -> String {
@@ -97,6 +107,7 @@ mod tests {
             ("Summary [ 9s] 5 tests run: 3 passed, 1 failed, 1 timed out, 0 skipped", 3, 2),
             ("test result: FAILED. 3 passed; 2 failed; 0 ignored", 3, 2),
             ("Ran 7 tests in 2.1s", 7, 0),
+            ("FAILED (failures=2, errors=1, skipped=4)", -3, 3),
             ("# pass 9", 9, 0),
             ("ℹ fail 2", 0, 2),
             ("running 3 tests: 3 passed", 0, 0),

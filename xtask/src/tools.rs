@@ -23,11 +23,11 @@ pub(crate) fn require_c_compiler() -> Result<()> {
 pub(crate) fn python() -> Result<PathBuf> {
     let named = std::env::var("PYTHON").ok();
     let candidates: Vec<&str> = named.as_deref().into_iter().chain(["python3", "python"]).collect();
-    let is_python3 = "import sys; sys.exit(sys.version_info < (3, 9))";
+    let is_python3 = "import sys; sys.exit(sys.version_info < (3, 10))";
     let found = candidates.iter().find(|python| shell::succeeds(python, &["-c", is_python3]));
     let Some(python) = found else {
         bail!(
-            "Python 3.9 or newer not found. {}",
+            "Python 3.10 or newer not found. {}",
             install(
                 "python3 python3-pip python3-venv",
                 "python3 python3-pip",

@@ -116,6 +116,7 @@ impl Contender {
                     data_dir: data_dir.clone(),
                     listen: "127.0.0.1:0".to_owned(),
                     extra,
+                    show_log: false,
                 };
                 let server = launch.start()?;
                 let endpoint = server.endpoint(None);

@@ -127,7 +127,10 @@ mod tests {
     use super::check;
     use crate::repo::Metadata;
 
-    fn metadata(packages: &[(&str, &[(&str, Option<&str>)])]) -> Metadata {
+    /// A crate's name, and the names and kinds of what it uses.
+    type Sketch<'a> = (&'a str, &'a [(&'a str, Option<&'a str>)]);
+
+    fn metadata(packages: &[Sketch<'_>]) -> Metadata {
         let packages: Vec<_> = packages
             .iter()
             .map(|(name, uses)| {
