@@ -41,7 +41,6 @@ pub struct ChatMessage {
     /// Who speaks.
     pub role: Role,
     /// What is said. May be absent where tools are called.
-    #[schema(value_type = Option<String>)]
     pub content: Option<Content>,
     /// Which of several speakers in a role.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -74,7 +73,7 @@ pub enum Role {
 }
 
 /// A text, or an array of parts. Unlike an untagged enum, its errors name the part at fault.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(untagged)]
 pub enum Content {
     /// The text itself.

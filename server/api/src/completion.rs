@@ -11,7 +11,6 @@ use crate::{Prompt, Usage};
 #[derive(Clone, Debug, Deserialize, ToSchema)]
 pub struct CompletionRequest {
     /// A string, an array of strings, an array of token ids, or an array of such arrays.
-    #[schema(value_type = Value)]
     pub prompt: Prompt,
     /// Report the log-probabilities of tokens, and this many of the likeliest at each position.
     #[schema(minimum = 0, maximum = 20)]

@@ -14,7 +14,7 @@ use crate::OneOrMany;
 #[derive(Clone, Debug, Default, Deserialize, ToSchema)]
 pub struct GenerationOptions {
     /// The model's id.
-    #[schema(example = "smollm2-135m-instruct")]
+    #[schema(example = "smollm2-135m-instruct", required = true, value_type = String)]
     pub model: Option<String>,
     /// Whether to answer in pieces, as server-sent events.
     pub stream: Option<bool>,
@@ -58,7 +58,6 @@ pub struct GenerationOptions {
     /// The same seed gives the same answer.
     pub seed: Option<i64>,
     /// Up to four texts that end the answer.
-    #[schema(value_type = Option<Vec<String>>)]
     pub stop: Option<OneOrMany>,
     /// Tokens that end the answer.
     pub stop_token_ids: Option<Vec<u32>>,

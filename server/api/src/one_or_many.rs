@@ -3,6 +3,9 @@
 use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, Error, SeqAccess, Visitor};
+use utoipa::openapi::schema::OneOfBuilder;
+use utoipa::openapi::{RefOr, Schema};
+use utoipa::{PartialSchema, ToSchema};
 
 /// A string, or a list of strings. Unlike an untagged enum, its errors name the element at fault.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -35,3 +38,12 @@ impl<'de> Deserialize<'de> for OneOrMany {
         deserializer.deserialize_any(OneOrManyVisitor)
     }
 }
+
+impl PartialSchema for OneOrMany {
+    fn schema() -> RefOr<Schema> {
+        let forms = OneOfBuilder::new().item(String::schema()).item(Vec::<String>::schema());
+        RefOr::T(Schema::OneOf(forms.build()))
+    }
+}
+
+impl ToSchema for OneOrMany {}

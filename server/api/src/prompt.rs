@@ -3,6 +3,9 @@
 use std::fmt;
 
 use serde::de::{Deserialize, DeserializeSeed, Deserializer, Error, SeqAccess, Visitor};
+use utoipa::openapi::schema::OneOfBuilder;
+use utoipa::openapi::{RefOr, Schema};
+use utoipa::{PartialSchema, ToSchema};
 
 /// What to continue. A list of prompts gets an answer each.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -118,6 +121,16 @@ impl<'de> Deserialize<'de> for Prompt {
         deserializer.deserialize_any(PromptVisitor)
     }
 }
+
+impl PartialSchema for Prompt {
+    fn schema() -> RefOr<Schema> {
+        let forms = OneOfBuilder::new().item(String::schema()).item(Vec::<String>::schema());
+        let forms = forms.item(Vec::<u32>::schema()).item(Vec::<Vec<u32>>::schema());
+        RefOr::T(Schema::OneOf(forms.build()))
+    }
+}
+
+impl ToSchema for Prompt {}
 
 #[cfg(test)]
 mod tests {

@@ -155,15 +155,17 @@ impl ApiError {
         match error {
             RequestError::Invalid(invalid) => Self::from_invalid(invalid, param),
             RequestError::ShuttingDown => Self::shutting_down(),
-            RequestError::Engine(cause) => {
-                tracing::error!(%cause, "the engine failed");
-                Self::internal()
-            }
+            // The driver has logged the cause.
+            RequestError::Engine(_) => Self::internal(),
         }
     }
 
     pub(crate) fn from_text(error: &TextError, param: &str) -> Self {
-        Self::invalid(Some(param), error.to_string())
+        let invalid = Self::invalid(Some(param), error.to_string());
+        match error {
+            TextError::TextTooLong { .. } => invalid.code("string_above_max_length"),
+            _ => invalid,
+        }
     }
 }
 

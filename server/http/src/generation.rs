@@ -12,6 +12,7 @@ use futures_util::StreamExt;
 use futures_util::stream::{BoxStream, SelectAll, select_all, unfold};
 use scheduler_batching::EventStream;
 use server_api::Usage;
+use tracing::Span;
 
 use crate::choice::{ChoiceText, Scored};
 use crate::params::Params;
@@ -53,6 +54,8 @@ pub(crate) struct Generation {
     runs: SelectAll<BoxStream<'static, Result<Output, ApiError>>>,
     usage: Usage,
     ended: bool,
+    /// The request's; a stream goes on after its handler has returned.
+    span: Span,
 }
 
 impl Generation {
@@ -64,7 +67,8 @@ impl Generation {
             Ok(unfold(run, async |mut run| run.next().await.map(|output| (output, run))).boxed())
         });
         let runs: Vec<_> = runs.collect::<Result<_, ApiError>>()?;
-        Ok(Self { runs: select_all(runs), usage: Usage::default(), ended: false })
+        let (runs, span) = (select_all(runs), Span::current());
+        Ok(Self { runs, usage: Usage::default(), ended: false, span })
     }
 
     /// What comes next; `None` after the usage or an error.
@@ -80,6 +84,8 @@ impl Generation {
                 }
                 None => {
                     self.ended = true;
+                    let Usage { prompt_tokens, completion_tokens, .. } = self.usage;
+                    tracing::debug!(parent: &self.span, prompt_tokens, completion_tokens, "ended");
                     return Some(Ok(Output::Usage(self.usage)));
                 }
             }

@@ -1,8 +1,8 @@
 //! The description of the API, gathered from the handlers and the wire types.
 
-use server_api::{ChatChunk, ChatRequest, CompletionRequest, GenerationOptions};
+use server_api::{ChatChunk, ChatRequest, CompletionRequest, ErrorBody, GenerationOptions};
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
-use utoipa::{Modify, OpenApi, ToSchema};
+use utoipa::{IntoResponses, Modify, OpenApi, ToSchema};
 
 use crate::routes;
 
@@ -26,6 +26,39 @@ pub(crate) struct CompletionBody {
     options: GenerationOptions,
 }
 
+/// What any route for models may answer instead.
+#[derive(IntoResponses)]
+#[allow(dead_code, reason = "only its description is used; `ApiError` writes the answers")]
+pub(crate) enum Refusals {
+    /// The request is at fault; `param` names the field.
+    #[response(status = 400)]
+    Invalid(ErrorBody),
+    /// The key is missing or not known.
+    #[response(status = 401)]
+    Unauthorized(ErrorBody),
+    /// The key may not be used here.
+    #[response(status = 403)]
+    Forbidden(ErrorBody),
+    /// There is no such model.
+    #[response(status = 404)]
+    NotFound(ErrorBody),
+    /// The body did not arrive in time.
+    #[response(status = 408)]
+    Timeout(ErrorBody),
+    /// The body is too large.
+    #[response(status = 413)]
+    TooLarge(ErrorBody),
+    /// The body is not JSON.
+    #[response(status = 415)]
+    MediaType(ErrorBody),
+    /// The server had an error.
+    #[response(status = 500)]
+    Internal(ErrorBody),
+    /// The queue is full or the model is loading; `Retry-After` says when to try again.
+    #[response(status = 503)]
+    Unavailable(ErrorBody),
+}
+
 #[derive(OpenApi)]
 #[openapi(
     info(title = "Agentbase", description = "An OpenAI-compatible API over your own models."),
@@ -42,7 +75,7 @@ pub(crate) struct CompletionBody {
         routes::status::openapi_json,
         routes::status::docs,
     ),
-    components(schemas(ChatChunk)),
+    components(schemas(ChatChunk, ErrorBody, server_api::ErrorObject)),
     modifiers(&BearerKey),
     security(("key" = []))
 )]

@@ -9,26 +9,24 @@ use engine_text::TextModel;
 use serde_json::Value;
 use server_api::{
     AssistantMessage, ChatChoice, ChatChunk, ChatChunkChoice, ChatCompletion, ChatDelta,
-    ChatLogprobs, ChatMessage, ChatRequest, ChatTokenLogprob, Content, ErrorBody, Role, TopLogprob,
-    Usage,
+    ChatLogprobs, ChatMessage, ChatRequest, ChatTokenLogprob, Content, Role, TopLogprob, Usage,
 };
 
 use crate::choice::Scored;
 use crate::generation::{Generation, Output, PromptTokens, Source};
 use crate::json::{ApiJson, Generate};
-use crate::openapi::ChatBody;
+use crate::openapi::{ChatBody, Refusals};
 use crate::prompt::{Chat, chat_tokens};
 use crate::wire::{self, Answer, Head, Wire, finite};
 use crate::{ApiError, AppState, Caller, params, source};
 
 /// The next message of a chat.
-#[utoipa::path(post, path = "/v1/chat/completions", tag = "Chat", request_body = ChatBody,
+#[utoipa::path(post, path = "/v1/chat/completions", tag = "Chat",
+    operation_id = "create_chat_completion", request_body = ChatBody,
     responses(
         (status = 200, description = "With `stream`, events with a `ChatChunk` each",
             content((ChatCompletion = "application/json"), (ChatChunk = "text/event-stream"))),
-        (status = 400, body = ErrorBody), (status = 401, body = ErrorBody),
-        (status = 404, body = ErrorBody), (status = 413, body = ErrorBody),
-        (status = 503, body = ErrorBody)))]
+        Refusals))]
 pub(crate) async fn create(
     State(state): State<AppState>,
     Extension(caller): Extension<Caller>,

@@ -7,13 +7,13 @@ use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
 use engine_text::TextModel;
 use server_api::{
-    Completion, CompletionChoice, CompletionLogprobs, CompletionRequest, ErrorBody, Prompt, Usage,
+    Completion, CompletionChoice, CompletionLogprobs, CompletionRequest, Prompt, Usage,
 };
 
 use crate::choice::Scored;
 use crate::generation::{Generation, Output, PromptTokens, Source};
 use crate::json::{ApiJson, Generate};
-use crate::openapi::CompletionBody;
+use crate::openapi::{CompletionBody, Refusals};
 use crate::prompt::{Tokenized, prompt_tokens};
 use crate::wire::{self, Answer, Head, Wire, finite};
 use crate::{ApiError, AppState, Caller, params, source};
@@ -23,13 +23,12 @@ const DEFAULT_MAX_TOKENS: u32 = 16;
 
 /// Continuations of prompts.
 #[utoipa::path(post, path = "/v1/completions", tag = "Completions",
+    operation_id = "create_completion",
     request_body = CompletionBody,
     responses(
         (status = 200, description = "With `stream`, events with a `Completion` each",
             content((Completion = "application/json"), (Completion = "text/event-stream"))),
-        (status = 400, body = ErrorBody), (status = 401, body = ErrorBody),
-        (status = 404, body = ErrorBody), (status = 413, body = ErrorBody),
-        (status = 503, body = ErrorBody)))]
+        Refusals))]
 pub(crate) async fn create(
     State(state): State<AppState>,
     Extension(caller): Extension<Caller>,

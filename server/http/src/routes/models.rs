@@ -3,13 +3,14 @@
 use axum::Json;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
-use server_api::{ErrorBody, Model, ModelList};
+use server_api::{Model, ModelList};
 
+use crate::openapi::Refusals;
 use crate::{ApiError, AppState, ServedModel};
 
 /// All models that are ready to answer.
 #[utoipa::path(get, path = "/v1/models", tag = "Models",
-    responses((status = 200, body = ModelList)))]
+    responses((status = 200, description = "The models, by id", body = ModelList)))]
 pub(crate) async fn list(State(state): State<AppState>) -> Json<ModelList> {
     let data = state.ready_models().iter().map(|model| describe(model)).collect();
     Json(ModelList { object: "list".to_owned(), data })
@@ -18,7 +19,7 @@ pub(crate) async fn list(State(state): State<AppState>) -> Json<ModelList> {
 /// One model. The id may hold slashes.
 #[utoipa::path(get, path = "/v1/models/{id}", tag = "Models",
     params(("id" = String, Path, description = "The model's id")),
-    responses((status = 200, body = Model), (status = 404, body = ErrorBody)))]
+    responses((status = 200, description = "The model", body = Model), Refusals))]
 pub(crate) async fn show(
     State(state): State<AppState>,
     id: Result<Path<String>, PathRejection>,

@@ -9,14 +9,16 @@ use server_api::Health;
 use crate::{ApiError, AppState, openapi};
 
 /// Whether the process serves connections.
-#[utoipa::path(get, path = "/health", tag = "Status", responses((status = 200, body = Health)))]
+#[utoipa::path(get, path = "/health", tag = "Status", security(()),
+    responses((status = 200, description = "It does", body = Health)))]
 pub(crate) async fn health() -> Json<Health> {
     Json(Health { status: "ok".to_owned(), pending: Vec::new() })
 }
 
 /// Whether all models are loaded.
-#[utoipa::path(get, path = "/ready", tag = "Status",
-    responses((status = 200, body = Health), (status = 503, body = Health)))]
+#[utoipa::path(get, path = "/ready", tag = "Status", security(()),
+    responses((status = 200, description = "All are", body = Health),
+        (status = 503, description = "Some are not", body = Health)))]
 pub(crate) async fn ready(State(state): State<AppState>) -> Response {
     let pending = state.pending();
     if pending.is_empty() {
@@ -27,8 +29,9 @@ pub(crate) async fn ready(State(state): State<AppState>) -> Response {
 }
 
 /// Counters, gauges and histograms in Prometheus' text format.
-#[utoipa::path(get, path = "/metrics", tag = "Status",
-    responses((status = 200, body = String, content_type = "text/plain")))]
+#[utoipa::path(get, path = "/metrics", tag = "Status", security(()),
+    responses(
+        (status = 200, description = "The samples", body = String, content_type = "text/plain")))]
 pub(crate) async fn metrics(State(state): State<AppState>) -> Result<Response, ApiError> {
     let text = state.metrics().render(&state.ready_models())?;
     let content_type = "text/plain; version=0.0.4; charset=utf-8";
@@ -36,15 +39,16 @@ pub(crate) async fn metrics(State(state): State<AppState>) -> Result<Response, A
 }
 
 /// The description of this API.
-#[utoipa::path(get, path = "/openapi.json", tag = "Status",
-    responses((status = 200, body = Object)))]
+#[utoipa::path(get, path = "/openapi.json", tag = "Status", security(()),
+    responses((status = 200, description = "OpenAPI", body = Object)))]
 pub(crate) async fn openapi_json() -> Json<utoipa::openapi::OpenApi> {
     Json(openapi::document())
 }
 
 /// A page to browse the description; it loads nothing from elsewhere.
-#[utoipa::path(get, path = "/docs", tag = "Status",
-    responses((status = 200, body = String, content_type = "text/html")))]
+#[utoipa::path(get, path = "/docs", tag = "Status", security(()),
+    responses(
+        (status = 200, description = "The page", body = String, content_type = "text/html")))]
 pub(crate) async fn docs() -> Html<&'static str> {
     Html(include_str!("docs.html"))
 }

@@ -1,27 +1,31 @@
 //! Tokens of texts and back, in vLLM's form.
 
+use std::sync::Arc;
+
 use axum::Json;
 use axum::extract::State;
+use engine_text::TextModel;
 use server_api::{
-    DetokenizeRequest, DetokenizeResponse, ErrorBody, Prompt, TokenizeRequest, TokenizeResponse,
+    DetokenizeRequest, DetokenizeResponse, Prompt, TokenizeRequest, TokenizeResponse,
 };
 
 use crate::blocking::run_sized;
 use crate::json::ApiJson;
+use crate::openapi::Refusals;
 use crate::prompt::{Chat, chat_tokens, prompt_tokens};
 use crate::{ApiError, AppState};
 
 /// The tokens of a text or a chat.
 #[utoipa::path(post, path = "/tokenize", tag = "Tokens", request_body = TokenizeRequest,
-    responses((status = 200, body = TokenizeResponse), (status = 400, body = ErrorBody)))]
+    responses((status = 200, description = "The tokens", body = TokenizeResponse), Refusals))]
 pub(crate) async fn tokenize(
     State(state): State<AppState>,
     ApiJson(request): ApiJson<TokenizeRequest>,
 ) -> Result<Json<TokenizeResponse>, ApiError> {
     let model = state.model(&request.model)?;
-    let tokens = request_tokens(&state, &model.text, &request).await?;
-    let text = |token: &u32| model.text.token_text(*token);
     let with_strs = request.return_token_strs.unwrap_or(false);
+    let tokens = request_tokens(&state, &model.text, request).await?;
+    let text = |token: &u32| model.text.token_text(*token);
     Ok(Json(TokenizeResponse {
         count: tokens.len(),
         max_model_len: model.handle.limits().max_sequence_len(),
@@ -32,7 +36,7 @@ pub(crate) async fn tokenize(
 
 /// The text of tokens.
 #[utoipa::path(post, path = "/detokenize", tag = "Tokens", request_body = DetokenizeRequest,
-    responses((status = 200, body = DetokenizeResponse), (status = 400, body = ErrorBody)))]
+    responses((status = 200, description = "The text", body = DetokenizeResponse), Refusals))]
 pub(crate) async fn detokenize(
     State(state): State<AppState>,
     ApiJson(request): ApiJson<DetokenizeRequest>,
@@ -51,10 +55,10 @@ pub(crate) async fn detokenize(
 
 async fn request_tokens(
     state: &AppState,
-    text: &std::sync::Arc<engine_text::TextModel>,
-    request: &TokenizeRequest,
+    text: &Arc<TextModel>,
+    request: TokenizeRequest,
 ) -> Result<Vec<u32>, ApiError> {
-    match (request.prompt.clone(), request.messages.clone()) {
+    match (request.prompt, request.messages) {
         (Some(prompt), None) => {
             let prompt = Prompt::Texts(vec![prompt]);
             let special = request.add_special_tokens.unwrap_or(true);
@@ -64,10 +68,10 @@ async fn request_tokens(
         (None, Some(messages)) => {
             let chat = Chat {
                 messages,
-                tools: request.tools.clone(),
+                tools: request.tools,
                 add_generation_prompt: request.add_generation_prompt,
                 continue_final_message: request.continue_final_message.unwrap_or(false),
-                kwargs: request.chat_template_kwargs.clone().unwrap_or_default(),
+                kwargs: request.chat_template_kwargs.unwrap_or_default(),
                 add_special_tokens: request.add_special_tokens.unwrap_or(false),
             };
             chat_tokens(state, text, chat).await

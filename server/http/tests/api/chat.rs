@@ -52,7 +52,8 @@ async fn a_second_turn_computes_only_what_is_new() {
 async fn a_stream_is_openais_word_for_word() {
     let server = says("Hé");
     let body = hello(json!({"stream": true, "stream_options": {"include_usage": true}}));
-    let chunk = |choices: Value, usage: Value| json!({"object": "chat.completion.chunk", "choices": choices, "usage": usage});
+    let object = "chat.completion.chunk";
+    let chunk = |choices: Value, usage: Value| json!({"object": object, "choices": choices, "usage": usage});
     let piece = |delta: Value, reason: Value| {
         let choice = json!({"index": 0, "delta": delta, "logprobs": null, "finish_reason": reason});
         chunk(json!([choice]), Value::Null)
@@ -191,7 +192,8 @@ async fn everything_clients_send_is_taken() {
     let body = hello(json!({
         "messages": [
             {"role": "developer", "content": "Be brief."},
-            {"role": "user", "content": [{"type": "text", "text": "a"}, {"type": "text", "text": "b"}], "name": "bo"},
+            {"role": "user", "name": "bo", "content": [
+                {"type": "text", "text": "a"}, {"type": "text", "text": "b"}]},
             {"role": "assistant", "content": null, "tool_calls": [
                 {"id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}}]},
             {"role": "tool", "tool_call_id": "c", "content": "42"},

@@ -9,7 +9,7 @@ use axum::http::{HeaderMap, Request, StatusCode};
 use engine_core::EngineLimits;
 use engine_mock::{Fault, MockEngine, MockModel, StepCost};
 use engine_text::TextModel;
-use scheduler_batching::{Handle, PlannerConfig, spawn_with};
+use scheduler_batching::{Handle, PlannerConfig, Stats, spawn_with};
 use serde_json::Value;
 use server_http::{AppState, HttpLimits, Metrics, ServedModel, router};
 use tower::ServiceExt;
@@ -139,20 +139,26 @@ fn steady(answer: &mut Value) {
     assert_eq!(fields.remove("system_fingerprint").unwrap(), "fp_0123456789ab");
 }
 
-/// Waits for work to end everywhere; the test's own time limit is the only clock.
+/// Waits for work to end everywhere.
 pub(crate) async fn until_idle(handle: &Handle) {
-    loop {
-        let stats = handle.stats();
-        if (stats.running, stats.waiting, stats.running_seqs, stats.blocks_used) == (0, 0, 0, 0) {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(2)).await;
-    }
+    until(handle, |stats| {
+        (stats.running, stats.waiting, stats.running_seqs, stats.blocks_used) == (0, 0, 0, 0)
+    })
+    .await;
 }
 
 /// Waits until as many requests run.
 pub(crate) async fn until_running(handle: &Handle, num_requests: usize) {
-    while handle.stats().running < num_requests {
-        tokio::time::sleep(Duration::from_millis(2)).await;
-    }
+    until(handle, |stats| stats.running >= num_requests).await;
+}
+
+/// The time limit asserts nothing about speed: it turns a hang into a failure.
+async fn until(handle: &Handle, holds: impl Fn(&Stats) -> bool) {
+    let poll = async {
+        while !holds(&handle.stats()) {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    };
+    let in_time = tokio::time::timeout(Duration::from_secs(60), poll).await;
+    assert!(in_time.is_ok(), "{:?}", handle.stats());
 }

@@ -1,6 +1,6 @@
 //! Models, probes, metrics and the description of the API.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use axum::body::Body;
@@ -82,7 +82,8 @@ async fn metrics_are_well_formed_and_count() {
         ("agentbase_time_to_first_token_seconds_count{model=\"mock\"}", 1.0),
         ("agentbase_inter_token_latency_seconds_count{model=\"mock\"}", 5.0),
         (
-            "agentbase_http_requests_total{method=\"POST\",route=\"/v1/completions\",status=\"200\"}",
+            "agentbase_http_requests_total\
+             {method=\"POST\",route=\"/v1/completions\",status=\"200\"}",
             1.0,
         ),
     ];
@@ -154,6 +155,14 @@ async fn the_description_names_every_route_and_each_is_there() {
     }
     let chat = &api["components"]["schemas"]["ChatBody"].to_string();
     assert!(chat.contains("ChatRequest") && chat.contains("GenerationOptions"), "{chat}");
+    let operations = api["paths"].as_object().unwrap().values();
+    let operations: Vec<&Value> =
+        operations.flat_map(|methods| methods.as_object().unwrap().values()).collect();
+    let ids: HashSet<_> = operations.iter().map(|op| op["operationId"].as_str()).collect();
+    assert_eq!(ids.len(), operations.len());
+    for response in operations.iter().flat_map(|op| op["responses"].as_object().unwrap().values()) {
+        assert!(!response["description"].as_str().unwrap().is_empty(), "{response}");
+    }
     // Every reference leads somewhere.
     for reference in text.split("\"$ref\":\"#/components/schemas/").skip(1) {
         let name = reference.split('"').next().unwrap();

@@ -11,7 +11,8 @@ async fn a_text_becomes_tokens_in_vllms_form() {
     let body = json!({"model": "mock", "prompt": "aé"});
     let (status, answer) = post(&server.router, "/tokenize", body).await;
     let expected = json!({
-        "count": 4, "max_model_len": MAX_MODEL_LEN, "tokens": [256, 97, 195, 169], "token_strs": null,
+        "count": 4, "max_model_len": MAX_MODEL_LEN, "tokens": [256, 97, 195, 169],
+        "token_strs": null,
     });
     assert_eq!((status, answer), (StatusCode::OK, expected));
 
