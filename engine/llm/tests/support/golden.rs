@@ -1,0 +1,93 @@
+//! Reads what `tools/make_golden.py` wrote: models and what they must answer.
+
+use std::{collections::BTreeMap, path::PathBuf};
+
+use engine_llm::weights::{self, Model};
+use serde::Deserialize;
+
+/// Names of the models under `testdata/tiny`.
+pub(crate) const TINY: [&str; 5] = ["llama", "llama3", "llama-bias", "mistral", "gguf"];
+
+/// A tiny random model's answers.
+#[derive(Deserialize)]
+pub(crate) struct TinyGolden {
+    /// 48 token ids.
+    pub(crate) prompt: Vec<u32>,
+    /// The 24 tokens that greedy choice appends to the prompt, past any end of sequence.
+    pub(crate) greedy: Vec<u32>,
+    /// Distance of the best from the second best logit at each of them; at least 0.01.
+    pub(crate) margins: Vec<f32>,
+    /// Columns of `logits`.
+    pub(crate) vocab_size: usize,
+    /// One row for each position of the prompt.
+    #[serde(skip)]
+    pub(crate) logits: Vec<f32>,
+}
+
+/// SmolLM2-135M-Instruct's answers; the weights are not in the repository.
+#[derive(Deserialize)]
+pub(crate) struct SmolGolden {
+    /// The weights' digest, in hexadecimal.
+    pub(crate) sha256: String,
+    /// What was asked.
+    pub(crate) prompts: Vec<SmolPrompt>,
+}
+
+/// One prompt and its answers.
+#[derive(Deserialize)]
+pub(crate) struct SmolPrompt {
+    /// As text, special tokens spelled out.
+    pub(crate) text: String,
+    /// As token ids.
+    pub(crate) tokens: Vec<u32>,
+    /// Logits at some positions, the last among them.
+    pub(crate) positions: Vec<TopLogits>,
+    /// The 64 tokens that greedy choice appends, past any end of sequence.
+    pub(crate) greedy: Vec<u32>,
+    /// Distance of the best from the second best logit at each of them.
+    pub(crate) margins: Vec<f32>,
+}
+
+/// The 32 highest logits at a position of the prompt.
+#[derive(Deserialize)]
+pub(crate) struct TopLogits {
+    /// Index into the prompt's tokens.
+    pub(crate) position: usize,
+    /// Logarithm of the sum of exponentials of all logits.
+    pub(crate) logsumexp: f64,
+    /// Token ids, best first.
+    pub(crate) ids: Vec<u32>,
+    /// Their logits.
+    pub(crate) logits: Vec<f32>,
+}
+
+fn testdata() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("testdata")
+}
+
+fn read(path: PathBuf) -> Vec<u8> {
+    std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+/// Opens a tiny model and reads its answers.
+pub(crate) fn tiny(name: &str) -> (Model, TinyGolden) {
+    let folder = testdata().join("tiny").join(name);
+    let files: BTreeMap<_, _> = std::fs::read_dir(&folder)
+        .unwrap_or_else(|error| panic!("{}: {error}", folder.display()))
+        .map(|entry| entry.expect("an entry"))
+        .map(|entry| (entry.file_name().to_string_lossy().into_owned(), entry.path()))
+        .collect();
+    let model = weights::open(&files).unwrap_or_else(|error| panic!("{error}"));
+    let json = read(folder.join("golden.json"));
+    let mut golden: TinyGolden = serde_json::from_slice(&json).expect("golden.json");
+    let logits = read(folder.join("logits.f32"));
+    golden.logits = logits.as_chunks().0.iter().map(|x| f32::from_le_bytes(*x)).collect();
+    assert_eq!(golden.logits.len(), golden.prompt.len() * golden.vocab_size);
+    (model, golden)
+}
+
+/// Reads the answers of SmolLM2-135M-Instruct.
+pub(crate) fn smollm2() -> SmolGolden {
+    let json = read(testdata().join("smollm2/golden.json"));
+    serde_json::from_slice(&json).expect("golden.json")
+}
