@@ -116,7 +116,9 @@ fn a_tokenizer_that_does_not_fit() {
         (&[TOKENS, "2 tokens", "token_embd.weight has 5 rows"], &|g| {
             g.set(TOKENS, 9, strings(&["a", "b"]));
         }),
-        (&[TOKENS, "an array of 5 where"], &|g| g.set(TOKENS, 9, array(0, &vec![vec![0]; 5]))),
+        (&[TOKENS, "an array of 5 where", "each element a string"], &|g| {
+            g.set(TOKENS, 9, array(0, &vec![vec![0]; 5]))
+        }),
         (&["tokenizer.ggml.scores", "1 entries for 5 tokens"], &|g| {
             g.set("tokenizer.ggml.scores", 9, array(6, &[vec![0; 4]]));
         }),

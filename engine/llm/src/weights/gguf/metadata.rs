@@ -71,7 +71,7 @@ pub(crate) struct Metadata<'a>(BTreeMap<&'a str, Value<'a>>);
 /// What a caller can ask a field to be.
 pub(crate) trait FromValue<'a>: Sized {
     /// As in "a string".
-    const KIND: &'static str;
+    fn kind() -> String;
 
     /// `None` if the value is of another kind or out of range.
     fn from_value(value: &Value<'a>) -> Option<Self>;
@@ -104,7 +104,7 @@ impl<'a> Metadata<'a> {
         match T::from_value(value) {
             Some(got) => Ok(Some(got)),
             None => {
-                let what = format!("{} where {} is wanted", value_text(value), T::KIND);
+                let what = format!("{} where {} is wanted", value_text(value), T::kind());
                 Err(Fault::field(key, what))
             }
         }
@@ -141,7 +141,9 @@ fn value_text(value: &Value<'_>) -> String {
 }
 
 impl FromValue<'_> for usize {
-    const KIND: &'static str = "a non-negative integer";
+    fn kind() -> String {
+        "a non-negative integer".into()
+    }
 
     fn from_value(value: &Value<'_>) -> Option<Self> {
         match *value {
@@ -153,7 +155,9 @@ impl FromValue<'_> for usize {
 }
 
 impl FromValue<'_> for u32 {
-    const KIND: &'static str = "an integer of 32 bits, not negative";
+    fn kind() -> String {
+        "an integer of 32 bits, not negative".into()
+    }
 
     fn from_value(value: &Value<'_>) -> Option<Self> {
         usize::from_value(value)?.try_into().ok()
@@ -161,7 +165,9 @@ impl FromValue<'_> for u32 {
 }
 
 impl FromValue<'_> for i32 {
-    const KIND: &'static str = "an integer of 32 bits";
+    fn kind() -> String {
+        "an integer of 32 bits".into()
+    }
 
     fn from_value(value: &Value<'_>) -> Option<Self> {
         match *value {
@@ -173,7 +179,9 @@ impl FromValue<'_> for i32 {
 }
 
 impl FromValue<'_> for f32 {
-    const KIND: &'static str = "a number";
+    fn kind() -> String {
+        "a number".into()
+    }
 
     fn from_value(value: &Value<'_>) -> Option<Self> {
         match *value {
@@ -186,7 +194,9 @@ impl FromValue<'_> for f32 {
 }
 
 impl FromValue<'_> for bool {
-    const KIND: &'static str = "a boolean";
+    fn kind() -> String {
+        "a boolean".into()
+    }
 
     fn from_value(value: &Value<'_>) -> Option<Self> {
         match *value {
@@ -197,7 +207,9 @@ impl FromValue<'_> for bool {
 }
 
 impl<'a> FromValue<'a> for &'a str {
-    const KIND: &'static str = "a string in UTF-8";
+    fn kind() -> String {
+        "a string in UTF-8".into()
+    }
 
     fn from_value(value: &Value<'a>) -> Option<Self> {
         match value {
@@ -208,7 +220,9 @@ impl<'a> FromValue<'a> for &'a str {
 }
 
 impl FromValue<'_> for String {
-    const KIND: &'static str = "a string in UTF-8";
+    fn kind() -> String {
+        "a string in UTF-8".into()
+    }
 
     fn from_value(value: &Value<'_>) -> Option<Self> {
         <&str>::from_value(value).map(Into::into)
@@ -216,7 +230,9 @@ impl FromValue<'_> for String {
 }
 
 impl<'a, T: FromValue<'a>> FromValue<'a> for Vec<T> {
-    const KIND: &'static str = "an array whose elements are all of its one kind";
+    fn kind() -> String {
+        format!("an array, each element {}", T::kind())
+    }
 
     fn from_value(value: &Value<'a>) -> Option<Self> {
         let Value::Array { element_type, len, elements } = value else { return None };
