@@ -78,8 +78,7 @@ fn from_files(
     files: &BTreeMap<String, PathBuf>,
     options: EngineOptions,
 ) -> Result<Loaded> {
-    let (spec, weights, text) =
-        open(files).with_context(|| format!("model {}", manifest.name))?;
+    let (spec, weights, text) = open(files).with_context(|| format!("model {}", manifest.name))?;
     let (vocab_size, made_for) = (spec.vocab_size, spec.max_model_len);
     let cpu = CpuOptions {
         threads: options.threads,

@@ -20,7 +20,9 @@ impl Progress for Bars {
     fn start(&self, what: &str, total: Option<u64>) {
         const BYTES: &str = "{msg} {wide_bar} {bytes}/{total_bytes} {bytes_per_sec} {eta}";
         let bar = total.map_or_else(ProgressBar::new_spinner, ProgressBar::new);
-        if total.is_some() && let Ok(style) = ProgressStyle::with_template(BYTES) {
+        if total.is_some()
+            && let Ok(style) = ProgressStyle::with_template(BYTES)
+        {
             bar.set_style(style);
         }
         bar.set_message(what.to_owned());

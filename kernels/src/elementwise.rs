@@ -5,15 +5,49 @@
 
 use crate::{
     exp::exp,
-    simd::{LANES, sum_lanes},
+    simd::{Isa, LANES, sum_lanes},
 };
 
+/// Defines `$name` as `$body` compiled once for each instruction set and chosen at run time; the
+/// body is plain Rust that the compiler vectorises.
+macro_rules! for_each_isa {
+    ($(#[$doc:meta])* pub fn $name:ident($($arg:ident: $ty:ty),*) = $body:ident) => {
+        $(#[$doc])*
+        pub fn $name($($arg: $ty),*) {
+            #[cfg(target_arch = "x86_64")]
+            {
+                #[target_feature(enable = "avx2,fma")]
+                fn avx2($($arg: $ty),*) {
+                    $body($($arg),*);
+                }
+                #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx2,fma")]
+                fn avx512($($arg: $ty),*) {
+                    $body($($arg),*);
+                }
+                match Isa::detect() {
+                    // SAFETY: detected.
+                    Isa::Avx512 => return unsafe { avx512($($arg),*) },
+                    // SAFETY: detected.
+                    Isa::Avx2 => return unsafe { avx2($($arg),*) },
+                    Isa::Portable => {}
+                }
+            }
+            $body($($arg),*);
+        }
+    };
+}
+
+for_each_isa! {
 /// `out[i] = x[i] · weight[i] / sqrt(mean(x²) + eps)` for each row of `weight.len()` elements
 /// (RMSNorm, Zhang & Sennrich 2019).
 ///
 /// # Panics
 /// If `x` and `out` differ in length.
-pub fn rms_norm(x: &[f32], weight: &[f32], eps: f32, out: &mut [f32]) {
+pub fn rms_norm(x: &[f32], weight: &[f32], eps: f32, out: &mut [f32]) = rms_norm_rows
+}
+
+#[inline(always)]
+fn rms_norm_rows(x: &[f32], weight: &[f32], eps: f32, out: &mut [f32]) {
     assert_eq!(x.len(), out.len(), "rows in and out");
     let width = weight.len();
     for (x, out) in x.chunks_exact(width).zip(out.chunks_exact_mut(width)) {
@@ -30,11 +64,16 @@ pub fn rms_norm(x: &[f32], weight: &[f32], eps: f32, out: &mut [f32]) {
     }
 }
 
+for_each_isa! {
 /// `gate[i] = silu(gate[i]) · up[i]` with `silu(x) = x / (1 + e⁻ˣ)` (SwiGLU, Shazeer 2020).
 ///
 /// # Panics
 /// If the lengths differ.
-pub fn swiglu(gate: &mut [f32], up: &[f32]) {
+pub fn swiglu(gate: &mut [f32], up: &[f32]) = swiglu_row
+}
+
+#[inline(always)]
+fn swiglu_row(gate: &mut [f32], up: &[f32]) {
     assert_eq!(gate.len(), up.len(), "gate and up");
     for (gate, up) in gate.iter_mut().zip(up) {
         *gate = *gate / (1.0 + exp(-*gate)) * up;

@@ -176,7 +176,10 @@ fn print(json: bool, report: &Report<'_>) -> Result<()> {
         return Ok(());
     }
     println!("{}, {} threads, median of {}", report.model, report.threads, report.repeat);
-    println!("{:8} {:>6} {:>7} {:>7} {:>10} {:>10}", "phase", "batch", "depth", "tokens", "ms", "tokens/s");
+    println!(
+        "{:8} {:>6} {:>7} {:>7} {:>10} {:>10}",
+        "phase", "batch", "depth", "tokens", "ms", "tokens/s"
+    );
     for row in &report.rows {
         println!(
             "{:8} {:>6} {:>7} {:>7} {:>10.1} {:>10.1}",

@@ -36,8 +36,7 @@ pub(super) fn run(args: &RunArgs, loaded: Loaded) -> Result<()> {
     let version = loaded.manifest.digest.as_str().into();
     let (handle, driver) = spawn(Box::new(loaded.engine), PlannerConfig::default());
     let system = args.system.iter().map(|text| json!({"role": "system", "content": text}));
-    let mut chat =
-        Chat { args, text: loaded.text, handle, version, messages: system.collect() };
+    let mut chat = Chat { args, text: loaded.text, handle, version, messages: system.collect() };
     let result = match &args.prompt {
         Some(prompt) => chat.answer(prompt),
         None => chat.converse(),
@@ -105,10 +104,9 @@ impl Chat<'_> {
             return Ok(self.text.encode(last.unwrap_or_default(), true)?);
         }
         let messages = Value::from(self.messages.clone());
-        let rendered = self.text.render_chat(&ChatInput {
-            add_generation_prompt: true,
-            ..ChatInput::new(&messages)
-        })?;
+        let rendered = self
+            .text
+            .render_chat(&ChatInput { add_generation_prompt: true, ..ChatInput::new(&messages) })?;
         Ok(self.text.encode(&rendered, false)?)
     }
 
@@ -117,7 +115,10 @@ impl Chat<'_> {
         let room = u32::try_from(room).unwrap_or(u32::MAX);
         let max_tokens = self.args.max_tokens.min(room);
         if max_tokens == 0 {
-            bail!("the conversation has filled the context of {} tokens", self.handle.limits().max_sequence_len());
+            bail!(
+                "the conversation has filled the context of {} tokens",
+                self.handle.limits().max_sequence_len()
+            );
         }
         let temperature = self.args.temperature;
         if !(0.0..=2.0).contains(&temperature) {

@@ -71,9 +71,13 @@ pub(super) async fn run(args: ServeArgs, data_dir: &Path) -> Result<()> {
             Ok(error) = all_failed => { let _ = error_out.send(error); }
         }
     };
-    let result =
-        server_http::serve(listener, server_http::router(state.clone()), shutdown, state.limits())
-            .await;
+    let result = server_http::serve(
+        listener,
+        server_http::router(state.clone()),
+        shutdown,
+        state.limits().clone(),
+    )
+    .await;
     loaded.close();
     while let Some(Running { handle, driver }) = loaded.recv().await {
         handle.shutdown(Shutdown::Abort);

@@ -19,11 +19,15 @@ pub fn smollm2_gguf() -> PathBuf {
     let path = std::env::var_os("AGENTBASE_TEST_GGUF").map_or_else(
         || {
             Path::new(env!("CARGO_MANIFEST_DIR"))
-                .join(".agentbase/downloads/smollm2-135m-instruct-q4_1.gguf")
+                .join(".agentbase/downloads/SmolLM2-135M-Instruct.Q4_1.gguf")
         },
         PathBuf::from,
     );
-    assert!(path.exists(), "{} is missing: run `cargo xtask fetch` first", path.display());
+    assert!(
+        path.exists(),
+        "{} is missing: run `cargo xtask test`, which fetches it",
+        path.display()
+    );
     path
 }
 

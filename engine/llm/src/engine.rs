@@ -142,8 +142,10 @@ fn row_jobs<'a>(step: &'a Step, batch: &Batch) -> Vec<RowJob<'a>> {
     let mut jobs = Vec::new();
     for (i, (work, span)) in step.work.iter().zip(&batch.spans).enumerate() {
         if let Some(score) = &work.score {
-            jobs.extend((span.first_row..).zip(&score.targets).map(|(row, target)| {
-                RowJob { work: i, row, job: Job::Score { target: *target, num_top: score.num_top } }
+            jobs.extend((span.first_row..).zip(&score.targets).map(|(row, target)| RowJob {
+                work: i,
+                row,
+                job: Job::Score { target: *target, num_top: score.num_top },
             }));
         }
         if let Want::Sample(request) = &work.want {

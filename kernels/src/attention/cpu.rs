@@ -32,13 +32,7 @@ thread_local! {
 }
 
 /// Runs one piece of work; `out` is `group × head_dim`.
-pub(super) fn run(
-    isa: Isa,
-    cache: &Cache<'_>,
-    params: &Params,
-    work: &Work<'_>,
-    out: &mut [f32],
-) {
+pub(super) fn run(isa: Isa, cache: &Cache<'_>, params: &Params, work: &Work<'_>, out: &mut [f32]) {
     SCRATCH.with_borrow_mut(|scratch| {
         let dim = cache.layout.head_dim;
         scratch.q.clear();

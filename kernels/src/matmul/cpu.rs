@@ -4,7 +4,7 @@ use std::cell::RefCell;
 
 use super::Matrix;
 use crate::{
-    quant::{dequantize, dequantize_blocks},
+    quant::dequantize_with,
     simd::{Isa, LANES, Portable, Simd, sum},
 };
 
@@ -84,7 +84,6 @@ pub(super) fn run(isa: Isa, x: &Rows<'_>, task: &Task<'_>) {
 }
 
 fn portable(x: &Rows<'_>, task: &Task<'_>, panel: &mut [f32]) {
-    load_panel(task, panel, dequantize);
     // SAFETY: plain arrays run everywhere.
     unsafe { multiply::<Portable, 2, 2>(x, task, panel) };
 }
@@ -92,7 +91,6 @@ fn portable(x: &Rows<'_>, task: &Task<'_>, panel: &mut [f32]) {
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2,fma,f16c")]
 fn avx2(x: &Rows<'_>, task: &Task<'_>, panel: &mut [f32]) {
-    load_panel(task, panel, |dtype, src, dst| dequantize_blocks(dtype, src, dst));
     // SAFETY: the caller has checked the instruction set.
     unsafe { multiply::<crate::simd::Avx2, 2, 2>(x, task, panel) };
 }
@@ -100,28 +98,28 @@ fn avx2(x: &Rows<'_>, task: &Task<'_>, panel: &mut [f32]) {
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx2,fma,f16c")]
 fn avx512(x: &Rows<'_>, task: &Task<'_>, panel: &mut [f32]) {
-    load_panel(task, panel, |dtype, src, dst| dequantize_blocks(dtype, src, dst));
     // SAFETY: the caller has checked the instruction set.
     unsafe { multiply::<crate::simd::Avx512, 4, 4>(x, task, panel) };
 }
 
 /// Reads the task's weight rows back to `f32`, each row padded to whole vectors with zeros.
+///
+/// # Safety
+/// The machine has the instruction set of `S`.
 #[inline(always)]
-fn load_panel(
-    task: &Task<'_>,
-    panel: &mut [f32],
-    read: impl Fn(crate::quant::DType, &[u8], &mut [f32]),
-) {
+unsafe fn load_panel<S: Simd>(task: &Task<'_>, panel: &mut [f32]) {
     let Matrix { data, dtype, rows, cols, .. } = task.weight;
     let (kp, row_bytes) = (stride(cols), data.len() / rows);
     for (i, row) in (task.row..rows.min(task.row + task.panel)).enumerate() {
         let to = &mut panel[i * kp..(i + 1) * kp];
-        read(dtype, &data[row * row_bytes..(row + 1) * row_bytes], &mut to[..cols]);
+        let from = &data[row * row_bytes..(row + 1) * row_bytes];
+        // SAFETY: the caller vouches for the instruction set.
+        unsafe { dequantize_with::<S>(dtype, from, &mut to[..cols]) };
         to[cols..].fill(0.0);
     }
 }
 
-/// All rows of activations against the panel, in register tiles of `MR × NR` outputs.
+/// Loads the panel and multiplies all rows of activations with it, in register tiles of `MR × NR` outputs.
 ///
 /// # Safety
 /// The machine has the instruction set of `S`.
@@ -129,8 +127,10 @@ fn load_panel(
 unsafe fn multiply<S: Simd, const MR: usize, const NR: usize>(
     x: &Rows<'_>,
     task: &Task<'_>,
-    panel: &[f32],
+    panel: &mut [f32],
 ) {
+    // SAFETY: the caller vouches for the instruction set.
+    unsafe { load_panel::<S>(task, panel) };
     let kp = stride(task.weight.cols);
     let columns = task.panel.min(task.weight.rows - task.row);
     assert!(x.data.len() >= x.m * kp && panel.len() >= columns * kp, "bounds of the tiles");

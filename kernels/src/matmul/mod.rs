@@ -51,7 +51,7 @@ pub fn matmul(x: &[f32], m: usize, products: &mut [Product<'_>]) {
 /// # Panics
 /// As [`matmul`], and if this machine lacks the instruction set.
 pub fn matmul_on(isa: Isa, x: &[f32], m: usize, products: &mut [Product<'_>]) {
-    assert!(Isa::available().contains(&isa), "{isa:?} is not available");
+    assert!(isa <= Isa::detect(), "{isa:?} is not available");
     let Some(first) = products.first() else { return };
     let k = first.weight.cols;
     assert_eq!(x.len(), m * k, "activations");
@@ -64,9 +64,12 @@ pub fn matmul_on(isa: Isa, x: &[f32], m: usize, products: &mut [Product<'_>]) {
         assert!(weight.bias.is_none_or(|b| b.len() == weight.rows), "bias");
         let out = cpu::OutPtr(product.out.as_mut_ptr());
         let panel = cpu::panel_rows(k);
-        tasks.extend(
-            (0..weight.rows).step_by(panel).map(|row| cpu::Task { weight, out, row, panel }),
-        );
+        tasks.extend((0..weight.rows).step_by(panel).map(|row| cpu::Task {
+            weight,
+            out,
+            row,
+            panel,
+        }));
     }
     if m == 0 {
         return;

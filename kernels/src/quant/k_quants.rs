@@ -1,6 +1,7 @@
 //! Super-blocks of 256 whose sub-blocks' scales are quantised themselves.
 
-use super::{Block, float::f16_to_f32};
+use super::{Block, affine, centred, nibbles};
+use crate::simd::{LANES, Simd};
 
 pub(super) struct Q4K;
 pub(super) struct Q5K;
@@ -9,17 +10,18 @@ pub(super) struct Q6K;
 /// `d: f16, dmin: f16, scales: [u8; 12], qs: [u8; 128]`
 impl Block<144, 256> for Q4K {
     #[inline(always)]
-    fn dequantize(src: &[u8; 144], dst: &mut [f32; 256]) {
+    unsafe fn dequantize<S: Simd>(src: &[u8; 144], dst: &mut [f32; 256]) {
         let (head, qs) = split::<16, 128>(src);
-        let (scales, minima) = scales_and_minima(head);
-        // 32 bytes hold two sub-blocks of 32: low nibbles, then high nibbles.
-        let (qs, _) = qs.as_chunks::<32>();
-        let (dst, _) = dst.as_chunks_mut::<64>();
-        for (pair, (qs, dst)) in qs.iter().zip(dst).enumerate() {
-            let (low, high) = (2 * pair, 2 * pair + 1);
-            for j in 0..32 {
-                dst[j] = scales[low] * f32::from(qs[j] & 15) - minima[low];
-                dst[j + 32] = scales[high] * f32::from(qs[j] >> 4) - minima[high];
+        // SAFETY: the caller vouches for the instruction set.
+        let (scales, minima) = unsafe { scales_and_minima::<S>(head) };
+        let (runs, _) = dst.as_chunks_mut::<LANES>();
+        // Sixteen bytes hold a run of one sub-block in low nibbles, and of the next in high ones.
+        for (i, qs) in qs.as_chunks::<LANES>().0.iter().enumerate() {
+            for (half, q) in nibbles(qs).iter().enumerate() {
+                let sub = 2 * (i / 2) + half;
+                let run = &mut runs[2 * sub + i % 2];
+                // SAFETY: the caller vouches for the instruction set (so in all formats below).
+                unsafe { affine::<S>(q, scales[sub], -minima[sub], run) };
             }
         }
     }
@@ -28,20 +30,21 @@ impl Block<144, 256> for Q4K {
 /// `d: f16, dmin: f16, scales: [u8; 12], qh: [u8; 32], qs: [u8; 128]`
 impl Block<176, 256> for Q5K {
     #[inline(always)]
-    fn dequantize(src: &[u8; 176], dst: &mut [f32; 256]) {
+    unsafe fn dequantize<S: Simd>(src: &[u8; 176], dst: &mut [f32; 256]) {
         let (head, rest) = split::<16, 160>(src);
         let (qh, qs) = split::<32, 128>(rest);
-        let (scales, minima) = scales_and_minima(head);
-        let (qs, _) = qs.as_chunks::<32>();
-        let (dst, _) = dst.as_chunks_mut::<64>();
-        for (pair, (qs, dst)) in qs.iter().zip(dst).enumerate() {
-            // Bit `s` of `qh[j]` is the fifth bit of element `j` of sub-block `s`.
-            let (low, high) = (2 * pair, 2 * pair + 1);
-            for j in 0..32 {
-                let q_low = qs[j] & 15 | (qh[j] >> low & 1) << 4;
-                let q_high = qs[j] >> 4 | (qh[j] >> high & 1) << 4;
-                dst[j] = scales[low] * f32::from(q_low) - minima[low];
-                dst[j + 32] = scales[high] * f32::from(q_high) - minima[high];
+        // SAFETY: the caller vouches for the instruction set.
+        let (scales, minima) = unsafe { scales_and_minima::<S>(head) };
+        let (qh, _) = qh.as_chunks::<LANES>();
+        let (runs, _) = dst.as_chunks_mut::<LANES>();
+        for (i, qs) in qs.as_chunks::<LANES>().0.iter().enumerate() {
+            for (half, q) in nibbles(qs).iter().enumerate() {
+                // Bit `s` of `qh[j]` is the fifth bit of element `j` of sub-block `s`.
+                let sub = 2 * (i / 2) + half;
+                let q = std::array::from_fn(|j| q[j] | (qh[i % 2][j] >> sub & 1) << 4);
+                let run = &mut runs[2 * sub + i % 2];
+                // SAFETY: as above.
+                unsafe { affine::<S>(&q, scales[sub], -minima[sub], run) };
             }
         }
     }
@@ -50,43 +53,40 @@ impl Block<176, 256> for Q5K {
 /// `ql: [u8; 128], qh: [u8; 64], scales: [i8; 16], d: f16`
 impl Block<210, 256> for Q6K {
     #[inline(always)]
-    fn dequantize(src: &[u8; 210], dst: &mut [f32; 256]) {
+    unsafe fn dequantize<S: Simd>(src: &[u8; 210], dst: &mut [f32; 256]) {
         let (ql, rest) = split::<128, 82>(src);
         let (qh, rest) = split::<64, 18>(rest);
-        let d = f16_to_f32([rest[16], rest[17]]);
-        let scales: [f32; 16] = std::array::from_fn(|i| d * f32::from(rest[i] as i8));
-        // Each half: 128 elements from 64 bytes of nibbles and 32 bytes of bit pairs.
-        let (ql, _) = ql.as_chunks::<64>();
-        let (qh, _) = qh.as_chunks::<32>();
-        let (dst, _) = dst.as_chunks_mut::<128>();
-        for (half, ((ql, qh), dst)) in ql.iter().zip(qh).zip(dst).enumerate() {
-            // Runs of 16 share a scale: run `r` of quarter `q` has scale `8 half + 2 q + r`.
-            for run in 0..2 {
-                let scale = |quarter: usize| scales[8 * half + 2 * quarter + run];
-                for j in 16 * run..16 * run + 16 {
-                    let (a, b, h) = (ql[j], ql[j + 32], qh[j]);
-                    dst[j] = scale(0) * six_bits(a & 15, h);
-                    dst[j + 32] = scale(1) * six_bits(b & 15, h >> 2);
-                    dst[j + 64] = scale(2) * six_bits(a >> 4, h >> 4);
-                    dst[j + 96] = scale(3) * six_bits(b >> 4, h >> 6);
-                }
-            }
+        // SAFETY: the caller vouches for the instruction set.
+        let d = unsafe { S::f16([rest[16], rest[17]]) };
+        let (ql, _) = ql.as_chunks::<LANES>();
+        let (qh, _) = qh.as_chunks::<LANES>();
+        let (runs, _) = dst.as_chunks_mut::<LANES>();
+        // Each half of 128 elements has four quarters of two runs; a run has a scale of its own.
+        // Low quarters are low nibbles, high ones high nibbles, of the same 64 bytes; the upper
+        // two bits of all quarters are in the same 32 bytes.
+        for (run, dst) in runs.iter_mut().enumerate() {
+            let (half, quarter, part) = (run / 8, run / 2 % 4, run % 2);
+            let (ql, qh) = (&ql[4 * half + 2 * (quarter % 2) + part], &qh[2 * half + part]);
+            let low = nibbles(ql)[quarter / 2];
+            let q = std::array::from_fn(|j| low[j] | (qh[j] >> (2 * quarter) & 3) << 4);
+            let scale = d * f32::from(rest[run] as i8);
+            // SAFETY: as above.
+            unsafe { centred::<S>(&q, scale, 32.0, dst) };
         }
     }
-}
-
-#[inline(always)]
-fn six_bits(low: u8, high: u8) -> f32 {
-    f32::from((low | (high & 3) << 4) as i8 - 32)
 }
 
 /// The eight scales and minima of Q4_K and Q5_K from `d: f16, dmin: f16` and twelve bytes of
 /// 6-bit numbers: the first four of each in the low bits of bytes 0–3 and 4–7, the others with
 /// low nibbles in bytes 8–11 and upper two bits on top of the first ones.
+///
+/// # Safety
+/// The machine has the instruction set of `S`.
 #[inline(always)]
-fn scales_and_minima(head: &[u8; 16]) -> ([f32; 8], [f32; 8]) {
-    let d = f16_to_f32([head[0], head[1]]);
-    let d_min = f16_to_f32([head[2], head[3]]);
+unsafe fn scales_and_minima<S: Simd>(head: &[u8; 16]) -> ([f32; 8], [f32; 8]) {
+    // SAFETY: the caller vouches for the instruction set.
+    let d = unsafe { S::f16([head[0], head[1]]) };
+    let d_min = unsafe { S::f16([head[2], head[3]]) };
     let (mut scales, mut minima) = ([0.0; 8], [0.0; 8]);
     for i in 0..4 {
         let (s, m, both) = (head[4 + i], head[8 + i], head[12 + i]);

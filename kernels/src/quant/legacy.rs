@@ -3,7 +3,8 @@
 //! Element `j` of the first half sits in the low nibble of `qs[j]`, of the second half in the
 //! high nibble; the fifth bit of element `j` is bit `j` of `qh`.
 
-use super::{Block, float::f16_to_f32};
+use super::{Block, affine, centred, nibbles};
+use crate::simd::{LANES, Simd};
 
 pub(super) struct Q4_0;
 pub(super) struct Q4_1;
@@ -14,10 +15,14 @@ pub(super) struct Q8_0;
 /// `d: f16, qs: [i8; 32]`
 impl Block<34, 32> for Q8_0 {
     #[inline(always)]
-    fn dequantize(src: &[u8; 34], dst: &mut [f32; 32]) {
-        let d = f16_to_f32([src[0], src[1]]);
-        for j in 0..32 {
-            dst[j] = d * f32::from(src[2 + j] as i8);
+    unsafe fn dequantize<S: Simd>(src: &[u8; 34], dst: &mut [f32; 32]) {
+        // SAFETY: the caller vouches for the instruction set.
+        let d = unsafe { S::f16([src[0], src[1]]) };
+        let (qs, _) = src[2..].as_chunks::<LANES>();
+        for (qs, dst) in qs.iter().zip(dst.as_chunks_mut().0) {
+            // Two's complement with its sign bit turned is the number plus 128.
+            // SAFETY: the caller vouches for the instruction set (so in all formats below).
+            unsafe { centred::<S>(&qs.map(|q| q ^ 0x80), d, 128.0, dst) };
         }
     }
 }
@@ -25,12 +30,12 @@ impl Block<34, 32> for Q8_0 {
 /// `d: f16, qs: [u8; 16]`
 impl Block<18, 32> for Q4_0 {
     #[inline(always)]
-    fn dequantize(src: &[u8; 18], dst: &mut [f32; 32]) {
-        let d = f16_to_f32([src[0], src[1]]);
-        for j in 0..16 {
-            let q = src[2 + j];
-            dst[j] = d * f32::from((q & 15) as i8 - 8);
-            dst[j + 16] = d * f32::from((q >> 4) as i8 - 8);
+    unsafe fn dequantize<S: Simd>(src: &[u8; 18], dst: &mut [f32; 32]) {
+        // SAFETY: the caller vouches for the instruction set.
+        let d = unsafe { S::f16([src[0], src[1]]) };
+        for (q, dst) in halves::<18>(src).iter().zip(dst.as_chunks_mut().0) {
+            // SAFETY: as above.
+            unsafe { centred::<S>(q, d, 8.0, dst) };
         }
     }
 }
@@ -38,13 +43,13 @@ impl Block<18, 32> for Q4_0 {
 /// `d: f16, m: f16, qs: [u8; 16]`
 impl Block<20, 32> for Q4_1 {
     #[inline(always)]
-    fn dequantize(src: &[u8; 20], dst: &mut [f32; 32]) {
-        let d = f16_to_f32([src[0], src[1]]);
-        let m = f16_to_f32([src[2], src[3]]);
-        for j in 0..16 {
-            let q = src[4 + j];
-            dst[j] = d * f32::from(q & 15) + m;
-            dst[j + 16] = d * f32::from(q >> 4) + m;
+    unsafe fn dequantize<S: Simd>(src: &[u8; 20], dst: &mut [f32; 32]) {
+        // SAFETY: the caller vouches for the instruction set.
+        let d = unsafe { S::f16([src[0], src[1]]) };
+        let m = unsafe { S::f16([src[2], src[3]]) };
+        for (q, dst) in halves::<20>(src).iter().zip(dst.as_chunks_mut().0) {
+            // SAFETY: as above.
+            unsafe { affine::<S>(q, d, m, dst) };
         }
     }
 }
@@ -52,13 +57,14 @@ impl Block<20, 32> for Q4_1 {
 /// `d: f16, qh: u32, qs: [u8; 16]`
 impl Block<22, 32> for Q5_0 {
     #[inline(always)]
-    fn dequantize(src: &[u8; 22], dst: &mut [f32; 32]) {
-        let d = f16_to_f32([src[0], src[1]]);
+    unsafe fn dequantize<S: Simd>(src: &[u8; 22], dst: &mut [f32; 32]) {
+        // SAFETY: the caller vouches for the instruction set.
+        let d = unsafe { S::f16([src[0], src[1]]) };
         let qh = u32::from_le_bytes([src[2], src[3], src[4], src[5]]);
-        for j in 0..16 {
-            let q = src[6 + j];
-            dst[j] = d * f32::from((q & 15 | fifth_bit(qh, j)) as i8 - 16);
-            dst[j + 16] = d * f32::from((q >> 4 | fifth_bit(qh, j + 16)) as i8 - 16);
+        let q = with_fifth_bits(halves::<22>(src), qh);
+        for (q, dst) in q.iter().zip(dst.as_chunks_mut().0) {
+            // SAFETY: as above.
+            unsafe { centred::<S>(q, d, 16.0, dst) };
         }
     }
 }
@@ -66,19 +72,28 @@ impl Block<22, 32> for Q5_0 {
 /// `d: f16, m: f16, qh: u32, qs: [u8; 16]`
 impl Block<24, 32> for Q5_1 {
     #[inline(always)]
-    fn dequantize(src: &[u8; 24], dst: &mut [f32; 32]) {
-        let d = f16_to_f32([src[0], src[1]]);
-        let m = f16_to_f32([src[2], src[3]]);
+    unsafe fn dequantize<S: Simd>(src: &[u8; 24], dst: &mut [f32; 32]) {
+        // SAFETY: the caller vouches for the instruction set.
+        let d = unsafe { S::f16([src[0], src[1]]) };
+        let m = unsafe { S::f16([src[2], src[3]]) };
         let qh = u32::from_le_bytes([src[4], src[5], src[6], src[7]]);
-        for j in 0..16 {
-            let q = src[8 + j];
-            dst[j] = d * f32::from(q & 15 | fifth_bit(qh, j)) + m;
-            dst[j + 16] = d * f32::from(q >> 4 | fifth_bit(qh, j + 16)) + m;
+        let q = with_fifth_bits(halves::<24>(src), qh);
+        for (q, dst) in q.iter().zip(dst.as_chunks_mut().0) {
+            // SAFETY: as above.
+            unsafe { affine::<S>(q, d, m, dst) };
         }
     }
 }
 
+/// Nibbles of the last sixteen bytes: first half of the block, second half.
 #[inline(always)]
-fn fifth_bit(qh: u32, j: usize) -> u8 {
-    ((qh >> j & 1) << 4) as u8
+fn halves<const BYTES: usize>(src: &[u8; BYTES]) -> [[u8; LANES]; 2] {
+    src.last_chunk().map_or([[0; LANES]; 2], nibbles)
+}
+
+/// Adds bit `j` of `qh` on top of element `j`.
+#[inline(always)]
+fn with_fifth_bits([low, high]: [[u8; LANES]; 2], qh: u32) -> [[u8; LANES]; 2] {
+    let bit = |j: usize| ((qh >> j & 1) << 4) as u8;
+    [std::array::from_fn(|j| low[j] | bit(j)), std::array::from_fn(|j| high[j] | bit(j + LANES))]
 }

@@ -37,9 +37,8 @@ pub fn sample(logits: &mut [f32], request: &Sample) -> Result<Sampled, NotFinite
     } else {
         draw::draw(logits, params, draw::uniform(request.seed, request.num_generated))
     };
-    let logprobs = plain
-        .zip(params.logprobs)
-        .map(|(plain, num_top)| token_logprobs(&plain, token, num_top));
+    let logprobs =
+        plain.zip(params.logprobs).map(|(plain, num_top)| token_logprobs(&plain, token, num_top));
     Ok(Sampled { token, logprobs })
 }
 

@@ -49,12 +49,7 @@ pub(super) fn forward(
 }
 
 /// Reads the normed rows from `normed` and leaves the block's output there.
-fn self_attention(
-    step: &Step<'_>,
-    weights: &LayerWeights,
-    kv: &mut LayerCache,
-    b: &mut Buffers,
-) {
+fn self_attention(step: &Step<'_>, weights: &LayerWeights, kv: &mut LayerCache, b: &mut Buffers) {
     let (spec, rows) = (step.spec, step.queries.len());
     let (q_width, kv_width) = (spec.num_heads * spec.head_dim, spec.num_kv_heads * spec.head_dim);
     let x = rows * spec.hidden_size;

@@ -1,9 +1,6 @@
 //! The decoder's tensors by role, shapes checked once.
 
-use kernels::{
-    matmul::Matrix,
-    quant::dequantize,
-};
+use kernels::{matmul::Matrix, quant::dequantize};
 
 use crate::{
     spec::DecoderSpec,
@@ -67,19 +64,19 @@ impl LayerWeights {
         let (q_width, kv_width) =
             (spec.num_heads * spec.head_dim, spec.num_kv_heads * spec.head_dim);
         let name = |role: &str| format!("blk.{layer}.{role}");
-        let linear =
-            |role: &str, rows, cols| Linear::load(weights, &name(role), [rows, cols]);
-        let projection = |role: &str, rows| {
-            let linear = linear(role, rows, hidden)?;
-            if spec.attention_bias { linear.with_bias(weights, &name(role)) } else { Ok(linear) }
+        let linear = |role: &str, rows, cols| Linear::load(weights, &name(role), [rows, cols]);
+        let biased = |role: &str, rows, cols, bias| {
+            let linear = linear(role, rows, cols)?;
+            if bias { linear.with_bias(weights, &name(role)) } else { Ok(linear) }
         };
+        let projection = |role: &str, rows| biased(role, rows, hidden, spec.attention_bias);
         let norm = |role: &str| vector(weights, &format!("blk.{layer}.{role}.weight"), hidden);
         Ok(Self {
             attn_norm: norm("attn_norm")?,
             q: projection("attn_q", q_width)?,
             k: projection("attn_k", kv_width)?,
             v: projection("attn_v", kv_width)?,
-            attn_output: linear("attn_output", hidden, q_width)?,
+            attn_output: biased("attn_output", hidden, q_width, spec.attention_output_bias)?,
             ffn_norm: norm("ffn_norm")?,
             gate: linear("ffn_gate", spec.intermediate_size, hidden)?,
             up: linear("ffn_up", spec.intermediate_size, hidden)?,

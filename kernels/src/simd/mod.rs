@@ -3,7 +3,13 @@
 //! Invariant: every implementation rounds alike (one fused multiply-add per lane, one order of
 //! the final sum), so results do not depend on the instruction set, bit for bit.
 
+#[cfg(target_arch = "x86_64")]
+mod x86;
+
 use std::sync::OnceLock;
+
+#[cfg(target_arch = "x86_64")]
+pub(crate) use x86::{Avx2, Avx512};
 
 /// Lanes per vector, whatever the instruction set.
 pub(crate) const LANES: usize = 16;
@@ -67,6 +73,14 @@ pub(crate) trait Simd {
     unsafe fn store(p: *mut f32, v: Self::V);
     /// `a * b + c`, rounded once.
     unsafe fn fma(a: Self::V, b: Self::V, c: Self::V) -> Self::V;
+    /// `a * b`.
+    unsafe fn mul(a: Self::V, b: Self::V) -> Self::V;
+    /// `a + b`.
+    unsafe fn add(a: Self::V, b: Self::V) -> Self::V;
+    /// Sixteen small numbers widened.
+    unsafe fn from_u8(x: &[u8; LANES]) -> Self::V;
+    /// A half, little-endian, widened.
+    unsafe fn f16(bytes: [u8; 2]) -> f32;
 }
 
 /// Adds the lanes as a balanced tree, the same on every path.
@@ -124,83 +138,58 @@ impl Simd for Portable {
         }
         c
     }
+    #[inline(always)]
+    unsafe fn mul(a: Self::V, b: Self::V) -> Self::V {
+        std::array::from_fn(|i| a[i] * b[i])
+    }
+    #[inline(always)]
+    unsafe fn add(a: Self::V, b: Self::V) -> Self::V {
+        std::array::from_fn(|i| a[i] + b[i])
+    }
+    #[inline(always)]
+    unsafe fn from_u8(x: &[u8; LANES]) -> Self::V {
+        x.map(f32::from)
+    }
+    #[inline(always)]
+    unsafe fn f16(bytes: [u8; 2]) -> f32 {
+        f16_to_f32(bytes)
+    }
 }
 
-#[cfg(target_arch = "x86_64")]
-pub(crate) use x86::{Avx2, Avx512};
+/// Widens a half without branches, so that loops over it vectorise on any target
+/// (`half::f16::to_f32` asks for the CPU's features on every call).
+///
+/// After F. Giesen, "Half to float done quick" (fp16 → fp32, magic subtraction for subnormals).
+#[inline(always)]
+pub(crate) fn f16_to_f32(bytes: [u8; 2]) -> f32 {
+    const EXPONENT: u32 = 0x0f80_0000; // a half's exponent bits, shifted
+    const SMALLEST_NORMAL: f32 = f32::from_bits(113 << 23); // 2^-14
+    let half = u32::from(u16::from_le_bytes(bytes));
+    let shifted = (half & 0x7fff) << 13;
+    let exponent = shifted & EXPONENT;
+    let normal = shifted + (112 << 23);
+    let subnormal = (f32::from_bits(shifted + (113 << 23)) - SMALLEST_NORMAL).to_bits();
+    let special = shifted + (224 << 23); // infinities and NaN: the exponent becomes 255
+    let magnitude = if exponent == 0 {
+        subnormal
+    } else if exponent == EXPONENT {
+        special
+    } else {
+        normal
+    };
+    f32::from_bits(magnitude | (half & 0x8000) << 16)
+}
 
-#[cfg(target_arch = "x86_64")]
-mod x86 {
-    //! The x86-64 registers.
+#[cfg(test)]
+mod tests {
+    use super::f16_to_f32;
 
-    use std::arch::x86_64::*;
-
-    use super::Simd;
-
-    /// One 512-bit register.
-    pub(crate) struct Avx512;
-
-    impl Simd for Avx512 {
-        type V = __m512;
-        #[inline(always)]
-        unsafe fn zero() -> Self::V {
-            // SAFETY: the caller vouches for AVX-512F (so in all methods below).
-            unsafe { _mm512_setzero_ps() }
-        }
-        #[inline(always)]
-        unsafe fn splat(x: f32) -> Self::V {
-            // SAFETY: as above.
-            unsafe { _mm512_set1_ps(x) }
-        }
-        #[inline(always)]
-        unsafe fn load(p: *const f32) -> Self::V {
-            // SAFETY: as above; sixteen readable floats.
-            unsafe { _mm512_loadu_ps(p) }
-        }
-        #[inline(always)]
-        unsafe fn store(p: *mut f32, v: Self::V) {
-            // SAFETY: as above; sixteen writable floats.
-            unsafe { _mm512_storeu_ps(p, v) }
-        }
-        #[inline(always)]
-        unsafe fn fma(a: Self::V, b: Self::V, c: Self::V) -> Self::V {
-            // SAFETY: as above.
-            unsafe { _mm512_fmadd_ps(a, b, c) }
-        }
-    }
-
-    /// Two 256-bit registers.
-    pub(crate) struct Avx2;
-
-    impl Simd for Avx2 {
-        type V = [__m256; 2];
-        #[inline(always)]
-        unsafe fn zero() -> Self::V {
-            // SAFETY: the caller vouches for AVX2 and FMA (so in all methods below).
-            unsafe { [_mm256_setzero_ps(); 2] }
-        }
-        #[inline(always)]
-        unsafe fn splat(x: f32) -> Self::V {
-            // SAFETY: as above.
-            unsafe { [_mm256_set1_ps(x); 2] }
-        }
-        #[inline(always)]
-        unsafe fn load(p: *const f32) -> Self::V {
-            // SAFETY: as above; sixteen readable floats.
-            unsafe { [_mm256_loadu_ps(p), _mm256_loadu_ps(p.add(8))] }
-        }
-        #[inline(always)]
-        unsafe fn store(p: *mut f32, v: Self::V) {
-            // SAFETY: as above; sixteen writable floats.
-            unsafe {
-                _mm256_storeu_ps(p, v[0]);
-                _mm256_storeu_ps(p.add(8), v[1]);
-            }
-        }
-        #[inline(always)]
-        unsafe fn fma(a: Self::V, b: Self::V, c: Self::V) -> Self::V {
-            // SAFETY: as above.
-            unsafe { [_mm256_fmadd_ps(a[0], b[0], c[0]), _mm256_fmadd_ps(a[1], b[1], c[1])] }
+    #[test]
+    fn every_half_widens_as_the_half_crate_says() {
+        for bits in 0..=u16::MAX {
+            let (want, got) = (half::f16::from_bits(bits).to_f32(), f16_to_f32(bits.to_le_bytes()));
+            let same = want.to_bits() == got.to_bits() || (want.is_nan() && got.is_nan());
+            assert!(same, "{bits:#06x}: {got} is not {want}");
         }
     }
 }
