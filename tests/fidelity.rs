@@ -19,7 +19,8 @@ const MAX_TOKENS: u32 = 20;
 
 /// Prompts of differing lengths, made of ordinary tokens of the vocabulary.
 fn prompts() -> Vec<Vec<TokenId>> {
-    let text = |seed: u32, len: u32| (0..len).map(|i| 300 + (i * i * 31 + seed * 977) % 20_000);
+    let text =
+        |seed: u32, len: u32| (0..len).map(move |i| 300 + (i * i * 31 + seed * 977) % 20_000);
     [(1, 5), (2, 17), (3, 40), (4, 64), (5, 33), (6, 90)]
         .map(|(seed, len)| text(seed, len).collect())
         .into()

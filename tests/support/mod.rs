@@ -15,7 +15,7 @@ use engine_llm::{
 use scheduler_batching::Planner;
 
 /// The GGUF file of SmolLM2-135M-Instruct that `cargo xtask test` fetches.
-pub fn smollm2_gguf() -> PathBuf {
+pub(crate) fn smollm2_gguf() -> PathBuf {
     let path = std::env::var_os("AGENTBASE_TEST_GGUF").map_or_else(
         || {
             Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -32,7 +32,7 @@ pub fn smollm2_gguf() -> PathBuf {
 }
 
 /// The real model with a cache of `kv_cache_bytes`.
-pub fn smollm2(kv_cache_bytes: usize) -> LlmEngine {
+pub(crate) fn smollm2(kv_cache_bytes: usize) -> LlmEngine {
     let files = BTreeMap::from([("model.gguf".to_owned(), smollm2_gguf())]);
     let model = weights::open(&files).expect("the model opens");
     let (vocab_size, max_model_len) = (model.spec.vocab_size, model.spec.max_model_len);
@@ -42,7 +42,7 @@ pub fn smollm2(kv_cache_bytes: usize) -> LlmEngine {
 }
 
 /// Runs all requests to their ends: the driver's loop without its thread.
-pub fn run_all(
+pub(crate) fn run_all(
     planner: &mut Planner,
     engine: &mut dyn Engine,
     requests: Vec<Request>,
