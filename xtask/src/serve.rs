@@ -104,8 +104,11 @@ fn greeting(base_url: &str, key: &Key) -> String {
     };
     let header =
         sent.map_or_else(String::new, |key| format!("  -H 'Authorization: Bearer {key}' \\\n"));
+    // So small a model rambles when it is sampled at the API's default temperature, and to the
+    // end of its context unless told when to stop.
     let body = format!(
-        r#"{{"model": "{}", "messages": [{{"role": "user", "content": "Why is the sky blue?"}}]}}"#,
+        r#"{{"model": "{}", "max_tokens": 100, "temperature": 0, "messages":
+      [{{"role": "user", "content": "What is the capital of France?"}}]}}"#,
         weights::MODEL_NAME
     );
     format!(
