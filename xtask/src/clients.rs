@@ -29,6 +29,13 @@ pub(crate) struct Args {
     model: Option<String>,
 }
 
+impl Args {
+    /// Test this binary.
+    pub(crate) fn of(binary: PathBuf) -> Self {
+        Self { binary: Some(binary), ..Self::default() }
+    }
+}
+
 /// What the tests are told by their environment.
 struct Target {
     base_url: String,

@@ -188,7 +188,19 @@ pub(crate) fn build(profile: &str) -> Result<PathBuf> {
     let mut command = Command::new(repo::cargo());
     command.args(["build", "--locked", "-p", "agentbase", "--profile", profile]);
     shell::run_shown(command.current_dir(repo::root()))?;
-    let folder = if profile == "dev" { "debug" } else { profile };
+    binary_in(if profile == "dev" { "debug" } else { profile })
+}
+
+/// The binary as the tests of the workspace have built it. Built alone it would have other
+/// features of its dependencies, and so build most of them a second time.
+pub(crate) fn build_as_tests_do() -> Result<PathBuf> {
+    let mut command = Command::new(repo::cargo());
+    command.args(["test", "--workspace", "--locked", "--no-run", "--quiet"]);
+    shell::run_shown(command.current_dir(repo::root()))?;
+    binary_in("debug")
+}
+
+fn binary_in(folder: &str) -> Result<PathBuf> {
     let name = format!("agentbase{}", std::env::consts::EXE_SUFFIX);
     Ok(repo::metadata()?.target_directory.join(folder).join(name))
 }

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, bail};
 
 use crate::tally::{Tally, run_counted};
-use crate::{clients, licences, repo, shell, tidy, tools, weights};
+use crate::{clients, licences, repo, server, shell, tidy, tools, weights};
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -121,5 +121,5 @@ fn doc_tests() -> Result<Tally> {
 }
 
 fn official_clients() -> Result<Tally> {
-    clients::run(&clients::Args::default())
+    clients::run(&clients::Args::of(server::build_as_tests_do()?))
 }
