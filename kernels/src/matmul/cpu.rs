@@ -8,14 +8,19 @@ use crate::{
     simd::{Isa, LANES, Portable, Simd, sum},
 };
 
-/// Bytes of dequantised weights to work on at a time: half of a small L2 cache.
+/// Bytes of dequantised weights to work on at a time. Many rows of activations come back to a
+/// panel again and again: half of a small L2 cache. A few read it once, best from the L1 cache.
 const PANEL_BYTES: usize = 128 << 10;
+const SMALL_PANEL_BYTES: usize = 16 << 10;
+/// As many rows of activations count as a few.
+const FEW_ROWS: usize = 8;
 /// Rows of a panel at least (one register tile) and at most.
 const PANEL_ROWS: (usize, usize) = (4, 32);
 
-/// Weight rows per panel for rows of `k` elements.
-pub(super) fn panel_rows(k: usize) -> usize {
-    (PANEL_BYTES / (4 * k.max(1))).clamp(PANEL_ROWS.0, PANEL_ROWS.1) / 4 * 4
+/// Weight rows per panel for `m` rows of activations of `k` elements.
+pub(super) fn panel_rows(m: usize, k: usize) -> usize {
+    let bytes = if m < FEW_ROWS { SMALL_PANEL_BYTES } else { PANEL_BYTES };
+    (bytes / (4 * k.max(1))).clamp(PANEL_ROWS.0, PANEL_ROWS.1) / 4 * 4
 }
 
 /// Output of a product, written by several threads in disjoint columns.
@@ -119,7 +124,8 @@ unsafe fn load_panel<S: Simd>(task: &Task<'_>, panel: &mut [f32]) {
     }
 }
 
-/// Loads the panel and multiplies all rows of activations with it, in register tiles of `MR × NR` outputs.
+/// Loads the panel and multiplies all rows of activations with it, in register tiles of
+/// `MR × NR` outputs.
 ///
 /// # Safety
 /// The machine has the instruction set of `S`.

@@ -63,7 +63,7 @@ pub fn matmul_on(isa: Isa, x: &[f32], m: usize, products: &mut [Product<'_>]) {
         assert_eq!(Some(weight.data.len()), weight.byte_len(), "weight bytes");
         assert!(weight.bias.is_none_or(|b| b.len() == weight.rows), "bias");
         let out = cpu::OutPtr(product.out.as_mut_ptr());
-        let panel = cpu::panel_rows(k);
+        let panel = cpu::panel_rows(m, k);
         tasks.extend((0..weight.rows).step_by(panel).map(|row| cpu::Task {
             weight,
             out,

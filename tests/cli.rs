@@ -1,0 +1,213 @@
+//! The command line as its users call it, on tiny models: the real binary, real files.
+
+use std::{
+    fs,
+    io::{BufRead, BufReader, Read, Write},
+    net::TcpStream,
+    path::{Path, PathBuf},
+    process::{Child, Command, Output, Stdio},
+};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+fn tiny(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("engine/llm/testdata/tiny").join(name)
+}
+
+fn agentbase(data_dir: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_agentbase"));
+    command.arg("--data-dir").arg(data_dir).env_remove("AGENTBASE_DATA_DIR");
+    command
+}
+
+fn run(data_dir: &Path, args: &[&str]) -> Output {
+    agentbase(data_dir).args(args).output().expect("the binary starts")
+}
+
+fn succeed(data_dir: &Path, args: &[&str]) -> String {
+    let output = run(data_dir, args);
+    let (out, err) = (text(&output.stdout), text(&output.stderr));
+    assert!(output.status.success(), "{args:?}: {out}{err}");
+    out
+}
+
+fn fail(data_dir: &Path, args: &[&str]) -> String {
+    let output = run(data_dir, args);
+    let err = text(&output.stderr);
+    assert!(!output.status.success(), "{args:?} succeeded: {}", text(&output.stdout));
+    assert!(!err.contains("panicked"), "{err}");
+    err
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+fn import(data_dir: &Path, name: &str) {
+    succeed(data_dir, &["model", "import", &tiny(name).display().to_string(), "--name", name]);
+}
+
+#[test]
+fn models_are_imported_listed_shown_and_removed() {
+    let dir = TempDir::new().expect("a folder");
+    assert!(succeed(dir.path(), &["model", "list"]).contains("no models"));
+    import(dir.path(), "llama");
+    let gguf = tiny("gguf").join("model.gguf").display().to_string();
+    succeed(dir.path(), &["model", "import", &gguf, "--name", "from-gguf"]);
+    let list: Value = serde_json::from_str(&succeed(dir.path(), &["model", "list", "--json"]))
+        .expect("it is JSON");
+    assert_eq!(list[0]["name"], "from-gguf");
+    assert_eq!(list[1]["format"], "safetensors");
+    let shown = succeed(dir.path(), &["model", "show", "llama"]);
+    assert!(shown.contains("layers") && shown.contains("context"), "{shown}");
+    succeed(dir.path(), &["model", "rm", "llama"]);
+    let error = fail(dir.path(), &["model", "show", "llama"]);
+    assert!(error.contains("llama"), "{error}");
+}
+
+#[test]
+fn the_data_directory_may_come_after_the_subcommand() {
+    let dir = TempDir::new().expect("a folder");
+    import(dir.path(), "llama");
+    let after = Command::new(env!("CARGO_BIN_EXE_agentbase"))
+        .args(["model", "list", "--data-dir"])
+        .arg(dir.path())
+        .output()
+        .expect("the binary starts");
+    assert!(text(&after.stdout).contains("llama"), "{}", text(&after.stderr));
+}
+
+#[test]
+fn a_file_that_lies_is_refused_by_name_and_not_stored() {
+    let dir = TempDir::new().expect("a folder");
+    let whole = fs::read(tiny("gguf").join("model.gguf")).expect("it reads");
+    let cut = dir.path().join("cut.gguf");
+    fs::write(&cut, &whole[..whole.len() - 100]).expect("it writes");
+    let cut = cut.display().to_string();
+    let error = fail(dir.path(), &["model", "import", &cut, "--name", "cut"]);
+    assert!(error.contains("tensor"), "{error}");
+    assert!(succeed(dir.path(), &["model", "list"]).contains("no models"));
+    for args in [
+        ["model", "import", "/nowhere/at/all.gguf", "--name", "x"],
+        ["model", "import", &cut, "--name", "../x"],
+        ["model", "pull", "hf:not-a-repository", "--name", "x"],
+    ] {
+        assert!(fail(dir.path(), &args).starts_with("error: "), "{args:?}");
+    }
+}
+
+#[test]
+fn a_model_answers_in_the_terminal_and_is_measured() {
+    let dir = TempDir::new().expect("a folder");
+    import(dir.path(), "llama");
+    let ask = ["run", "llama", "hello", "--max-tokens", "8", "--seed", "1"];
+    let answer = succeed(dir.path(), &ask);
+    assert!(!answer.trim().is_empty());
+    assert_eq!(answer, succeed(dir.path(), &ask), "the same seed");
+    let report = succeed(
+        dir.path(),
+        &[
+            "bench",
+            "llama",
+            "--prompt",
+            "16",
+            "--batch",
+            "1,2",
+            "--depth",
+            "8",
+            "--generate",
+            "4",
+            "--repeat",
+            "1",
+            "--json",
+            "--threads",
+            "1",
+        ],
+    );
+    let report: Value = serde_json::from_str(&report).expect("it is JSON");
+    assert_eq!(report["rows"].as_array().map(Vec::len), Some(3));
+    assert!(report["rows"][0]["tokens_per_second"].as_f64() > Some(0.0));
+    let error = fail(dir.path(), &["bench", "llama", "--depth", "100000000"]);
+    assert!(error.contains("context"), "{error}");
+}
+
+#[test]
+fn serving_without_keys_is_for_loopback_only() {
+    let dir = TempDir::new().expect("a folder");
+    let error = fail(dir.path(), &["serve", "--listen", "0.0.0.0:0", "--no-auth"]);
+    assert!(error.contains("loopback"), "{error}");
+    let error = fail(dir.path(), &["serve", "--listen", "127.0.0.1:0"]);
+    assert!(error.contains("model import"), "{error}");
+    import(dir.path(), "llama");
+    let error = fail(dir.path(), &["serve", "--model", "lama", "--listen", "127.0.0.1:0"]);
+    assert!(error.contains("lama") && error.contains("llama"), "{error}");
+}
+
+/// A server and what it printed when it started.
+struct Server {
+    child: Child,
+    address: String,
+    key: Option<String>,
+}
+
+impl Server {
+    fn start(data_dir: &Path) -> Self {
+        let mut child = agentbase(data_dir)
+            .args(["serve", "--listen", "127.0.0.1:0", "--kv-cache", "8MiB"])
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("the binary starts");
+        let mut key = None;
+        let lines = BufReader::new(child.stdout.take().expect("piped")).lines();
+        for line in lines.map_while(Result::ok) {
+            if let Some(at) = line.find("ab-") {
+                key = Some(line[at..].trim().to_owned());
+            }
+            if let Some((_, address)) = line.split_once("listening on http://") {
+                let address = address.trim().to_owned();
+                return Self { child, address, key };
+            }
+        }
+        panic!("the server ended before it listened");
+    }
+
+    /// One request over a connection of its own; the whole answer.
+    fn get(&self, path: &str, key: &str) -> String {
+        let mut stream = TcpStream::connect(&self.address).expect("it listens");
+        let request = format!(
+            "GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nAuthorization: Bearer {key}\r\n\r\n"
+        );
+        stream.write_all(request.as_bytes()).expect("it takes requests");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).expect("it answers");
+        answer
+    }
+
+    fn kill(mut self) {
+        self.child.kill().expect("it is killed");
+        self.child.wait().expect("it is gone");
+    }
+}
+
+#[test]
+fn the_first_start_shows_a_key_that_outlives_a_kill() {
+    let dir = TempDir::new().expect("a folder");
+    import(dir.path(), "llama");
+    let first = Server::start(dir.path());
+    let key = first.key.clone().expect("the first start shows a key");
+    assert!(first.get("/v1/models", &key).starts_with("HTTP/1.1 200"));
+    assert!(first.get("/v1/models", "ab-wrong").starts_with("HTTP/1.1 401"));
+    first.kill();
+    let second = Server::start(dir.path());
+    assert_eq!(second.key, None, "a key is made once");
+    assert!(second.get("/v1/models", &key).starts_with("HTTP/1.1 200"));
+    second.kill();
+    for entry in fs::read_dir(dir.path()).expect("it reads") {
+        let path = entry.expect("an entry").path();
+        if path.is_file() {
+            assert!(!text(&fs::read(&path).expect("it reads")).contains(&key), "{path:?}");
+        }
+    }
+}
