@@ -159,17 +159,18 @@ impl Server {
             .stderr(Stdio::null())
             .spawn()
             .expect("the binary starts");
-        let mut key = None;
         let lines = BufReader::new(child.stdout.take().expect("piped")).lines();
+        let mut server = Self { child, address: String::new(), key: None };
         for line in lines.map_while(Result::ok) {
             if let Some(at) = line.find("ab-") {
-                key = Some(line[at..].trim().to_owned());
+                server.key = Some(line[at..].trim().to_owned());
             }
             if let Some((_, address)) = line.split_once("listening on http://") {
-                let address = address.trim().to_owned();
-                return Self { child, address, key };
+                server.address = address.trim().to_owned();
+                return server;
             }
         }
+        server.kill();
         panic!("the server ended before it listened");
     }
 
@@ -177,7 +178,8 @@ impl Server {
     fn get(&self, path: &str, key: &str) -> String {
         let mut stream = TcpStream::connect(&self.address).expect("it listens");
         let request = format!(
-            "GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nAuthorization: Bearer {key}\r\n\r\n"
+            "GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\
+             Authorization: Bearer {key}\r\n\r\n"
         );
         stream.write_all(request.as_bytes()).expect("it takes requests");
         let mut answer = String::new();

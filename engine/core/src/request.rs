@@ -36,7 +36,7 @@ pub struct SamplingParams {
     pub top_p: f32,
     /// Keep tokens at least `min_p` times as likely as the most likely; 0 keeps all.
     pub min_p: f32,
-    /// Divides positive and multiplies negative logits of tokens seen in prompt or output; 1 is off.
+    /// Divides positive and multiplies negative logits of tokens in prompt or output; 1 is off.
     pub repetition_penalty: f32,
     /// Subtracted once per occurrence in the output.
     pub frequency_penalty: f32,

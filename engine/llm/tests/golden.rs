@@ -12,6 +12,7 @@ use engine_llm::{
     executors::cpu::{CpuExecutor, CpuOptions},
     weights::{self, Model},
 };
+use sha2::{Digest, Sha256};
 
 fn engine(model: Model) -> LlmEngine {
     let (vocab_size, max_model_len) = (model.spec.vocab_size, model.spec.max_model_len);
@@ -89,7 +90,11 @@ fn smollm2_gguf() -> PathBuf {
 #[test]
 fn smollm2_answers_as_transformers_does_on_the_dequantised_weights() {
     let golden = golden::smollm2();
-    let files = [("model.gguf".to_owned(), smollm2_gguf())].into();
+    let path = smollm2_gguf();
+    let digest = Sha256::digest(std::fs::read(&path).expect("it reads"));
+    let digest: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+    assert_eq!(digest, golden.sha256, "{} is another file", path.display());
+    let files = [("model.gguf".to_owned(), path)].into();
     let mut engine = engine(weights::open(&files).expect("the model opens"));
     let vocab_size = engine.limits().vocab_size as usize;
     for prompt in &golden.prompts {

@@ -96,7 +96,8 @@ fn smollm2_tokenizer_json() -> Value {
 fn a_hugging_face_folder_gives_the_same_ids() {
     let tokenizer = smollm2_tokenizer_json().to_string();
     let config = json!({"bos_token": "<|im_start|>", "eos_token": {"content": "<|im_end|>"},
-        "chat_template": [{"name": "default", "template": "{{ bos_token }}{{ messages[0].content }}"},
+        "chat_template": [
+            {"name": "default", "template": "{{ bos_token }}{{ messages[0].content }}"},
             {"name": "tool_use", "template": "{{ tools | tojson }}"}]})
     .to_string();
     let model = TextModel::from_hugging_face(&HuggingFaceFiles {

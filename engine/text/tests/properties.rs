@@ -54,7 +54,10 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(300))]
 
     #[test]
-    fn pieces_joined_equal_the_whole(ids in prop::collection::vec(0u32..50_000, 0..60), skip: bool) {
+    fn pieces_joined_equal_the_whole(
+        ids in prop::collection::vec(0u32..50_000, 0..60),
+        skip: bool,
+    ) {
         prop_assert_eq!(streamed(&SMOLLM2, &ids, skip), SMOLLM2.decode(&ids, skip));
     }
 

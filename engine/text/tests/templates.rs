@@ -45,7 +45,8 @@ fn the_dialect_of_chat_templates() {
         ("{% generation %}g{% endgeneration %}{%- generation -%} h {%- endgeneration -%}", "gh"),
         ("{% macro m(x, y='d') -%}{{ x }}{{ y }}{%- endmacro %}{{ m('1') }}", "1d"),
         (
-            "{% macro m() %}x{% endmacro %}{% set f = m %}{{ f() }}{% set a, b = 1, [2] %}{{ b[0] }}",
+            "{% macro m() %}x{% endmacro %}{% set f = m %}{{ f() }}\
+             {% set a, b = 1, [2] %}{{ b[0] }}",
             "x2",
         ),
         ("{% for m in messages %}{% set l = loop %}{{ l.index }}{% endfor %}", "12"),

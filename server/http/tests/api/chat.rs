@@ -52,8 +52,9 @@ async fn a_second_turn_computes_only_what_is_new() {
 async fn a_stream_is_openais_word_for_word() {
     let server = says("Hé");
     let body = hello(json!({"stream": true, "stream_options": {"include_usage": true}}));
-    let object = "chat.completion.chunk";
-    let chunk = |choices: Value, usage: Value| json!({"object": object, "choices": choices, "usage": usage});
+    fn chunk(choices: Value, usage: Value) -> Value {
+        json!({"object": "chat.completion.chunk", "choices": choices, "usage": usage})
+    }
     let piece = |delta: Value, reason: Value| {
         let choice = json!({"index": 0, "delta": delta, "logprobs": null, "finish_reason": reason});
         chunk(json!([choice]), Value::Null)
