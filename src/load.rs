@@ -22,7 +22,7 @@ use crate::{cli::EngineArgs, data_dir, size::ByteSize};
 
 /// Input tokens of one step: enough to keep matrix products busy, few enough that running
 /// conversations do not stall behind a long prompt.
-const MAX_STEP_TOKENS: usize = 512;
+const MAX_STEP_TOKENS: usize = 256;
 /// Sequences of one step.
 const MAX_STEP_SEQS: usize = 256;
 const DEFAULT_KV_CACHE: ByteSize = ByteSize(1 << 30);

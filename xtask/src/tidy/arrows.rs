@@ -30,7 +30,7 @@ const ARROWS: &[Arrow] = &[
     arrow("server-api", &[], &[]),
     arrow(
         "server-http",
-        &["engine-core", "engine-text", "scheduler-batching", "model-registry", "server-api"],
+        &["engine-core", "engine-text", "scheduler-batching", "server-api"],
         &["engine-mock"],
     ),
     arrow(
@@ -41,7 +41,6 @@ const ARROWS: &[Arrow] = &[
             "engine-llm",
             "scheduler-batching",
             "model-registry",
-            "server-api",
             "server-http",
         ],
         &["engine-mock", "kernels", "loadtests"],
