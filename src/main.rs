@@ -11,6 +11,8 @@ mod load;
 mod progress;
 mod size;
 
+use std::io::IsTerminal;
+
 use clap::Parser;
 use tracing_subscriber::{EnvFilter, fmt, prelude::*};
 
@@ -35,7 +37,8 @@ fn say(line: &str) {
 /// Logs go to the error stream, filtered by `AGENTBASE_LOG` (default: `info`).
 fn start_logging(json: bool) {
     let filter = EnvFilter::try_from_env("AGENTBASE_LOG").unwrap_or_else(|_| "info".into());
-    let layer = fmt::layer().with_writer(std::io::stderr);
+    let ansi = std::io::stderr().is_terminal();
+    let layer = fmt::layer().with_writer(std::io::stderr).with_ansi(ansi);
     let registry = tracing_subscriber::registry().with(filter);
     if json {
         registry.with(layer.json()).init();

@@ -63,6 +63,22 @@ pub(crate) fn metadata() -> Result<Metadata> {
     serde_json::from_slice(&output.stdout).context("cargo metadata is not as expected")
 }
 
+/// A command of the cargo that runs us, in the repository's root.
+///
+/// What cargo tells *us* of our own package is taken out of its environment: build scripts look
+/// at it, and would run again whenever a build is started by hand and by a habit in turn.
+pub(crate) fn cargo_command() -> Command {
+    let mut command = Command::new(cargo());
+    for (name, _) in std::env::vars_os() {
+        let name = name.to_string_lossy();
+        if name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_") {
+            command.env_remove(name.as_ref());
+        }
+    }
+    command.current_dir(root());
+    command
+}
+
 /// The cargo that runs us.
 pub(crate) fn cargo() -> String {
     std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned())

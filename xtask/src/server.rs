@@ -185,18 +185,18 @@ pub(crate) fn fresh_data_dir() -> Result<tempfile::TempDir> {
 
 /// Builds the binary; cargo shows its own progress.
 pub(crate) fn build(profile: &str) -> Result<PathBuf> {
-    let mut command = Command::new(repo::cargo());
+    let mut command = repo::cargo_command();
     command.args(["build", "--locked", "-p", "agentbase", "--profile", profile]);
-    shell::run_shown(command.current_dir(repo::root()))?;
+    shell::run_shown(&mut command)?;
     binary_in(if profile == "dev" { "debug" } else { profile })
 }
 
 /// The binary as the tests of the workspace have built it. Built alone it would have other
 /// features of its dependencies, and so build most of them a second time.
 pub(crate) fn build_as_tests_do() -> Result<PathBuf> {
-    let mut command = Command::new(repo::cargo());
+    let mut command = repo::cargo_command();
     command.args(["test", "--workspace", "--locked", "--no-run", "--quiet"]);
-    shell::run_shown(command.current_dir(repo::root()))?;
+    shell::run_shown(&mut command)?;
     binary_in("debug")
 }
 

@@ -68,8 +68,8 @@ fn table(told: &[(&str, Duration, Tally)], total: Duration) -> String {
 }
 
 fn cargo(args: &[&str]) -> Command {
-    let mut command = Command::new(repo::cargo());
-    command.args(args).current_dir(repo::root());
+    let mut command = repo::cargo_command();
+    command.args(args);
     command
 }
 

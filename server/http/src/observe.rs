@@ -34,7 +34,12 @@ pub(crate) async fn observe(
     span.record("status", status);
     state.metrics().answered(method, route, status, took);
     let elapsed_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
-    tracing::info!(parent: &span, elapsed_ms, "answered");
+    // Probes come every few seconds and would drown the rest.
+    if status == 200 && matches!(route, "/health" | "/ready" | "/metrics") {
+        tracing::debug!(parent: &span, elapsed_ms, "answered");
+    } else {
+        tracing::info!(parent: &span, elapsed_ms, "answered");
+    }
     let headers = response.headers_mut();
     headers.insert(PROCESSING_MS, elapsed_ms.into());
     if let Ok(id) = HeaderValue::from_str(&id) {
