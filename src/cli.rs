@@ -72,6 +72,10 @@ pub(crate) struct ServeArgs {
     #[arg(long, value_name = "N", env = "AGENTBASE_MAX_WAITING")]
     pub(crate) max_waiting: Option<usize>,
 
+    /// How long running answers may go on after a signal to stop [default: 30]
+    #[arg(long, value_name = "SECONDS", env = "AGENTBASE_DRAIN_TIMEOUT")]
+    pub(crate) drain_timeout: Option<u32>,
+
     /// Settings file [default: agentbase.toml in the data directory, if there is one]
     #[arg(long, value_name = "FILE", env = "AGENTBASE_CONFIG")]
     pub(crate) config: Option<PathBuf>,

@@ -22,6 +22,7 @@ struct File {
     kv_cache: Option<ByteSize>,
     max_model_len: Option<usize>,
     max_waiting: Option<usize>,
+    drain_timeout: Option<u32>,
     #[serde(default)]
     no_auth: bool,
 }
@@ -56,6 +57,7 @@ pub(crate) fn complete(mut args: ServeArgs, data_dir: &Path) -> Result<ServeArgs
     args.engine.kv_cache = args.engine.kv_cache.or(file.kv_cache);
     args.engine.max_model_len = args.engine.max_model_len.or(file.max_model_len);
     args.max_waiting = args.max_waiting.or(file.max_waiting);
+    args.drain_timeout = args.drain_timeout.or(file.drain_timeout);
     args.no_auth |= file.no_auth;
     Ok(args)
 }

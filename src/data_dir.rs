@@ -1,9 +1,14 @@
 //! Where things are kept.
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use anyhow::{Context, Result};
 use model_registry::Registry;
+
+use crate::load;
 
 /// The data directory: the one named, or the platform's usual place; created if missing.
 ///
@@ -26,5 +31,9 @@ pub(crate) fn open(named: Option<PathBuf>) -> Result<PathBuf> {
 /// # Errors
 /// If it cannot be opened.
 pub(crate) fn registry(data_dir: &Path) -> Result<Registry> {
-    Registry::open_local(&data_dir.join("models")).context("cannot open the model registry")
+    let registry =
+        Registry::open_local(&data_dir.join("models")).context("cannot open the model registry")?;
+    // What cannot run is refused before it is stored, or replaces what can.
+    let check = |files: &_| load::open(files).map(drop).map_err(|error| format!("{error:#}"));
+    Ok(registry.with_check(Arc::new(check)))
 }

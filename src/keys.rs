@@ -1,9 +1,10 @@
 //! API keys in the data directory, hashed; the key itself is shown once and kept nowhere.
 //!
-//! Invariant: the file is replaced whole (write, sync, rename), so a crash leaves the old or the
-//! new one. A key has 256 bits of randomness, so a plain SHA-256 of it cannot be searched.
+//! Invariant: the file is replaced whole (write, sync, rename) by whoever holds the lock beside it,
+//! so a crash leaves the old or the new one and no key is lost to a race. A key has 256 bits of randomness, so a plain SHA-256 of it cannot be searched.
 
 use std::{
+    collections::HashSet,
     fs,
     io::Write,
     path::{Path, PathBuf},
@@ -16,6 +17,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 const FILE_NAME: &str = "keys.json";
+const LOCK_NAME: &str = "keys.lock";
 const MAX_FILE_BYTES: u64 = 16 << 20;
 const ALPHABET: &[u8] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 /// 43 letters of 62 are 256 bits.
@@ -57,7 +59,7 @@ impl Keys {
     ///
     /// # Errors
     /// If the file cannot be read or is not ours.
-    pub(crate) fn open(data_dir: &Path) -> Result<Self> {
+    fn open(data_dir: &Path) -> Result<Self> {
         let path = data_dir.join(FILE_NAME);
         let shown = path.display().to_string();
         let keys = match fs::metadata(&path) {
@@ -77,15 +79,31 @@ impl Keys {
         Ok(Self { path, keys })
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
-        self.keys.is_empty()
+    /// Reads the keys; where there are none, makes one for `tenant` and returns it too.
+    ///
+    /// # Errors
+    /// If the file cannot be read or written, or is not ours.
+    pub(crate) fn open_or_create(data_dir: &Path, tenant: &str) -> Result<(Self, Option<String>)> {
+        let lock = data_dir.join(LOCK_NAME);
+        let lock = fs::File::create(&lock)
+            .and_then(|file| file.lock().map(|()| file))
+            .with_context(|| format!("cannot lock {}", lock.display()))?;
+        let mut keys = Self::open(data_dir)?;
+        let created = if keys.keys.is_empty() { Some(keys.create(tenant)?) } else { None };
+        drop(lock);
+        Ok((keys, created))
+    }
+
+    /// How many tenants have keys.
+    pub(crate) fn num_tenants(&self) -> usize {
+        self.keys.iter().map(|key| &key.tenant).collect::<HashSet<_>>().len()
     }
 
     /// Makes a key for `tenant`, stores its hash durably and returns the key itself.
     ///
     /// # Errors
     /// If the file cannot be written.
-    pub(crate) fn create(&mut self, tenant: &str) -> Result<String> {
+    fn create(&mut self, tenant: &str) -> Result<String> {
         let mut rng = rand::rng();
         let mut letters = |n: usize| -> String {
             (0..n).map(|_| char::from(ALPHABET[rng.random_range(..ALPHABET.len())])).collect()
@@ -141,9 +159,8 @@ mod tests {
     #[test]
     fn a_key_is_known_after_reopening_and_never_stored() {
         let dir = tempfile::tempdir().expect("a folder");
-        let mut keys = Keys::open(dir.path()).expect("opens");
-        assert!(keys.is_empty());
-        let key = keys.create("default").expect("writes");
+        let (_, key) = Keys::open_or_create(dir.path(), "default").expect("writes");
+        let key = key.expect("the first one");
         let again = Keys::open(dir.path()).expect("opens again");
         assert_eq!(again.owner(&key).map(|owner| owner.tenant).as_deref(), Some("default"));
         assert_eq!(again.owner("ab-wrong"), None);
@@ -157,5 +174,18 @@ mod tests {
         fs::write(dir.path().join(FILE_NAME), "{").expect("writes");
         let error = Keys::open(dir.path()).expect_err("damaged");
         assert!(format!("{error:#}").contains("damaged"), "{error:#}");
+    }
+
+    #[test]
+    fn of_starts_at_the_same_time_one_makes_the_key() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let open = || Keys::open_or_create(dir.path(), "default").expect("opens").1;
+        let made: Vec<String> = std::thread::scope(|scope| {
+            let starts: Vec<_> = (0..16).map(|_| scope.spawn(open)).collect();
+            starts.into_iter().filter_map(|start| start.join().expect("no panic")).collect()
+        });
+        assert_eq!(made.len(), 1);
+        let keys = Keys::open(dir.path()).expect("opens");
+        assert!(keys.owner(&made[0]).is_some());
     }
 }

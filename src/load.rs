@@ -97,6 +97,17 @@ fn from_files(
 /// # Errors
 /// If a file is not what it should be; the message names file and field.
 pub(crate) fn open(files: &BTreeMap<String, PathBuf>) -> Result<(DecoderSpec, Weights, TextModel)> {
+    open_paths(files).map_err(|error| {
+        // Where the registry keeps a file means nothing to whoever imported it.
+        let mut message = format!("{error:#}");
+        for (name, path) in files {
+            message = message.replace(&path.display().to_string(), name);
+        }
+        anyhow::Error::msg(message)
+    })
+}
+
+fn open_paths(files: &BTreeMap<String, PathBuf>) -> Result<(DecoderSpec, Weights, TextModel)> {
     let Model { spec, weights, text } = weights::open(files)?;
     let text = match text {
         TextSource::Gguf(vocab) => TextModel::from_gguf(gguf_vocab(*vocab))?,

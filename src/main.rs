@@ -2,6 +2,9 @@
 //!
 //! Invariant: nothing below knows of the command line, and nothing here computes.
 
+#[macro_use]
+mod output;
+
 mod cli;
 mod commands;
 mod config;

@@ -130,6 +130,10 @@ fn a_model_answers_in_the_terminal_and_is_measured() {
     assert!(report["rows"][0]["tokens_per_second"].as_f64() > Some(0.0));
     let error = fail(dir.path(), &["bench", "llama", "--depth", "100000000"]);
     assert!(error.contains("context"), "{error}");
+    for (size, named) in [("1000TiB", "no memory"), ("1", "one block"), ("much", "512MiB")] {
+        let error = fail(dir.path(), &["run", "llama", "hello", "--kv-cache", size]);
+        assert!(error.contains(named), "{size}: {error}");
+    }
 }
 
 #[test]
@@ -142,6 +146,44 @@ fn serving_without_keys_is_for_loopback_only() {
     import(dir.path(), "llama");
     let error = fail(dir.path(), &["serve", "--model", "lama", "--listen", "127.0.0.1:0"]);
     assert!(error.contains("lama") && error.contains("llama"), "{error}");
+}
+
+#[test]
+fn a_reader_that_has_had_enough_ends_a_command_quietly() {
+    let dir = TempDir::new().expect("a folder");
+    import(dir.path(), "llama");
+    let mut child = agentbase(dir.path())
+        .args(["model", "list"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the binary starts");
+    drop(child.stdout.take());
+    let output = child.wait_with_output().expect("it ends");
+    assert!(output.status.success() && output.stderr.is_empty(), "{}", text(&output.stderr));
+}
+
+#[test]
+fn variables_win_over_the_settings_file_and_arguments_over_both() {
+    let dir = TempDir::new().expect("a folder");
+    let settings = dir.path().join("elsewhere.toml");
+    fs::write(&settings, "model = [\"from-file\"]").expect("it writes");
+    let asks_for = |command: &mut Command| {
+        let output = command.env("AGENTBASE_CONFIG", &settings).output().expect("it starts");
+        text(&output.stderr)
+    };
+    let serve = || {
+        let mut command = agentbase(dir.path());
+        command.args(["serve", "--listen", "127.0.0.1:0"]);
+        command
+    };
+    assert!(asks_for(&mut serve()).contains("called from-file"));
+    let error = asks_for(serve().env("AGENTBASE_MODEL", "from-variable"));
+    assert!(error.contains("called from-variable"), "{error}");
+    let error = asks_for(serve().env("AGENTBASE_MODEL", "x").args(["--model", "from-argument"]));
+    assert!(error.contains("called from-argument"), "{error}");
+    let error = asks_for(serve().env("AGENTBASE_THREADS", "none"));
+    assert!(error.contains("1 to 1024"), "{error}");
 }
 
 /// A server and what it printed when it started.

@@ -12,7 +12,7 @@ use crate::name::ModelName;
 #[non_exhaustive]
 pub enum RegistryError {
     /// No model of that name is stored.
-    #[error("no model is called {name:?}{}", near_names(near))]
+    #[error("no model is called {name}{}", near_names(near))]
     NotFound {
         /// The name that was asked for.
         name: ModelName,
@@ -31,6 +31,14 @@ pub enum RegistryError {
     #[error("model {name:?} is damaged: {reason}; remove it and import it again")]
     Damaged {
         /// The model.
+        name: String,
+        /// What is wrong.
+        reason: String,
+    },
+    /// The files are whole, but not a model that can be run.
+    #[error("{name} cannot be run, so it was not stored: {reason}")]
+    Unfit {
+        /// The name it was to have.
         name: String,
         /// What is wrong.
         reason: String,

@@ -29,4 +29,4 @@ pub use hub::{HubOptions, HubSource, HubToken, InvalidSource};
 pub use manifest::{FileEntry, Format, Manifest};
 pub use name::{InvalidName, ModelName};
 pub use progress::{NoProgress, Progress};
-pub use registry::{Registry, RemovedBytes};
+pub use registry::{Check, Registry, RemovedBytes};

@@ -6,20 +6,25 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use crate::error::RegistryError;
 use crate::limits::MAX_NEAR_NAMES;
-use crate::lock::RegistryLock;
+use crate::lock::{RegistryLock, blocking};
 use crate::manifest::{FileEntry, Manifest};
 use crate::name::ModelName;
 use crate::stage::{self, Stage};
 use crate::store::Store;
 
+/// Says whether a model's files (name in the model → local path) can be run; the reason if not.
+pub type Check = dyn Fn(&BTreeMap<String, PathBuf>) -> Result<(), String> + Send + Sync;
+
 /// The models of one data directory. Cheap to clone; many processes may open the same one.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Registry {
     pub(crate) store: Store,
     pub(crate) root: PathBuf,
+    check: Option<Arc<Check>>,
 }
 
 /// Disk space that a removal gave back, in bytes: less than the model's size where another model
@@ -46,7 +51,14 @@ impl Registry {
         let root = fs::canonicalize(dir).map_err(RegistryError::io("cannot open", dir))?;
         let _lock = RegistryLock::take_blocking(&root)?;
         stage::clean(&root)?;
-        Ok(Registry { store: Store::local(&root)?, root })
+        Ok(Registry { store: Store::local(&root)?, root, check: None })
+    }
+
+    /// From now on a model is stored only if `check` finds that it can be run. The check sees the
+    /// registry's own copies, before they replace a model of the same name.
+    #[must_use]
+    pub fn with_check(self, check: Arc<Check>) -> Registry {
+        Registry { check: Some(check), ..self }
     }
 
     /// Every model, sorted by name. One whose manifest is damaged is left out, with a warning in
@@ -120,6 +132,9 @@ impl Registry {
         gathered: &[Gathered],
         stage: &Stage,
     ) -> Result<Option<Manifest>, RegistryError> {
+        if !self.check_gathered(&manifest.name, gathered, stage).await? {
+            return Ok(None);
+        }
         let _lock = RegistryLock::take(&self.root).await?;
         let mut to_publish = Vec::new();
         for file in gathered {
@@ -140,6 +155,30 @@ impl Registry {
         self.store.publish_manifest(&manifest, &stage.store_path("manifest.json")).await?;
         self.store.sweep().await?;
         Ok(Some(manifest))
+    }
+
+    /// Runs the check, if there is one; `false` when a blob that was counted on is gone.
+    async fn check_gathered(
+        &self,
+        name: &ModelName,
+        gathered: &[Gathered],
+        stage: &Stage,
+    ) -> Result<bool, RegistryError> {
+        let Some(check) = self.check.clone() else { return Ok(true) };
+        let mut files = BTreeMap::new();
+        for file in gathered {
+            let path = match &file.staged {
+                Some(staged) => stage.path(staged),
+                None => match self.store.file(&file.entry).await {
+                    Ok(path) => path,
+                    Err(_) => return Ok(false),
+                },
+            };
+            files.insert(file.entry.name.clone(), path);
+        }
+        let name = name.to_string();
+        let unfit = |reason| RegistryError::Unfit { name, reason };
+        blocking(move || check(&files).map_err(unfit)).await.map(|()| true)
     }
 
     async fn not_found(&self, name: &ModelName) -> Result<RegistryError, RegistryError> {

@@ -169,19 +169,23 @@ fn work(
     }
 }
 
-#[allow(clippy::print_stdout, reason = "the report is what this command is for")]
 fn print(json: bool, report: &Report<'_>) -> Result<()> {
     if json {
-        println!("{}", serde_json::to_string_pretty(report)?);
+        outln!("{}", serde_json::to_string_pretty(report)?)?;
         return Ok(());
     }
-    println!("{}, {} threads, median of {}", report.model, report.threads, report.repeat);
-    println!(
+    outln!("{}, {} threads, median of {}", report.model, report.threads, report.repeat)?;
+    outln!(
         "{:8} {:>6} {:>7} {:>7} {:>10} {:>10}",
-        "phase", "batch", "depth", "tokens", "ms", "tokens/s"
-    );
+        "phase",
+        "batch",
+        "depth",
+        "tokens",
+        "ms",
+        "tokens/s"
+    )?;
     for row in &report.rows {
-        println!(
+        outln!(
             "{:8} {:>6} {:>7} {:>7} {:>10.1} {:>10.1}",
             row.phase,
             row.batch,
@@ -189,7 +193,7 @@ fn print(json: bool, report: &Report<'_>) -> Result<()> {
             row.tokens,
             row.seconds * 1e3,
             row.tokens_per_second
-        );
+        )?;
     }
     Ok(())
 }

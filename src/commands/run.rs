@@ -1,8 +1,7 @@
 //! `agentbase run`: a conversation in the terminal.
-#![allow(clippy::print_stdout, reason = "the answer is what this command is for")]
 
 use std::{
-    io::{BufRead, IsTerminal, Write},
+    io::{BufRead, IsTerminal},
     sync::Arc,
 };
 
@@ -14,7 +13,7 @@ use engine_text::{ChatInput, Detokenizer, TextModel};
 use scheduler_batching::{Handle, PlannerConfig, Shutdown, spawn};
 use serde_json::{Value, json};
 
-use crate::{cli::RunArgs, load::Loaded};
+use crate::{cli::RunArgs, load::Loaded, output};
 
 /// One line of input at most.
 const MAX_LINE_BYTES: u64 = 1 << 20;
@@ -52,8 +51,7 @@ impl Chat<'_> {
         let interactive = input.is_terminal();
         loop {
             if interactive {
-                print!("> ");
-                std::io::stdout().flush()?;
+                output::write("> ")?;
             }
             let mut line = String::new();
             let read = std::io::Read::take(&mut input, MAX_LINE_BYTES).read_line(&mut line)?;
@@ -75,9 +73,8 @@ impl Chat<'_> {
         let mut detokenizer = Detokenizer::new(Arc::clone(&self.text), true, &[]);
         let mut answer = String::new();
         let mut show = |piece: String| -> Result<()> {
-            print!("{piece}");
             answer.push_str(&piece);
-            Ok(std::io::stdout().flush()?)
+            output::write(&piece)
         };
         let mut cut = false;
         while let Some(event) = events.blocking_next() {
@@ -89,7 +86,7 @@ impl Chat<'_> {
             }
         }
         show(detokenizer.finish())?;
-        println!();
+        outln!("")?;
         if cut {
             crate::say("(the answer was cut; raise --max-tokens for a longer one)");
         }

@@ -1,16 +1,18 @@
 //! `agentbase serve`: keys, models, HTTP, and an orderly end.
-#![allow(clippy::print_stdout, reason = "scripts wait for the address on standard output")]
 
-use std::{net::SocketAddr, path::Path, sync::Arc};
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
 use anyhow::{Context, Result, bail};
 use engine_core::TenantId;
 use model_registry::ModelName;
 use scheduler_batching::{Driver, Handle, PlannerConfig, Shutdown, spawn_with};
-use server_http::{
-    AppState, AuthError, Authenticate, Caller, HttpLimits, Metrics, NoAuth, ServedModel,
-};
-use tokio::{net::TcpListener, sync::mpsc};
+use server_http::{AppState, AuthError, Authenticate, Caller, HttpLimits, NoAuth, ServedModel};
+use tokio::{net::TcpListener, sync::oneshot};
 
 use crate::{
     cli::ServeArgs,
@@ -32,6 +34,33 @@ struct Running {
     driver: Driver,
 }
 
+/// All drivers that were started.
+#[derive(Clone, Default)]
+struct Drivers(Arc<Mutex<Vec<Running>>>);
+
+impl Drivers {
+    fn all(&self) -> MutexGuard<'_, Vec<Running>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn add(&self, running: Running) {
+        self.all().push(running);
+    }
+
+    /// Ends what still runs with an error that its client sees.
+    fn abort(&self) {
+        self.all().iter().for_each(|running| running.handle.shutdown(Shutdown::Abort));
+    }
+
+    /// Ends all and waits for their threads.
+    async fn stop(&self) -> Result<()> {
+        self.abort();
+        let drivers = std::mem::take(&mut *self.all());
+        let join = move || drivers.into_iter().for_each(|running| running.driver.join());
+        Ok(tokio::task::spawn_blocking(join).await?)
+    }
+}
+
 /// Serves until a signal asks for the end, then lets running streams finish.
 ///
 /// # Errors
@@ -39,74 +68,74 @@ struct Running {
 pub(super) async fn run(args: ServeArgs, data_dir: &Path) -> Result<()> {
     let args = config::complete(args, data_dir)?;
     let listen = args.listen.unwrap_or(DEFAULT_LISTEN);
-    let auth = authentication(&args, listen, data_dir)?;
+    if args.no_auth && !listen.ip().is_loopback() {
+        bail!("--no-auth is for loopback addresses only; {listen} can be reached from outside");
+    }
     let names = model_names(&args, data_dir).await?;
     let listener = TcpListener::bind(listen)
         .await
         .with_context(|| format!("cannot listen on {listen}; choose another with --listen"))?;
     let address = listener.local_addr()?;
-    let metrics = Arc::new(Metrics::new());
-    let limits = HttpLimits::default();
-    let mut state = AppState::builder().auth(auth).limits(limits).metrics(Arc::clone(&metrics));
+    // Last, so that a start which fails does not spend the one showing of the key.
+    let (auth, num_tenants) = authentication(&args, data_dir)?;
+    let mut limits = HttpLimits::default();
+    if let Some(seconds) = args.drain_timeout {
+        limits.drain_timeout = Duration::from_secs(seconds.into());
+    }
+    let mut state = AppState::builder().auth(auth).limits(limits.clone());
     for name in &names {
         state = state.loading(name.as_str());
     }
     let state = state.build();
-    println!("listening on http://{address}");
+    outln!("listening on http://{address}")?;
 
-    let (running, mut loaded) = mpsc::unbounded_channel();
-    let loading = load_all(names, args, data_dir.to_owned(), state.clone(), running);
-    let loading = tokio::spawn(loading);
-    let (failed, all_failed) = tokio::sync::oneshot::channel();
-    tokio::spawn(async move {
-        // The server goes on as long as one model answers.
-        if let Ok(Err(error)) = loading.await {
-            let _ = failed.send(error);
-        }
-    });
-    let (error_out, mut error_in) = tokio::sync::oneshot::channel();
-    let shutdown = async move {
-        tokio::select! {
-            () = stop_signal() => tracing::info!("stopping: running requests may finish"),
-            Ok(error) = all_failed => { let _ = error_out.send(error); }
-        }
+    let drivers = Drivers::default();
+    let loading = Loading {
+        options: EngineOptions::new(&args.engine),
+        planner: planner_config(&args, num_tenants),
+        data_dir: data_dir.to_owned(),
+        state: state.clone(),
+        drivers: drivers.clone(),
     };
-    let result = server_http::serve(
-        listener,
-        server_http::router(state.clone()),
-        shutdown,
-        state.limits().clone(),
-    )
-    .await;
-    loaded.close();
-    while let Some(Running { handle, driver }) = loaded.recv().await {
-        handle.shutdown(Shutdown::Abort);
-        tokio::task::spawn_blocking(move || driver.join()).await?;
+    // The server goes on as long as one model answers.
+    let (failed, mut all_failed) = oneshot::channel();
+    let loading = tokio::spawn(loading.run(names, failed));
+    let shutdown = async move { stop_signal().await };
+    let router = server_http::router(state);
+    let on_deadline = {
+        let drivers = drivers.clone();
+        move || drivers.abort()
+    };
+    tokio::select! {
+        served = server_http::serve(listener, router, shutdown, limits, on_deadline) => {
+            served.context("serving")?;
+        }
+        Ok(error) = &mut all_failed => return Err(error),
     }
-    match error_in.try_recv() {
-        Ok(error) => Err(error),
-        Err(_) => result.context("serving"),
-    }
+    loading.abort();
+    drivers.stop().await
 }
 
-/// Who may ask. Makes the first key where there is none, and shows it once.
-fn authentication(
-    args: &ServeArgs,
-    listen: SocketAddr,
-    data_dir: &Path,
-) -> Result<Arc<dyn Authenticate>> {
+/// Queue bounds; where there are several tenants, none can fill the whole queue.
+fn planner_config(args: &ServeArgs, num_tenants: usize) -> PlannerConfig {
+    let max_waiting = args.max_waiting.unwrap_or(DEFAULT_MAX_WAITING);
+    let max_waiting_per_tenant =
+        if num_tenants > 1 { max_waiting.div_ceil(2) } else { max_waiting };
+    PlannerConfig { max_waiting, max_waiting_per_tenant, ..PlannerConfig::default() }
+}
+
+/// Who may ask, and how many tenants they are. Makes the first key where there is none, and
+/// shows it once.
+fn authentication(args: &ServeArgs, data_dir: &Path) -> Result<(Arc<dyn Authenticate>, usize)> {
     if args.no_auth {
-        if !listen.ip().is_loopback() {
-            bail!("--no-auth is for loopback addresses only; {listen} can be reached from outside");
-        }
-        return Ok(Arc::new(NoAuth));
+        return Ok((Arc::new(NoAuth), 1));
     }
-    let mut keys = Keys::open(data_dir)?;
-    if keys.is_empty() {
-        let key = keys.create(DEFAULT_TENANT)?;
-        println!("API key (shown once, keep it): {key}");
+    let (keys, created) = Keys::open_or_create(data_dir, DEFAULT_TENANT)?;
+    if let Some(key) = created {
+        outln!("API key (shown once, keep it): {key}")?;
     }
-    Ok(Arc::new(KeyFile(keys)))
+    let num_tenants = keys.num_tenants();
+    Ok((Arc::new(KeyFile(keys)), num_tenants))
 }
 
 /// Keys of the data directory, as the HTTP layer asks for them.
@@ -145,65 +174,73 @@ async fn model_names(args: &ServeArgs, data_dir: &Path) -> Result<Vec<ModelName>
     Ok(names)
 }
 
-/// Loads one model after another and installs each as soon as it can answer.
-async fn load_all(
-    names: Vec<ModelName>,
-    args: ServeArgs,
-    data_dir: std::path::PathBuf,
+/// What loading a model takes, and where it goes.
+struct Loading {
+    options: EngineOptions,
+    planner: PlannerConfig,
+    data_dir: PathBuf,
     state: AppState,
-    running: mpsc::UnboundedSender<Running>,
-) -> Result<()> {
-    let options = EngineOptions::new(&args.engine);
-    let mut first_error = None;
-    let mut num_ready = 0;
-    for name in names {
-        let started = std::time::Instant::now();
-        let spinner = Spinner::new(format!("loading {name}"));
-        let loaded = load::by_name(&data_dir, name.as_str(), options).await;
-        drop(spinner);
-        match loaded {
-            Ok(loaded) => {
-                let one = start(loaded, &args, &state);
-                let _ = running.send(one);
-                num_ready += 1;
-                tracing::info!(model = %name, seconds = started.elapsed().as_secs_f32(), "ready");
-            }
-            Err(error) => {
-                tracing::error!(model = %name, error = format!("{error:#}"), "cannot be loaded");
-                state.fail(name.as_str(), format!("{error:#}"));
-                first_error = first_error.or(Some(error));
+    drivers: Drivers,
+}
+
+impl Loading {
+    /// Loads one model after another and lets requests in to each as soon as it can answer.
+    /// Tells `all_failed` if none can.
+    async fn run(self, names: Vec<ModelName>, all_failed: oneshot::Sender<anyhow::Error>) {
+        let mut first_error = None;
+        let mut num_ready = 0;
+        for name in names {
+            let started = std::time::Instant::now();
+            let spinner = Spinner::new(format!("loading {name}"));
+            let loaded = load::by_name(&self.data_dir, name.as_str(), self.options).await;
+            drop(spinner);
+            match loaded {
+                Ok(loaded) => {
+                    self.start(loaded);
+                    num_ready += 1;
+                    let seconds = started.elapsed().as_secs_f32();
+                    tracing::info!(model = %name, seconds, "ready");
+                }
+                Err(error) => {
+                    tracing::error!(model = %name, error = format!("{error:#}"), "not loaded");
+                    self.state.fail(name.as_str(), format!("{error:#}"));
+                    first_error = first_error.or(Some(error));
+                }
             }
         }
+        if let (0, Some(error)) = (num_ready, first_error) {
+            let _ = all_failed.send(error);
+        }
     }
-    match first_error {
-        Some(error) if num_ready == 0 => Err(error),
-        _ => Ok(()),
+
+    /// Starts the model's driver and lets requests in.
+    fn start(&self, loaded: Loaded) {
+        let Loaded { manifest, engine, text } = loaded;
+        let observer = self.state.metrics().observer(manifest.name.as_str());
+        let (handle, driver) = spawn_with(Box::new(engine), self.planner.clone(), observer);
+        self.drivers.add(Running { handle: handle.clone(), driver });
+        self.state.install(ServedModel {
+            id: manifest.name.as_str().to_owned(),
+            version: manifest.digest.into(),
+            created_unix: manifest.created_unix,
+            text,
+            handle,
+        });
     }
 }
 
-/// Starts the model's driver and lets requests in.
-fn start(loaded: Loaded, args: &ServeArgs, state: &AppState) -> Running {
-    let Loaded { manifest, engine, text } = loaded;
-    let max_waiting = args.max_waiting.unwrap_or(DEFAULT_MAX_WAITING);
-    let config = PlannerConfig {
-        max_waiting,
-        max_waiting_per_tenant: max_waiting,
-        ..PlannerConfig::default()
-    };
-    let observer = state.metrics().observer(manifest.name.as_str());
-    let (handle, driver) = spawn_with(Box::new(engine), config, observer);
-    state.install(ServedModel {
-        id: manifest.name.as_str().to_owned(),
-        version: manifest.digest.into(),
-        created_unix: manifest.created_unix,
-        text,
-        handle: handle.clone(),
+/// Until the first signal to stop. The second ends the process at once.
+async fn stop_signal() {
+    signal().await;
+    tracing::info!("stopping: running answers may finish; a second signal ends them");
+    tokio::spawn(async {
+        signal().await;
+        std::process::exit(130);
     });
-    Running { handle, driver }
 }
 
 /// Until Ctrl-C, or the signal that supervisors send.
-async fn stop_signal() {
+async fn signal() {
     #[cfg(unix)]
     {
         use tokio::signal::unix::{SignalKind, signal};

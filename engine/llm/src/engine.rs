@@ -12,7 +12,7 @@ use engine_core::{
 
 use crate::{
     executors::{Batch, Executor, Span},
-    sampler::{NotFinite, sample, token_logprobs},
+    sampler::{NotFinite, check_row, sample, token_logprobs},
 };
 
 /// A language model ready to run steps.
@@ -97,7 +97,12 @@ impl Engine for LlmEngine {
         let mut outputs: Vec<SeqOutput> = step
             .work
             .iter()
-            .map(|work| SeqOutput { seq: work.seq, sampled: None, scores: Vec::new() })
+            .map(|work| SeqOutput {
+                seq: work.seq,
+                sampled: None,
+                scores: Vec::new(),
+                error: None,
+            })
             .collect();
         let jobs = row_jobs(step, &self.batch);
         for jobs in jobs.chunks(self.executor.max_logit_rows()) {
@@ -107,7 +112,8 @@ impl Engine for LlmEngine {
     }
 }
 
-/// Computes the logits of `jobs`' rows and what is wanted of them, rows in parallel.
+/// Computes the logits of `jobs`' rows and what is wanted of them, rows in parallel. A row that
+/// is not finite fails its own sequence.
 fn run_jobs(
     executor: &mut dyn Executor,
     jobs: &[RowJob<'_>],
@@ -118,9 +124,8 @@ fn run_jobs(
     executor.logits(&rows, &|i, logits| {
         let result = match &jobs[i].job {
             Job::Sample(request) => sample(logits, request).map(Outcome::Sampled),
-            Job::Score { target, num_top } => {
-                Ok(Outcome::Scored(token_logprobs(logits, *target, *num_top)))
-            }
+            Job::Score { target, num_top } => check_row(logits)
+                .map(|()| Outcome::Scored(token_logprobs(logits, *target, *num_top))),
         };
         // Each row is handed over once; a second answer would be the same.
         let _ = done[i].set(result);
@@ -131,7 +136,8 @@ fn run_jobs(
         match done.into_inner().ok_or_else(missing)? {
             Ok(Outcome::Sampled(sampled)) => output.sampled = Some(sampled),
             Ok(Outcome::Scored(score)) => output.scores.push(score),
-            Err(error) => return Err(EngineError::Device(error.to_string())),
+            // One bad row is no reason to fail the sequences beside it.
+            Err(error) => output.error = Some(EngineError::Device(error.to_string())),
         }
     }
     Ok(())
@@ -207,5 +213,90 @@ fn check_work(work: &SeqWork, limits: &EngineLimits) -> Result<(), &'static str>
         Err("a position is wanted twice")
     } else {
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use engine_core::{BlockId, BlockTable, Score, SeqId};
+
+    use super::*;
+    use crate::executors::EachRow;
+
+    /// Token 7 gives logits that are no numbers, every other one the token after it.
+    struct Echo(Vec<u32>);
+
+    impl Executor for Echo {
+        fn block_size(&self) -> usize {
+            4
+        }
+
+        fn num_blocks(&self) -> usize {
+            8
+        }
+
+        fn max_rows(&self) -> usize {
+            16
+        }
+
+        fn max_logit_rows(&self) -> usize {
+            2
+        }
+
+        fn forward(&mut self, batch: &Batch) -> Result<(), EngineError> {
+            self.0.clone_from(&batch.tokens);
+            Ok(())
+        }
+
+        fn logits(&mut self, rows: &[usize], each: &EachRow<'_>) -> Result<(), EngineError> {
+            for (i, row) in rows.iter().enumerate() {
+                let token = self.0[*row];
+                let mut logits = [if token == 7 { f32::NAN } else { 0.0 }; 10];
+                logits[(token as usize + 1) % 10] = 50.0;
+                each(i, &mut logits);
+            }
+            Ok(())
+        }
+    }
+
+    fn work(seq: u64, input: &[u32], score: bool) -> SeqWork {
+        let sample = Sample {
+            params: Default::default(),
+            seed: 0,
+            num_generated: 0,
+            banned: [].into(),
+            history: None,
+        };
+        SeqWork {
+            seq: SeqId(seq),
+            input: input.to_vec(),
+            num_cached_tokens: 0,
+            block_table: BlockTable(vec![BlockId(seq as u32)]),
+            want: Want::Sample(sample),
+            score: score.then(|| Score { targets: input[1..].to_vec(), num_top: 1 }),
+        }
+    }
+
+    #[test]
+    fn a_row_that_is_not_finite_fails_its_own_sequence_only() {
+        let mut engine = LlmEngine::new(Box::new(Echo(Vec::new())), 10, 100, 4);
+        let work = vec![
+            work(0, &[1, 2], true),
+            work(1, &[7], false),
+            work(2, &[7, 3], true),
+            work(3, &[7, 4], false),
+        ];
+        let out = engine.execute(&Step { step_idx: 0, work }).expect("the step itself is well");
+        let got: Vec<_> = out
+            .outputs
+            .iter()
+            .map(|o| (o.error.is_some(), o.sampled.as_ref().map(|s| s.token), o.scores.len()))
+            .collect();
+        assert_eq!((got[0], got[3]), ((false, Some(3), 1), (false, Some(5), 0)));
+        assert_eq!((got[1].0, got[1].1), (true, None));
+        // Its sample is well, a score is not.
+        assert!(got[2].0, "{got:?}");
+        let text = out.outputs[1].error.as_ref().map(ToString::to_string).unwrap_or_default();
+        assert!(text.contains("not numbers"), "{text}");
     }
 }

@@ -25,9 +25,7 @@ pub struct NotFinite;
 /// # Errors
 /// [`NotFinite`] if there is a NaN, or no finite logit at all.
 pub fn sample(logits: &mut [f32], request: &Sample) -> Result<Sampled, NotFinite> {
-    if logits.iter().any(|x| x.is_nan()) || !kernels::exp::max(logits).is_finite() {
-        return Err(NotFinite);
-    }
+    check_row(logits)?;
     let params = &*request.params;
     // Kept before anything is changed; most requests do not ask for it.
     let plain = params.logprobs.map(|_| logits.to_vec());
@@ -42,6 +40,17 @@ pub fn sample(logits: &mut [f32], request: &Sample) -> Result<Sampled, NotFinite
     Ok(Sampled { token, logprobs })
 }
 
+/// Whether a row of logits is a distribution at all.
+///
+/// # Errors
+/// [`NotFinite`] if there is a NaN, or no finite logit at all.
+pub fn check_row(logits: &[f32]) -> Result<(), NotFinite> {
+    match logits.iter().any(|x| x.is_nan()) || !kernels::exp::max(logits).is_finite() {
+        true => Err(NotFinite),
+        false => Ok(()),
+    }
+}
+
 /// The most likely token; of equals the first.
 fn argmax(logits: &[f32]) -> TokenId {
     let max = kernels::exp::max(logits);
@@ -51,4 +60,50 @@ fn argmax(logits: &[f32]) -> TokenId {
 /// Candidates by falling logit, equals by rising id: the one order used everywhere.
 fn by_rank(a: &(TokenId, f32), b: &(TokenId, f32)) -> std::cmp::Ordering {
     b.1.total_cmp(&a.1).then(a.0.cmp(&b.0))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use engine_core::SamplingParams;
+
+    use super::*;
+
+    fn request(params: SamplingParams) -> Sample {
+        Sample {
+            params: Arc::new(params),
+            seed: 3,
+            num_generated: 0,
+            banned: Arc::new([]),
+            history: None,
+        }
+    }
+
+    #[test]
+    fn greedy_takes_the_first_of_equals_and_reports_plain_probabilities() {
+        let params = SamplingParams {
+            temperature: 0.0,
+            logprobs: Some(2),
+            logit_bias: vec![(0, 50.0)],
+            ..Default::default()
+        };
+        let sampled = sample(&mut [1.0, 3.0, 3.0], &request(params)).expect("finite");
+        assert_eq!(sampled.token, 0, "the bias decides");
+        let logprobs = sampled.logprobs.expect("asked for");
+        assert_eq!(logprobs.top.iter().map(|(id, _)| *id).collect::<Vec<_>>(), [1, 2]);
+        let total = 1_f32.exp() + 2.0 * 3_f32.exp();
+        assert!((logprobs.logprob - (1.0 - total.ln())).abs() < 1e-5, "before the bias");
+        let params = SamplingParams { temperature: 0.0, ..Default::default() };
+        let sampled = sample(&mut [1.0, 3.0, 3.0], &request(params)).expect("finite");
+        assert_eq!((sampled.token, sampled.logprobs), (1, None));
+    }
+
+    #[test]
+    fn logits_that_are_no_numbers_are_an_error() {
+        for mut logits in [vec![1.0, f32::NAN], vec![f32::NEG_INFINITY; 3], vec![f32::INFINITY]] {
+            let request = request(SamplingParams::default());
+            assert_eq!(sample(&mut logits, &request), Err(NotFinite), "{logits:?}");
+        }
+    }
 }

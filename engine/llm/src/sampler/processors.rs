@@ -44,3 +44,43 @@ fn penalize(logits: &mut [f32], params: &SamplingParams, history: &History) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+
+    fn applied(logits: &[f32], params: SamplingParams, banned: &[TokenId]) -> Vec<f32> {
+        let mut logits = logits.to_vec();
+        let history = History { tokens: vec![0, 1, 2, 2, 9], num_prompt_tokens: 2 };
+        let request = Sample {
+            history: params.needs_history().then_some(history),
+            params: Arc::new(params),
+            seed: 0,
+            num_generated: 3,
+            banned: banned.into(),
+        };
+        apply(&mut logits, &request);
+        logits
+    }
+
+    /// Token 0 is in the prompt, 1 too, 2 twice in the output, 3 nowhere; 9 is no token.
+    const LOGITS: [f32; 4] = [2.0, -2.0, 1.0, 1.0];
+
+    #[test]
+    fn each_penalty_looks_where_it_should() {
+        let params = SamplingParams { repetition_penalty: 2.0, ..Default::default() };
+        assert_eq!(applied(&LOGITS, params, &[]), [1.0, -4.0, 0.5, 1.0]);
+        let params = SamplingParams { frequency_penalty: 0.5, ..Default::default() };
+        assert_eq!(applied(&LOGITS, params, &[]), [2.0, -2.0, 0.0, 1.0]);
+        let params = SamplingParams { presence_penalty: 0.5, ..Default::default() };
+        assert_eq!(applied(&LOGITS, params, &[]), [2.0, -2.0, 0.5, 1.0]);
+    }
+
+    #[test]
+    fn bias_is_added_and_bans_win_over_it() {
+        let params = SamplingParams { logit_bias: vec![(1, 5.0), (3, 100.0)], ..Default::default() };
+        assert_eq!(applied(&LOGITS, params, &[3, 77]), [2.0, 3.0, 1.0, f32::NEG_INFINITY]);
+    }
+}

@@ -83,13 +83,22 @@ pub(super) struct KvCache {
 }
 
 impl KvCache {
-    /// As many blocks as fit in `bytes`. The system hands out the zeroed pages when they are
-    /// first written, so unused blocks take no memory.
-    pub(super) fn new(layout: CacheLayout, num_layers: usize, bytes: usize) -> Self {
+    /// As many blocks as fit in `bytes`, or the bytes of one block if none does, or of all if
+    /// the system does not give them. It hands out the zeroed pages when they are first written,
+    /// so unused blocks take no memory.
+    pub(super) fn new(layout: CacheLayout, num_layers: usize, bytes: usize) -> Result<Self, usize> {
         let block_bytes = 2 * num_layers * layout.block_len() * size_of::<f32>();
-        let num_blocks = (bytes / block_bytes).clamp(1, u32::MAX as usize);
-        let len = num_blocks * layout.block_len();
-        let layer = || LayerCache { keys: vec![0.0; len], values: vec![0.0; len] };
-        Self { layout, num_blocks, layers: (0..num_layers).map(|_| layer()).collect() }
+        let num_blocks = (bytes / block_bytes).min(u32::MAX as usize);
+        if num_blocks == 0 {
+            return Err(block_bytes);
+        }
+        let zeros = || {
+            bytemuck::try_zeroed_vec(num_blocks * layout.block_len())
+                .map_err(|()| num_blocks * block_bytes)
+        };
+        let layers = (0..num_layers)
+            .map(|_| Ok(LayerCache { keys: zeros()?, values: zeros()? }))
+            .collect::<Result<_, usize>>()?;
+        Ok(Self { layout, num_blocks, layers })
     }
 }

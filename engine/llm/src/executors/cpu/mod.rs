@@ -37,7 +37,7 @@ const MAX_LOGIT_ROWS: usize = 32;
 pub struct CpuOptions {
     /// Worker threads, at least 1.
     pub threads: usize,
-    /// Bytes for keys and values of all layers; rounded down to whole blocks, at least one.
+    /// Bytes for keys and values of all layers; rounded down to whole blocks.
     pub kv_cache_bytes: usize,
     /// The most input tokens of a step.
     pub max_step_tokens: usize,
@@ -49,6 +49,20 @@ pub enum CpuError {
     /// A tensor is missing or has the wrong shape or type.
     #[error(transparent)]
     Weights(#[from] WeightsError),
+    /// Not even one block fits.
+    #[error("a KV cache of {wanted} bytes holds nothing: one block takes {needed} bytes")]
+    CacheTooSmall {
+        /// Bytes asked for.
+        wanted: usize,
+        /// Bytes of one block.
+        needed: usize,
+    },
+    /// The system does not give so much memory.
+    #[error("there is no memory for a KV cache of {needed} bytes; ask for less")]
+    OutOfMemory {
+        /// Bytes asked for.
+        needed: usize,
+    },
     /// The worker threads could not be started.
     #[error("cannot start {threads} threads: {source}")]
     Threads {
@@ -73,7 +87,8 @@ impl CpuExecutor {
     /// Takes the decoder's tensors from `weights`.
     ///
     /// # Errors
-    /// If a tensor is missing or misshapen, or threads cannot be started.
+    /// If a tensor is missing or misshapen, memory for the cache is not to be had, or threads
+    /// cannot be started.
     pub fn new(
         spec: DecoderSpec,
         weights: &Weights,
@@ -91,7 +106,14 @@ impl CpuExecutor {
             num_kv_heads: spec.num_kv_heads,
             head_dim: spec.head_dim,
         };
-        let cache = KvCache::new(layout, spec.num_layers, options.kv_cache_bytes);
+        let wanted = options.kv_cache_bytes;
+        let cache = KvCache::new(layout, spec.num_layers, wanted).map_err(|needed| {
+            if needed > wanted {
+                CpuError::CacheTooSmall { wanted, needed }
+            } else {
+                CpuError::OutOfMemory { needed }
+            }
+        })?;
         let max_rows = options.max_step_tokens.max(1);
         let buffers = Buffers::new(&spec, max_rows, MAX_LOGIT_ROWS);
         let inv_freq = spec.rope.inv_freq();
