@@ -43,8 +43,8 @@ pub enum TextError {
     /// The tokenizer refused a text.
     #[error("the tokenizer failed: {0}")]
     Encode(String),
-    /// The model has no chat template and the request gave none.
-    #[error("the model has no chat template: give one, or use the completions API")]
+    /// The model has no chat template.
+    #[error("the model has no chat template: use the completions API")]
     NoChatTemplate,
     /// A chat template does not compile, raised an error, or ran over a limit.
     #[error("chat template: {0}")]

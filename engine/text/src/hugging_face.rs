@@ -70,7 +70,7 @@ impl TextModel {
             });
         let ends = [("add_bos_token", bos), ("add_eos_token", eos_token.or(eos.first().copied()))];
         follow_config(&mut tokenizer, &config, ends)?;
-        TextModel::new(Parts { tokenizer, bos, eos, template })
+        TextModel::new(Parts { tokenizer, eos, template })
     }
 }
 

@@ -18,8 +18,6 @@ pub const MAX_TEMPLATE_FUEL: u64 = 4_000_000;
 pub const MAX_TEMPLATE_RECURSION: usize = 100;
 /// Stack of the thread that renders a template, in bytes.
 pub(crate) const TEMPLATE_STACK_BYTES: usize = 16 << 20;
-/// Most stop strings of one request.
-pub const MAX_STOP_STRINGS: usize = 16;
 /// Longest stop string, in bytes.
 pub const MAX_STOP_BYTES: usize = 1024;
 /// Largest `tokenizer.json`, in bytes.

@@ -14,7 +14,6 @@ use crate::{TextError, chat};
 pub struct TextModel {
     tokenizer: Tokenizer,
     pieces: Pieces,
-    bos: Option<u32>,
     eos: Vec<u32>,
     templates: Option<CompiledTemplates>,
 }
@@ -22,17 +21,16 @@ pub struct TextModel {
 /// What the file formats give.
 pub(crate) struct Parts {
     pub(crate) tokenizer: Tokenizer,
-    pub(crate) bos: Option<u32>,
     pub(crate) eos: Vec<u32>,
     pub(crate) template: Option<ChatTemplate>,
 }
 
 impl TextModel {
     pub(crate) fn new(parts: Parts) -> Result<Self, TextError> {
-        let Parts { tokenizer, bos, eos, template } = parts;
+        let Parts { tokenizer, eos, template } = parts;
         let pieces = Pieces::new(&tokenizer)?;
         let templates = template.map(CompiledTemplates::new).transpose()?;
-        Ok(Self { tokenizer, pieces, bos, eos, templates })
+        Ok(Self { tokenizer, pieces, eos, templates })
     }
 
     /// A tokenizer for tests and the mock engine: ids 0 to 255 are the bytes, then `<bos>`,
@@ -41,6 +39,14 @@ impl TextModel {
     /// # Panics
     /// Never: the vocabulary is fixed and a test builds it.
     pub fn byte_level() -> Self {
+        Self::byte_level_with(chat::CHATML).expect("the fixed byte vocabulary is valid")
+    }
+
+    /// The same with this chat template.
+    ///
+    /// # Errors
+    /// The template does not compile.
+    pub fn byte_level_with(chat_template: &str) -> Result<Self, TextError> {
         let special = ["<bos>", "<eos>", "<|im_start|>", "<|im_end|>"];
         let bytes = (0..=255u8).map(|byte| char_of(byte).to_string());
         let vocab = GgufVocab {
@@ -51,10 +57,10 @@ impl TextModel {
             bos: Some(256),
             eos: Some(257),
             add_bos: Some(true),
-            chat_template: Some(chat::CHATML.to_owned()),
+            chat_template: Some(chat_template.to_owned()),
             ..GgufVocab::default()
         };
-        Self::from_gguf(vocab).expect("the fixed byte vocabulary is valid")
+        Self::from_gguf(vocab)
     }
 
     /// Token ids of a text. Special tokens written out in the text become those tokens. With
@@ -113,12 +119,7 @@ impl TextModel {
         &self.eos
     }
 
-    /// The token that begins texts.
-    pub fn bos_token_id(&self) -> Option<u32> {
-        self.bos
-    }
-
-    /// Whether conversations can be rendered without a template of the request's own.
+    /// Whether conversations can be rendered.
     pub fn has_chat_template(&self) -> bool {
         self.templates.is_some()
     }

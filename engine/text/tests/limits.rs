@@ -12,9 +12,9 @@ fn render(template: &str) -> Result<String, String> {
 }
 
 fn render_with(template: &str, messages: &Value) -> Result<String, String> {
-    let mut chat = ChatInput::new(messages);
-    chat.template = Some(template);
-    TextModel::byte_level().render_chat(&chat).map_err(|err| err.to_string())
+    let model = TextModel::byte_level_with(template);
+    let rendered = model.and_then(|model| model.render_chat(&ChatInput::new(messages)));
+    rendered.map_err(|err| err.to_string())
 }
 
 #[test]

@@ -5,9 +5,8 @@ use serde_json::{Value, json};
 
 fn render(template: &str, messages: Value) -> Result<String, TextError> {
     let mut chat = ChatInput::new(&messages);
-    chat.template = Some(template);
     chat.kwargs.insert("enable_thinking".to_owned(), json!(false));
-    TextModel::byte_level().render_chat(&chat)
+    TextModel::byte_level_with(template)?.render_chat(&chat)
 }
 
 #[test]

@@ -31,8 +31,6 @@ pub struct ChatInput<'a> {
     pub continue_final_message: bool,
     /// Further variables for the template (`chat_template_kwargs`).
     pub kwargs: Map<String, Value>,
-    /// A template to use in place of the model's.
-    pub template: Option<&'a str>,
 }
 
 impl<'a> ChatInput<'a> {
@@ -44,7 +42,6 @@ impl<'a> ChatInput<'a> {
             add_generation_prompt: true,
             continue_final_message: false,
             kwargs: Map::new(),
-            template: None,
         }
     }
 }
@@ -74,7 +71,7 @@ impl CompiledTemplates {
     }
 }
 
-/// Renders `chat` by its own template, or by the model's.
+/// Renders `chat` by the model's template.
 pub(crate) fn render(
     model: Option<&CompiledTemplates>,
     chat: &ChatInput<'_>,
@@ -83,17 +80,11 @@ pub(crate) fn render(
         let problem = "add_generation_prompt and continue_final_message exclude each other";
         return Err(TextError::Template(problem.to_owned()));
     }
-    let own = chat.template.map(Compiled::new).transpose()?;
-    let template = match (&own, model) {
-        (Some(own), _) => own,
-        (None, Some(model)) if chat.tools.is_some() => {
-            model.tool_use.as_ref().unwrap_or(&model.default)
-        }
-        (None, Some(model)) => &model.default,
-        (None, None) => return Err(TextError::NoChatTemplate),
-    };
+    let model = model.ok_or(TextError::NoChatTemplate)?;
+    let for_tools = model.tool_use.as_ref().filter(|_| chat.tools.is_some());
+    let template = for_tools.unwrap_or(&model.default);
     let mut variables = Map::new();
-    for (name, text) in model.iter().flat_map(|model| &model.variables) {
+    for (name, text) in &model.variables {
         variables.insert(name.clone(), Value::from(text.as_str()));
     }
     let messages = compat::messages(chat.messages, template.takes_parts());

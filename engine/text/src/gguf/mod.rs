@@ -87,7 +87,7 @@ impl TextModel {
                 .filter_map(|(key, id)| Some((key.to_owned(), name(id)?)))
                 .collect(),
         });
-        TextModel::new(Parts { tokenizer, bos: vocab.bos, eos: ends, template })
+        TextModel::new(Parts { tokenizer, eos: ends, template })
     }
 }
 
