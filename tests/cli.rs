@@ -1,52 +1,15 @@
 //! The command line as its users call it, on tiny models: the real binary, real files.
 
+mod support;
+
 use std::{
     fs,
-    io::{BufRead, BufReader, Read, Write},
-    net::TcpStream,
-    path::{Path, PathBuf},
-    process::{Child, Command, Output, Stdio},
+    process::{Command, Stdio},
 };
 
 use serde_json::Value;
+use support::binary::{agentbase, fail, import, succeed, text, tiny};
 use tempfile::TempDir;
-
-fn tiny(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("engine/llm/testdata/tiny").join(name)
-}
-
-fn agentbase(data_dir: &Path) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_agentbase"));
-    command.arg("--data-dir").arg(data_dir).env_remove("AGENTBASE_DATA_DIR");
-    command
-}
-
-fn run(data_dir: &Path, args: &[&str]) -> Output {
-    agentbase(data_dir).args(args).output().expect("the binary starts")
-}
-
-fn succeed(data_dir: &Path, args: &[&str]) -> String {
-    let output = run(data_dir, args);
-    let (out, err) = (text(&output.stdout), text(&output.stderr));
-    assert!(output.status.success(), "{args:?}: {out}{err}");
-    out
-}
-
-fn fail(data_dir: &Path, args: &[&str]) -> String {
-    let output = run(data_dir, args);
-    let err = text(&output.stderr);
-    assert!(!output.status.success(), "{args:?} succeeded: {}", text(&output.stdout));
-    assert!(!err.contains("panicked"), "{err}");
-    err
-}
-
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).into_owned()
-}
-
-fn import(data_dir: &Path, name: &str) {
-    succeed(data_dir, &["model", "import", &tiny(name).display().to_string(), "--name", name]);
-}
 
 #[test]
 fn models_are_imported_listed_shown_and_removed() {
@@ -184,74 +147,4 @@ fn variables_win_over_the_settings_file_and_arguments_over_both() {
     assert!(error.contains("called from-argument"), "{error}");
     let error = asks_for(serve().env("AGENTBASE_THREADS", "none"));
     assert!(error.contains("1 to 1024"), "{error}");
-}
-
-/// A server and what it printed when it started.
-struct Server {
-    child: Child,
-    address: String,
-    key: Option<String>,
-}
-
-impl Server {
-    fn start(data_dir: &Path) -> Self {
-        let mut child = agentbase(data_dir)
-            .args(["serve", "--listen", "127.0.0.1:0", "--kv-cache", "8MiB"])
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("the binary starts");
-        let lines = BufReader::new(child.stdout.take().expect("piped")).lines();
-        let mut server = Self { child, address: String::new(), key: None };
-        for line in lines.map_while(Result::ok) {
-            if let Some(at) = line.find("ab-") {
-                server.key = Some(line[at..].trim().to_owned());
-            }
-            if let Some((_, address)) = line.split_once("listening on http://") {
-                server.address = address.trim().to_owned();
-                return server;
-            }
-        }
-        server.kill();
-        panic!("the server ended before it listened");
-    }
-
-    /// One request over a connection of its own; the whole answer.
-    fn get(&self, path: &str, key: &str) -> String {
-        let mut stream = TcpStream::connect(&self.address).expect("it listens");
-        let request = format!(
-            "GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\
-             Authorization: Bearer {key}\r\n\r\n"
-        );
-        stream.write_all(request.as_bytes()).expect("it takes requests");
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).expect("it answers");
-        answer
-    }
-
-    fn kill(mut self) {
-        self.child.kill().expect("it is killed");
-        self.child.wait().expect("it is gone");
-    }
-}
-
-#[test]
-fn the_first_start_shows_a_key_that_outlives_a_kill() {
-    let dir = TempDir::new().expect("a folder");
-    import(dir.path(), "llama");
-    let first = Server::start(dir.path());
-    let key = first.key.clone().expect("the first start shows a key");
-    assert!(first.get("/v1/models", &key).starts_with("HTTP/1.1 200"));
-    assert!(first.get("/v1/models", "ab-wrong").starts_with("HTTP/1.1 401"));
-    first.kill();
-    let second = Server::start(dir.path());
-    assert_eq!(second.key, None, "a key is made once");
-    assert!(second.get("/v1/models", &key).starts_with("HTTP/1.1 200"));
-    second.kill();
-    for entry in fs::read_dir(dir.path()).expect("it reads") {
-        let path = entry.expect("an entry").path();
-        if path.is_file() {
-            assert!(!text(&fs::read(&path).expect("it reads")).contains(&key), "{path:?}");
-        }
-    }
 }

@@ -1,6 +1,8 @@
 //! What the tests of the whole share: the real model, and the loop without threads.
 #![allow(dead_code, reason = "each test binary uses a part of it")]
 
+pub(crate) mod binary;
+
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},

@@ -1,0 +1,94 @@
+//! `agentbase serve` from start to end: keys, kills, signals.
+
+mod support;
+
+use std::{
+    fs,
+    io::{BufRead, BufReader, Read, Write},
+    net::TcpStream,
+    path::Path,
+    process::Command,
+};
+
+use support::binary::{Server, import, succeed, text};
+use tempfile::TempDir;
+
+#[test]
+fn the_first_start_shows_a_key_that_outlives_a_kill() {
+    let dir = TempDir::new().expect("a folder");
+    import(dir.path(), "llama");
+    let first = Server::start(dir.path());
+    let key = first.key.clone().expect("the first start shows a key");
+    assert!(first.get("/v1/models", &key).starts_with("HTTP/1.1 200"));
+    assert!(first.get("/v1/models", "ab-wrong").starts_with("HTTP/1.1 401"));
+    first.kill();
+    let second = Server::start(dir.path());
+    assert_eq!(second.key, None, "a key is made once");
+    assert!(second.get("/v1/models", &key).starts_with("HTTP/1.1 200"));
+    second.kill();
+    for entry in fs::read_dir(dir.path()).expect("it reads") {
+        let path = entry.expect("an entry").path();
+        if path.is_file() {
+            assert!(!text(&fs::read(&path).expect("it reads")).contains(&key), "{path:?}");
+        }
+    }
+}
+
+fn signal(server: &Server, name: &str) {
+    let pid = server.child.id().to_string();
+    let status = Command::new("kill").args([name, &pid]).status().expect("kill runs");
+    assert!(status.success());
+}
+
+/// Asks the real model for a long answer and reads the stream's beginning.
+fn long_stream(server: &Server, key: &str) -> BufReader<TcpStream> {
+    let body = r#"{"model": "smollm2", "prompt": "Once", "max_tokens": 4000, "ignore_eos": true,
+        "stream": true}"#;
+    let mut stream = TcpStream::connect(&server.address).expect("it listens");
+    let request = format!(
+        "POST /v1/completions HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {key}\r\n\
+         Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    stream.write_all(request.as_bytes()).expect("it takes requests");
+    let mut reader = BufReader::new(stream);
+    let mut line = String::new();
+    while !line.starts_with("data: ") {
+        line.clear();
+        assert!(reader.read_line(&mut line).expect("it streams") > 0, "the stream ended early");
+    }
+    reader
+}
+
+fn real_model(data_dir: &Path, args: &[&str]) -> (Server, String) {
+    let gguf = support::smollm2_gguf().display().to_string();
+    succeed(data_dir, &["model", "import", &gguf, "--name", "smollm2"]);
+    let server = Server::start_with(data_dir, args);
+    let key = server.key.clone().expect("the first start shows a key");
+    while !server.get("/ready", &key).starts_with("HTTP/1.1 200") {
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    }
+    (server, key)
+}
+
+#[test]
+fn a_stream_that_outlasts_the_drain_is_told_and_a_second_signal_does_not_wait() {
+    let dir = TempDir::new().expect("a folder");
+    let (mut server, key) = real_model(dir.path(), &["--drain-timeout", "1"]);
+    let mut stream = long_stream(&server, &key);
+    signal(&server, "-TERM");
+    let mut rest = String::new();
+    stream.read_to_string(&mut rest).expect("the stream ends in order");
+    assert!(rest.contains("\"error\"") && rest.contains("shutting down"), "{rest}");
+    assert!(server.child.wait().expect("it ends").success());
+
+    let mut server = Server::start_with(dir.path(), &["--drain-timeout", "3600"]);
+    while !server.get("/ready", &key).starts_with("HTTP/1.1 200") {
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    }
+    let _stream = long_stream(&server, &key);
+    signal(&server, "-INT");
+    std::thread::sleep(std::time::Duration::from_millis(200));
+    signal(&server, "-INT");
+    assert_eq!(server.child.wait().expect("it ends at once").code(), Some(130));
+}

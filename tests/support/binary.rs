@@ -1,0 +1,99 @@
+//! The real binary, called as its users call it.
+
+use std::{
+    io::{BufRead, BufReader, Read, Write},
+    net::TcpStream,
+    path::{Path, PathBuf},
+    process::{Child, Command, Output, Stdio},
+};
+
+pub(crate) fn tiny(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("engine/llm/testdata/tiny").join(name)
+}
+
+pub(crate) fn agentbase(data_dir: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_agentbase"));
+    command.arg("--data-dir").arg(data_dir).env_remove("AGENTBASE_DATA_DIR");
+    command
+}
+
+pub(crate) fn run(data_dir: &Path, args: &[&str]) -> Output {
+    agentbase(data_dir).args(args).output().expect("the binary starts")
+}
+
+pub(crate) fn succeed(data_dir: &Path, args: &[&str]) -> String {
+    let output = run(data_dir, args);
+    let (out, err) = (text(&output.stdout), text(&output.stderr));
+    assert!(output.status.success(), "{args:?}: {out}{err}");
+    out
+}
+
+pub(crate) fn fail(data_dir: &Path, args: &[&str]) -> String {
+    let output = run(data_dir, args);
+    let err = text(&output.stderr);
+    assert!(!output.status.success(), "{args:?} succeeded: {}", text(&output.stdout));
+    assert!(!err.contains("panicked"), "{err}");
+    err
+}
+
+pub(crate) fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+pub(crate) fn import(data_dir: &Path, name: &str) {
+    succeed(data_dir, &["model", "import", &tiny(name).display().to_string(), "--name", name]);
+}
+
+/// A server and what it printed when it started.
+pub(crate) struct Server {
+    pub(crate) child: Child,
+    pub(crate) address: String,
+    pub(crate) key: Option<String>,
+}
+
+impl Server {
+    pub(crate) fn start(data_dir: &Path) -> Self {
+        Self::start_with(data_dir, &["--kv-cache", "8MiB"])
+    }
+
+    pub(crate) fn start_with(data_dir: &Path, args: &[&str]) -> Self {
+        let mut child = agentbase(data_dir)
+            .args(["serve", "--listen", "127.0.0.1:0"])
+            .args(args)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("the binary starts");
+        let lines = BufReader::new(child.stdout.take().expect("piped")).lines();
+        let mut server = Self { child, address: String::new(), key: None };
+        for line in lines.map_while(Result::ok) {
+            if let Some(at) = line.find("ab-") {
+                server.key = Some(line[at..].trim().to_owned());
+            }
+            if let Some((_, address)) = line.split_once("listening on http://") {
+                server.address = address.trim().to_owned();
+                return server;
+            }
+        }
+        server.kill();
+        panic!("the server ended before it listened");
+    }
+
+    /// One request over a connection of its own; the whole answer.
+    pub(crate) fn get(&self, path: &str, key: &str) -> String {
+        let mut stream = TcpStream::connect(&self.address).expect("it listens");
+        let request = format!(
+            "GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\
+             Authorization: Bearer {key}\r\n\r\n"
+        );
+        stream.write_all(request.as_bytes()).expect("it takes requests");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).expect("it answers");
+        answer
+    }
+
+    pub(crate) fn kill(mut self) {
+        self.child.kill().expect("it is killed");
+        self.child.wait().expect("it is gone");
+    }
+}
