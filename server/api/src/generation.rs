@@ -45,7 +45,7 @@ pub struct GenerationOptions {
     #[schema(minimum = 0, maximum = 1)]
     pub min_p: Option<f64>,
     /// Above 1, tokens seen before become less likely.
-    #[schema(exclusive_minimum = 0)]
+    #[schema(minimum = 0.01, maximum = 100)]
     pub repetition_penalty: Option<f64>,
     /// Above 0, tokens that were generated become less likely.
     #[schema(minimum = -2, maximum = 2)]

@@ -9,8 +9,8 @@ use crate::ChatMessage;
 /// Asks for the tokens of either `prompt` or `messages`.
 #[derive(Clone, Debug, Deserialize, ToSchema)]
 pub struct TokenizeRequest {
-    /// Whose tokenizer.
-    pub model: String,
+    /// Whose tokenizer; may be left out where one model is served.
+    pub model: Option<String>,
     /// A plain text.
     pub prompt: Option<String>,
     /// A chat, rendered by the model's template.
@@ -48,8 +48,8 @@ pub struct TokenizeResponse {
 /// Asks for the text of tokens.
 #[derive(Clone, Debug, Deserialize, ToSchema)]
 pub struct DetokenizeRequest {
-    /// Whose tokenizer.
-    pub model: String,
+    /// Whose tokenizer; may be left out where one model is served.
+    pub model: Option<String>,
     /// The token ids.
     pub tokens: Vec<u32>,
 }

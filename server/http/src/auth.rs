@@ -31,9 +31,6 @@ pub enum AuthError {
     /// The key is not known, or no longer.
     #[error("Incorrect API key provided.")]
     Invalid,
-    /// The key is known and may not do this.
-    #[error("This API key may not be used here.")]
-    Forbidden,
 }
 
 /// Says who a key belongs to. Called on every request: it must be quick and must not block.
@@ -43,6 +40,12 @@ pub trait Authenticate: Send + Sync {
     /// # Errors
     /// [`AuthError`] if the caller is not let in.
     fn check(&self, bearer: Option<&str>) -> Result<Caller, AuthError>;
+
+    /// Whether everybody is let in. Then only programs and pages of this machine are served, since
+    /// no key keeps a page from elsewhere out.
+    fn is_open(&self) -> bool {
+        false
+    }
 }
 
 /// Lets everybody in as one tenant; for loopback and tests.
@@ -52,6 +55,10 @@ pub struct NoAuth;
 impl Authenticate for NoAuth {
     fn check(&self, _bearer: Option<&str>) -> Result<Caller, AuthError> {
         Ok(Caller { tenant: TenantId("local".into()), key_id: "none".into() })
+    }
+
+    fn is_open(&self) -> bool {
+        true
     }
 }
 
@@ -63,10 +70,9 @@ pub(crate) async fn require_caller(
 ) -> Result<Response, ApiError> {
     let header = request.headers().get(header::AUTHORIZATION);
     let bearer = header.and_then(|value| value.to_str().ok()).and_then(bearer_token);
-    let caller = state.auth().check(bearer).map_err(|error| match error {
-        AuthError::Missing | AuthError::Invalid => ApiError::unauthorized(error.to_string()),
-        AuthError::Forbidden => ApiError::forbidden(error.to_string()),
-    })?;
+    let caller = state.auth().check(bearer);
+    let caller = caller.map_err(|error| ApiError::unauthorized(error.to_string()))?;
+    tracing::Span::current().record("key_id", &*caller.key_id);
     request.extensions_mut().insert(caller);
     Ok(next.run(request).await)
 }

@@ -75,10 +75,6 @@ impl ApiError {
         Self::refused(StatusCode::UNAUTHORIZED, "invalid_api_key", message)
     }
 
-    pub(crate) fn forbidden(message: impl Into<String>) -> Self {
-        Self::new(StatusCode::FORBIDDEN, "permission_error", message).code("permission_denied")
-    }
-
     pub(crate) fn model_not_found(model: &str) -> Self {
         let message =
             format!("The model `{model}` does not exist or you do not have access to it.");

@@ -16,8 +16,8 @@ const MAX_DEPTH: usize = 128;
 /// that writes all before it reads gets its 413 and not a reset connection.
 const DRAIN_FACTOR: usize = 16;
 
-/// A parsed body.
-pub(crate) struct ApiJson<T>(pub(crate) T);
+/// A parsed body, and how many bytes it had: the measure of all further work on it.
+pub(crate) struct ApiJson<T>(pub(crate) T, pub(crate) usize);
 
 /// Something a body can be parsed into.
 pub(crate) trait FromJson: Sized + Send + 'static {
@@ -65,7 +65,7 @@ impl<T: FromJson> FromRequest<AppState> for ApiJson<T> {
         })??;
         let num_bytes = body.len();
         let parse = move || check_shape(&body).and_then(|()| T::from_json(&body));
-        run_sized(state, num_bytes, parse).await?.map(Self)
+        Ok(Self(run_sized(state, num_bytes, parse).await??, num_bytes))
     }
 }
 
@@ -160,19 +160,26 @@ fn parse<T: DeserializeOwned>(json: &[u8]) -> Result<T, ApiError> {
     Ok(value)
 }
 
-/// Valid JSON of the wrong type; a missing field is named by the message alone.
+/// Valid JSON of the wrong type; a field that is missing or there twice is named by the message
+/// alone.
 fn data_error(path: &str, cause: &str) -> ApiError {
     let cause = cause.rsplit_once(" at line ").map_or(cause, |(cause, _)| cause);
-    let missing = cause.strip_prefix("missing field `").and_then(|rest| rest.strip_suffix('`'));
-    let param = match (missing, path) {
+    let missing = field(cause, "missing field `");
+    let param = match (missing.or_else(|| field(cause, "duplicate field `")), path) {
         (Some(field), ".") => field.to_owned(),
         (Some(field), path) => format!("{path}.{field}"),
+        (None, ".") => return ApiError::invalid(None, format!("Invalid body: {cause}.")),
         (None, path) => path.to_owned(),
     };
     match missing {
         Some(_) => ApiError::missing(&param),
         None => ApiError::invalid(Some(&param), format!("Invalid value for '{param}': {cause}.")),
     }
+}
+
+/// The field that serde's message names after `problem`.
+fn field<'a>(cause: &'a str, problem: &str) -> Option<&'a str> {
+    cause.strip_prefix(problem)?.strip_suffix('`')
 }
 
 #[cfg(test)]

@@ -1,8 +1,9 @@
 //! The HTTP edge: thin handlers over the text and the scheduler, in OpenAI's form.
 //!
 //! Where each step of a request happens: `serve` (connection) → `observe` (id, span, metrics) →
-//! `auth` (caller) → `json` (body) → `routes` (handler) → `params` (ranges) → `prompt` (tokens) →
-//! `generation` (submit, events → text) → `wire` (SSE or one JSON body).
+//! `local` (host and origin, without keys) → `auth` (caller) → `json` (body) → `routes` (handler) →
+//! `params` (ranges) → `prompt` (tokens) → `generation` (submit, events → text) → `wire` (SSE or
+//! one JSON body).
 //!
 //! Invariant: a handler holds nothing that outlives its response; dropping the response's body, or
 //! the handler while it waits, cancels the work.
@@ -14,6 +15,7 @@ mod error;
 mod generation;
 mod json;
 mod limits;
+mod local;
 mod metrics;
 mod observe;
 mod openapi;
@@ -25,6 +27,7 @@ mod serve;
 mod source;
 mod state;
 mod wire;
+mod write_timeout;
 
 pub use auth::{AuthError, Authenticate, Caller, NoAuth};
 pub use error::ApiError;

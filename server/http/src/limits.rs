@@ -15,18 +15,23 @@ pub struct HttpLimits {
     pub max_header_bytes: usize,
     /// Open connections; more wait unaccepted.
     pub max_connections: usize,
+    /// For a client to take some of what is written to it; then its connection is closed.
+    pub write_timeout: Duration,
     /// For open requests to end after a shutdown was asked for.
     pub drain_timeout: Duration,
+    /// For those that did not to be told so.
+    pub abort_timeout: Duration,
     /// Between comments that keep a silent stream alive.
     pub keep_alive: Duration,
     /// `n` of one request.
     pub max_n: u32,
     /// Choices of one request: its prompts times `n`.
     pub max_choices: u32,
+    /// Tokens of all choices of one request, each with its likeliest alternatives: what an answer
+    /// may come to in memory.
+    pub max_answer_entries: u64,
     /// Large texts that are tokenized at once; more wait.
     pub max_text_jobs: usize,
-    /// Whether pages of any origin may use the API from a browser.
-    pub allow_any_origin: bool,
 }
 
 impl Default for HttpLimits {
@@ -37,12 +42,15 @@ impl Default for HttpLimits {
             header_timeout: Duration::from_secs(30),
             max_header_bytes: 64 << 10,
             max_connections: 1024,
+            write_timeout: Duration::from_secs(60),
             drain_timeout: Duration::from_secs(30),
+            abort_timeout: Duration::from_secs(5),
             keep_alive: Duration::from_secs(15),
             max_n: 128,
             max_choices: 256,
+            // One choice of 131,072 tokens with 20 alternatives each is within.
+            max_answer_entries: 4 << 20,
             max_text_jobs: std::thread::available_parallelism().map_or(2, usize::from),
-            allow_any_origin: false,
         }
     }
 }

@@ -28,7 +28,9 @@ pub(crate) async fn observe(
     let method = method_label(request.method());
     let matched = request.extensions().get::<MatchedPath>().cloned();
     let route = matched.as_ref().map_or("unmatched", MatchedPath::as_str);
-    let span = tracing::info_span!("request", %id, method, route, model = Empty, status = Empty);
+    let span = tracing::info_span!(
+        "request", %id, method, route, key_id = Empty, model = Empty, status = Empty
+    );
     let mut response = next.run(request).instrument(span.clone()).await;
     let (status, took) = (response.status().as_u16(), started.elapsed());
     span.record("status", status);

@@ -36,7 +36,7 @@ pub(crate) enum Refusals {
     /// The key is missing or not known.
     #[response(status = 401)]
     Unauthorized(ErrorBody),
-    /// The key may not be used here.
+    /// A server without keys serves only programs and pages of its own machine.
     #[response(status = 403)]
     Forbidden(ErrorBody),
     /// There is no such model.

@@ -4,13 +4,13 @@ use std::fmt::Display;
 use std::ops::RangeInclusive;
 
 use engine_core::{SamplingParams, StopRules, TokenId};
+use engine_text::limits::MAX_STOP_BYTES;
 use server_api::{GenerationOptions, UnsupportedOptions};
 
 use crate::{ApiError, HttpLimits};
 
 /// OpenAI's limits.
 const MAX_STOPS: usize = 4;
-const MAX_STOP_BYTES: usize = 1024;
 const MAX_LOGIT_BIASES: usize = 300;
 const MAX_LOGPROBS: i64 = 20;
 const MAX_STOP_TOKENS: usize = 128;
@@ -24,6 +24,8 @@ pub(crate) struct Params {
     pub(crate) stop: StopRules,
     /// What the client asked for.
     pub(crate) max_tokens: Option<u32>,
+    /// By which of its two names.
+    pub(crate) max_tokens_name: &'static str,
     pub(crate) n: u32,
     pub(crate) stop_texts: Vec<String>,
     /// Whether what ends an answer is part of it.
@@ -62,13 +64,15 @@ pub(crate) fn check(options: GenerationOptions, context: &Context<'_>) -> Result
         let message = format!("'response_format' of type '{}' is not supported yet.", format.kind);
         return Err(ApiError::unsupported("response_format", message));
     }
+    let (max_tokens_name, max_tokens) = match options.max_completion_tokens {
+        Some(tokens) => ("max_completion_tokens", Some(tokens)),
+        None => ("max_tokens", options.max_tokens),
+    };
     let include_usage = options.stream_options.as_ref().and_then(|o| o.include_usage);
     Ok(Params {
         n: number("n", options.n, 1..=context.limits.max_n.into())?.map_or(1, |n| n as u32),
-        max_tokens: match options.max_completion_tokens {
-            Some(_) => tokens("max_completion_tokens", options.max_completion_tokens)?,
-            None => tokens("max_tokens", options.max_tokens)?,
-        },
+        max_tokens: tokens(max_tokens_name, max_tokens)?,
+        max_tokens_name,
         sampling: sampling(&options, context)?,
         stop: stop_rules(&options, context)?,
         include_stop: options.include_stop_str_in_output.unwrap_or(false),
@@ -130,16 +134,20 @@ fn sampling(
         Ok::<_, ApiError>(number(param, value, range)?.map_or(default, |x: f64| x as f32))
     };
     let top_k = number("top_k", options.top_k, -1..=MAX_TOKENS)?.unwrap_or(0);
-    let tiny = f64::from(f32::MIN_POSITIVE);
+    if let Some(top_p) = options.top_p.filter(|top_p| *top_p <= 0.0) {
+        let message = format!("Invalid value for 'top_p': {top_p} is not above 0.");
+        return Err(ApiError::invalid(Some("top_p"), message));
+    }
     Ok(SamplingParams {
         temperature: float("temperature", options.temperature, 0.0..=2.0, 1.0)?,
         top_k: u32::try_from(top_k).unwrap_or(0),
-        top_p: float("top_p", options.top_p, tiny..=1.0, 1.0)?,
+        // A probability too small for an f32 still keeps the likeliest token.
+        top_p: float("top_p", options.top_p, 0.0..=1.0, 1.0)?.max(f32::MIN_POSITIVE),
         min_p: float("min_p", options.min_p, 0.0..=1.0, 0.0)?,
         repetition_penalty: float(
             "repetition_penalty",
             options.repetition_penalty,
-            tiny..=100.0,
+            0.01..=100.0,
             1.0,
         )?,
         frequency_penalty: float("frequency_penalty", options.frequency_penalty, -2.0..=2.0, 0.0)?,

@@ -21,6 +21,16 @@ pub(crate) struct Chat {
     pub(crate) continue_final_message: bool,
     pub(crate) kwargs: Map<String, Value>,
     pub(crate) add_special_tokens: bool,
+    /// Of the body it came in: not only contents cost work, so do empty messages and tools.
+    pub(crate) num_bytes: usize,
+}
+
+/// Prompts of a completion.
+pub(crate) struct Prompts {
+    pub(crate) prompt: Prompt,
+    pub(crate) add_special_tokens: bool,
+    /// Whether the text of a prompt of tokens is wanted, and whether without special tokens.
+    pub(crate) decode: Option<bool>,
 }
 
 /// A prompt as tokens, and as the text to echo.
@@ -42,35 +52,47 @@ pub(crate) async fn chat_tokens(
         let message = "'continue_final_message' and 'add_generation_prompt' exclude each other.";
         return Err(ApiError::invalid(Some("continue_final_message"), message));
     }
-    let size = chat.messages.iter().map(message_bytes).sum();
     let text = Arc::clone(text);
-    run_sized(state, size, move || render(&text, chat)).await?
+    run_sized(state, chat.num_bytes, move || render(&text, chat)).await?
 }
 
 /// The tokens of a completion's prompts.
 pub(crate) async fn prompt_tokens(
     state: &AppState,
     text: &Arc<TextModel>,
-    prompt: Prompt,
-    add_special_tokens: bool,
+    prompts: Prompts,
 ) -> Result<Vec<Tokenized>, ApiError> {
-    let texts = match prompt {
-        Prompt::Tokens(many) => {
-            let tokenized = many.into_iter().map(|tokens| Tokenized { tokens, text: None });
-            return Ok(tokenized.collect());
-        }
-        Prompt::Texts(texts) => texts,
-    };
-    let size = texts.iter().map(String::len).sum();
+    let Prompts { prompt, add_special_tokens, decode } = prompts;
     let text = Arc::clone(text);
-    let encode_all = move || {
-        let tokenized = texts.into_iter().map(|prompt| {
-            let tokens = encode(&text, &prompt, add_special_tokens, "prompt")?;
-            Ok(Tokenized { tokens, text: Some(prompt) })
-        });
-        tokenized.collect()
-    };
-    run_sized(state, size, encode_all).await?
+    match prompt {
+        Prompt::Tokens(many) => {
+            let size = many.iter().map(Vec::len).sum();
+            let tokenized = move |tokens: Vec<TokenId>| Tokenized {
+                text: decode.map(|skip_special| text.decode(&tokens, skip_special)),
+                tokens,
+            };
+            run_sized(state, size, || many.into_iter().map(tokenized).collect()).await
+        }
+        Prompt::Texts(texts) => {
+            let size = texts.iter().map(String::len).sum();
+            let tokenized = move |prompt: String| {
+                let tokens = encode(&text, &prompt, add_special_tokens, "prompt")?;
+                Ok(Tokenized { tokens, text: Some(prompt) })
+            };
+            run_sized(state, size, || texts.into_iter().map(tokenized).collect()).await?
+        }
+    }
+}
+
+/// The text of each token.
+pub(crate) async fn token_strs(
+    state: &AppState,
+    text: &Arc<TextModel>,
+    tokens: &[TokenId],
+) -> Result<Vec<String>, ApiError> {
+    let (text, tokens, size) = (Arc::clone(text), tokens.to_vec(), tokens.len());
+    let strs = move || tokens.iter().map(|&token| text.token_text(token)).collect();
+    run_sized(state, size, strs).await
 }
 
 fn render(text: &TextModel, chat: Chat) -> Result<Vec<TokenId>, ApiError> {
@@ -83,7 +105,6 @@ fn render(text: &TextModel, chat: Chat) -> Result<Vec<TokenId>, ApiError> {
         add_generation_prompt: opens_answer,
         continue_final_message: chat.continue_final_message,
         kwargs: chat.kwargs,
-        template: None,
     });
     let rendered = rendered.map_err(|error| ApiError::from_text(&error, "messages"))?;
     encode(text, &rendered, chat.add_special_tokens, "messages")
@@ -96,16 +117,6 @@ fn encode(
     field: &str,
 ) -> Result<Vec<TokenId>, ApiError> {
     text.encode(input, add_special_tokens).map_err(|error| ApiError::from_text(&error, field))
-}
-
-fn message_bytes(message: &ChatMessage) -> usize {
-    match &message.content {
-        Some(Content::Text(text)) => text.len(),
-        Some(Content::Parts(parts)) => {
-            parts.iter().map(|part| part.text.as_ref().map_or(0, String::len)).sum()
-        }
-        None => 0,
-    }
 }
 
 /// The messages as templates know them: no `developer`, no message without content.
@@ -139,4 +150,52 @@ fn check_parts(parts: &[ContentPart], path: &str) -> Result<(), ApiError> {
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt;
+
+    use super::*;
+    use crate::HttpLimits;
+
+    fn chat(num_bytes: usize) -> Chat {
+        let messages = serde_json::from_str(r#"[{"role": "assistant"}]"#);
+        Chat {
+            messages: messages.unwrap(),
+            tools: None,
+            add_generation_prompt: None,
+            continue_final_message: false,
+            kwargs: Map::new(),
+            add_special_tokens: false,
+            num_bytes,
+        }
+    }
+
+    /// Large work waits for a place on the blocking threads: it is not done in place.
+    #[tokio::test]
+    async fn work_is_measured_by_all_that_causes_it() {
+        let limits = HttpLimits { max_text_jobs: 1, ..HttpLimits::default() };
+        let state = AppState::builder().limits(limits).build();
+        let text = Arc::new(TextModel::byte_level());
+        let echoed = |num_tokens: usize| Prompts {
+            prompt: Prompt::Tokens(vec![vec![97; num_tokens]]),
+            add_special_tokens: false,
+            decode: Some(true),
+        };
+        let large = 1 << 20;
+        let place = state.text_jobs().acquire_owned().await.unwrap();
+        assert!(chat_tokens(&state, &text, chat(100)).now_or_never().unwrap().is_ok());
+        assert!(chat_tokens(&state, &text, chat(large)).now_or_never().is_none());
+        assert!(prompt_tokens(&state, &text, echoed(100)).now_or_never().unwrap().is_ok());
+        assert!(prompt_tokens(&state, &text, echoed(large)).now_or_never().is_none());
+        let tokens = vec![97; large];
+        assert!(token_strs(&state, &text, &tokens[..100]).now_or_never().unwrap().is_ok());
+        assert!(token_strs(&state, &text, &tokens).now_or_never().is_none());
+        drop(place);
+        assert!(!chat_tokens(&state, &text, chat(large)).await.unwrap().is_empty());
+        let tokenized = prompt_tokens(&state, &text, echoed(large)).await.unwrap();
+        assert_eq!(tokenized[0].text.as_deref().map(str::len), Some(large));
+        assert_eq!(token_strs(&state, &text, &tokens).await.unwrap().len(), large);
+    }
 }

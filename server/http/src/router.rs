@@ -3,14 +3,13 @@
 use axum::Router;
 use axum::extract::Request;
 use axum::http::StatusCode;
-use axum::middleware::from_fn_with_state;
+use axum::middleware::{from_fn, from_fn_with_state};
 use axum::response::IntoResponse;
 use axum::routing::{get, post};
 use tower_http::catch_panic::CatchPanicLayer;
-use tower_http::cors::CorsLayer;
 
 use crate::routes::{chat, completions, models, status, tokens};
-use crate::{ApiError, AppState, auth, observe};
+use crate::{ApiError, AppState, auth, local, observe};
 
 /// All routes. Those for models need a key, those for probes and browsing do not.
 pub fn router(state: AppState) -> Router {
@@ -30,17 +29,14 @@ pub fn router(state: AppState) -> Router {
         .route("/openapi.json", get(status::openapi_json))
         .route("/docs", get(status::docs))
         .method_not_allowed_fallback(method_not_allowed);
-    let cors = state.limits().allow_any_origin.then(CorsLayer::permissive);
-    let router = api
-        .merge(open)
-        .fallback(not_found)
+    let mut router = api.merge(open).fallback(not_found);
+    if state.auth().is_open() {
+        router = router.layer(from_fn(local::require_local));
+    }
+    router
         .layer(CatchPanicLayer::custom(|_| ApiError::internal().into_response()))
-        .layer(from_fn_with_state(state.clone(), observe::observe));
-    let router = match cors {
-        Some(cors) => router.layer(cors),
-        None => router,
-    };
-    router.with_state(state)
+        .layer(from_fn_with_state(state.clone(), observe::observe))
+        .with_state(state)
 }
 
 async fn not_found(request: Request) -> ApiError {

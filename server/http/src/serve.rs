@@ -15,8 +15,10 @@ use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
+use tokio::time::timeout;
 
 use crate::HttpLimits;
+use crate::write_timeout::WriteTimeout;
 
 /// After an error of `accept` that is not one connection's, such as too many open files.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -24,7 +26,9 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 const MIN_HEADER_BYTES: usize = 8 << 10;
 
 /// Serves until `shutdown` completes and then until open requests have ended, at most
-/// [`drain_timeout`](HttpLimits::drain_timeout) long.
+/// [`drain_timeout`](HttpLimits::drain_timeout) long. Of what is open then, `abort` is called to
+/// make an end ([`AppState::abort`](crate::AppState::abort)), and connections stay open for
+/// [`abort_timeout`](HttpLimits::abort_timeout) more, so that streams can say why they end.
 ///
 /// # Errors
 /// The listener has no local address.
@@ -33,6 +37,7 @@ pub async fn serve(
     router: Router,
     shutdown: impl Future<Output = ()>,
     limits: HttpLimits,
+    abort: impl FnOnce(),
 ) -> io::Result<()> {
     tracing::info!(address = %listener.local_addr()?, "listening");
     let permits = Arc::new(Semaphore::new(limits.max_connections.max(1)));
@@ -44,8 +49,9 @@ pub async fn serve(
             () = &mut shutdown => break,
             Some(_) = connections.join_next() => {}
             (socket, permit) = accept(&listener, &permits) => {
+                let io = WriteTimeout::new(socket, limits.write_timeout);
                 let service = TowerToHyperService::new(router.clone());
-                let connection = http(&limits).serve_connection(TokioIo::new(socket), service);
+                let connection = http(&limits).serve_connection(TokioIo::new(io), service);
                 let connection = graceful.watch(connection);
                 connections.spawn(async move {
                     if let Err(error) = connection.await {
@@ -58,8 +64,13 @@ pub async fn serve(
     }
     drop(listener);
     tracing::info!(connections = connections.len(), "draining");
-    if tokio::time::timeout(limits.drain_timeout, graceful.shutdown()).await.is_err() {
-        tracing::warn!("open requests were cut off at the end of the drain time");
+    let mut drained = pin!(graceful.shutdown());
+    if timeout(limits.drain_timeout, &mut drained).await.is_err() {
+        tracing::warn!("open requests are aborted at the end of the drain time");
+        abort();
+        if timeout(limits.abort_timeout, drained).await.is_err() {
+            tracing::warn!("open connections are cut off");
+        }
     }
     connections.shutdown().await;
     Ok(())

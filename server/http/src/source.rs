@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use server_api::GenerationOptions;
 
-use crate::generation::Source;
+use crate::generation::{PromptTokens, Source};
 use crate::params::{self, Context};
-use crate::{ApiError, AppState, Caller};
+use crate::{ApiError, AppState, Caller, HttpLimits};
 
 /// Finds the model and checks the options against it.
 pub(crate) fn new(
@@ -36,8 +36,9 @@ pub(crate) fn max_tokens(
     default: Option<u32>,
 ) -> Result<u32, ApiError> {
     if source.params.max_tokens == Some(0) && source.prompt_logprobs.is_none() {
-        let message = "'max_tokens' must be at least 1 (0 only to score an echoed prompt).";
-        return Err(ApiError::invalid(Some("max_tokens"), message));
+        let name = source.params.max_tokens_name;
+        let message = format!("'{name}' must be at least 1 (0 only to score an echoed prompt).");
+        return Err(ApiError::invalid(Some(name), message));
     }
     let limit = source.model.handle.limits().max_sequence_len();
     let num_prompt = u32::try_from(num_prompt).unwrap_or(u32::MAX);
@@ -46,12 +47,46 @@ pub(crate) fn max_tokens(
     if rest == 0 && !only_scores {
         return Err(ApiError::context_length(source.field, num_prompt.into(), 0, limit));
     }
-    match source.params.max_tokens {
+    let max_tokens = match source.params.max_tokens {
         Some(asked) if asked > rest => {
             let (prompt, asked) = (num_prompt.into(), asked.into());
-            Err(ApiError::context_length(source.field, prompt, asked, limit))
+            return Err(ApiError::context_length(source.field, prompt, asked, limit));
         }
-        Some(asked) => Ok(asked),
-        None => Ok(default.unwrap_or(rest).min(rest)),
+        Some(asked) => asked,
+        None => default.unwrap_or(rest).min(rest),
+    };
+    let min_tokens = source.params.stop.min_tokens;
+    if min_tokens > max_tokens {
+        let name = source.params.max_tokens_name;
+        let message =
+            format!("'min_tokens' is {min_tokens}, more than '{name}', which is {max_tokens}.");
+        return Err(ApiError::invalid(Some("min_tokens"), message));
     }
+    Ok(max_tokens)
+}
+
+/// Refuses what would come to an answer over the limit of memory.
+pub(crate) fn check_size(
+    source: &Source,
+    prompts: &[PromptTokens],
+    limits: &HttpLimits,
+) -> Result<(), ApiError> {
+    let params = &source.params;
+    let tokens = |prompt: &PromptTokens| {
+        let echoed = if source.prompt_logprobs.is_some() { prompt.tokens.len() } else { 0 };
+        u64::from(prompt.max_tokens).saturating_add(echoed as u64)
+    };
+    let per_token = 1 + u64::from(params.sampling.logprobs.unwrap_or(0));
+    let num_tokens = prompts.iter().map(tokens).fold(0, u64::saturating_add);
+    let entries = num_tokens.saturating_mul(params.n.into()).saturating_mul(per_token);
+    if entries <= limits.max_answer_entries {
+        return Ok(());
+    }
+    let name = if params.n > 1 { "n" } else { params.max_tokens_name };
+    let message = format!(
+        "The answer may come to {entries} entries (tokens of all choices, each with its \
+         log-probabilities), the limit is {}. Lower 'n', '{}' or the number of logprobs.",
+        limits.max_answer_entries, params.max_tokens_name
+    );
+    Err(ApiError::invalid(Some(name), message))
 }

@@ -7,6 +7,8 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use engine_text::TextModel;
+use scheduler_batching::Shutdown;
+use server_api::Health;
 use tokio::sync::Semaphore;
 
 use crate::{ApiError, Authenticate, HttpLimits, Metrics, NoAuth};
@@ -38,7 +40,7 @@ impl ServedModel {
     }
 }
 
-/// As much of a name from outside as goes into a log or an answer.
+/// As much of a name from outside as goes into an answer.
 fn clip(id: &str) -> &str {
     id.char_indices().nth(128).map_or(id, |(end, _)| &id[..end])
 }
@@ -148,9 +150,12 @@ impl AppState {
 
     /// The model that a request names.
     pub(crate) fn model(&self, id: &str) -> Result<Arc<ServedModel>, ApiError> {
-        tracing::Span::current().record("model", clip(id));
         self.slots(|slots| match slots.get(id) {
-            Some(Slot::Ready(model)) => Ok(Arc::clone(model)),
+            Some(Slot::Ready(model)) => {
+                // Only now: what names no model may be anything.
+                tracing::Span::current().record("model", id);
+                Ok(Arc::clone(model))
+            }
             Some(Slot::Loading) => {
                 let message = format!("The model `{id}` is still loading.");
                 Err(ApiError::unavailable("model_loading", message, LOADING_RETRY_S))
@@ -161,6 +166,22 @@ impl AppState {
             }
             None => Err(ApiError::model_not_found(clip(id))),
         })
+    }
+
+    /// The model that a request names; without a name the only one there is.
+    pub(crate) fn model_or_only(&self, id: Option<&str>) -> Result<Arc<ServedModel>, ApiError> {
+        let only = || self.slots(|slots| slots.keys().next().cloned().filter(|_| slots.len() == 1));
+        match id.map(str::to_owned).or_else(only) {
+            Some(id) => self.model(&id),
+            None => Err(ApiError::missing("model")),
+        }
+    }
+
+    /// Ends all requests with an error that says that the server stops, and takes no more.
+    pub fn abort(&self) {
+        for model in self.ready_models() {
+            model.handle.shutdown(Shutdown::Abort);
+        }
     }
 
     /// All models that answer, by id.
@@ -174,16 +195,27 @@ impl AppState {
         })
     }
 
-    /// What stands between the server and being ready, one line a model.
-    pub(crate) fn pending(&self) -> Vec<String> {
+    /// Whether all models answer, and what is known of each that does not.
+    pub(crate) fn health(&self) -> Health {
+        let mut health = Health { status: "ok".to_owned(), pending: Vec::new() };
+        let mut lacks = |status: &str, what: String| {
+            // A failure weighs more than what only takes time.
+            if health.status != "failed" {
+                health.status = status.to_owned();
+            }
+            health.pending.push(what);
+        };
         self.slots(|slots| {
-            let pending = slots.iter().filter_map(|(id, slot)| match slot {
-                Slot::Ready(_) => None,
-                Slot::Loading => Some(format!("{id}: loading")),
-                Slot::Failed(reason) => Some(format!("{id}: failed: {reason}")),
-            });
-            pending.collect()
-        })
+            for (id, slot) in slots {
+                match slot {
+                    Slot::Ready(model) if model.handle.is_alive() => {}
+                    Slot::Ready(_) => lacks("failed", format!("{id}: stopped")),
+                    Slot::Loading => lacks("loading", format!("{id}: loading")),
+                    Slot::Failed(reason) => lacks("failed", format!("{id}: failed: {reason}")),
+                }
+            }
+        });
+        health
     }
 
     pub(crate) fn auth(&self) -> &dyn Authenticate {

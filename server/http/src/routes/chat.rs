@@ -30,16 +30,17 @@ use crate::{ApiError, AppState, Caller, params, source};
 pub(crate) async fn create(
     State(state): State<AppState>,
     Extension(caller): Extension<Caller>,
-    ApiJson(body): ApiJson<Generate<ChatRequest>>,
+    ApiJson(body, num_bytes): ApiJson<Generate<ChatRequest>>,
 ) -> Result<Response, ApiError> {
     params::refuse(&body.unsupported)?;
     let logprobs = check(&body.request)?;
     let source = source::new(&state, caller, body.options, logprobs, "messages")?;
     let echo = source.params.echo.then(|| final_answer(&body.request.messages));
-    let tokens = chat_tokens(&state, &source.model.text, chat(body.request)).await?;
+    let tokens = chat_tokens(&state, &source.model.text, chat(body.request, num_bytes)).await?;
     let max_tokens = source::max_tokens(&source, tokens.len(), None)?;
-    let prompt = PromptTokens { tokens, echo, max_tokens };
-    let generation = Generation::start(&source, vec![prompt])?;
+    let prompts = vec![PromptTokens { tokens, echo, max_tokens }];
+    source::check_size(&source, &prompts, state.limits())?;
+    let generation = Generation::start(&source, prompts)?;
     let wire = ChatWire::new(&source, logprobs.is_some());
     if source.params.stream {
         return Ok(wire::stream(generation, wire, state.limits()));
@@ -71,7 +72,7 @@ fn check(request: &ChatRequest) -> Result<Option<u32>, ApiError> {
     }
 }
 
-fn chat(request: ChatRequest) -> Chat {
+fn chat(request: ChatRequest, num_bytes: usize) -> Chat {
     let uses_tools = request.tool_choice.as_ref().and_then(Value::as_str) != Some("none");
     Chat {
         messages: request.messages,
@@ -80,6 +81,7 @@ fn chat(request: ChatRequest) -> Chat {
         continue_final_message: request.continue_final_message.unwrap_or(false),
         kwargs: request.chat_template_kwargs.unwrap_or_default(),
         add_special_tokens: false,
+        num_bytes,
     }
 }
 

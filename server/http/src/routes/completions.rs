@@ -14,7 +14,7 @@ use crate::choice::Scored;
 use crate::generation::{Generation, Output, PromptTokens, Source};
 use crate::json::{ApiJson, Generate};
 use crate::openapi::{CompletionBody, Refusals};
-use crate::prompt::{Tokenized, prompt_tokens};
+use crate::prompt::{Prompts, Tokenized, prompt_tokens};
 use crate::wire::{self, Answer, Head, Wire, finite};
 use crate::{ApiError, AppState, Caller, params, source};
 
@@ -32,18 +32,22 @@ const DEFAULT_MAX_TOKENS: u32 = 16;
 pub(crate) async fn create(
     State(state): State<AppState>,
     Extension(caller): Extension<Caller>,
-    ApiJson(body): ApiJson<Generate<CompletionRequest>>,
+    ApiJson(body, _): ApiJson<Generate<CompletionRequest>>,
 ) -> Result<Response, ApiError> {
     params::refuse(&body.unsupported)?;
     let logprobs = params::logprobs("logprobs", body.request.logprobs)?;
     let mut source = source::new(&state, caller, body.options, logprobs, "prompt")?;
     check(&body.request, &source, state.limits().max_choices)?;
     source.prompt_logprobs = prompt_logprobs(&source);
-    let special = body.request.add_special_tokens.unwrap_or(true);
-    let text = Arc::clone(&source.model.text);
-    let tokenized = prompt_tokens(&state, &text, body.request.prompt, special).await?;
+    let prompts = Prompts {
+        prompt: body.request.prompt,
+        add_special_tokens: body.request.add_special_tokens.unwrap_or(true),
+        decode: source.params.echo.then_some(source.params.skip_special),
+    };
+    let tokenized = prompt_tokens(&state, &source.model.text, prompts).await?;
     let prompts = tokenized.into_iter().map(|prompt| to_generate(&source, prompt));
     let prompts: Vec<_> = prompts.collect::<Result<_, ApiError>>()?;
+    source::check_size(&source, &prompts, state.limits())?;
     let num_choices = prompts.len() * source.params.n as usize;
     let generation = Generation::start(&source, prompts)?;
     let wire = CompletionWire::new(&source);
@@ -90,8 +94,7 @@ fn prompt_logprobs(source: &Source) -> Option<u32> {
 fn to_generate(source: &Source, prompt: Tokenized) -> Result<PromptTokens, ApiError> {
     let Tokenized { tokens, text } = prompt;
     let max_tokens = source::max_tokens(source, tokens.len(), Some(DEFAULT_MAX_TOKENS))?;
-    let decode = || source.model.text.decode(&tokens, source.params.skip_special);
-    let echo = source.params.echo.then(|| text.unwrap_or_else(decode));
+    let echo = text.filter(|_| source.params.echo);
     Ok(PromptTokens { tokens, echo, max_tokens })
 }
 

@@ -15,17 +15,16 @@ pub(crate) async fn health() -> Json<Health> {
     Json(Health { status: "ok".to_owned(), pending: Vec::new() })
 }
 
-/// Whether all models are loaded.
+/// Whether all models are loaded and answer.
 #[utoipa::path(get, path = "/ready", tag = "Status", security(()),
     responses((status = 200, description = "All are", body = Health),
         (status = 503, description = "Some are not", body = Health)))]
 pub(crate) async fn ready(State(state): State<AppState>) -> Response {
-    let pending = state.pending();
-    if pending.is_empty() {
-        return health().await.into_response();
+    let health = state.health();
+    if health.pending.is_empty() {
+        return Json(health).into_response();
     }
-    let body = Health { status: "loading".to_owned(), pending };
-    (StatusCode::SERVICE_UNAVAILABLE, [(header::RETRY_AFTER, "2")], Json(body)).into_response()
+    (StatusCode::SERVICE_UNAVAILABLE, [(header::RETRY_AFTER, "2")], Json(health)).into_response()
 }
 
 /// Counters, gauges and histograms in Prometheus' text format.

@@ -12,7 +12,7 @@ use server_api::{
 use crate::blocking::run_sized;
 use crate::json::ApiJson;
 use crate::openapi::Refusals;
-use crate::prompt::{Chat, chat_tokens, prompt_tokens};
+use crate::prompt::{Chat, Prompts, chat_tokens, prompt_tokens, token_strs};
 use crate::{ApiError, AppState};
 
 /// The tokens of a text or a chat.
@@ -20,16 +20,19 @@ use crate::{ApiError, AppState};
     responses((status = 200, description = "The tokens", body = TokenizeResponse), Refusals))]
 pub(crate) async fn tokenize(
     State(state): State<AppState>,
-    ApiJson(request): ApiJson<TokenizeRequest>,
+    ApiJson(request, num_bytes): ApiJson<TokenizeRequest>,
 ) -> Result<Json<TokenizeResponse>, ApiError> {
-    let model = state.model(&request.model)?;
+    let model = state.model_or_only(request.model.as_deref())?;
     let with_strs = request.return_token_strs.unwrap_or(false);
-    let tokens = request_tokens(&state, &model.text, request).await?;
-    let text = |token: &u32| model.text.token_text(*token);
+    let tokens = request_tokens(&state, &model.text, request, num_bytes).await?;
+    let token_strs = match with_strs {
+        true => Some(token_strs(&state, &model.text, &tokens).await?),
+        false => None,
+    };
     Ok(Json(TokenizeResponse {
         count: tokens.len(),
         max_model_len: model.handle.limits().max_sequence_len(),
-        token_strs: with_strs.then(|| tokens.iter().map(text).collect()),
+        token_strs,
         tokens,
     }))
 }
@@ -39,9 +42,9 @@ pub(crate) async fn tokenize(
     responses((status = 200, description = "The text", body = DetokenizeResponse), Refusals))]
 pub(crate) async fn detokenize(
     State(state): State<AppState>,
-    ApiJson(request): ApiJson<DetokenizeRequest>,
+    ApiJson(request, _): ApiJson<DetokenizeRequest>,
 ) -> Result<Json<DetokenizeResponse>, ApiError> {
-    let model = state.model(&request.model)?;
+    let model = state.model_or_only(request.model.as_deref())?;
     let vocab_size = model.text.vocab_size();
     if let Some(token) = request.tokens.iter().find(|token| **token as usize >= vocab_size) {
         let message = format!("Token id {token} is outside the vocabulary of {vocab_size}.");
@@ -57,12 +60,16 @@ async fn request_tokens(
     state: &AppState,
     text: &Arc<TextModel>,
     request: TokenizeRequest,
+    num_bytes: usize,
 ) -> Result<Vec<u32>, ApiError> {
     match (request.prompt, request.messages) {
         (Some(prompt), None) => {
-            let prompt = Prompt::Texts(vec![prompt]);
-            let special = request.add_special_tokens.unwrap_or(true);
-            let tokenized = prompt_tokens(state, text, prompt, special).await?;
+            let prompts = Prompts {
+                prompt: Prompt::Texts(vec![prompt]),
+                add_special_tokens: request.add_special_tokens.unwrap_or(true),
+                decode: None,
+            };
+            let tokenized = prompt_tokens(state, text, prompts).await?;
             Ok(tokenized.into_iter().flat_map(|prompt| prompt.tokens).collect())
         }
         (None, Some(messages)) => {
@@ -73,6 +80,7 @@ async fn request_tokens(
                 continue_final_message: request.continue_final_message.unwrap_or(false),
                 kwargs: request.chat_template_kwargs.unwrap_or_default(),
                 add_special_tokens: request.add_special_tokens.unwrap_or(false),
+                num_bytes,
             };
             chat_tokens(state, text, chat).await
         }

@@ -1,34 +1,26 @@
 //! Bad input, each kind with its answer in OpenAI's shape.
 
-use std::sync::Arc;
-
 use axum::body::Body;
 use axum::http::{Method, Request, StatusCode};
-use engine_core::TenantId;
-use engine_mock::MockModel;
-use scheduler_batching::PlannerConfig;
 use serde_json::{Value, json};
-use server_http::{AppState, AuthError, Authenticate, Caller, HttpLimits, router};
 
-use crate::common::{
-    Server, call, endless, post, post_request, says, server_with, until_idle, until_running,
-};
+use crate::common::{Server, call, post_request, says};
 
-const CHAT: &str = "/v1/chat/completions";
-const PLAIN: &str = "/v1/completions";
+pub(crate) const CHAT: &str = "/v1/chat/completions";
+pub(crate) const PLAIN: &str = "/v1/completions";
 
-fn error(message: &str, param: Value, code: Value) -> Value {
+pub(crate) fn error(message: &str, param: Value, code: Value) -> Value {
     let kind = "invalid_request_error";
     json!({"error": {"message": message, "type": kind, "param": param, "code": code}})
 }
 
-async fn raw(server: &Server, path: &str, body: impl Into<Body>) -> (StatusCode, Value) {
+pub(crate) async fn raw(server: &Server, path: &str, body: impl Into<Body>) -> (StatusCode, Value) {
     let (status, headers, text) = call(&server.router, post_request(path, body)).await;
     assert_eq!(headers["content-type"], "application/json");
     (status, serde_json::from_str(&text).unwrap())
 }
 
-fn hello(more: Value) -> Value {
+pub(crate) fn hello(more: Value) -> Value {
     let mut body = json!({"model": "mock", "messages": [{"role": "user", "content": "Hi"}]});
     body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
     body
@@ -56,20 +48,6 @@ async fn bodies_that_are_no_json_objects() {
     for (body, message) in cases {
         let answer = raw(&server, CHAT, body.to_vec()).await;
         assert_eq!(answer, (StatusCode::BAD_REQUEST, error(message, Value::Null, Value::Null)));
-    }
-}
-
-#[tokio::test]
-async fn json_that_is_nested_for_ever() {
-    let server = says("");
-    let bomb = |open: &str, close: &str| open.repeat(100_000) + "1" + &close.repeat(100_000);
-    for bomb in [bomb("[", "]"), bomb("{\"a\":", "}"), "[".repeat(100_000)] {
-        for field in ["messages", "chat_template_kwargs", "ignored", "tools", "logit_bias"] {
-            let body = format!("{{\"model\": \"mock\", \"{field}\": {bomb}}}");
-            let (status, answer) = raw(&server, CHAT, body).await;
-            assert_eq!(status, StatusCode::BAD_REQUEST);
-            assert_eq!(answer["error"]["message"], "The body is nested deeper than 128 levels.");
-        }
     }
 }
 
@@ -153,11 +131,13 @@ async fn numbers_out_of_range() {
     let cases = [
         (json!({"temperature": -0.1}), "temperature", "-0.1 is below the minimum of 0"),
         (json!({"temperature": 1e300}), "temperature", "is above the maximum of 2"),
-        (json!({"top_p": 0}), "top_p", "0 is below the minimum of"),
+        (json!({"top_p": 0}), "top_p", "'top_p': 0 is not above 0."),
+        (json!({"top_p": -1}), "top_p", "-1 is not above 0"),
         (json!({"top_p": 1.01}), "top_p", "1.01 is above the maximum of 1"),
         (json!({"top_k": -2}), "top_k", "-2 is below the minimum of -1"),
         (json!({"min_p": 2}), "min_p", "2 is above the maximum of 1"),
-        (json!({"repetition_penalty": 0}), "repetition_penalty", "0 is below"),
+        (json!({"repetition_penalty": 1e-38}), "repetition_penalty", "below the minimum of 0.01"),
+        (json!({"repetition_penalty": 101}), "repetition_penalty", "above the maximum of 100"),
         (json!({"presence_penalty": 2.5}), "presence_penalty", "2.5 is above the maximum of 2"),
         (json!({"frequency_penalty": -3}), "frequency_penalty", "-3 is below the minimum of -2"),
         (json!({"n": 0}), "n", "0 is below the minimum of 1"),
@@ -165,6 +145,12 @@ async fn numbers_out_of_range() {
         (json!({"max_tokens": -1}), "max_tokens", "-1 is below the minimum of 0"),
         (json!({"max_tokens": 0}), "max_tokens", "must be at least 1"),
         (json!({"max_completion_tokens": -7}), "max_completion_tokens", "-7 is below"),
+        (json!({"max_completion_tokens": 0}), "max_completion_tokens", "must be at least 1"),
+        (
+            json!({"max_tokens": 3, "min_tokens": 4}),
+            "min_tokens",
+            "4, more than 'max_tokens', which is 3",
+        ),
         (json!({"min_tokens": 99_999_999_999_i64}), "min_tokens", "above the maximum"),
         (json!({"stop": ["a", "b", "c", "d", "e"]}), "stop", "has 5 entries, the limit is 4"),
         (json!({"stop": "a".repeat(1025)}), "stop", "longer than 1024 bytes"),
@@ -182,6 +168,24 @@ async fn numbers_out_of_range() {
         assert_eq!(status, StatusCode::BAD_REQUEST, "{more}");
         assert_eq!(answer["error"]["param"], param, "{answer}");
         assert!(answer["error"]["message"].as_str().unwrap().contains(problem), "{answer}");
+    }
+}
+
+#[tokio::test]
+async fn a_field_that_is_there_twice_is_named() {
+    let server = says("");
+    let cases = [
+        (r#"{"model": "mock", "n": 1, "n": 2, "messages": []}"#, "n"),
+        (
+            r#"{"model": "mock", "messages": [{"role": "user", "role": "user"}]}"#,
+            "messages[0].role",
+        ),
+    ];
+    for (body, param) in cases {
+        let field = param.rsplit('.').next().unwrap();
+        let message = format!("Invalid value for '{param}': duplicate field `{field}`.");
+        let expected = error(&message, json!(param), Value::Null);
+        assert_eq!(raw(&server, CHAT, body).await, (StatusCode::BAD_REQUEST, expected));
     }
 }
 
@@ -254,17 +258,6 @@ async fn prompts_that_cannot_run() {
 }
 
 #[tokio::test]
-async fn a_body_over_the_limit() {
-    let server = says("");
-    let limit = HttpLimits::default().max_body_bytes;
-    let body = hello(json!({"user": "x".repeat(100 << 20)})).to_string();
-    let answer = raw(&server, CHAT, body).await;
-    let message = format!("The body is larger than the limit of {limit} bytes.");
-    let expected = error(&message, Value::Null, json!("request_too_large"));
-    assert_eq!(answer, (StatusCode::PAYLOAD_TOO_LARGE, expected));
-}
-
-#[tokio::test]
 async fn other_content_types_paths_and_methods() {
     let server = says("ok");
     let typed = |mime: &str| {
@@ -293,90 +286,4 @@ async fn other_content_types_paths_and_methods() {
     assert_eq!(headers["allow"], "POST");
     let (status, _, text) = call(&server.router, request(Method::HEAD, "/v1/models")).await;
     assert_eq!((status, text.as_str()), (StatusCode::OK, ""));
-}
-
-struct OneKey;
-
-impl Authenticate for OneKey {
-    fn check(&self, bearer: Option<&str>) -> Result<Caller, AuthError> {
-        match bearer {
-            Some("right") => Ok(Caller { tenant: TenantId("a".into()), key_id: "k1".into() }),
-            Some("revoked") => Err(AuthError::Forbidden),
-            Some(_) => Err(AuthError::Invalid),
-            None => Err(AuthError::Missing),
-        }
-    }
-}
-
-#[tokio::test]
-async fn keys_are_asked_for_where_models_are_used() {
-    let server = says("ok");
-    let router = router(AppState::builder().auth(Arc::new(OneKey)).build());
-    let get = |path: &str, key: Option<&str>| {
-        let request = Request::get(path);
-        let request = match key {
-            Some(key) => request.header("authorization", format!("Bearer {key}")),
-            None => request,
-        };
-        request.body(Body::empty()).unwrap()
-    };
-    let cases = [
-        (None, StatusCode::UNAUTHORIZED, Some("invalid_api_key")),
-        (Some("wrong"), StatusCode::UNAUTHORIZED, Some("invalid_api_key")),
-        (Some("revoked"), StatusCode::FORBIDDEN, Some("permission_denied")),
-        (Some("right"), StatusCode::OK, None),
-    ];
-    for (key, expected, code) in cases {
-        let (status, headers, text) = call(&router, get("/v1/models", key)).await;
-        let answer: Value = serde_json::from_str(&text).unwrap();
-        assert_eq!((status, answer["error"]["code"].as_str()), (expected, code));
-        assert_eq!(headers.contains_key("www-authenticate"), expected == StatusCode::UNAUTHORIZED);
-        assert!(key.is_none_or(|key| !text.contains(key)), "the key must not come back: {text}");
-    }
-    for path in [CHAT, PLAIN, "/tokenize", "/detokenize"] {
-        let (status, ..) = call(&router, post_request(path, "not read")).await;
-        assert_eq!(status, StatusCode::UNAUTHORIZED, "{path}");
-    }
-    for path in ["/health", "/ready", "/metrics", "/openapi.json", "/docs"] {
-        assert_eq!(call(&router, get(path, None)).await.0, StatusCode::OK, "{path}");
-    }
-    drop(server);
-}
-
-#[tokio::test]
-async fn a_full_queue_says_when_to_come_back() {
-    let config = PlannerConfig { max_waiting: 1, max_running_seqs: 1, ..PlannerConfig::default() };
-    let server = server_with(endless(), config, HttpLimits::default());
-    let body = hello(json!({"ignore_eos": true, "stream": true})).to_string();
-    // The streams hold their places until they are dropped.
-    let open = || async {
-        use tower::ServiceExt;
-        let request = post_request(CHAT, body.clone());
-        server.router.clone().oneshot(request).await.unwrap()
-    };
-    let running = open().await;
-    until_running(&server.handle, 1).await;
-    let waiting = open().await;
-    let refused = open().await;
-    assert_eq!(refused.status(), StatusCode::SERVICE_UNAVAILABLE);
-    assert_eq!(refused.headers()["retry-after"], "1");
-    let (_, answer) = post(&server.router, CHAT, serde_json::from_str(&body).unwrap()).await;
-    let expected = json!({"error": {
-        "message": "The queue is full: 1 requests are waiting. Retry later.",
-        "type": "service_unavailable_error", "param": null, "code": "queue_full",
-    }});
-    assert_eq!(answer, expected);
-    drop((running, waiting));
-    until_idle(&server.handle).await;
-}
-
-#[tokio::test]
-async fn an_engine_that_panics_is_an_error_and_not_the_end() {
-    use engine_mock::Fault;
-    let server = crate::common::faulty(MockModel::scripted("ok", 257), 0, Fault::Panic);
-    let (status, answer) = raw(&server, CHAT, hello(json!({})).to_string()).await;
-    assert_eq!(status, StatusCode::INTERNAL_SERVER_ERROR);
-    assert_eq!(answer["error"]["type"], "server_error");
-    let (status, _) = raw(&server, CHAT, hello(json!({})).to_string()).await;
-    assert_eq!(status, StatusCode::OK);
 }

@@ -42,10 +42,21 @@ async fn an_answer_in_one_piece() {
 
 #[tokio::test]
 async fn a_second_turn_computes_only_what_is_new() {
-    let server = says("Hello!");
-    post(&server.router, PATH, hello(json!({}))).await;
-    let (_, again) = post(&server.router, PATH, hello(json!({}))).await;
-    assert_eq!(again["usage"]["prompt_tokens_details"]["cached_tokens"], 16, "{again}");
+    let said = "It is a long answer, of more than one block. ".repeat(2);
+    let server = says(&said);
+    let (_, first) = post(&server.router, PATH, hello(json!({}))).await;
+    assert_eq!(first["choices"][0]["message"]["content"], said);
+    let messages = json!([
+        {"role": "user", "content": "Hi"},
+        {"role": "assistant", "content": said},
+        {"role": "user", "content": "And then?"},
+    ]);
+    let (_, second) = post(&server.router, PATH, hello(json!({"messages": messages}))).await;
+    // The answer too, all but what does not fill a block; the rest of its last message is new.
+    let known = HELLO_TOKENS + said.len() as u64;
+    let cached = &second["usage"]["prompt_tokens_details"]["cached_tokens"];
+    assert_eq!(*cached, known / 16 * 16, "{second}");
+    assert!(cached.as_u64().unwrap() > HELLO_TOKENS + 64);
 }
 
 #[tokio::test]

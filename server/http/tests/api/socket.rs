@@ -4,11 +4,12 @@ use std::future::pending;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use engine_mock::MockModel;
 use scheduler_batching::PlannerConfig;
 use serde_json::{Value, json};
 use server_http::{HttpLimits, serve};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
@@ -18,17 +19,24 @@ async fn listen(
     server: &Server,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> (SocketAddr, JoinHandle<std::io::Result<()>>) {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let socket = TcpSocket::new_v4().unwrap();
+    // Small, so that a client that does not read is soon felt.
+    socket.set_send_buffer_size(64 << 10).unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let listener = socket.listen(64).unwrap();
     let address = listener.local_addr().unwrap();
     let (router, limits) = (server.router.clone(), server.state.limits().clone());
-    (address, tokio::spawn(serve(listener, router, shutdown, limits)))
+    let state = server.state.clone();
+    (address, tokio::spawn(serve(listener, router, shutdown, limits, move || state.abort())))
 }
 
 async fn send(address: SocketAddr, body: &Value) -> TcpStream {
-    let mut socket = TcpStream::connect(address).await.unwrap();
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.set_recv_buffer_size(64 << 10).unwrap();
+    let mut socket = socket.connect(address).await.unwrap();
     let body = body.to_string();
     let head = format!(
-        "POST /v1/completions HTTP/1.1\r\nhost: test\r\nconnection: close\r\ncontent-type: \
+        "POST /v1/completions HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\ncontent-type: \
          application/json\r\ncontent-length: {}\r\n\r\n",
         body.len()
     );
@@ -36,9 +44,11 @@ async fn send(address: SocketAddr, body: &Value) -> TcpStream {
     socket
 }
 
+/// What comes until the server closes. The time limit turns a hang into a failure.
 async fn read_all(mut socket: TcpStream) -> String {
     let mut text = Vec::new();
-    let _ = socket.read_to_end(&mut text).await;
+    let read = tokio::time::timeout(Duration::from_secs(60), socket.read_to_end(&mut text)).await;
+    assert!(read.is_ok(), "not closed after {}", String::from_utf8_lossy(&text));
     String::from_utf8(text).unwrap()
 }
 
@@ -91,8 +101,35 @@ async fn a_shutdown_does_not_wait_for_ever() {
     until_running(&server.handle, 1).await;
     stop.send(()).unwrap();
     serving.await.unwrap().unwrap();
-    assert!(!read_all(socket).await.contains("[DONE]"));
+    let text = read_all(socket).await;
+    let events: Vec<&str> = text.lines().filter_map(|line| line.strip_prefix("data: ")).collect();
+    assert_eq!(events.last(), Some(&"[DONE]"), "{text}");
+    let error: Value = serde_json::from_str(events[events.len() - 2]).unwrap();
+    assert_eq!(error["error"]["code"], "shutting_down", "{text}");
+    assert!(text.ends_with("0\r\n\r\n"), "the body has its end: {text}");
     until_idle(&server.handle).await;
+}
+
+#[tokio::test]
+async fn a_client_that_takes_nothing_is_cut_off() {
+    let limits = HttpLimits {
+        max_connections: 1,
+        write_timeout: Duration::from_millis(100),
+        ..HttpLimits::default()
+    };
+    let server = server_with(MockModel::default(), PlannerConfig::default(), limits);
+    let (address, _serving) = listen(&server, pending()).await;
+    // More than the buffers of a connection hold.
+    let mut request = endless_request(true);
+    request["n"] = json!(16);
+    request["logprobs"] = json!(5);
+    let stalled = send(address, &request).await;
+    let short = json!({"model": "mock", "prompt": "a", "max_tokens": 2, "ignore_eos": true});
+    // There is one place, and the stalled client does not hold it for ever.
+    let text = read_all(send(address, &short).await).await;
+    assert!(text.starts_with("HTTP/1.1 200"), "{text}");
+    until_idle(&server.handle).await;
+    assert!(!read_all(stalled).await.contains("[DONE]"));
 }
 
 #[tokio::test]
@@ -103,11 +140,11 @@ async fn heads_and_bodies_that_never_end_are_cut_off() {
     let (address, _serving) = listen(&server, pending()).await;
 
     let mut slow_head = TcpStream::connect(address).await.unwrap();
-    slow_head.write_all(b"POST /v1/completions HTTP/1.1\r\nhost: test\r\nx-a: ").await.unwrap();
-    assert!(!read_all(slow_head).await.contains("200 OK"));
+    slow_head.write_all(b"POST /v1/completions HTTP/1.1\r\nhost: a\r\nx-a: ").await.unwrap();
+    assert_eq!(read_all(slow_head).await, "");
 
     let mut slow_body = TcpStream::connect(address).await.unwrap();
-    let head = b"POST /v1/completions HTTP/1.1\r\nhost: test\r\nconnection: close\r\n\
+    let head = b"POST /v1/completions HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\
                  content-length: 100\r\n\r\n{";
     slow_body.write_all(head).await.unwrap();
     let text = read_all(slow_body).await;
@@ -120,10 +157,12 @@ async fn heads_that_are_too_large_are_refused() {
     let server = says("");
     let (address, _serving) = listen(&server, pending()).await;
     let mut socket = TcpStream::connect(address).await.unwrap();
-    let head = format!("GET /health HTTP/1.1\r\nx-a: {}\r\n", "a".repeat(100_000));
-    let _ = socket.write_all(head.as_bytes()).await;
+    let mut head = "GET /health HTTP/1.1\r\nx-a: ".to_owned();
+    // No more than is read: what is left unread would reset the connection before the answer.
+    head += &"a".repeat(server.state.limits().max_header_bytes - head.len());
+    socket.write_all(head.as_bytes()).await.unwrap();
     let text = read_all(socket).await;
-    assert!(text.is_empty() || text.starts_with("HTTP/1.1 431"), "{text}");
+    assert!(text.starts_with("HTTP/1.1 431"), "{text}");
 }
 
 #[tokio::test]
@@ -135,7 +174,10 @@ async fn connections_over_the_limit_wait_for_a_place() {
     until_running(&server.handle, 1).await;
     let mut request = endless_request(false);
     request["max_tokens"] = json!(2);
-    let second = send(address, &request).await;
+    let mut second = send(address, &request).await;
+    // An answer would be there in a few steps; while the first is open there is none.
+    let early = tokio::time::timeout(Duration::from_millis(200), second.read_u8()).await;
+    assert!(early.is_err(), "{early:?}");
     drop(first);
     let text = read_all(second).await;
     assert!(text.starts_with("HTTP/1.1 200"), "{text}");

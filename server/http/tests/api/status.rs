@@ -2,15 +2,16 @@
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::body::Body;
 use axum::http::{Method, Request, StatusCode};
 use engine_mock::{MockEngine, MockModel};
-use scheduler_batching::PlannerConfig;
+use scheduler_batching::{PlannerConfig, Shutdown};
 use serde_json::{Value, json};
-use server_http::{AppState, HttpLimits, Metrics, router};
+use server_http::{AppState, Metrics, router};
 
-use crate::common::{EOS, LIMITS, call, get, post, says, served, server_with};
+use crate::common::{EOS, LIMITS, call, get, post, says, served};
 
 fn parsed(text: &str) -> Value {
     serde_json::from_str(text).unwrap()
@@ -52,7 +53,8 @@ async fn a_model_that_loads_is_not_ready_and_says_when_to_come_back() {
 
     state.fail("mock", "out of memory");
     let (_, _, text) = get(&router, "/ready").await;
-    assert_eq!(parsed(&text)["pending"], json!(["mock: failed: out of memory"]));
+    let failed = json!({"status": "failed", "pending": ["mock: failed: out of memory"]});
+    assert_eq!(parsed(&text), failed);
 
     let engine = MockEngine::new(LIMITS, MockModel::scripted("now", EOS));
     state.install(served("mock", engine, PlannerConfig::default(), &metrics));
@@ -60,6 +62,25 @@ async fn a_model_that_loads_is_not_ready_and_says_when_to_come_back() {
     let body = json!({"model": "mock", "prompt": "?"});
     let (status, answer) = post(&router, "/v1/completions", body).await;
     assert_eq!((status, &answer["choices"][0]["text"]), (StatusCode::OK, &json!("now")));
+}
+
+#[tokio::test]
+async fn a_model_whose_driver_has_ended_is_not_ready() {
+    let server = says("");
+    assert_eq!(get(&server.router, "/ready").await.0, StatusCode::OK);
+    server.handle.shutdown(Shutdown::Abort);
+    // The end of a thread comes when it comes; the limit turns a hang into a failure.
+    let ended = async {
+        while get(&server.router, "/ready").await.0 == StatusCode::OK {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), ended).await.expect("it ends");
+    let (status, headers, text) = get(&server.router, "/ready").await;
+    assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(parsed(&text), json!({"status": "failed", "pending": ["mock: stopped"]}));
+    assert_eq!(headers["retry-after"], "2");
+    assert_eq!(get(&server.router, "/health").await.0, StatusCode::OK);
 }
 
 #[tokio::test]
@@ -191,17 +212,5 @@ async fn request_ids_come_back_and_bad_ones_are_replaced() {
     for bad in ["a b", &"x".repeat(129), "\"quoted\""] {
         let (_, headers, _) = call(&server.router, with_id(bad)).await;
         assert!(headers["x-request-id"].to_str().unwrap().starts_with("req_"), "{bad}");
-    }
-}
-
-#[tokio::test]
-async fn other_origins_are_let_in_only_where_configured() {
-    let limits = |allow_any_origin| HttpLimits { allow_any_origin, ..HttpLimits::default() };
-    for allowed in [false, true] {
-        let model = MockModel::default();
-        let server = server_with(model, PlannerConfig::default(), limits(allowed));
-        let request = Request::get("/health").header("origin", "http://other.example");
-        let (_, headers, _) = call(&server.router, request.body(Body::empty()).unwrap()).await;
-        assert_eq!(headers.contains_key("access-control-allow-origin"), allowed);
     }
 }

@@ -2,6 +2,7 @@
 
 use axum::http::StatusCode;
 use serde_json::json;
+use server_http::{AppState, router};
 
 use crate::common::{MAX_MODEL_LEN, post, says};
 
@@ -53,12 +54,28 @@ async fn a_large_text_is_tokenized_away_from_the_async_threads() {
 }
 
 #[tokio::test]
+async fn the_model_may_be_left_out_where_there_is_one() {
+    let server = says("");
+    let body = json!({"prompt": "a", "add_special_tokens": false});
+    let (status, answer) = post(&server.router, "/tokenize", body.clone()).await;
+    assert_eq!((status, &answer["tokens"]), (StatusCode::OK, &json!([97])));
+    let tokens = json!({"tokens": [97]});
+    let (status, answer) = post(&server.router, "/detokenize", tokens.clone()).await;
+    assert_eq!((status, &answer["prompt"]), (StatusCode::OK, &json!("a")));
+
+    let two = AppState::builder().loading("a").loading("b").build();
+    for (path, body) in [("/tokenize", body), ("/detokenize", tokens)] {
+        let (status, answer) = post(&router(two.clone()), path, body).await;
+        assert_eq!((status, &answer["error"]["param"]), (StatusCode::BAD_REQUEST, &json!("model")));
+    }
+}
+
+#[tokio::test]
 async fn bad_requests_name_their_field() {
     let server = says("");
     let cases = [
         ("/tokenize", json!({"model": "mock"}), "prompt"),
         ("/tokenize", json!({"model": "mock", "prompt": "a", "messages": []}), "prompt"),
-        ("/tokenize", json!({"prompt": "a"}), "model"),
         ("/tokenize", json!({"model": "mock", "messages": []}), "messages"),
         ("/detokenize", json!({"model": "mock", "tokens": [260]}), "tokens"),
         ("/detokenize", json!({"model": "mock", "tokens": [1, -1]}), "tokens[1]"),
