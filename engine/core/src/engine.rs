@@ -13,7 +13,8 @@ pub trait Engine: Send {
     /// Computes one step.
     ///
     /// # Errors
-    /// [`EngineError`]; then nothing of the step may be relied on.
+    /// [`EngineError`]; then nothing of the step may be relied on. What concerns one sequence
+    /// only is in [`SeqOutput::error`](crate::SeqOutput::error) instead.
     fn execute(&mut self, step: &Step) -> Result<StepOutput, EngineError>;
 }
 

@@ -61,7 +61,7 @@ pub enum RequestError {
     /// It can never run here.
     #[error(transparent)]
     Invalid(#[from] InvalidRequest),
-    /// The engine failed in a step that held this request.
+    /// The engine failed in a step that held this request, or at this request alone.
     #[error("the engine failed: {0}")]
     Engine(EngineError),
     /// The server is shutting down.

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use crate::{BlockId, SamplingParams, SeqId, TokenId};
+use crate::{BlockId, EngineError, SamplingParams, SeqId, TokenId};
 
 /// Everything an engine computes in one go.
 #[derive(Clone, Debug, Default)]
@@ -109,6 +109,8 @@ pub struct SeqOutput {
     pub sampled: Option<Sampled>,
     /// One per target of [`SeqWork::score`].
     pub scores: Vec<TokenLogprobs>,
+    /// This sequence alone went wrong; then nothing else of its answer counts.
+    pub error: Option<EngineError>,
 }
 
 /// A chosen token.

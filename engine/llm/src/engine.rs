@@ -97,12 +97,7 @@ impl Engine for LlmEngine {
         let mut outputs: Vec<SeqOutput> = step
             .work
             .iter()
-            .map(|work| SeqOutput {
-                seq: work.seq,
-                sampled: None,
-                scores: Vec::new(),
-                error: None,
-            })
+            .map(|work| SeqOutput { seq: work.seq, sampled: None, scores: Vec::new(), error: None })
             .collect();
         let jobs = row_jobs(step, &self.batch);
         for jobs in jobs.chunks(self.executor.max_logit_rows()) {

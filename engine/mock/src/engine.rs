@@ -19,6 +19,8 @@ pub enum Fault {
     Error(String),
     /// The engine panics.
     Panic,
+    /// The answer to this entry of the step (counted round) is an error; the others are well.
+    Sequence(usize),
 }
 
 /// A language model without weights.
@@ -133,7 +135,7 @@ impl MockEngine {
                 .map(|(token, prefix)| self.model.score(*prefix, *token, score.num_top, vocab_size))
         });
         let scores: Vec<TokenLogprobs> = scores.collect();
-        SeqOutput { seq: work.seq, sampled, scores }
+        SeqOutput { seq: work.seq, sampled, scores, error: None }
     }
 }
 
@@ -178,13 +180,24 @@ impl Engine for MockEngine {
         if !cost.delay.is_zero() {
             std::thread::sleep(cost.delay);
         }
-        let out = self.compute(step).map_err(EngineError::InvalidStep)?;
+        let mut out = self.compute(step).map_err(EngineError::InvalidStep)?;
         self.next_step = step.step_idx + 1;
         let Some(fault) = self.faults.remove(&step.step_idx) else { return Ok(out) };
-        for work in &step.work {
+        let spoilt = match fault {
+            Fault::Sequence(entry) => &step.work[entry % step.work.len()..][..1],
+            _ => &step.work[..],
+        };
+        for work in spoilt {
             self.memory.spoil(work).map_err(EngineError::InvalidStep)?;
         }
         match fault {
+            Fault::Sequence(entry) => {
+                let num_outputs = out.outputs.len();
+                let output = &mut out.outputs[entry % num_outputs];
+                (output.sampled, output.scores) = (None, Vec::new());
+                output.error = Some(EngineError::Device("injected".into()));
+                Ok(out)
+            }
             Fault::Error(text) => Err(EngineError::Device(text)),
             Fault::Panic => panic!("injected into step {}", step.step_idx),
         }

@@ -127,6 +127,19 @@ fn a_fault_leaves_nothing_good_and_the_next_step_works() {
 }
 
 #[test]
+fn a_fault_of_one_sequence_leaves_the_others_well() {
+    let both = || vec![work(0, &[1, 2], 0, &[0]), work(1, &[5, 6], 0, &[1])];
+    let well = tokens(&mut engine(), 0, both());
+    let mut engine = engine().with_fault(0, Fault::Sequence(3));
+    let outputs = engine.execute(&Step { step_idx: 0, work: both() }).unwrap().outputs;
+    assert_eq!((&outputs[0].error, outputs[0].sampled.as_ref().unwrap().token), (&None, well[0]));
+    assert!(matches!(outputs[1].error, Some(EngineError::Device(_))));
+    assert_eq!(outputs[1].sampled, None);
+    tokens(&mut engine, 1, vec![work(0, &[3], 2, &[0, 2])]);
+    assert!(refusal(&mut engine, 2, vec![work(1, &[3], 2, &[1, 3])]).contains("spoilt"));
+}
+
+#[test]
 fn scripts_speak_and_end_unless_banned() {
     let model = MockModel::scripted("hi", 256);
     let mut engine = MockEngine::new(LIMITS, model);

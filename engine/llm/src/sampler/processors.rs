@@ -80,7 +80,8 @@ mod tests {
 
     #[test]
     fn bias_is_added_and_bans_win_over_it() {
-        let params = SamplingParams { logit_bias: vec![(1, 5.0), (3, 100.0)], ..Default::default() };
+        let params =
+            SamplingParams { logit_bias: vec![(1, 5.0), (3, 100.0)], ..Default::default() };
         assert_eq!(applied(&LOGITS, params, &[3, 77]), [2.0, 3.0, 1.0, f32::NEG_INFINITY]);
     }
 }
