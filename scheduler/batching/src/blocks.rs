@@ -107,6 +107,14 @@ impl BlockPool {
         }
     }
 
+    /// The contents of the used block `block` are not to be found any more.
+    pub(crate) fn forget(&mut self, block: BlockId) {
+        debug_assert!(self.is_referenced(block), "{block:?} forgotten while unreferenced");
+        if let Some(hash) = self.hashes[block.0 as usize].take() {
+            self.by_hash.remove(&hash);
+        }
+    }
+
     /// Compares the pool with the block tables that exist; returns what is wrong.
     pub(crate) fn audit<'a>(
         &self,
@@ -190,7 +198,7 @@ mod tests {
     proptest! {
         #[test]
         fn counts_always_add_up(
-            ops in prop::collection::vec((0u8..4, 0usize..8, 0u32..6), 0..300),
+            ops in prop::collection::vec((0u8..5, 0usize..8, 0u32..6), 0..300),
         ) {
             let mut pool = BlockPool::new(5);
             let mut held: Vec<BlockId> = Vec::new();
@@ -207,6 +215,7 @@ mod tests {
                     }
                     1 if !held.is_empty() => pool.release(held.swap_remove(at % held.len())),
                     2 if !held.is_empty() => pool.register(held[at % held.len()], hash(name)),
+                    3 if !held.is_empty() => pool.forget(held[at % held.len()]),
                     _ => {
                         if let Some(block) = pool.lookup(&hash(name)) {
                             pool.retain(block);

@@ -4,7 +4,7 @@
 //! keep no state per request, and blocks of a failed step are never read again before they are
 //! written. Invariant: whatever happens, every stream gets its last event.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, TryRecvError, channel};
 use std::sync::{Arc, PoisonError};
 use std::thread::JoinHandle;
@@ -12,6 +12,7 @@ use std::time::Instant;
 
 use engine_core::{Engine, EngineError, RequestError, Step, StepOutput};
 
+use crate::caught;
 use crate::handle::{Command, Shared, Shutdown};
 use crate::observer::{NoObserver, Observer, StepSize};
 use crate::planner::Planner;
@@ -29,11 +30,6 @@ impl Driver {
     pub fn join(self) {
         // A panic of the driver's own was printed where it happened; streams have got their end.
         let _ = self.0.join();
-    }
-
-    /// Whether the thread has ended.
-    pub fn is_finished(&self) -> bool {
-        self.0.is_finished()
     }
 }
 
@@ -117,7 +113,7 @@ impl Run {
                 if !self.tracks.begin(&request, sender) {
                     return;
                 }
-                if let Err(error) = self.planner.submit(*request) {
+                if let Err(error) = self.planner.take(*request) {
                     self.tracks.refuse(id, error);
                 }
             }
@@ -146,10 +142,9 @@ impl Run {
     fn execute(&mut self, step: &Step) -> Result<StepOutput, EngineError> {
         let began = Instant::now();
         let engine = &mut self.engine;
-        let out = catch_unwind(AssertUnwindSafe(|| engine.execute(step))).unwrap_or_else(|panic| {
-            let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
-            let text = text.or_else(|| panic.downcast_ref::<String>().cloned());
-            Err(EngineError::Device(format!("panic: {}", text.unwrap_or_default())))
+        let out = caught::run(|| engine.execute(step)).unwrap_or_else(|at| {
+            tracing::error!(step = step.step_idx, at, "the engine panicked");
+            Err(EngineError::Device("the engine panicked".into()))
         });
         if let Err(error) = &out {
             tracing::error!(step = step.step_idx, seqs = step.work.len(), %error, "step failed");
@@ -169,8 +164,10 @@ impl Run {
 }
 
 impl Drop for Run {
-    /// Also when the thread panics: nobody comes in any more. Dropping the senders ends streams.
+    /// Also when the thread panics: nobody comes in any more. Dropping the senders ends streams,
+    /// so who hears the end sees the driver gone.
     fn drop(&mut self) {
         self.shared.gate.close();
+        self.shared.alive.store(false, Ordering::Release);
     }
 }

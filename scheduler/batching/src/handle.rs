@@ -2,7 +2,7 @@
 //!
 //! Invariant: a submission never waits for a step.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -38,13 +38,16 @@ pub(crate) struct Shared {
     pub(crate) config: PlannerConfig,
     pub(crate) gate: Gate,
     pub(crate) stats: Mutex<Stats>,
+    /// Whether the driver's thread has not ended.
+    pub(crate) alive: AtomicBool,
     next_request: AtomicU64,
 }
 
 impl Shared {
     pub(crate) fn new(limits: EngineLimits, config: PlannerConfig, stats: Stats) -> Self {
         let gate = Gate::new(&config);
-        Self { limits, config, gate, stats: Mutex::new(stats), next_request: AtomicU64::new(0) }
+        let (stats, alive) = (Mutex::new(stats), AtomicBool::new(true));
+        Self { limits, config, gate, stats, alive, next_request: AtomicU64::new(0) }
     }
 }
 
@@ -83,6 +86,12 @@ impl Handle {
     pub fn stats(&self) -> Stats {
         let stats = *self.shared.stats.lock().unwrap_or_else(PoisonError::into_inner);
         Stats { waiting: self.shared.gate.num_waiting(), ..stats }
+    }
+
+    /// Whether the driver's thread runs: false after a shutdown came to its end, or if the
+    /// driver itself failed (a failing engine does not end it).
+    pub fn is_alive(&self) -> bool {
+        self.shared.alive.load(Ordering::Acquire)
     }
 
     /// What the engine can hold.

@@ -8,6 +8,7 @@
 //! calls give the same steps.
 
 mod blocks;
+mod caught;
 mod config;
 mod driver;
 mod gate;

@@ -3,15 +3,21 @@
 //! Each tenant counts the tokens it was served (the virtual token counter of "Fairness in
 //! Serving Large Language Models", Sheng et al. 2024); the tenant served least goes next. One
 //! that newly arrives starts level with the least served, so it neither overtakes for long nor
-//! waits behind another's backlog. Within a tenant the oldest sequence goes first, so a
+//! waits behind another's backlog; one that comes back still owes what it had more than that, so
+//! nobody gains by coming and going. Within a tenant the oldest sequence goes first, so a
 //! preempted one is at the head again.
-//! Invariant: a tenant is known exactly while it has a live request.
+//! Invariant: a tenant has a queue exactly while it has a live request, and of those without one
+//! at most `MAX_REMEMBERED` counts are kept.
 
 use std::collections::BTreeMap;
 
 use engine_core::{SeqId, TenantId};
 
 use crate::sequence::Sequence;
+
+/// Counts of tenants without live requests; of more, the least served is forgotten, which has
+/// least to gain by that.
+const MAX_REMEMBERED: usize = 4096;
 
 #[derive(Default)]
 struct Tenant {
@@ -21,10 +27,21 @@ struct Tenant {
     num_unadmitted: usize,
 }
 
+/// Who is not to go next, though it would be their turn.
+#[derive(Default)]
+pub(crate) struct Aside {
+    pub(crate) seqs: Vec<SeqId>,
+    pub(crate) tenants: Vec<TenantId>,
+}
+
 /// The queues of all tenants.
 #[derive(Default)]
 pub(crate) struct FairQueue {
     tenants: BTreeMap<TenantId, Tenant>,
+    /// What tenants were served that have no live request now.
+    remembered: BTreeMap<TenantId, u64>,
+    /// What the last of them was served: the level when nobody is left.
+    last_level: u64,
     num_unadmitted: usize,
 }
 
@@ -40,10 +57,12 @@ impl FairQueue {
 
     /// A request begins.
     pub(crate) fn request_begins(&mut self, tenant: &TenantId) {
-        let level = self.tenants.values().map(|t| t.served_tokens).min().unwrap_or(0);
+        let level = self.tenants.values().map(|t| t.served_tokens).min();
+        let level = level.unwrap_or(self.last_level);
         let entry = self.tenants.entry(tenant.clone()).or_default();
         if entry.num_live == 0 {
-            entry.served_tokens = level;
+            let own = self.remembered.remove(tenant).unwrap_or(0);
+            entry.served_tokens = own.max(level);
         }
         entry.num_live += 1;
         entry.num_unadmitted += 1;
@@ -63,10 +82,22 @@ impl FairQueue {
         if !admitted {
             self.request_admitted(tenant);
         }
-        if let Some(entry) = self.tenants.get_mut(tenant) {
-            entry.num_live -= 1;
-            if entry.num_live == 0 {
-                self.tenants.remove(tenant);
+        let Some(entry) = self.tenants.get_mut(tenant) else { return };
+        entry.num_live -= 1;
+        if entry.num_live == 0 {
+            self.last_level = entry.served_tokens;
+            self.tenants.remove(tenant);
+            self.remember(tenant);
+        }
+    }
+
+    /// Keeps the count of the tenant that just left.
+    fn remember(&mut self, tenant: &TenantId) {
+        self.remembered.insert(tenant.clone(), self.last_level);
+        if self.remembered.len() > MAX_REMEMBERED {
+            let least = self.remembered.iter().min_by_key(|(_, served)| **served);
+            if let Some(least) = least.map(|(tenant, _)| tenant.clone()) {
+                self.remembered.remove(&least);
             }
         }
     }
@@ -85,14 +116,20 @@ impl FairQueue {
         }
     }
 
-    /// Takes the sequence that goes next out, leaving these tenants aside.
-    pub(crate) fn pop(&mut self, aside: &[TenantId]) -> Option<Sequence> {
-        let waiting =
-            self.tenants.iter_mut().filter(|(id, t)| !t.waiting.is_empty() && !aside.contains(id));
-        let least = waiting.min_by_key(|(_, t)| {
-            (t.served_tokens, t.waiting.first_key_value().map(|(seq, _)| *seq))
+    /// Takes the sequence that goes next out, leaving some aside.
+    pub(crate) fn pop(&mut self, aside: &Aside) -> Option<Sequence> {
+        let candidates = self.tenants.iter_mut().filter(|(id, _)| !aside.tenants.contains(id));
+        let oldest = candidates.filter_map(|(_, tenant)| {
+            let seq = *tenant.waiting.keys().find(|seq| !aside.seqs.contains(seq))?;
+            Some((tenant.served_tokens, seq, tenant))
         });
-        least.and_then(|(_, tenant)| tenant.waiting.pop_first()).map(|(_, seq)| seq)
+        let (_, seq, tenant) = oldest.min_by_key(|(served, seq, _)| (*served, *seq))?;
+        tenant.waiting.remove(&seq)
+    }
+
+    /// Whether anyone waits.
+    pub(crate) fn has_waiting(&self) -> bool {
+        self.tenants.values().any(|tenant| !tenant.waiting.is_empty())
     }
 
     /// Takes a given sequence out, if it waits.

@@ -7,10 +7,9 @@ use std::collections::hash_map::Entry;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use engine_core::{Event, InvalidRequest, Request, RequestError, RequestId, TenantId};
+use engine_core::{Event, InvalidRequest, Request, RequestId, TenantId};
 use tokio::sync::mpsc::UnboundedSender;
 
-use crate::SubmitError;
 use crate::handle::Shared;
 use crate::observer::{Observer, Outcome, RequestEnd, StepSize};
 
@@ -59,12 +58,8 @@ impl Tracks {
     }
 
     /// The planner did not take the request.
-    pub(crate) fn refuse(&mut self, id: RequestId, error: SubmitError) {
-        let error = match error {
-            SubmitError::Invalid(error) => RequestError::Invalid(error),
-            SubmitError::QueueFull { .. } | SubmitError::ShuttingDown => RequestError::ShuttingDown,
-        };
-        self.deliver([(id, Event::Failed(error))].into_iter());
+    pub(crate) fn refuse(&mut self, id: RequestId, error: InvalidRequest) {
+        self.deliver([(id, Event::Failed(error.into()))].into_iter());
     }
 
     /// The stream of this request was dropped.

@@ -4,51 +4,94 @@
 //! need soon; the sequence whose turn it is is never overtaken for want of blocks, so large ones
 //! do not starve.
 
-use engine_core::{BlockId, TenantId};
+use std::collections::HashMap;
 
-use super::{Planner, schedule::Draft};
+use engine_core::{BlockId, SeqId, TenantId};
+
+use super::Planner;
+use crate::queue::Aside;
 use crate::sequence::Sequence;
+
+/// While prompts under way could use the whole step, only tenants with fewer of them than this
+/// start another: their share of the step is what keeps new requests from waiting for long
+/// prompts, and the bound keeps one tenant's prompts from taking up all places half done.
+const MAX_CROWDED_PREFILLS: usize = 4;
+
+/// Sequences that one plan looks at in vain, at most.
+const MAX_ASIDE: usize = 32;
 
 /// What became of the sequence whose turn it was.
 enum Turn {
-    Admitted(engine_core::SeqId),
+    /// It runs now and has this many tokens to compute.
+    Admitted(TenantId, usize),
     /// A running sequence computes the same prefix right now; it will be found in the cache.
-    WaitsForPrefix(TenantId),
+    WaitsForPrefix(SeqId),
+    /// Its tenant has enough prompts under way.
+    Crowded(TenantId),
     NoRoom,
     NobodyWaits,
 }
 
+/// What running prompts ask of the step that is being planned.
+struct Demand {
+    /// Tokens that the step has for them.
+    budget: usize,
+    /// Tokens that they could use.
+    wanted: usize,
+    num_prefills: HashMap<TenantId, usize>,
+}
+
+impl Demand {
+    fn add(&mut self, tenant: &TenantId, num_tokens: usize) {
+        self.wanted += num_tokens;
+        *self.num_prefills.entry(tenant.clone()).or_default() += 1;
+    }
+
+    fn is_crowded(&self, tenant: &TenantId) -> bool {
+        let own = self.num_prefills.get(tenant).copied().unwrap_or(0);
+        self.wanted >= self.budget && own >= MAX_CROWDED_PREFILLS
+    }
+}
+
 impl Planner {
-    /// Fills the rest of the step with waiting sequences.
-    pub(super) fn admit(&mut self, draft: &mut Draft) {
-        let mut aside = Vec::new();
-        while draft.has_room() && self.running.len() < self.max_running() {
-            match self.take_turn(&aside) {
-                Turn::Admitted(id) => self.schedule(id, draft),
-                Turn::WaitsForPrefix(tenant) => aside.push(tenant),
-                Turn::NoRoom | Turn::NobodyWaits => break,
-            }
-            if draft.preempted {
-                break;
+    /// Lets waiting sequences run, to share `budget` tokens with the prompts under way in chunks
+    /// of at most `chunk`.
+    pub(super) fn admit(&mut self, budget: usize, chunk: usize) {
+        let mut demand = Demand { budget, wanted: 0, num_prefills: HashMap::new() };
+        for seq in self.running.values().filter(|seq| seq.num_remaining() > 1) {
+            demand.add(seq.common.tenant(), seq.num_remaining().min(chunk));
+        }
+        let mut aside = Aside::default();
+        while budget > 0 && self.running.len() < self.max_running() {
+            match self.take_turn(&aside, &demand) {
+                Turn::Admitted(tenant, num_tokens) => demand.add(&tenant, num_tokens.min(chunk)),
+                Turn::WaitsForPrefix(seq) if aside.seqs.len() < MAX_ASIDE => aside.seqs.push(seq),
+                Turn::Crowded(tenant) => aside.tenants.push(tenant),
+                Turn::WaitsForPrefix(_) | Turn::NoRoom | Turn::NobodyWaits => break,
             }
         }
     }
 
-    fn take_turn(&mut self, aside: &[TenantId]) -> Turn {
+    fn take_turn(&mut self, aside: &Aside, demand: &Demand) -> Turn {
         let Some(mut seq) = self.queue.pop(aside) else { return Turn::NobodyWaits };
+        let tenant = seq.common.tenant().clone();
+        if demand.is_crowded(&tenant) {
+            self.queue.push(seq);
+            return Turn::Crowded(tenant);
+        }
         let (cached, limit) = self.find_cached(&mut seq);
         if cached.len() < limit && self.is_being_computed(&seq, cached.len()) {
-            let tenant = seq.common.tenant().clone();
+            let id = seq.id;
             self.queue.push(seq);
-            return Turn::WaitsForPrefix(tenant);
+            return Turn::WaitsForPrefix(id);
         }
         if !self.fits(&seq, &cached) {
             self.queue.push(seq);
             return Turn::NoRoom;
         }
-        let id = seq.id;
+        let num_tokens = seq.len() - cached.len() * self.block_size();
         self.start(seq, cached, limit);
-        Turn::Admitted(id)
+        Turn::Admitted(tenant, num_tokens)
     }
 
     /// The leading blocks of a sequence that the prefix cache holds, and how many it was allowed

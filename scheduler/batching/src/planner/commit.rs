@@ -4,16 +4,16 @@
 //! a step that succeeded are registered in the prefix cache.
 
 use engine_core::{
-    EngineError, Event, FinishReason, RequestError, Sampled, SeqOutput, SeqWork, Step, StepOutput,
-    StopRules, TokenId, TokenLogprobs, Want,
+    EngineError, Event, FinishReason, RequestError, Sampled, SeqId, SeqOutput, SeqWork, Step,
+    StepOutput, StopRules, TokenId, TokenLogprobs, Want,
 };
 
 use super::{Planner, release_blocks};
 
 impl Planner {
     /// Takes the results of the step in flight in: appends tokens, registers and frees blocks,
-    /// emits events ([`drain_events`](Self::drain_events)). Requests whose step failed end with
-    /// the error, the others go on.
+    /// emits events ([`drain_events`](Self::drain_events)). Requests whose step or whose own work
+    /// failed end with the error, the others go on.
     pub fn commit(&mut self, step: Step, out: Result<StepOutput, EngineError>) {
         self.in_flight = false;
         self.counts.steps += 1;
@@ -34,6 +34,20 @@ impl Planner {
         }
     }
 
+    /// Only this request fails. What it computed may be as bad as its logits, so nobody shall
+    /// find it in the prefix cache.
+    fn fail_sequence(&mut self, seq: SeqId, error: EngineError) {
+        let Some(seq) = self.running.get_mut(&seq) else { return };
+        seq.in_flight = false;
+        seq.blocks.iter().for_each(|block| self.pool.forget(*block));
+        let id = seq.common.request.id;
+        self.fail(id, RequestError::Engine(error));
+        // Its other choices in this step; their entries in it find no sequence any more.
+        for mut seq in std::mem::take(&mut self.leaving) {
+            release_blocks(&mut self.pool, &mut seq);
+        }
+    }
+
     fn fail_step(&mut self, step: &Step, error: &EngineError) {
         for work in &step.work {
             // Gone already if it was cancelled, or failed with another choice of its request.
@@ -48,6 +62,9 @@ impl Planner {
     }
 
     fn commit_sequence(&mut self, work: &SeqWork, output: SeqOutput) {
+        if let Some(error) = output.error {
+            return self.fail_sequence(work.seq, error);
+        }
         let Some(seq) = self.running.get_mut(&work.seq) else { return };
         seq.in_flight = false;
         seq.num_computed += work.input.len();
@@ -146,6 +163,8 @@ fn check(step: &Step, out: &StepOutput, vocab_size: u32) -> Result<(), EngineErr
         let num_targets = work.score.as_ref().map_or(0, |score| score.targets.len());
         if output.seq != work.seq {
             return wrong("has its sequences in another order");
+        } else if output.error.is_some() {
+            continue;
         } else if output.sampled.is_some() != matches!(work.want, Want::Sample(_)) {
             return wrong("has a token that was not wanted, or lacks one that was");
         } else if output.scores.len() != num_targets {

@@ -9,6 +9,7 @@ mod admit;
 mod commit;
 mod preempt;
 mod schedule;
+mod share;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -70,25 +71,36 @@ impl Planner {
     /// # Errors
     /// [`SubmitError::Invalid`] if it can never run, [`SubmitError::QueueFull`] if too many wait.
     pub fn submit(&mut self, request: Request) -> Result<(), SubmitError> {
-        check(&request, &self.limits, &self.config)?;
-        if self.requests.contains_key(&request.id) {
-            return Err(InvalidRequest::Parameter("the request id is in use").into());
-        }
-        let tenant = request.scope.tenant.clone();
-        let (all, own) = (self.queue.num_unadmitted(), self.queue.num_unadmitted_of(&tenant));
+        self.check(&request)?;
+        let tenant = &request.scope.tenant;
+        let (all, own) = (self.queue.num_unadmitted(), self.queue.num_unadmitted_of(tenant));
         if all >= self.config.max_waiting || own >= self.config.max_waiting_per_tenant {
             let waiting = if all >= self.config.max_waiting { all } else { own };
             let retry_after_s = self.config.retry_after_s;
             return Err(SubmitError::QueueFull { waiting, retry_after_s });
         }
+        Ok(self.take(request)?)
+    }
+
+    /// Queues a request that someone else has counted in; the driver's gate has the same bounds.
+    pub(crate) fn take(&mut self, request: Request) -> Result<(), InvalidRequest> {
+        self.check(&request)?;
         let first_seq = SeqId(self.next_seq);
         self.next_seq += u64::from(request.n);
         let id = request.id;
         let common = Arc::new(Common::new(request, &self.key));
-        self.queue.request_begins(&tenant);
+        self.queue.request_begins(common.tenant());
         self.requests.insert(id, Live::new(common, first_seq));
         self.release_held(id);
         Ok(())
+    }
+
+    fn check(&self, request: &Request) -> Result<(), InvalidRequest> {
+        check(request, &self.limits, &self.config)?;
+        match self.requests.contains_key(&request.id) {
+            true => Err(InvalidRequest::Parameter("the request id is in use")),
+            false => Ok(()),
+        }
     }
 
     /// Ends a request early: its open choices end as [`FinishReason::Cancelled`]. Its blocks are

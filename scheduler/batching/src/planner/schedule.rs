@@ -1,12 +1,13 @@
-//! Filling one step: running sequences with one token to go first, then chunks of longer ones,
-//! then waiting sequences.
+//! Filling one step: running sequences with one token to go first; then waiting sequences are
+//! admitted, and all prompts under way share what is left.
 //!
-//! Invariant: a step keeps the engine's budgets, and its oldest running sequence always gets at
+//! Invariant: a step keeps the engine's budgets, and the oldest running sequence always gets at
 //! least one token: no more sequences run than a step has tokens and places.
 
 use engine_core::{BlockTable, EngineLimits, Score, SeqId, SeqWork, Step, Want};
 
 use super::Planner;
+use super::share::{Prefill, share};
 
 /// A step under construction: who computes how many tokens.
 pub(super) struct Draft {
@@ -16,10 +17,6 @@ pub(super) struct Draft {
 }
 
 impl Draft {
-    pub(super) fn has_room(&self) -> bool {
-        self.tokens_left > 0
-    }
-
     /// Takes a preempted sequence out again, if it was in.
     pub(super) fn remove(&mut self, seq: SeqId) {
         if let Some(at) = self.items.iter().position(|(id, _)| *id == seq) {
@@ -36,14 +33,25 @@ impl Planner {
         }
         let tokens_left = self.limits.max_step_tokens as usize;
         let mut draft = Draft { items: Vec::new(), tokens_left, preempted: false };
-        let (decodes, prefills): (Vec<_>, Vec<_>) =
-            self.running.values().map(|seq| (seq.id, seq.num_remaining())).partition(|r| r.1 <= 1);
-        for (id, _) in decodes.into_iter().chain(prefills) {
-            self.schedule(id, &mut draft);
+        let decodes = self.running.values().filter(|seq| seq.num_remaining() == 1);
+        let decodes: Vec<_> = decodes.map(|seq| seq.id).collect();
+        for id in &decodes {
+            self.schedule(*id, 1, &mut draft);
         }
+        let chunk = self.chunk();
         // Room that was just taken from someone is not given to the next in the queue.
         if !draft.preempted {
-            self.admit(&mut draft);
+            self.admit(draft.tokens_left, chunk);
+        }
+        let scheduled = |id: &SeqId| decodes.binary_search(id).is_ok();
+        let rest = self.running.values().filter(|seq| !scheduled(&seq.id));
+        let prefills = rest.map(|seq| Prefill {
+            seq: seq.id,
+            tenant: seq.common.tenant().clone(),
+            num_tokens: seq.num_remaining().min(chunk),
+        });
+        for (id, num_tokens) in share(prefills.collect(), draft.tokens_left) {
+            self.schedule(id, num_tokens, &mut draft);
         }
         (!draft.items.is_empty()).then(|| self.step(draft))
     }
@@ -54,13 +62,21 @@ impl Planner {
         self.config.max_running_seqs.min(max_step_seqs).min(max_step_tokens).max(1) as usize
     }
 
+    /// The most tokens of one prompt in this step. A prompt that shares the engine with anyone
+    /// leaves half of the step to them, so that they neither stall nor wait to begin.
+    fn chunk(&self) -> usize {
+        let chunk = self.config.prefill_chunk.max(1) as usize;
+        let is_alone = self.running.len() + usize::from(self.queue.has_waiting()) <= 1;
+        match is_alone {
+            true => chunk,
+            false => chunk.min((self.limits.max_step_tokens as usize / 2).max(1)),
+        }
+    }
+
     /// Gives a running sequence its share of the step, preempting others if blocks run out.
-    pub(super) fn schedule(&mut self, id: SeqId, draft: &mut Draft) {
+    fn schedule(&mut self, id: SeqId, num_tokens: usize, draft: &mut Draft) {
         // A sequence may have been preempted for one before it.
-        let Some(seq) = self.running.get(&id) else { return };
-        let most = draft.tokens_left.min(self.config.prefill_chunk.max(1) as usize);
-        let num_tokens = seq.num_remaining().min(most);
-        if num_tokens == 0 {
+        if num_tokens == 0 || num_tokens > draft.tokens_left || !self.running.contains_key(&id) {
             return;
         }
         while !self.grow(id, num_tokens) {

@@ -1,5 +1,6 @@
 //! The planner by hand, with the mock engine: what each rule is for, one test each.
 
 mod bench;
+mod crowding;
 mod scheduling;
 mod sharing;
