@@ -99,7 +99,8 @@ pub(crate) struct Peer {
     base_url: String,
 }
 
-/// Starts it with continuous batching (its default) and without its cache of earlier prompts.
+/// Starts it with continuous batching (its default) and without its caches of earlier prompts, in
+/// the slots and in memory: no prompt comes twice, so that keeping them would only cost it.
 pub(crate) fn start(binary: &Path, gguf: &Path, size: Size) -> Result<Peer> {
     let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
     let log = File::create(repo::scratch().join("peers/llama-server.log"))?;
@@ -108,6 +109,7 @@ pub(crate) fn start(binary: &Path, gguf: &Path, size: Size) -> Result<Peer> {
     command.arg("-m").arg(gguf).args(["--host", "127.0.0.1", "--port", &port.to_string()]);
     command.args(["-t", &threads, "-tb", &threads, "-np", &slots]);
     command.args(["-c", &size.context.to_string(), "--alias", weights::MODEL_NAME]);
+    command.args(["--no-cache-prompt", "--cache-ram", "0"]);
     let command = command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
     let child = command.spawn().with_context(|| format!("cannot start {}", binary.display()))?;
     let mut peer = Peer { child, base_url: format!("http://127.0.0.1:{port}") };

@@ -13,7 +13,7 @@ use serde::Serialize;
 use super::measure::Run;
 use crate::repo;
 
-/// What is told of a level: its name, where it is, and whether more is better.
+/// What is told of a level: its name, and where it is.
 type Figure = (&'static str, fn(&Run) -> f64);
 
 const FIGURES: [Figure; 7] = [
@@ -174,6 +174,40 @@ mod tests {
         let text = report.markdown();
         assert!(text.contains("| tokens/s | 20 | 40 | 0.50 |"), "{text}");
         assert!(text.contains("Medians of 3 runs"), "{text}");
+    }
+
+    #[test]
+    fn a_level_tells_all_figures_of_both_and_their_ratios() {
+        let theirs = Run {
+            contender: "llama.cpp",
+            pair_idx: 0,
+            startup_s: 3.0,
+            level: Level {
+                output_tokens_per_s: 80.0,
+                first_token_p50_ms: 200.0,
+                first_token_p99_ms: 100.0,
+                inter_token_p50_ms: 4.0,
+                inter_token_p99_ms: 12.0,
+                peak_rss_mib: 240.0,
+                ..run("", 0, 0.0).level
+            },
+        };
+        let ours = run("agentbase", 0, 20.0);
+        let told = super::line(&ours);
+        for name in super::FIGURES.map(|(name, _)| name) {
+            assert!(told.contains(name), "{told}");
+        }
+        let text = Report::new(vec![ours, theirs]).markdown();
+        let table = "\n| 4 clients | agentbase | llama.cpp | ratio |\n\
+            |---|---:|---:|---:|\n\
+            | tokens/s | 20 | 80 | 0.25 |\n\
+            | TTFT p50 ms | 50 | 200 | 0.25 |\n\
+            | TTFT p99 ms | 90 | 100 | 0.90 |\n\
+            | inter-token p50 ms | 5.00 | 4.00 | 1.25 |\n\
+            | inter-token p99 ms | 9.00 | 12 | 0.75 |\n\
+            | peak RSS MiB | 300 | 240 | 1.25 |\n\
+            | start to first answer s | 1.50 | 3.00 | 0.50 |\n";
+        assert!(text.ends_with(table), "{text}");
     }
 
     #[test]
