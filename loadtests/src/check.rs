@@ -5,17 +5,21 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::{
-    Ask, Crowd, Endpoint, Metrics, Stop, Timeline, distinct_prompt, parse_metrics, read_memory,
-    run_crowd,
+    Ask, Crowd, Endpoint, Metrics, Stop, Timeline, Usage, distinct_prompt, parse_metrics,
+    read_memory, run_crowd,
 };
 
 /// After everyone left, the server has this long to notice.
 const SETTLE: Duration = Duration::from_secs(1);
 /// Growth of memory over the long run that still counts as flat: allocators keep some slack.
 const MAX_GROWTH: f64 = 0.03;
+/// Tokens of a block; only whole blocks are kept for later requests.
+const BLOCK: u64 = 16;
+/// So long must an answer be that a cache of prompts alone falls short by two blocks.
+const MIN_ANSWER: u64 = 3 * BLOCK;
 const RUNNING: &str = "agentbase_requests_running";
 const WAITING: &str = "agentbase_requests_waiting";
 const HELD_BLOCKS: &str = "agentbase_kv_cache_blocks_used";
@@ -25,6 +29,8 @@ const HELD_BLOCKS: &str = "agentbase_kv_cache_blocks_used";
 pub struct CheckPlan {
     /// Chats at once.
     pub num_chats: usize,
+    /// Tokens of a chat's answer, at most; the shortest has half as many.
+    pub answer_tokens: u64,
     /// Requests over which memory must stay flat.
     pub num_requests: usize,
     /// The server's process, if it runs here; without it memory cannot be checked.
@@ -72,8 +78,10 @@ fn chat(number: u64, max_tokens: u64, stop: Stop) -> Ask {
 }
 
 fn chats(endpoint: &Endpoint, plan: CheckPlan) -> Result<String> {
-    let asks: Vec<Ask> =
-        (0..plan.num_chats as u64).map(|i| chat(i, 24 + i % 17, Stop::AtEnd)).collect();
+    let spread = (plan.answer_tokens / 2).max(1);
+    let asks: Vec<Ask> = (0..plan.num_chats as u64)
+        .map(|i| chat(i, plan.answer_tokens - i % spread, Stop::AtEnd))
+        .collect();
     let crowd = run_crowd(endpoint, &asks, asks.len(), &|| ());
     let mut num_tokens = 0;
     for (ask, result) in asks.iter().zip(crowd.results) {
@@ -94,12 +102,13 @@ fn check_usage(endpoint: &Endpoint, ask: &Ask, timeline: &Timeline) -> Result<u6
     );
     // The token that ends a sequence is counted but carries no text.
     let ended = timeline.finish_reason.as_deref() == Some("stop");
-    let silent = usage.completion_tokens.checked_sub(timeline.num_scored_tokens);
+    let num_scored = timeline.scored_tokens.len() as u64;
+    let silent = usage.completion_tokens.checked_sub(num_scored);
     ensure!(
         silent == Some(0) || (ended && silent == Some(1)),
         "usage tells {} completion tokens, {} came, finish_reason {:?}",
         usage.completion_tokens,
-        timeline.num_scored_tokens,
+        num_scored,
         timeline.finish_reason
     );
     let max_tokens = ask.body["max_tokens"].as_u64();
@@ -115,7 +124,7 @@ fn check_usage(endpoint: &Endpoint, ask: &Ask, timeline: &Timeline) -> Result<u6
 fn disconnects(endpoint: &Endpoint, plan: CheckPlan) -> Result<String> {
     let asks: Vec<Ask> = (0..plan.num_chats as u64)
         .map(|i| match i % 2 {
-            0 => chat(10_000 + i, 24, Stop::AtEnd),
+            0 => chat(10_000 + i, plan.answer_tokens, Stop::AtEnd),
             _ => Ask {
                 body: json!({
                     "messages": [{ "role": "user", "content": distinct_prompt(10_000 + i) }],
@@ -151,28 +160,49 @@ fn left_behind(metrics: &Metrics) -> Result<[f64; 3]> {
     Ok([get(RUNNING)?, get(WAITING)?, get(HELD_BLOCKS)?])
 }
 
+/// Takes the first conversation whose answer is long enough and reads back as the same tokens.
 fn second_turn(endpoint: &Endpoint) -> Result<String> {
-    let mut ask = chat(20_000, 40, Stop::AtEnd);
-    ask.body["logprobs"] = false.into();
-    let first = crate::stream(endpoint, &ask)?;
-    let counted = first.usage.context("the first turn has no usage")?;
-    ask.body["messages"] = json!([
-        ask.body["messages"][0],
-        { "role": "assistant", "content": first.text },
-        { "role": "user", "content": "And then?" },
-    ]);
-    let second = crate::stream(endpoint, &ask)?.usage.context("the second turn has no usage")?;
-    // Whole blocks are cached, and the answer may tokenize differently when read back.
-    let expected = counted.prompt_tokens.saturating_sub(16);
-    ensure!(
-        second.cached_tokens >= expected,
-        "{} of the second turn's {} tokens came from the cache, expected at least {expected}",
-        second.cached_tokens,
-        second.prompt_tokens
-    );
-    let (cached, prompt) = (second.cached_tokens, second.prompt_tokens);
-    let spoken = counted.prompt_tokens + counted.completion_tokens;
-    Ok(format!("{cached} of {prompt} prompt tokens cached; the first turn had {spoken}"))
+    for number in 20_000..20_004 {
+        let mut ask = chat(number, 64, Stop::AtEnd);
+        let first = crate::stream(endpoint, &ask)?;
+        let counted = first.usage.context("the first turn has no usage")?;
+        ask.body["messages"] = json!([
+            ask.body["messages"][0],
+            { "role": "assistant", "content": first.text },
+            { "role": "user", "content": "And then?" },
+        ]);
+        let prompt = token_texts(endpoint, &ask.body["messages"])?;
+        let reusable = reusable_tokens(counted, &first.scored_tokens, &prompt);
+        if reusable < counted.prompt_tokens + MIN_ANSWER {
+            continue;
+        }
+        ask.body["max_tokens"] = 8.into();
+        let second =
+            crate::stream(endpoint, &ask)?.usage.context("the second turn has no usage")?;
+        let (cached, whole) = (second.cached_tokens, second.prompt_tokens);
+        let seen = format!(
+            "{cached} of {whole} prompt tokens cached; the first turn had {} and answered {}",
+            counted.prompt_tokens, counted.completion_tokens
+        );
+        ensure!(cached >= reusable / BLOCK * BLOCK, "{seen}, {reusable} of them the same");
+        ensure!(cached < whole, "{seen}: nothing was left to compute");
+        return Ok(seen);
+    }
+    anyhow::bail!("no answer reads back as the tokens it was made of")
+}
+
+fn token_texts(endpoint: &Endpoint, messages: &Value) -> Result<Vec<String>> {
+    let ask = json!({ "model": endpoint.model, "messages": messages, "return_token_strs": true });
+    let texts = endpoint.post("/tokenize", &ask)?["token_strs"].take();
+    serde_json::from_value(texts).context("/tokenize gives no token_strs")
+}
+
+/// How much of the second turn's prompt the first turn computed: its prompt, and its answer up to
+/// where that reads back differently. The answer's last token was never an input.
+fn reusable_tokens(first: Usage, answer: &[String], second_prompt: &[String]) -> u64 {
+    let read_back = second_prompt.iter().skip(first.prompt_tokens as usize);
+    let num_same = answer.iter().zip(read_back).take_while(|(made, read)| made == read).count();
+    first.prompt_tokens + (num_same as u64).min(first.completion_tokens.saturating_sub(1))
 }
 
 /// The cache of prefixes fills while the first requests run; from then on nothing may grow.
@@ -205,5 +235,26 @@ fn all_ok(crowd: &Crowd) -> Result<()> {
     match errors.next() {
         Some(first) => anyhow::bail!("{} requests failed, first: {first:#}", 1 + errors.count()),
         None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Usage, reusable_tokens};
+
+    #[test]
+    fn an_answer_counts_up_to_where_it_reads_back_differently() {
+        let texts = |text: &str| text.split('|').map(str::to_owned).collect::<Vec<_>>();
+        let first = Usage { prompt_tokens: 2, cached_tokens: 0, completion_tokens: 4 };
+        for (answer, second_prompt, expected) in [
+            ("a|b|c|d", "p|q|a|b|c|d|end|more", 5),
+            ("a|b|c|d", "p|q|a|bc|d|end|more", 3),
+            // The token that ended the answer is not scored.
+            ("a|b|c", "p|q|a|b|c|end|more", 5),
+            ("a|b|c|d", "p|q|x|y", 2),
+        ] {
+            let tokens = reusable_tokens(first, &texts(answer), &texts(second_prompt));
+            assert_eq!(tokens, expected, "{answer} in {second_prompt}");
+        }
     }
 }

@@ -51,8 +51,8 @@ pub struct Timeline {
     pub total: Duration,
     /// All the text.
     pub text: String,
-    /// Tokens whose log-probabilities came; as many as tokens, if they were asked for.
-    pub num_scored_tokens: u64,
+    /// Text of each token whose log-probability came; of all, if they were asked for.
+    pub scored_tokens: Vec<String>,
     /// `stop` or `length`.
     pub finish_reason: Option<String>,
     /// In the last piece, if the server sends it.
@@ -131,8 +131,9 @@ impl Timeline {
             self.pieces.push(at);
             self.text.push_str(text);
         }
-        let scored = choice["logprobs"]["content"].as_array().map_or(0, Vec::len);
-        self.num_scored_tokens += scored as u64;
+        let scored = choice["logprobs"]["content"].as_array().into_iter().flatten();
+        let token = |entry: &Value| entry["token"].as_str().unwrap_or_default().to_owned();
+        self.scored_tokens.extend(scored.map(token));
         if let Some(reason) = choice["finish_reason"].as_str() {
             self.finish_reason = Some(reason.to_owned());
         }
@@ -164,7 +165,7 @@ mod tests {
         assert_eq!(timeline.text, "ab");
         assert_eq!(timeline.first_token(), Some(at(2)));
         assert_eq!(timeline.gaps().collect::<Vec<_>>(), [at(3)]);
-        assert_eq!(timeline.num_scored_tokens, 1);
+        assert_eq!(timeline.scored_tokens, ["a"]);
         assert_eq!(timeline.finish_reason.as_deref(), Some("length"));
         let counted = Usage { prompt_tokens: 3, cached_tokens: 1, completion_tokens: 2 };
         assert_eq!(timeline.usage, Some(counted));

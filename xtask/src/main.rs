@@ -68,8 +68,8 @@ fn run(habit: Habit) -> anyhow::Result<()> {
         Habit::Test(args) => test::run(&args),
         Habit::Tidy(args) => tidy::run(&args),
         Habit::Licences(args) => licences::run(&args),
-        Habit::Clients(args) => clients::run(&args).map(drop),
-        Habit::Load(args) => load::run(&args),
+        Habit::Clients(args) => clients::run(&args)?.require_success(),
+        Habit::Load(args) => load::run(&args)?.require_success(),
         Habit::Bench(bench::Bench::Serve(args)) => bench::run(&args),
         Habit::Weights => {
             println!("{}", weights::obtain()?.display());

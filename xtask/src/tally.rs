@@ -5,7 +5,7 @@
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 
 use crate::shell;
 
@@ -20,6 +20,12 @@ impl Tally {
     pub(crate) fn add(&mut self, other: Self) {
         self.passed += other.passed;
         self.failed += other.failed;
+    }
+
+    /// The exit status of a habit agrees with what it counted.
+    pub(crate) fn require_success(self) -> Result<()> {
+        ensure!(self.failed == 0, "{} failed", self.failed);
+        Ok(())
     }
 }
 

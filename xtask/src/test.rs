@@ -6,14 +6,14 @@
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 
 use crate::tally::{Tally, run_counted};
-use crate::{clients, licences, repo, server, shell, tidy, tools, weights};
+use crate::{clients, licences, load, repo, server, shell, tidy, tools, weights};
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// Leave out what is slow: the doc tests and the official clients
+    /// Leave out what is slow: the doc tests, the official clients and the load
     #[arg(long)]
     quick: bool,
 }
@@ -34,6 +34,7 @@ const PARTS: &[Part] = &[
     Part { name: "tests", slow: false, run: tests },
     Part { name: "doc tests", slow: true, run: doc_tests },
     Part { name: "official clients", slow: true, run: official_clients },
+    Part { name: "load", slow: true, run: under_load },
 ];
 
 pub(crate) fn run(args: &Args) -> Result<()> {
@@ -52,10 +53,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     }
     println!("\n{}", table(&told, started.elapsed()));
     println!("Summary: {} passed, {} failed", all.passed, all.failed);
-    if all.failed > 0 {
-        bail!("{} failed", all.failed);
-    }
-    Ok(())
+    all.require_success()
 }
 
 fn table(told: &[(&str, Duration, Tally)], total: Duration) -> String {
@@ -122,4 +120,8 @@ fn doc_tests() -> Result<Tally> {
 
 fn official_clients() -> Result<Tally> {
     clients::run(&clients::Args::of(server::build_as_tests_do()?))
+}
+
+fn under_load() -> Result<Tally> {
+    load::run(&load::Args::brief(server::build_as_tests_do()?))
 }
