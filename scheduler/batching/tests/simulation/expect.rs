@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use engine_core::{CacheScope, FinishReason, Request, RequestId, TokenId};
 
 use crate::alone::alone;
+use crate::make;
 use crate::world::{Heard, World};
 
 /// Per scope, all token sequences that could have been computed, and how much of each prompt
@@ -50,7 +51,7 @@ impl World {
     fn check_choice(&self, request: &Request, heard: &Heard, index: u32) -> Result<(), String> {
         let nothing = Vec::new();
         let tokens = heard.tokens.get(&index).unwrap_or(&nothing);
-        let seed = choice_seed(request.sampling.seed, index);
+        let seed = make::choice_seed(request.sampling.seed, index);
         let expect = alone(request, seed, &self.limits, &self.model);
         // What was cut short must still begin right.
         if !expect.tokens.starts_with(tokens) {
@@ -103,15 +104,4 @@ impl World {
         }
         Ok(())
     }
-}
-
-/// As the planner documents it: SplitMix64's finalizer over the seed, then over it and the index.
-fn choice_seed(seed: u64, index: u32) -> u64 {
-    fn mix(mut x: u64) -> u64 {
-        x = x.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        x ^ (x >> 31)
-    }
-    mix(mix(seed) ^ u64::from(index))
 }

@@ -4,6 +4,7 @@
 
 mod alone;
 mod expect;
+mod fairness;
 mod make;
 mod world;
 
@@ -52,7 +53,7 @@ fn random_schedules_without_cancels_and_faults_finish_everything() {
 #[test]
 fn the_simulation_reaches_what_it_is_for() {
     let mut sum = scheduler_batching::Stats::default();
-    let mut failed = 0;
+    let (mut failed, mut refused) = (0, 0);
     for seed in 0..200 {
         let mut world = World::random(seed);
         world.run().unwrap();
@@ -62,10 +63,12 @@ fn the_simulation_reaches_what_it_is_for() {
         sum.prefix_hits += stats.prefix_hits;
         sum.generated_tokens += stats.generated_tokens;
         failed += world.num_failed();
+        refused += world.num_refused;
     }
     assert!(sum.preemptions > 200, "{sum:?}");
     assert!(sum.cached_tokens > 500, "{sum:?}");
     assert!(sum.prefix_hits > 200, "{sum:?}");
     assert!(sum.generated_tokens > 5000, "{sum:?}");
     assert!(failed > 20, "{failed}");
+    assert!(refused > 50, "{refused}");
 }

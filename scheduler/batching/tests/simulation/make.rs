@@ -9,6 +9,23 @@ use engine_mock::MockModel;
 use rand::{Rng, rngs::StdRng};
 use scheduler_batching::PlannerConfig;
 
+/// Seeds of requests, and those of their first four choices: SplitMix64's finalizer over the
+/// seed, then over it and the index, computed by another program than the planner.
+const SEEDS: [(u64, [u64; 4]); 4] = [
+    (0, [0xa706dd2f4d197e6f, 0x08b4fda8c892b50e, 0xd7cc9674ff5ffa39, 0xc810565020d09481]),
+    (1, [0x5e41ab087439611e, 0xe9fd6049d65af21e, 0xbcd9dbb49673066b, 0x86d6fd953217ae03]),
+    (7, [0xb8b4c2977eabce45, 0x3d41bf495cd3075f, 0x46a6c8e56922a525, 0x6baa78681a99f995]),
+    (
+        0xfeedfacecafebeef,
+        [0xf4d1fcad94c7d51a, 0xe38800c91bd5f9c7, 0x2974f3d4bc25105c, 0xbd7df6b253c2c1bc],
+    ),
+];
+
+/// The seed that a choice must draw with.
+pub(crate) fn choice_seed(seed: u64, index: u32) -> u64 {
+    SEEDS.iter().find(|(known, _)| *known == seed).unwrap().1[index as usize]
+}
+
 pub(crate) fn limits(rng: &mut StdRng) -> EngineLimits {
     let block_size = rng.random_range(1..=5);
     EngineLimits {
@@ -27,6 +44,8 @@ pub(crate) fn config(rng: &mut StdRng) -> PlannerConfig {
         prefill_chunk: rng.random_range(1..=16),
         prefix_caching: rng.random_bool(0.85),
         cache_key: rng.random(),
+        max_waiting: rng.random_range(2..=12),
+        max_waiting_per_tenant: rng.random_range(1..=8),
         ..PlannerConfig::default()
     }
 }
@@ -80,7 +99,7 @@ fn request(rng: &mut StdRng, limits: &EngineLimits, id: RequestId, common: &[Tok
         _ => rng.random_range(1..=most),
     };
     let sampling = SamplingParams {
-        seed: rng.random(),
+        seed: SEEDS[rng.random_range(0..SEEDS.len())].0,
         presence_penalty: if rng.random_bool(0.2) { 0.5 } else { 0.0 },
         logprobs: rng.random_bool(0.2).then_some(1),
         ..SamplingParams::default()

@@ -4,11 +4,11 @@ use std::collections::{BTreeMap, HashSet};
 
 use engine_core::{
     Engine, EngineError, EngineLimits, Event, FinishReason, Request, RequestId, SeqId, Step,
-    TokenId, TokenLogprobs, Usage, Want,
+    StepOutput, TokenId, TokenLogprobs, Usage, Want,
 };
 use engine_mock::{Fault, MockEngine, MockModel};
 use rand::{Rng, SeedableRng, rngs::StdRng};
-use scheduler_batching::{Planner, PlannerConfig};
+use scheduler_batching::{Planner, PlannerConfig, SubmitError};
 
 use crate::{expect, make};
 
@@ -50,6 +50,13 @@ pub(crate) struct World {
     /// The latest step: its oldest sequence, those that sampled, preemptions before it.
     latest: Option<(SeqId, Vec<SeqId>, u64)>,
     heard: BTreeMap<RequestId, Heard>,
+    /// Accepted, and neither admitted nor ended.
+    waiting: HashSet<RequestId>,
+    pub(crate) num_refused: usize,
+    /// Those whose step or whose own work went wrong.
+    doomed: HashSet<RequestId>,
+    /// What all steps cost; the engine's clock must agree.
+    cost_us: u64,
     pub(crate) cancelled: HashSet<RequestId>,
     pub(crate) cancelled_choices: HashSet<(RequestId, u32)>,
     /// Sequences of each scope so far: what may be found in the cache.
@@ -77,6 +84,10 @@ impl World {
             choices: Vec::new(),
             latest: None,
             heard: BTreeMap::new(),
+            waiting: HashSet::new(),
+            num_refused: 0,
+            doomed: HashSet::new(),
+            cost_us: 0,
             cancelled: HashSet::new(),
             cancelled_choices: HashSet::new(),
             history: expect::History::default(),
@@ -117,7 +128,11 @@ impl World {
         let mut engine = MockEngine::new(self.limits, self.model.clone());
         for step_idx in 0..1000 {
             if self.rng.random_bool(self.fault_probability) {
-                engine = engine.with_fault(step_idx, Fault::Error("injected".into()));
+                let fault = match self.rng.random_bool(0.5) {
+                    true => Fault::Error("injected".into()),
+                    false => Fault::Sequence(self.rng.random_range(0..10)),
+                };
+                engine = engine.with_fault(step_idx, fault);
             }
         }
         engine
@@ -146,6 +161,7 @@ impl World {
         if let Err(EngineError::InvalidStep(what)) = &out {
             return Err(format!("step {}: {what}", step.step_idx));
         }
+        self.note(&step, &out)?;
         // While the step is being computed.
         self.cancel_some();
         self.planner.audit()?;
@@ -153,6 +169,22 @@ impl World {
         self.planner.commit(step, out);
         self.planner.audit()?;
         self.listen()
+    }
+
+    /// Who must fail after this step, and whether the virtual clock tells what it cost.
+    fn note(&mut self, step: &Step, out: &Result<StepOutput, EngineError>) -> Result<(), String> {
+        let cost = self.model.cost;
+        self.cost_us += cost.step_us + cost.token_us * step.num_tokens() as u64;
+        if self.engine.clock().now().as_micros() != u128::from(self.cost_us) {
+            return Err(format!("{:?} for {} us", self.engine.clock().now(), self.cost_us));
+        }
+        let failed = |entry: usize| match out {
+            Ok(out) => out.outputs[entry].error.is_some(),
+            Err(_) => true,
+        };
+        let bad = step.work.iter().enumerate().filter(|(entry, _)| failed(*entry));
+        self.doomed.extend(bad.map(|(_, work)| self.choices[work.seq.0 as usize].0));
+        Ok(())
     }
 
     fn check_step(&mut self, step: &Step) -> Result<(), String> {
@@ -194,18 +226,35 @@ impl World {
     fn arrive(&mut self, at: u64) -> Result<(), String> {
         while self.arrivals.first().is_some_and(|(when, _)| *when <= at) {
             let (_, request) = self.arrivals.remove(0);
-            let (id, expect) = (request.id, request.validate(&self.limits));
+            let (id, expect) = (request.id, self.expect(&request));
             let got = self.planner.submit(request.clone());
-            if got.is_ok() != expect.is_ok() {
+            if got != expect {
                 return Err(format!("{id:?}: {got:?} but {expect:?}"));
             }
+            self.num_refused += usize::from(matches!(got, Err(SubmitError::QueueFull { .. })));
             if got.is_ok() {
+                self.waiting.insert(id);
                 self.choices.extend((0..request.n).map(|index| (id, index)));
                 self.requests.insert(id, request);
                 self.heard.insert(id, Heard::default());
             }
         }
         Ok(())
+    }
+
+    /// Whether a request must be taken.
+    fn expect(&self, request: &Request) -> Result<(), SubmitError> {
+        request.validate(&self.limits)?;
+        let tenant = &request.scope.tenant;
+        let own = self.waiting.iter().filter(|id| self.requests[id].scope.tenant == *tenant);
+        let (all, own) = (self.waiting.len(), own.count());
+        let PlannerConfig { max_waiting, max_waiting_per_tenant, retry_after_s, .. } = self.config;
+        let full = |waiting| Err(SubmitError::QueueFull { waiting, retry_after_s });
+        match (all >= max_waiting, own >= max_waiting_per_tenant) {
+            (true, _) => full(all),
+            (false, true) => full(own),
+            (false, false) => Ok(()),
+        }
     }
 
     fn cancel_some(&mut self) {
@@ -230,6 +279,7 @@ impl World {
     fn listen(&mut self) -> Result<(), String> {
         let admitted: Vec<_> = self.planner.drain_admitted().collect();
         for id in admitted {
+            self.waiting.remove(&id);
             self.history.admitted(&self.requests[&id]);
         }
         let events: Vec<_> = self.planner.drain_events().collect();
@@ -265,7 +315,13 @@ impl World {
                 }
             }
             Event::Finished(usage) => heard.finished = Some(usage),
+            Event::Failed(_) if !self.doomed.contains(&id) => {
+                return Err("it failed, though its own work was well".into());
+            }
             Event::Failed(_) => heard.failed = true,
+        }
+        if heard.failed || heard.finished.is_some() {
+            self.waiting.remove(&id);
         }
         Ok(())
     }

@@ -1,0 +1,148 @@
+//! Tenants that always have work waiting are served alike, however their requests look; and by
+//! the engine's clock nobody's first token waits for another tenant's prompts.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use engine_core::{
+    CacheScope, Engine, EngineLimits, Event, Request, RequestId, SamplingParams, StopRules,
+    TenantId, TokenId,
+};
+use engine_mock::{MockEngine, MockModel, StepCost};
+use rand::{Rng, SeedableRng, rngs::StdRng};
+use scheduler_batching::{Planner, PlannerConfig};
+
+const TENANTS: [&str; 3] = ["a", "b", "c"];
+const MAX_RUNNING: u32 = 8;
+const STEPS: usize = 300;
+
+const LIMITS: EngineLimits = EngineLimits {
+    block_size: 16,
+    num_blocks: 4096,
+    max_model_len: 4096,
+    max_step_tokens: 256,
+    max_step_seqs: 256,
+    vocab_size: 1000,
+};
+
+/// Tenants with requests of their own sizes, and what each was served.
+struct Market {
+    rng: StdRng,
+    planner: Planner,
+    engine: MockEngine,
+    next_id: u64,
+    requests: BTreeMap<RequestId, (usize, u64)>,
+    served: [u64; 3],
+}
+
+impl Market {
+    fn new(seed: u64, max_running_seqs: u32) -> Self {
+        let config = PlannerConfig { max_running_seqs, ..PlannerConfig::default() };
+        Self {
+            rng: StdRng::seed_from_u64(seed),
+            planner: Planner::new(LIMITS, config),
+            engine: MockEngine::new(LIMITS, MockModel::default()),
+            next_id: 0,
+            requests: BTreeMap::new(),
+            served: [0; 3],
+        }
+    }
+
+    fn submit(&mut self, tenant: usize, num_prompt: u32, max_tokens: u32) -> RequestId {
+        let id = RequestId(self.next_id);
+        self.next_id += 1;
+        let scope = CacheScope {
+            tenant: TenantId(TENANTS[tenant].into()),
+            model_version: "m".into(),
+            adapter: None,
+        };
+        let prompt: Vec<TokenId> =
+            (0..num_prompt).map(|_| self.rng.random_range(0..1000)).collect();
+        let request = Request {
+            id,
+            scope,
+            prompt,
+            sampling: Arc::new(SamplingParams::default()),
+            stop: StopRules { max_tokens, ..StopRules::default() },
+            n: 1,
+            prompt_logprobs: None,
+        };
+        self.planner.submit(request).unwrap();
+        self.requests.insert(id, (tenant, u64::from(num_prompt)));
+        id
+    }
+
+    /// One turn of the loop; who got a token.
+    fn step(&mut self) -> Vec<RequestId> {
+        let step = self.planner.plan().unwrap();
+        let out = self.engine.execute(&step);
+        self.planner.commit(step, out);
+        for id in self.planner.drain_admitted() {
+            let (tenant, num_prompt) = self.requests[&id];
+            self.served[tenant] += num_prompt;
+        }
+        let mut heard = Vec::new();
+        for (id, event) in self.planner.drain_events() {
+            if let Event::Token { .. } = event {
+                self.served[self.requests[&id].0] += 1;
+                heard.push(id);
+            }
+        }
+        heard
+    }
+}
+
+#[test]
+fn tenants_with_work_waiting_are_served_alike() {
+    for seed in crate::worlds(0..30) {
+        let mut market = Market::new(seed, MAX_RUNNING);
+        let sizes: [(u32, u32); 3] = std::array::from_fn(|_| {
+            (market.rng.random_range(1..400), market.rng.random_range(1..60))
+        });
+        for tenant in 0..3 {
+            let (num_prompt, max_tokens) = sizes[tenant];
+            // More than the steps can serve, so that none runs out.
+            for _ in 0..300 {
+                market.submit(tenant, num_prompt, max_tokens);
+            }
+        }
+        // Sheng et al. 2024, theorem 4.4: twice the larger of one prompt and of what the
+        // running batch may still generate.
+        let longest = sizes.iter().map(|size| size.0).max().unwrap();
+        let outputs = MAX_RUNNING * sizes.iter().map(|size| size.1).max().unwrap();
+        let bound = u64::from(2 * longest.max(outputs));
+        for at in 0..STEPS {
+            market.step();
+            if market.planner.stats().waiting < 10 {
+                break;
+            }
+            let (least, most) = (market.served.iter().min(), market.served.iter().max());
+            let apart = most.unwrap() - least.unwrap();
+            assert!(apart <= bound, "seed {seed}, step {at}: {:?} {sizes:?}", market.served);
+        }
+        assert!(market.served.iter().sum::<u64>() > 4 * bound, "seed {seed}: too short to tell");
+    }
+}
+
+#[test]
+fn a_first_token_waits_for_nobody_elses_prompts() {
+    let mut market = Market::new(1, 256);
+    let clock = market.engine.clock();
+    for _ in 0..40 {
+        market.submit(0, 3000, 20);
+    }
+    let StepCost { step_us, token_us, .. } = StepCost::default();
+    let full_step_us = u128::from(step_us + token_us * u64::from(LIMITS.max_step_tokens));
+    for _ in 0..50 {
+        for _ in 0..market.rng.random_range(1..10) {
+            market.step();
+        }
+        let began = clock.now();
+        let num_prompt = market.rng.random_range(1..=100);
+        let id = market.submit(1, num_prompt, 3);
+        while !market.step().contains(&id) {}
+        // Its prompt fits its share of one step.
+        let waited_us = (clock.now() - began).as_micros();
+        assert!(waited_us <= full_step_us, "{num_prompt} tokens: {waited_us} us");
+    }
+}
