@@ -1,7 +1,8 @@
 //! API keys in the data directory, hashed; the key itself is shown once and kept nowhere.
 //!
 //! Invariant: the file is replaced whole (write, sync, rename) by whoever holds the lock beside it,
-//! so a crash leaves the old or the new one and no key is lost to a race. A key has 256 bits of randomness, so a plain SHA-256 of it cannot be searched.
+//! so a crash leaves the old or the new one and no key is lost to a race. A key has 256 bits of
+//! randomness, so a plain SHA-256 of it cannot be searched.
 
 use std::{
     collections::HashSet,
