@@ -47,14 +47,9 @@ impl Drivers {
         self.all().push(running);
     }
 
-    /// Ends what still runs with an error that its client sees.
-    fn abort(&self) {
-        self.all().iter().for_each(|running| running.handle.shutdown(Shutdown::Abort));
-    }
-
     /// Ends all and waits for their threads.
     async fn stop(&self) -> Result<()> {
-        self.abort();
+        self.all().iter().for_each(|running| running.handle.shutdown(Shutdown::Abort));
         let drivers = std::mem::take(&mut *self.all());
         let join = move || drivers.into_iter().for_each(|running| running.driver.join());
         Ok(tokio::task::spawn_blocking(join).await?)
@@ -101,11 +96,9 @@ pub(super) async fn run(args: ServeArgs, data_dir: &Path) -> Result<()> {
     let (failed, mut all_failed) = oneshot::channel();
     let loading = tokio::spawn(loading.run(names, failed));
     let shutdown = async move { stop_signal().await };
-    let router = server_http::router(state);
-    let on_deadline = {
-        let drivers = drivers.clone();
-        move || drivers.abort()
-    };
+    let router = server_http::router(state.clone());
+    // Streams that are still open when the drain ends are told so.
+    let on_deadline = move || state.abort();
     tokio::select! {
         served = server_http::serve(listener, router, shutdown, limits, on_deadline) => {
             served.context("serving")?;
