@@ -1,5 +1,6 @@
 //! The driver with real threads: streams, cancellation, shutdown, failures.
 
+mod alive;
 mod rig;
 
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -231,41 +232,6 @@ fn an_id_in_use_is_refused_and_its_owner_undisturbed() {
     assert_eq!(handle.stats().waiting, 0);
     handle.shutdown(Shutdown::Drain);
     driver.join();
-}
-
-/// Breaks the driver itself, not the engine.
-struct Panicking;
-
-impl Observer for Panicking {
-    fn first_token(&mut self, _: Duration) {
-        panic!("the observer's fault");
-    }
-}
-
-#[test]
-fn a_driver_that_died_is_seen_to_be_dead() {
-    let observer = Box::new(Panicking);
-    let (handle, driver) = spawn_with(Box::new(mock()), PlannerConfig::default(), observer);
-    let stream = submit(&handle, &[1, 2, 3], 5);
-    assert_eq!(drain(stream).last(), Some(&Event::Failed(RequestError::ShuttingDown)));
-    assert!(!handle.is_alive());
-    let refused = handle.submit(request(&handle, &[1], 1)).map(|_| ());
-    assert_eq!(refused, Err(SubmitError::ShuttingDown));
-    driver.join();
-}
-
-#[test]
-fn a_driver_lives_until_it_has_drained() {
-    let (engine, steps, go) = stepwise();
-    let (handle, driver) = spawn(engine, PlannerConfig::default());
-    let stream = submit(&handle, &[1, 2], 3);
-    steps.recv().unwrap();
-    handle.shutdown(Shutdown::Drain);
-    assert!(handle.is_alive());
-    drop((steps, go));
-    usage(&drain(stream));
-    driver.join();
-    assert!(!handle.is_alive());
 }
 
 #[test]

@@ -99,8 +99,7 @@ fn tenants_with_work_waiting_are_served_alike() {
         let sizes: [(u32, u32); 3] = std::array::from_fn(|_| {
             (market.rng.random_range(1..400), market.rng.random_range(1..60))
         });
-        for tenant in 0..3 {
-            let (num_prompt, max_tokens) = sizes[tenant];
+        for (tenant, (num_prompt, max_tokens)) in sizes.into_iter().enumerate() {
             // More than the steps can serve, so that none runs out.
             for _ in 0..300 {
                 market.submit(tenant, num_prompt, max_tokens);

@@ -4,6 +4,7 @@
 
 mod alone;
 mod expect;
+mod expected;
 mod fairness;
 mod make;
 mod world;

@@ -4,11 +4,11 @@ use std::collections::{BTreeMap, HashSet};
 
 use engine_core::{
     Engine, EngineError, EngineLimits, Event, FinishReason, Request, RequestId, SeqId, Step,
-    StepOutput, TokenId, TokenLogprobs, Usage, Want,
+    TokenId, TokenLogprobs, Usage, Want,
 };
 use engine_mock::{Fault, MockEngine, MockModel};
 use rand::{Rng, SeedableRng, rngs::StdRng};
-use scheduler_batching::{Planner, PlannerConfig, SubmitError};
+use scheduler_batching::{Planner, PlannerConfig};
 
 use crate::{expect, make};
 
@@ -39,24 +39,24 @@ pub(crate) struct World {
     pub(crate) config: PlannerConfig,
     pub(crate) model: MockModel,
     pub(crate) planner: Planner,
-    engine: MockEngine,
+    pub(crate) engine: MockEngine,
     /// Still to come: at which loop, and what.
-    arrivals: Vec<(u64, Request)>,
+    pub(crate) arrivals: Vec<(u64, Request)>,
     cancel_probability: f64,
     fault_probability: f64,
-    requests: BTreeMap<RequestId, Request>,
+    pub(crate) requests: BTreeMap<RequestId, Request>,
     /// Which choice each sequence is: ids count up in order of submission.
-    choices: Vec<(RequestId, u32)>,
+    pub(crate) choices: Vec<(RequestId, u32)>,
     /// The latest step: its oldest sequence, those that sampled, preemptions before it.
     latest: Option<(SeqId, Vec<SeqId>, u64)>,
-    heard: BTreeMap<RequestId, Heard>,
+    pub(crate) heard: BTreeMap<RequestId, Heard>,
     /// Accepted, and neither admitted nor ended.
-    waiting: HashSet<RequestId>,
+    pub(crate) waiting: HashSet<RequestId>,
     pub(crate) num_refused: usize,
     /// Those whose step or whose own work went wrong.
-    doomed: HashSet<RequestId>,
+    pub(crate) doomed: HashSet<RequestId>,
     /// What all steps cost; the engine's clock must agree.
-    cost_us: u64,
+    pub(crate) cost_us: u64,
     pub(crate) cancelled: HashSet<RequestId>,
     pub(crate) cancelled_choices: HashSet<(RequestId, u32)>,
     /// Sequences of each scope so far: what may be found in the cache.
@@ -171,22 +171,6 @@ impl World {
         self.listen()
     }
 
-    /// Who must fail after this step, and whether the virtual clock tells what it cost.
-    fn note(&mut self, step: &Step, out: &Result<StepOutput, EngineError>) -> Result<(), String> {
-        let cost = self.model.cost;
-        self.cost_us += cost.step_us + cost.token_us * step.num_tokens() as u64;
-        if self.engine.clock().now().as_micros() != u128::from(self.cost_us) {
-            return Err(format!("{:?} for {} us", self.engine.clock().now(), self.cost_us));
-        }
-        let failed = |entry: usize| match out {
-            Ok(out) => out.outputs[entry].error.is_some(),
-            Err(_) => true,
-        };
-        let bad = step.work.iter().enumerate().filter(|(entry, _)| failed(*entry));
-        self.doomed.extend(bad.map(|(_, work)| self.choices[work.seq.0 as usize].0));
-        Ok(())
-    }
-
     fn check_step(&mut self, step: &Step) -> Result<(), String> {
         let chunk = self.config.prefill_chunk.max(1) as usize;
         if let Some(work) = step.work.iter().find(|work| work.input.len() > chunk) {
@@ -221,40 +205,6 @@ impl World {
         let (id, index) = self.choices[seq.0 as usize];
         let heard = &self.heard[&id];
         heard.failed || heard.reasons.contains_key(&index)
-    }
-
-    fn arrive(&mut self, at: u64) -> Result<(), String> {
-        while self.arrivals.first().is_some_and(|(when, _)| *when <= at) {
-            let (_, request) = self.arrivals.remove(0);
-            let (id, expect) = (request.id, self.expect(&request));
-            let got = self.planner.submit(request.clone());
-            if got != expect {
-                return Err(format!("{id:?}: {got:?} but {expect:?}"));
-            }
-            self.num_refused += usize::from(matches!(got, Err(SubmitError::QueueFull { .. })));
-            if got.is_ok() {
-                self.waiting.insert(id);
-                self.choices.extend((0..request.n).map(|index| (id, index)));
-                self.requests.insert(id, request);
-                self.heard.insert(id, Heard::default());
-            }
-        }
-        Ok(())
-    }
-
-    /// Whether a request must be taken.
-    fn expect(&self, request: &Request) -> Result<(), SubmitError> {
-        request.validate(&self.limits)?;
-        let tenant = &request.scope.tenant;
-        let own = self.waiting.iter().filter(|id| self.requests[id].scope.tenant == *tenant);
-        let (all, own) = (self.waiting.len(), own.count());
-        let PlannerConfig { max_waiting, max_waiting_per_tenant, retry_after_s, .. } = self.config;
-        let full = |waiting| Err(SubmitError::QueueFull { waiting, retry_after_s });
-        match (all >= max_waiting, own >= max_waiting_per_tenant) {
-            (true, _) => full(all),
-            (false, true) => full(own),
-            (false, false) => Ok(()),
-        }
     }
 
     fn cancel_some(&mut self) {

@@ -1,0 +1,62 @@
+//! What must follow from what is put in: who is taken, who must fail, what time it is.
+
+use engine_core::{EngineError, Request, Step, StepOutput};
+use scheduler_batching::{PlannerConfig, SubmitError};
+
+use crate::world::{Heard, World};
+
+impl World {
+    pub(crate) fn arrive(&mut self, at: u64) -> Result<(), String> {
+        while self.arrivals.first().is_some_and(|(when, _)| *when <= at) {
+            let (_, request) = self.arrivals.remove(0);
+            let (id, expect) = (request.id, self.expect(&request));
+            let got = self.planner.submit(request.clone());
+            if got != expect {
+                return Err(format!("{id:?}: {got:?} but {expect:?}"));
+            }
+            self.num_refused += usize::from(matches!(got, Err(SubmitError::QueueFull { .. })));
+            if got.is_ok() {
+                self.waiting.insert(id);
+                self.choices.extend((0..request.n).map(|index| (id, index)));
+                self.requests.insert(id, request);
+                self.heard.insert(id, Heard::default());
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether a request must be taken.
+    fn expect(&self, request: &Request) -> Result<(), SubmitError> {
+        request.validate(&self.limits)?;
+        let tenant = &request.scope.tenant;
+        let own = self.waiting.iter().filter(|id| self.requests[id].scope.tenant == *tenant);
+        let (all, own) = (self.waiting.len(), own.count());
+        let PlannerConfig { max_waiting, max_waiting_per_tenant, retry_after_s, .. } = self.config;
+        let full = |waiting| Err(SubmitError::QueueFull { waiting, retry_after_s });
+        match (all >= max_waiting, own >= max_waiting_per_tenant) {
+            (true, _) => full(all),
+            (false, true) => full(own),
+            (false, false) => Ok(()),
+        }
+    }
+
+    /// Who must fail after this step, and whether the virtual clock tells what it cost.
+    pub(crate) fn note(
+        &mut self,
+        step: &Step,
+        out: &Result<StepOutput, EngineError>,
+    ) -> Result<(), String> {
+        let cost = self.model.cost;
+        self.cost_us += cost.step_us + cost.token_us * step.num_tokens() as u64;
+        if self.engine.clock().now().as_micros() != u128::from(self.cost_us) {
+            return Err(format!("{:?} for {} us", self.engine.clock().now(), self.cost_us));
+        }
+        let failed = |entry: usize| match out {
+            Ok(out) => out.outputs[entry].error.is_some(),
+            Err(_) => true,
+        };
+        let bad = step.work.iter().enumerate().filter(|(entry, _)| failed(*entry));
+        self.doomed.extend(bad.map(|(_, work)| self.choices[work.seq.0 as usize].0));
+        Ok(())
+    }
+}
