@@ -22,6 +22,7 @@ use tracing_subscriber::{EnvFilter, fmt, prelude::*};
 fn main() -> std::process::ExitCode {
     let cli = cli::Cli::parse();
     start_logging(cli.log_json);
+    tell_panics_by_place();
     match commands::run(cli) {
         Ok(()) => std::process::ExitCode::SUCCESS,
         Err(error) => {
@@ -29,6 +30,14 @@ fn main() -> std::process::ExitCode {
             std::process::ExitCode::FAILURE
         }
     }
+}
+
+/// The words of a panic may quote a prompt (slices do); where it happened says enough.
+fn tell_panics_by_place() {
+    std::panic::set_hook(Box::new(|info| {
+        let at = info.location().map(ToString::to_string).unwrap_or_default();
+        tracing::error!(at, "internal error: a panic; please report it");
+    }));
 }
 
 /// A line for the person at the terminal; results go to standard output, this does not.
