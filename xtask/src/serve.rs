@@ -29,6 +29,12 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args) -> Result<()> {
+    if let Some(ours) = args.extra.iter().find(|arg| is_ours(arg)) {
+        bail!(
+            "{ours} is set by this habit; choose the address with `cargo xtask serve --listen \
+             ADDR`, or run the binary itself: target/release/agentbase serve --help"
+        );
+    }
     tools::require_c_compiler()?;
     // First the download, which can fail; the build takes longer.
     weights::obtain()?;
@@ -59,6 +65,13 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         bail!("the server ended with {status}");
     }
     Ok(())
+}
+
+/// Whether an argument for `agentbase serve` is one that the habit passes itself: said before the
+/// build, not after it.
+fn is_ours(arg: &str) -> bool {
+    let name = arg.split('=').next().unwrap_or(arg);
+    matches!(name, "--listen" | "--model" | "--data-dir")
 }
 
 /// What a client must send.
@@ -135,7 +148,13 @@ fn pass_signals_on(server: &Server) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Key, greeting, keep_key};
+    use super::{Key, greeting, is_ours, keep_key};
+
+    #[test]
+    fn arguments_that_the_habit_sets_are_known() {
+        assert!(is_ours("--listen") && is_ours("--model=x"));
+        assert!(!is_ours("--kv-cache") && !is_ours("127.0.0.1:1"));
+    }
 
     #[test]
     fn the_key_is_kept_for_its_owner_alone() {

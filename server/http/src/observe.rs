@@ -37,7 +37,7 @@ pub(crate) async fn observe(
     state.metrics().answered(method, route, status, took);
     let elapsed_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
     // Probes come every few seconds and would drown the rest.
-    if status == 200 && matches!(route, "/health" | "/ready" | "/metrics") {
+    if matches!(route, "/health" | "/ready" | "/metrics") {
         tracing::debug!(parent: &span, elapsed_ms, "answered");
     } else {
         tracing::info!(parent: &span, elapsed_ms, "answered");
