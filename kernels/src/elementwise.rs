@@ -5,7 +5,8 @@
 
 use crate::{
     exp::exp,
-    simd::{Isa, LANES, sum_lanes},
+    isa::Isa,
+    simd::{LANES, sum_lanes},
 };
 
 /// Defines `$name` as `$body` compiled once for each instruction set and chosen at run time; the
@@ -26,9 +27,9 @@ macro_rules! for_each_isa {
                 }
                 match Isa::detect() {
                     // SAFETY: detected.
-                    Isa::Avx512 => return unsafe { avx512($($arg),*) },
+                    Isa::Avx512 | Isa::Avx512Vnni | Isa::Avx512Bf16 => return unsafe { avx512($($arg),*) },
                     // SAFETY: detected.
-                    Isa::Avx2 => return unsafe { avx2($($arg),*) },
+                    Isa::Avx2 | Isa::Avx2Vnni => return unsafe { avx2($($arg),*) },
                     Isa::Portable => {}
                 }
             }

@@ -9,8 +9,10 @@
 pub mod attention;
 pub mod elementwise;
 pub mod exp;
+mod isa;
 pub mod matmul;
+pub mod pool;
 pub mod quant;
 mod simd;
 
-pub use simd::Isa;
+pub use isa::Isa;

@@ -5,7 +5,8 @@ use std::cell::RefCell;
 use super::{Cache, Params, Query};
 use crate::{
     exp::softmax,
-    simd::{Isa, LANES, Portable, Simd, sum},
+    isa::Isa,
+    simd::{LANES, Portable, Simd, sum},
 };
 
 /// The query heads of one key head at one position.
@@ -47,10 +48,12 @@ pub(super) fn run(isa: Isa, cache: &Cache<'_>, params: &Params, work: &Work<'_>,
             Isa::Portable => unsafe { attend::<Portable>(cache, params, work, scratch) },
             // SAFETY: `attention_on` has checked that this machine has the instruction set.
             #[cfg(target_arch = "x86_64")]
-            Isa::Avx2 => unsafe { avx2(cache, params, work, scratch) },
+            Isa::Avx2 | Isa::Avx2Vnni => unsafe { avx2(cache, params, work, scratch) },
             // SAFETY: as above.
             #[cfg(target_arch = "x86_64")]
-            Isa::Avx512 => unsafe { avx512(cache, params, work, scratch) },
+            Isa::Avx512 | Isa::Avx512Vnni | Isa::Avx512Bf16 => unsafe {
+                avx512(cache, params, work, scratch)
+            },
             #[cfg(not(target_arch = "x86_64"))]
             // SAFETY: plain arrays run everywhere.
             _ => unsafe { attend::<Portable>(cache, params, work, scratch) },

@@ -8,7 +8,7 @@ pub mod reference;
 
 use rayon::prelude::*;
 
-use crate::simd::{Isa, LANES};
+use crate::{isa::Isa, simd::LANES};
 
 /// How one layer's cache lies in memory: `[block][kv_head][position in block][head_stride]`,
 /// once for keys and once for values.
@@ -98,7 +98,7 @@ pub fn attention_on(
     (queries, q): (&[Query<'_>], &[f32]),
     out: &mut [f32],
 ) {
-    assert!(isa <= Isa::detect(), "{isa:?} is not available");
+    assert!(isa.is_available(), "{isa:?} is not available");
     let CacheLayout { num_kv_heads, head_dim, block_size, .. } = cache.layout;
     assert_eq!(params.num_heads % num_kv_heads, 0, "heads form groups");
     assert_eq!(q.len(), queries.len() * params.num_heads * head_dim, "queries");

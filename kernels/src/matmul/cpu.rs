@@ -4,8 +4,9 @@ use std::cell::RefCell;
 
 use super::Matrix;
 use crate::{
+    isa::Isa,
     quant::dequantize_with,
-    simd::{Isa, LANES, Portable, Simd, sum},
+    simd::{LANES, Portable, Simd, sum},
 };
 
 /// Bytes of dequantised weights to work on at a time. Many rows of activations come back to a
@@ -78,12 +79,12 @@ pub(super) fn run(isa: Isa, x: &Rows<'_>, task: &Task<'_>) {
             Isa::Portable => portable(x, task, panel),
             // SAFETY: `matmul_on` has checked that this machine has the instruction set.
             #[cfg(target_arch = "x86_64")]
-            Isa::Avx2 => unsafe { avx2(x, task, panel) },
+            Isa::Avx2 | Isa::Avx2Vnni => unsafe { avx2(x, task, panel) },
             // SAFETY: as above.
             #[cfg(target_arch = "x86_64")]
-            Isa::Avx512 => unsafe { avx512(x, task, panel) },
+            Isa::Avx512 | Isa::Avx512Vnni | Isa::Avx512Bf16 => unsafe { avx512(x, task, panel) },
             #[cfg(not(target_arch = "x86_64"))]
-            Isa::Avx2 | Isa::Avx512 => portable(x, task, panel),
+            _ => portable(x, task, panel),
         }
     });
 }

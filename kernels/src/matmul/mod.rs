@@ -10,7 +10,7 @@ pub mod reference;
 
 use rayon::prelude::*;
 
-use crate::{quant::DType, simd::Isa};
+use crate::{isa::Isa, quant::DType};
 
 /// A stored matrix, one output per row: `y[n] = Σ_k x[k] · w[n][k] + bias[n]`.
 #[derive(Clone, Copy, Debug)]
@@ -51,7 +51,7 @@ pub fn matmul(x: &[f32], m: usize, products: &mut [Product<'_>]) {
 /// # Panics
 /// As [`matmul`], and if this machine lacks the instruction set.
 pub fn matmul_on(isa: Isa, x: &[f32], m: usize, products: &mut [Product<'_>]) {
-    assert!(isa <= Isa::detect(), "{isa:?} is not available");
+    assert!(isa.is_available(), "{isa:?} is not available");
     let Some(first) = products.first() else { return };
     let k = first.weight.cols;
     assert_eq!(x.len(), m * k, "activations");

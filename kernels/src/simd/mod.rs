@@ -6,55 +6,11 @@
 #[cfg(target_arch = "x86_64")]
 mod x86;
 
-use std::sync::OnceLock;
-
 #[cfg(target_arch = "x86_64")]
 pub(crate) use x86::{Avx2, Avx512};
 
 /// Lanes per vector, whatever the instruction set.
 pub(crate) const LANES: usize = 16;
-
-/// Instruction sets with a path of their own.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Isa {
-    /// Plain Rust; what the compiler makes of it (NEON on aarch64).
-    Portable,
-    /// 256-bit vectors with fused multiply-add.
-    Avx2,
-    /// 512-bit vectors.
-    Avx512,
-}
-
-impl Isa {
-    /// The best instruction set of this machine.
-    pub fn detect() -> Self {
-        static BEST: OnceLock<Isa> = OnceLock::new();
-        *BEST.get_or_init(|| *Self::available().last().unwrap_or(&Isa::Portable))
-    }
-
-    /// All instruction sets that this machine can run, plainest first.
-    pub fn available() -> Vec<Self> {
-        #[allow(unused_mut, reason = "only x86-64 adds to it")]
-        let mut all = vec![Self::Portable];
-        #[cfg(target_arch = "x86_64")]
-        {
-            let avx2 = is_x86_feature_detected!("avx2")
-                && is_x86_feature_detected!("fma")
-                && is_x86_feature_detected!("f16c");
-            let avx512 = is_x86_feature_detected!("avx512f")
-                && is_x86_feature_detected!("avx512bw")
-                && is_x86_feature_detected!("avx512dq")
-                && is_x86_feature_detected!("avx512vl");
-            if avx2 {
-                all.push(Self::Avx2);
-            }
-            if avx2 && avx512 {
-                all.push(Self::Avx512);
-            }
-        }
-        all
-    }
-}
 
 /// A vector of [`LANES`] floats.
 pub(crate) trait Simd {
