@@ -11,6 +11,7 @@ pub mod elementwise;
 pub mod exp;
 mod isa;
 pub mod matmul;
+pub mod packed;
 pub mod pool;
 pub mod quant;
 mod simd;

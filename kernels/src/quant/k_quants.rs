@@ -83,7 +83,7 @@ impl Block<210, 256> for Q6K {
 /// # Safety
 /// The machine has the instruction set of `S`.
 #[inline(always)]
-unsafe fn scales_and_minima<S: Simd>(head: &[u8; 16]) -> ([f32; 8], [f32; 8]) {
+pub(super) unsafe fn scales_and_minima<S: Simd>(head: &[u8; 16]) -> ([f32; 8], [f32; 8]) {
     // SAFETY: the caller vouches for the instruction set.
     let d = unsafe { S::f16([head[0], head[1]]) };
     let d_min = unsafe { S::f16([head[2], head[3]]) };

@@ -8,8 +8,10 @@ mod dtype;
 mod float;
 mod k_quants;
 mod legacy;
+mod parts;
 
 pub use dtype::DType;
+pub(crate) use parts::{Parts, parts};
 
 use crate::simd::{LANES, Portable, Simd};
 

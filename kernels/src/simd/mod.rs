@@ -3,9 +3,13 @@
 //! Invariant: every implementation rounds alike (one fused multiply-add per lane, one order of
 //! the final sum), so results do not depend on the instruction set, bit for bit.
 
+mod dot;
 #[cfg(target_arch = "x86_64")]
 mod x86;
 
+pub(crate) use dot::{Dot, LINE};
+#[cfg(target_arch = "x86_64")]
+pub(crate) use dot::{Dot256, Dot512};
 #[cfg(target_arch = "x86_64")]
 pub(crate) use x86::{Avx2, Avx512};
 

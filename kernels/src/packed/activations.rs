@@ -1,0 +1,220 @@
+//! Rows of activations in the forms that products read.
+//!
+//! Invariant: a block of 32 is converted on its own, so a row's form depends on that row only. A
+//! value that is not a number makes its block's scale one, and so shows in every output.
+
+use std::cell::UnsafeCell;
+
+use super::GROUP;
+
+/// Elements that share a scale.
+pub(super) const BLOCK: usize = 32;
+
+/// A form of activations.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// As they are.
+    F32,
+    /// Bytes, 32 to a scale.
+    Int8,
+    /// Rounded to bfloat16.
+    Bf16,
+}
+
+/// Memory that threads write in disjoint places.
+struct Shared<T>(Box<[UnsafeCell<T>]>);
+
+// SAFETY: all access is through raw pointers by `unsafe` methods whose callers keep apart what
+// is written.
+unsafe impl<T: Send> Sync for Shared<T> {}
+
+impl<T: Copy + Default> Shared<T> {
+    fn new(wanted: bool, len: usize) -> Self {
+        let len = if wanted { len } else { 0 };
+        Self((0..len).map(|_| UnsafeCell::new(T::default())).collect())
+    }
+
+    fn at(&self, i: usize) -> *mut T {
+        debug_assert!(i <= self.0.len());
+        UnsafeCell::raw_get(self.0.as_ptr().wrapping_add(i))
+    }
+}
+
+/// Rows whose groups lie side by side: a tile's rows are at fixed distances, and a run through
+/// all groups is a run through memory.
+pub(super) const BAND: usize = 12;
+
+/// Rows of activations, each in the forms asked for; `cols` is rounded up to whole groups.
+///
+/// All forms but plain floats are kept in bands of twelve rows, `[band][group][row]`: one *slot*
+/// for each group of a row.
+pub struct Activations {
+    max_rows: usize,
+    groups: usize,
+    kinds: Vec<Kind>,
+    f32: Shared<f32>,
+    int8: Shared<i8>,
+    scales: Shared<f32>,
+    /// `-Σ q` of each 16, and of each 32.
+    sums: Shared<i32>,
+    block_sums: Shared<i32>,
+    /// `scale · Σ q` of each 32 as bfloat16.
+    offsets: Shared<u16>,
+    bf16: Shared<u16>,
+}
+
+/// Where the forms begin, slot by slot.
+#[derive(Clone, Copy)]
+pub(super) struct View {
+    pub(super) groups: usize,
+    pub(super) int8: *const i8,
+    pub(super) scales: *const f32,
+    pub(super) sums: *const i32,
+    pub(super) block_sums: *const i32,
+    pub(super) offsets: *const u16,
+    pub(super) bf16: *const u16,
+}
+
+/// The slot of a row's first group; the next groups' follow at distances of [`BAND`].
+#[inline(always)]
+pub(super) fn slot(row: usize, groups: usize) -> usize {
+    row / BAND * groups * BAND + row % BAND
+}
+
+// SAFETY: the activations are borrowed while a product runs, and nobody writes them.
+unsafe impl Sync for View {}
+
+impl Activations {
+    /// At most `max_rows` rows of `cols` elements in the forms `kinds`.
+    pub fn new(max_rows: usize, cols: usize, kinds: &[Kind]) -> Self {
+        let groups = cols.div_ceil(GROUP);
+        let len = max_rows.next_multiple_of(BAND) * groups * GROUP;
+        let has = |kind| kinds.contains(&kind);
+        Self {
+            max_rows,
+            groups,
+            kinds: kinds.to_vec(),
+            f32: Shared::new(has(Kind::F32), max_rows * groups * GROUP),
+            int8: Shared::new(has(Kind::Int8), len),
+            scales: Shared::new(has(Kind::Int8), len / BLOCK),
+            sums: Shared::new(has(Kind::Int8), len / 16),
+            block_sums: Shared::new(has(Kind::Int8), len / BLOCK),
+            offsets: Shared::new(has(Kind::Int8), len / BLOCK),
+            bf16: Shared::new(has(Kind::Bf16), len),
+        }
+    }
+
+    /// The most rows it holds.
+    pub fn max_rows(&self) -> usize {
+        self.max_rows
+    }
+
+    /// Elements from one row to the next, in each form that has one number for each.
+    pub fn stride(&self) -> usize {
+        self.groups * GROUP
+    }
+
+    /// Whether it keeps this form.
+    pub fn has(&self, kind: Kind) -> bool {
+        self.kinds.contains(&kind)
+    }
+
+    /// The first `rows` rows as they are, [`stride`](Self::stride) apart.
+    ///
+    /// # Panics
+    /// If this form is not kept, or not so many rows.
+    pub fn as_f32(&mut self, rows: usize) -> &[f32] {
+        let len = rows * self.stride();
+        assert!(len <= self.f32.0.len(), "rows kept as f32");
+        // SAFETY: in bounds; `&mut self` keeps writers away.
+        unsafe { std::slice::from_raw_parts(self.f32.at(0), len) }
+    }
+
+    /// Sets a whole row, by the plainest path; the rest of its last group becomes zero.
+    ///
+    /// # Panics
+    /// If there is no such row, or `x` is longer than a row.
+    pub fn set_row(&mut self, row: usize, x: &[f32]) {
+        assert!(row < self.max_rows && x.len() <= self.stride(), "no such row");
+        for i in 0..self.stride() / BLOCK {
+            let from = &x[x.len().min(i * BLOCK)..x.len().min((i + 1) * BLOCK)];
+            let mut block = [0.0; BLOCK];
+            block[..from.len()].copy_from_slice(from);
+            // SAFETY: the row is in bounds, and `&mut self` keeps others away.
+            unsafe { self.put(row, i, &block) };
+        }
+    }
+
+    pub(super) fn view(&self) -> View {
+        View {
+            groups: self.groups,
+            int8: self.int8.at(0),
+            scales: self.scales.at(0),
+            sums: self.sums.at(0),
+            block_sums: self.block_sums.at(0),
+            offsets: self.offsets.at(0),
+            bf16: self.bf16.at(0),
+        }
+    }
+
+    /// Writes block `i` of a row in all forms.
+    ///
+    /// # Safety
+    /// `row` and `i` are within bounds, and no other thread touches this block.
+    #[inline(always)]
+    pub(crate) unsafe fn put(&self, row: usize, i: usize, x: &[f32; BLOCK]) {
+        let (plain, slot) = (row * self.groups * 2 + i, slot(row, self.groups) + i / 2 * BAND);
+        let block = slot * 2 + i % 2;
+        // SAFETY: the caller vouches for bounds and for being alone; each form is kept whole or
+        // not at all.
+        unsafe {
+            if !self.f32.0.is_empty() {
+                self.f32.at(plain * BLOCK).cast::<[f32; BLOCK]>().write(*x);
+            }
+            if !self.bf16.0.is_empty() {
+                self.bf16.at(block * BLOCK).cast::<[u16; BLOCK]>().write(x.map(to_bf16));
+            }
+            if !self.int8.0.is_empty() {
+                let quantized = quantize(x);
+                self.int8.at(block * BLOCK).cast::<[i8; BLOCK]>().write(quantized.q);
+                self.scales.at(block).write(quantized.scale);
+                let [low, high] = quantized.sums;
+                self.sums.at(block * 2).cast::<[i32; 2]>().write([-low, -high]);
+                self.block_sums.at(block).write(-low - high);
+                self.offsets.at(block).write(to_bf16(quantized.scale * (low + high) as f32));
+            }
+        }
+    }
+}
+
+/// 32 numbers as bytes.
+struct Quantized {
+    q: [i8; BLOCK],
+    scale: f32,
+    /// Sums of either half.
+    sums: [i32; 2],
+}
+
+/// `q = round(x / scale)`, `scale = max |x| / 127`.
+#[inline(always)]
+fn quantize(x: &[f32; BLOCK]) -> Quantized {
+    /// Adding it leaves the rounded number in the low bits.
+    const ROUND: f32 = 12_582_912.0; // 1.5 · 2²³
+    // As integers: in order for magnitudes, with what is not a number above all.
+    let max = x.iter().fold(0, |max, x| (x.to_bits() & 0x7fff_ffff).max(max));
+    let max = f32::from_bits(max);
+    let inverse = if max == 0.0 { 0.0 } else { 127.0 / max };
+    let rounded = x.map(|x| x.mul_add(inverse, ROUND).to_bits() as i8);
+    let sum = |half: &[i8]| half.iter().map(|q| i32::from(*q)).sum();
+    let sums = [sum(&rounded[..BLOCK / 2]), sum(&rounded[BLOCK / 2..])];
+    Quantized { q: rounded, scale: max / 127.0, sums }
+}
+
+/// Rounds to the nearest bfloat16, ties to even.
+#[inline(always)]
+pub(crate) fn to_bf16(x: f32) -> u16 {
+    let bits = x.to_bits();
+    let rounded = bits.wrapping_add(0x7fff + (bits >> 16 & 1));
+    let bits = if x.is_nan() { bits | 0x0040_0000 } else { rounded };
+    (bits >> 16) as u16
+}

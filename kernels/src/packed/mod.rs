@@ -1,0 +1,118 @@
+//! Weights laid out for matrix products: sixteen outputs in lanes, 64 inputs at a time.
+//!
+//! A *panel* is sixteen outputs. It is a run of *groups* of 64 inputs, each some whole lines of 64
+//! bytes: quantised weights first, then scales and minima (see [`Format`]). Panels follow one
+//! another. A product reads them straight through: decoding is bound by just these bytes.
+//!
+//! Activations are quantised to bytes, 32 to a scale (or rounded to bfloat16, for bfloat16
+//! weights); integer sums are exact. Invariant: an output depends on its own row of activations
+//! only and is summed in one order, so results are the same in whatever batch a row comes, bit
+//! for bit. Between instruction sets they differ by rounding.
+
+mod activations;
+mod group;
+mod pack;
+mod panels;
+mod product;
+pub mod reference;
+mod tile;
+
+pub use self::{
+    activations::{Activations, Kind},
+    pack::{pack_panels, supports},
+    product::{GatedProduct, Product, Scratch, gated_product, products},
+};
+
+use crate::quant::DType;
+
+/// Outputs of a panel.
+pub const PANEL: usize = 16;
+/// Inputs of a group.
+pub const GROUP: usize = 64;
+
+/// How a panel's groups hold weights. Quantised weights are `scale · (q - zero) + minimum` with
+/// unsigned `q`; scales are halves, minima bfloat16.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Format {
+    /// 4 bits, scale per 32 inputs, zero 8.
+    Q4,
+    /// 4 bits, scale and minimum per 32 inputs, zero 8.
+    Q4Min,
+    /// 5 bits, scale per 32 inputs, zero 16.
+    Q5,
+    /// 5 bits, scale and minimum per 32 inputs, zero 16.
+    Q5Min,
+    /// 6 bits, scale per 16 inputs, zero 32.
+    Q6,
+    /// 8 bits, scale per 32 inputs, zero 128.
+    Q8,
+    /// bfloat16, neither scale nor minimum.
+    Bf16,
+}
+
+impl Format {
+    /// The format that a stored type is packed into; `None` where it stays as it is.
+    pub fn of(dtype: DType) -> Option<Self> {
+        Some(match dtype {
+            DType::Q4_0 => Self::Q4,
+            DType::Q4_1 | DType::Q4K => Self::Q4Min,
+            DType::Q5_0 => Self::Q5,
+            DType::Q5_1 | DType::Q5K => Self::Q5Min,
+            DType::Q6K => Self::Q6,
+            DType::Q8_0 => Self::Q8,
+            DType::BF16 => Self::Bf16,
+            DType::F16 | DType::F32 => return None,
+        })
+    }
+
+    /// What activations it is multiplied with.
+    pub fn activations(self) -> Kind {
+        if self == Self::Bf16 { Kind::Bf16 } else { Kind::Int8 }
+    }
+
+    /// Bytes of one group of a panel.
+    pub const fn group_bytes(self) -> usize {
+        let lines = match self {
+            Self::Q4 => 8 + 1,
+            Self::Q4Min => 8 + 1 + 1,
+            Self::Q5 => 8 + 2 + 1,
+            Self::Q5Min => 8 + 2 + 1 + 1,
+            Self::Q6 => 8 + 4 + 2,
+            Self::Q8 => 16 + 1,
+            Self::Bf16 => 32,
+        };
+        lines * crate::simd::LINE
+    }
+}
+
+/// A packed matrix, one output per row: `y[n] = Σ_k x[k] · w[n][k] + bias[n]`.
+#[derive(Clone, Copy, Debug)]
+pub struct Matrix<'a> {
+    /// Panels one after another, [`Matrix::byte_len`] long.
+    pub data: &'a [u8],
+    /// Layout of the panels.
+    pub format: Format,
+    /// Outputs; the last panel's missing ones are zero.
+    pub rows: usize,
+    /// Inputs; the last group's missing ones are zero.
+    pub cols: usize,
+    /// Added to each output.
+    pub bias: Option<&'a [f32]>,
+}
+
+impl Matrix<'_> {
+    /// Panels in all.
+    pub fn num_panels(&self) -> usize {
+        self.rows.div_ceil(PANEL)
+    }
+
+    /// Bytes of one panel.
+    pub fn panel_bytes(&self) -> usize {
+        self.cols.div_ceil(GROUP) * self.format.group_bytes()
+    }
+
+    /// Bytes that this shape takes.
+    pub fn byte_len(&self) -> usize {
+        self.num_panels() * self.panel_bytes()
+    }
+}

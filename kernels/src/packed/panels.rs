@@ -1,0 +1,382 @@
+//! A task of a product: some panels times some rows, on one thread.
+
+use super::{
+    Format, GROUP, Matrix, PANEL,
+    activations::{Activations, BLOCK, View},
+    group::{Group, Packed, UNPACKED_BYTES, Unpacked},
+    product::FEW_ROWS,
+    tile::{NR, Outputs, Tiles},
+};
+use crate::{exp::exp, isa::Isa, simd::Portable};
+
+/// Which panels and rows.
+#[derive(Clone, Copy)]
+pub(super) struct Panels {
+    pub(super) first: usize,
+    pub(super) num: usize,
+    pub(super) row: usize,
+    pub(super) rows: usize,
+}
+
+/// Defines `$name`, which calls `$body` compiled for the given instruction set.
+macro_rules! on_each_isa {
+    ($(#[$doc:meta])* $name:ident = $body:ident($($arg:ident: $ty:ty),*)) => {
+        $(#[$doc])*
+        pub(super) unsafe fn $name(isa: Isa, $($arg: $ty),*) {
+            #[cfg(target_arch = "x86_64")]
+            {
+                use crate::simd::{Dot256, Dot512};
+                #[target_feature(enable = "avx2,fma,f16c")]
+                unsafe fn avx2($($arg: $ty),*) {
+                    // SAFETY: the caller vouches (so in all below).
+                    unsafe { $body::<Dot256<false>>($($arg),*) }
+                }
+                #[target_feature(enable = "avx2,fma,f16c,avxvnni")]
+                unsafe fn avx2_vnni($($arg: $ty),*) {
+                    // SAFETY: as above.
+                    unsafe { $body::<Dot256<true>>($($arg),*) }
+                }
+                #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx2,fma,f16c")]
+                unsafe fn avx512($($arg: $ty),*) {
+                    // SAFETY: as above.
+                    unsafe { $body::<Dot512<false, false>>($($arg),*) }
+                }
+                #[target_feature(
+                    enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx2,fma,f16c"
+                )]
+                unsafe fn avx512_vnni($($arg: $ty),*) {
+                    // SAFETY: as above.
+                    unsafe { $body::<Dot512<true, false>>($($arg),*) }
+                }
+                #[target_feature(
+                    enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx512bf16,avx2,fma,f16c"
+                )]
+                unsafe fn avx512_bf16($($arg: $ty),*) {
+                    // SAFETY: as above.
+                    unsafe { $body::<Dot512<true, true>>($($arg),*) }
+                }
+                // SAFETY: the caller vouches for memory, and that `isa` is available.
+                unsafe {
+                    match isa {
+                        Isa::Portable => {}
+                        Isa::Avx2 => return avx2($($arg),*),
+                        Isa::Avx2Vnni => return avx2_vnni($($arg),*),
+                        Isa::Avx512 => return avx512($($arg),*),
+                        Isa::Avx512Vnni => return avx512_vnni($($arg),*),
+                        Isa::Avx512Bf16 => return avx512_bf16($($arg),*),
+                    }
+                }
+            }
+            let _ = isa;
+            // SAFETY: the caller vouches for memory; plain arrays run everywhere.
+            unsafe { $body::<Portable>($($arg),*) }
+        }
+    };
+}
+
+on_each_isa! {
+    /// Multiplies rows with panels into `to`: the whole output, and whether to add to it.
+    ///
+    /// # Safety
+    /// Shapes fit, nobody else touches these outputs nor `area`, and `isa` is available.
+    product_panels = product_task(
+        weight: &Matrix<'_>,
+        x: &View,
+        work: (Panels, *mut u8),
+        to: (*mut f32, bool)
+    )
+}
+
+on_each_isa! {
+    /// The same for gate and up, into blocks of activations.
+    ///
+    /// # Safety
+    /// As [`product_panels`].
+    gate_panels = gate_task(
+        weights: [&Matrix<'_>; 2],
+        x: &View,
+        work: (Panels, *mut u8),
+        to: &Activations
+    )
+}
+
+/// Takes the outputs of a tile: rows from the given one, of the panels from the given one.
+trait Sink {
+    /// # Safety
+    /// The tile is within the task's own outputs.
+    unsafe fn take(&mut self, at: (usize, usize), tile: &[Outputs]);
+}
+
+/// # Safety
+/// See [`product_panels`].
+#[inline(always)]
+unsafe fn product_task<D: Tiles>(
+    weight: &Matrix<'_>,
+    x: &View,
+    (panels, area): (Panels, *mut u8),
+    (out, accumulate): (*mut f32, bool),
+) {
+    let mut sink = Store { out, accumulate, weight };
+    for i in (0..panels.num).step_by(NR) {
+        // SAFETY: the caller vouches.
+        unsafe {
+            let ready = Ready::new::<D>(weight, panels.first + i, panels.rows, area);
+            ready.multiply::<D, _>(x, (panels.row, panels.rows), &mut sink);
+        }
+    }
+}
+
+/// # Safety
+/// See [`gate_panels`].
+#[inline(always)]
+unsafe fn gate_task<D: Tiles>(
+    [gate, up]: [&Matrix<'_>; 2],
+    x: &View,
+    (panels, area): (Panels, *mut u8),
+    to: &Activations,
+) {
+    /// Rows at a time: their gates wait in the first-level cache.
+    const ROWS: usize = 24;
+    let mut gates = Keep { rows: [[0.0; BLOCK]; ROWS], row: 0 };
+    for i in (0..panels.num).step_by(NR) {
+        let first = panels.first + i;
+        // SAFETY: the caller vouches; the chunks are parts of the task's rows.
+        unsafe {
+            let gate = Ready::new::<D>(gate, first, panels.rows, area);
+            let area = area.add(NR * x.groups * UNPACKED_BYTES);
+            let up = Ready::new::<D>(up, first, panels.rows, area);
+            for row in (0..panels.rows).step_by(ROWS) {
+                let rows = (panels.row + row, ROWS.min(panels.rows - row));
+                gates.row = rows.0;
+                gate.multiply::<D, _>(x, rows, &mut gates);
+                let mut sink = Gated { gates: &gates, to, block: first / NR };
+                up.multiply::<D, _>(x, rows, &mut sink);
+            }
+        }
+    }
+}
+
+/// `NR` panels ready to be multiplied with many rows, unpacked if that pays.
+struct Ready {
+    format: Format,
+    first: usize,
+    from: [*const u8; NR],
+    unpacked: bool,
+}
+
+impl Ready {
+    /// # Safety
+    /// As [`product_panels`].
+    #[inline(always)]
+    unsafe fn new<D: Tiles>(weight: &Matrix<'_>, first: usize, rows: usize, area: *mut u8) -> Self {
+        // An odd last panel is computed twice and stored once.
+        let (last, bytes) = (weight.num_panels() - 1, weight.panel_bytes());
+        let at = |n: usize| weight.data.as_ptr().wrapping_add(last.min(first + n) * bytes);
+        let from: [*const u8; NR] = std::array::from_fn(at);
+        let (format, groups) = (weight.format, weight.cols.div_ceil(GROUP));
+        if rows <= FEW_ROWS || format == Format::Bf16 {
+            return Self { format, first, from, unpacked: false };
+        }
+        // SAFETY: the caller vouches.
+        let from = unsafe {
+            match format {
+                Format::Q4 => unpack::<D, Packed<4, false>>(from, groups, area),
+                Format::Q4Min => unpack::<D, Packed<4, true>>(from, groups, area),
+                Format::Q5 => unpack::<D, Packed<5, false>>(from, groups, area),
+                Format::Q5Min => unpack::<D, Packed<5, true>>(from, groups, area),
+                Format::Q6 => unpack::<D, Packed<6, false>>(from, groups, area),
+                Format::Q8 => unpack::<D, Packed<8, false>>(from, groups, area),
+                Format::Bf16 => from,
+            }
+        };
+        Self { format, first, from, unpacked: true }
+    }
+
+    /// Multiplies `rows` (the first, and how many).
+    ///
+    /// # Safety
+    /// As [`product_panels`].
+    #[inline(always)]
+    unsafe fn multiply<D: Tiles, S: Sink>(&self, x: &View, rows: (usize, usize), sink: &mut S) {
+        // SAFETY: the caller vouches.
+        unsafe {
+            match (self.format, self.unpacked) {
+                (Format::Bf16, _) => self.bf16::<D, S>(x, rows, sink),
+                (Format::Q4, false) => self.few::<D, Packed<4, false>, S>(x, rows, sink),
+                (Format::Q4Min, false) => self.few::<D, Packed<4, true>, S>(x, rows, sink),
+                (Format::Q5, false) => self.few::<D, Packed<5, false>, S>(x, rows, sink),
+                (Format::Q5Min, false) => self.few::<D, Packed<5, true>, S>(x, rows, sink),
+                (Format::Q6, false) => self.few::<D, Packed<6, false>, S>(x, rows, sink),
+                (Format::Q8, false) => self.few::<D, Packed<8, false>, S>(x, rows, sink),
+                // Unpacked, fewer bits look like more: only the zero point differs.
+                (Format::Q4, true) => self.many::<D, Packed<4, false>, S>(x, rows, sink),
+                (Format::Q4Min, true) => self.many::<D, Packed<4, true>, S>(x, rows, sink),
+                (Format::Q5, true) => self.many::<D, Packed<5, false>, S>(x, rows, sink),
+                (Format::Q5Min, true) => self.many::<D, Packed<5, true>, S>(x, rows, sink),
+                (Format::Q6, true) => self.many::<D, Packed<6, false>, S>(x, rows, sink),
+                (Format::Q8, true) => self.many::<D, Packed<8, false>, S>(x, rows, sink),
+            }
+        }
+    }
+
+    /// # Safety
+    /// As [`product_panels`].
+    #[inline(always)]
+    unsafe fn few<D: Tiles, G: Group, S: Sink>(
+        &self,
+        x: &View,
+        (mut row, rows): (usize, usize),
+        sink: &mut S,
+    ) {
+        let (end, mut two) = (row + rows, [[0.0; BLOCK]; 2]);
+        // SAFETY: the caller vouches.
+        unsafe {
+            while row + 2 <= end {
+                D::quantized::<G, 2>(self.from, x, row, &mut two);
+                sink.take((row, self.first), &two);
+                row += 2;
+            }
+            if row < end {
+                let [one, _] = &mut two;
+                D::quantized::<G, 1>(self.from, x, row, std::array::from_mut(one));
+                sink.take((row, self.first), &two[..1]);
+            }
+        }
+    }
+
+    /// # Safety
+    /// As [`product_panels`].
+    #[inline(always)]
+    unsafe fn many<D: Tiles, G: Group, S: Sink>(
+        &self,
+        x: &View,
+        (mut row, rows): (usize, usize),
+        sink: &mut S,
+    ) {
+        let (end, mut six) = (row + rows, [[0.0; BLOCK]; 6]);
+        // SAFETY: the caller vouches.
+        unsafe {
+            while D::MANY >= 6 && row + 6 <= end {
+                D::quantized::<Unpacked<G>, 6>(self.from, x, row, &mut six);
+                sink.take((row, self.first), &six);
+                row += 6;
+            }
+            self.few::<D, Unpacked<G>, S>(x, (row, end - row), sink);
+        }
+    }
+
+    /// # Safety
+    /// As [`product_panels`].
+    #[inline(always)]
+    unsafe fn bf16<D: Tiles, S: Sink>(
+        &self,
+        x: &View,
+        (mut row, rows): (usize, usize),
+        sink: &mut S,
+    ) {
+        let (end, mut twelve) = (row + rows, [[0.0; BLOCK]; 12]);
+        // SAFETY: the caller vouches.
+        unsafe {
+            while D::MANY >= 6 && row + 12 <= end {
+                D::bf16::<12>(self.from, x, row, &mut twelve);
+                sink.take((row, self.first), &twelve);
+                row += 12;
+            }
+            let (two, _) = twelve.split_first_chunk_mut::<2>().expect("twelve");
+            while row + 2 <= end {
+                D::bf16::<2>(self.from, x, row, two);
+                sink.take((row, self.first), two);
+                row += 2;
+            }
+            let (one, _) = two.split_first_chunk_mut::<1>().expect("two");
+            if row < end {
+                D::bf16::<1>(self.from, x, row, one);
+                sink.take((row, self.first), one);
+            }
+        }
+    }
+}
+
+/// Unpacks `NR` panels into `area`, one after another, and says where each begins.
+///
+/// # Safety
+/// As [`product_panels`].
+#[inline(always)]
+unsafe fn unpack<D: Tiles, G: Group>(
+    from: [*const u8; NR],
+    groups: usize,
+    area: *mut u8,
+) -> [*const u8; NR] {
+    let panel_bytes = groups * Unpacked::<G>::BYTES;
+    // SAFETY: the caller vouches.
+    unsafe {
+        for (n, from) in from.iter().enumerate() {
+            for g in 0..groups {
+                let to = area.add(n * panel_bytes + g * Unpacked::<G>::BYTES);
+                Unpacked::<G>::unpack::<D>(from.add(g * G::BYTES), to);
+            }
+        }
+        std::array::from_fn(|n| area.add(n * panel_bytes).cast_const())
+    }
+}
+
+/// Writes outputs where they belong, or adds them to what is there.
+struct Store<'a> {
+    out: *mut f32,
+    accumulate: bool,
+    weight: &'a Matrix<'a>,
+}
+
+impl Sink for Store<'_> {
+    #[inline(always)]
+    unsafe fn take(&mut self, (row, panel): (usize, usize), tile: &[Outputs]) {
+        let Matrix { rows: width, bias, .. } = *self.weight;
+        let column = panel * PANEL;
+        for (m, outputs) in tile.iter().enumerate() {
+            let to = self.out.wrapping_add((row + m) * width + column);
+            for (i, x) in outputs.iter().enumerate().take(width - column) {
+                let x = x + bias.map_or(0.0, |bias| bias[column + i]);
+                // SAFETY: the caller vouches for the outputs; lanes past the end stay out.
+                unsafe {
+                    let to = to.add(i);
+                    *to = if self.accumulate { *to + x } else { x };
+                }
+            }
+        }
+    }
+}
+
+/// Keeps outputs of `NR` panels, which are a block of activations.
+struct Keep<const ROWS: usize> {
+    rows: [[f32; BLOCK]; ROWS],
+    row: usize,
+}
+
+impl<const ROWS: usize> Sink for Keep<ROWS> {
+    #[inline(always)]
+    unsafe fn take(&mut self, (row, _): (usize, usize), tile: &[Outputs]) {
+        self.rows[row - self.row..][..tile.len()].copy_from_slice(tile);
+    }
+}
+
+/// Multiplies kept gates with what comes, and writes blocks of activations.
+struct Gated<'a, const ROWS: usize> {
+    gates: &'a Keep<ROWS>,
+    to: &'a Activations,
+    block: usize,
+}
+
+impl<const ROWS: usize> Sink for Gated<'_, ROWS> {
+    #[inline(always)]
+    unsafe fn take(&mut self, (row, _): (usize, usize), tile: &[Outputs]) {
+        for (m, outputs) in tile.iter().enumerate() {
+            let mut block = *outputs;
+            let gates = &self.gates.rows[row - self.gates.row + m];
+            for (x, gate) in block.iter_mut().zip(gates) {
+                *x *= gate / (1.0 + exp(-gate));
+            }
+            // SAFETY: the block is the task's own.
+            unsafe { self.to.put(row + m, self.block, &block) };
+        }
+    }
+}

@@ -1,0 +1,222 @@
+//! Packed products against the dequantised mathematics, on every instruction set.
+
+use kernels::{
+    Isa,
+    packed::{
+        Activations, Format, GatedProduct, Kind, Matrix, Product, Scratch, gated_product,
+        pack_panels, products, reference,
+    },
+    pool::Pool,
+    quant::DType,
+};
+
+const QUANTIZED: [DType; 8] = [
+    DType::Q4_0,
+    DType::Q4_1,
+    DType::Q5_0,
+    DType::Q5_1,
+    DType::Q8_0,
+    DType::Q4K,
+    DType::Q5K,
+    DType::Q6K,
+];
+
+/// Numbers in −1..1 from a fixed sequence.
+fn noise(len: usize, mut seed: u64) -> Vec<f32> {
+    (0..len)
+        .map(|_| {
+            seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963);
+            (seed >> 40) as f32 / (1 << 23) as f32 - 1.0
+        })
+        .collect()
+}
+
+/// Stored rows whose scales are all small normal halves.
+fn stored(dtype: DType, rows: usize, cols: usize) -> Vec<u8> {
+    let len = dtype.row_bytes(cols).expect("whole blocks") * rows;
+    if dtype == DType::BF16 {
+        let values = noise(rows * cols, 7);
+        return values.iter().flat_map(|x| half::bf16::from_f32(*x).to_le_bytes()).collect();
+    }
+    let mut bytes: Vec<u8> = noise(len, 9).iter().map(|x| (x * 127.0 + 128.0) as u8).collect();
+    // Where each type keeps its 16-bit scales.
+    let scales: &[usize] = match dtype {
+        DType::Q4_1 | DType::Q5_1 | DType::Q4K | DType::Q5K => &[0, 2],
+        DType::Q6K => &[208],
+        _ => &[0],
+    };
+    for (i, block) in bytes.chunks_exact_mut(dtype.block_bytes()).enumerate() {
+        for (j, at) in scales.iter().enumerate() {
+            // A minimum about half the range below zero, as quantising makes it.
+            let factor = match dtype {
+                DType::Q4_1 if j == 1 => -7.0,
+                DType::Q5_1 if j == 1 => -15.0,
+                _ => 1.0,
+            };
+            let scale = half::f16::from_f32(factor * (0.01 + 0.002 * (i % 7) as f32));
+            block[*at..at + 2].copy_from_slice(&scale.to_le_bytes());
+        }
+    }
+    bytes
+}
+
+struct Packed {
+    dtype: DType,
+    stored: Vec<u8>,
+    data: Vec<u8>,
+    shape: [usize; 2],
+}
+
+impl Packed {
+    fn new(dtype: DType, rows: usize, cols: usize) -> Self {
+        let stored = stored(dtype, rows, cols);
+        let mut packed = Self { dtype, stored, data: Vec::new(), shape: [rows, cols] };
+        packed.data = vec![0; packed.matrix(None).byte_len()];
+        pack_panels(dtype, &packed.stored, packed.shape, 0, &mut packed.data);
+        packed
+    }
+
+    fn matrix<'a>(&'a self, bias: Option<&'a [f32]>) -> Matrix<'a> {
+        let format = Format::of(self.dtype).expect("can be packed");
+        let [rows, cols] = self.shape;
+        Matrix { data: &self.data, format, rows, cols, bias }
+    }
+
+    fn run(&self, isa: Isa, threads: usize, x: &[f32], bias: Option<&[f32]>) -> Vec<f32> {
+        let [rows, cols] = self.shape;
+        let weight = self.matrix(bias);
+        let m = x.len() / cols;
+        let acts = activations(x, cols, &[weight.format.activations()]);
+        let mut pool = Pool::new(threads).expect("threads");
+        let mut scratch = Scratch::new(threads, cols);
+        let mut out = vec![f32::NAN; m * rows];
+        let product = Product { weight, out: &mut out, accumulate: false };
+        products((isa, &mut pool, &mut scratch), &acts, m, &mut [product]);
+        out
+    }
+}
+
+fn activations(x: &[f32], cols: usize, kinds: &[Kind]) -> Activations {
+    let mut acts = Activations::new(x.len() / cols, cols, kinds);
+    x.chunks_exact(cols).enumerate().for_each(|(i, row)| acts.set_row(i, row));
+    acts
+}
+
+/// The root mean square of the differences, relative to that of `want`.
+fn error(got: &[f32], want: &[f32]) -> f64 {
+    let square = |x: f64| x * x;
+    let sum: f64 = got.iter().zip(want).map(|(a, b)| square(f64::from(a - b))).sum();
+    (sum / want.iter().map(|x| square(f64::from(*x))).sum::<f64>()).sqrt()
+}
+
+#[test]
+fn products_are_close_to_the_dequantised_mathematics() {
+    for dtype in QUANTIZED.into_iter().chain([DType::BF16]) {
+        let (rows, cols, m) = (53, 768, 15);
+        let packed = Packed::new(dtype, rows, cols);
+        let x = noise(m * cols, 5);
+        let want = reference::product(dtype, &packed.stored, cols, &x);
+        for isa in Isa::available() {
+            let error = error(&packed.run(isa, 2, &x, None), &want);
+            // Bytes of activations: half a step of 1/127, in squares a twelfth of it.
+            assert!(error < 0.006, "{dtype:?} on {}: {error}", isa.name());
+            assert!(error > 1e-7, "{dtype:?}: activations were not quantised");
+        }
+    }
+}
+
+/// With activations that are whole numbers up to 127, quantising them is exact; what is left is
+/// the rounding of scales, minima and sums.
+#[test]
+fn whole_activations_leave_only_rounding() {
+    for dtype in QUANTIZED {
+        let (rows, cols, m) = (40, 256, 7);
+        let packed = Packed::new(dtype, rows, cols);
+        let mut x: Vec<f32> = noise(m * cols, 3).iter().map(|x| (x * 120.0).round()).collect();
+        x.iter_mut().step_by(32).for_each(|x| *x = 127.0);
+        let want = reference::product(dtype, &packed.stored, cols, &x);
+        for isa in Isa::available() {
+            let error = error(&packed.run(isa, 1, &x, None), &want);
+            assert!(error < 4e-4, "{dtype:?} on {}: {error}", isa.name());
+        }
+    }
+}
+
+#[test]
+fn a_row_is_the_same_in_every_batch_and_on_any_number_of_threads() {
+    for dtype in QUANTIZED.into_iter().chain([DType::BF16]) {
+        let (rows, cols) = (70, 256);
+        let packed = Packed::new(dtype, rows, cols);
+        let x = noise(31 * cols, 11);
+        for isa in Isa::available() {
+            let all = packed.run(isa, 1, &x, None);
+            for m in [1, 2, 3, 4, 5, 6, 7, 12, 13, 24, 31] {
+                let some = packed.run(isa, m % 3 + 1, &x[..m * cols], None);
+                assert_eq!(some, all[..m * rows], "{dtype:?} {} {m}", isa.name());
+            }
+        }
+    }
+}
+
+#[test]
+fn several_products_add_to_what_is_there_and_to_biases() {
+    let cols = 128;
+    let (a, b) = (Packed::new(DType::Q4_1, 20, cols), Packed::new(DType::Q8_0, 64, cols));
+    let (x, bias) = (noise(5 * cols, 1), noise(20, 2));
+    let acts = activations(&x, cols, &[Kind::Int8]);
+    for isa in Isa::available() {
+        let (mut out_a, mut out_b) = (vec![1.0; 100], vec![2.0; 320]);
+        let mut pool = Pool::new(2).expect("threads");
+        let mut scratch = Scratch::new(2, cols);
+        let mut both = [
+            Product { weight: a.matrix(Some(&bias)), out: &mut out_a, accumulate: true },
+            Product { weight: b.matrix(None), out: &mut out_b, accumulate: true },
+        ];
+        products((isa, &mut pool, &mut scratch), &acts, 5, &mut both);
+        let alone = a.run(isa, 1, &x, None);
+        for (i, (got, alone)) in out_a.iter().zip(&alone).enumerate() {
+            assert!((got - (alone + bias[i % 20] + 1.0)).abs() < 1e-4);
+        }
+        let alone = b.run(isa, 1, &x, None);
+        assert!(out_b.iter().zip(&alone).all(|(got, alone)| (got - alone - 2.0).abs() < 1e-4));
+    }
+}
+
+#[test]
+fn a_gated_product_is_silu_of_the_gate_times_the_other() {
+    for (dtype, m) in [(DType::Q4_1, 1), (DType::Q6K, 30), (DType::BF16, 27)] {
+        let (rows, cols) = (80, 256);
+        let (gate, up) = (Packed::new(dtype, rows, cols), Packed::new(dtype, rows, cols));
+        let x: Vec<f32> = noise(m * cols, 8).iter().map(|x| x * 0.3).collect();
+        for isa in Isa::available() {
+            let kinds = [Kind::F32, Kind::Int8, Kind::Bf16];
+            let mut out = Activations::new(m, rows, &kinds);
+            let acts = activations(&x, cols, &[gate.matrix(None).format.activations()]);
+            let mut pool = Pool::new(2).expect("threads");
+            let mut scratch = Scratch::new(2, cols);
+            let product =
+                GatedProduct { gate: gate.matrix(None), up: up.matrix(None), out: &mut out };
+            gated_product((isa, &mut pool, &mut scratch), &acts, m, product);
+            let (gates, ups) = (gate.run(isa, 1, &x, None), up.run(isa, 1, &x, None));
+            let stride = out.stride();
+            let got = out.as_f32(m);
+            for (i, (g, u)) in gates.iter().zip(&ups).enumerate() {
+                let want = g / (1.0 + (-g).exp()) * u;
+                let got = got[i / rows * stride + i % rows];
+                assert!((got - want).abs() <= 1e-5 * want.abs().max(1.0), "{got} {want}");
+            }
+        }
+    }
+}
+
+#[test]
+fn what_is_not_a_number_shows_in_its_row_and_in_no_other() {
+    let packed = Packed::new(DType::Q4_1, 16, 128);
+    let mut x = noise(3 * 128, 4);
+    x[128 + 77] = f32::NAN;
+    for isa in Isa::available() {
+        let out = packed.run(isa, 1, &x, None);
+        assert!(out[16..32].iter().all(|x| x.is_nan()), "{}", isa.name());
+        assert!(out[..16].iter().chain(&out[32..]).all(|x| x.is_finite()), "{}", isa.name());
+    }
+}
