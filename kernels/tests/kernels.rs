@@ -2,8 +2,8 @@
 
 use kernels::{
     Isa,
-    attention::{self, Cache, CacheLayout, Params, Query},
-    matmul::{self, Matrix, Product},
+    matmul::{self, Matrix, Product, Rows},
+    pool::Pool,
     quant::DType,
 };
 
@@ -26,9 +26,30 @@ fn stored(dtype: DType, rows: usize, cols: usize) -> Vec<u8> {
     }
 }
 
+/// Rows of whole vectors.
+fn padded(x: &[f32], m: usize) -> (Vec<f32>, usize) {
+    let cols = x.len() / m;
+    let stride = cols.next_multiple_of(16);
+    let mut padded = vec![0.0; m * stride];
+    for (to, from) in padded.chunks_exact_mut(stride).zip(x.chunks_exact(cols)) {
+        to[..cols].copy_from_slice(from);
+    }
+    (padded, stride)
+}
+
 fn product(isa: Isa, x: &[f32], m: usize, weight: Matrix<'_>) -> Vec<f32> {
-    let mut out = vec![f32::NAN; m * weight.rows];
-    matmul::matmul_on(isa, x, m, &mut [Product { weight, out: &mut out }]);
+    let mut out = vec![1.0; m * weight.rows];
+    let (data, stride) = padded(x, m);
+    let rows = Rows { data: &data, stride, m };
+    let mut pool = Pool::new(2).expect("threads");
+    let mut products = [Product { weight, out: &mut out, accumulate: true }];
+    matmul::matmul((isa, &mut pool), rows, &mut products);
+    products[0].accumulate = false;
+    let added = products[0].out.to_vec();
+    matmul::matmul((isa, &mut pool), rows, &mut products);
+    for (added, out) in added.iter().zip(&out) {
+        assert_eq!(*added, 1.0 + out);
+    }
     out
 }
 
@@ -88,42 +109,11 @@ fn several_matrices_share_one_call() {
     let x = noise(3 * cols, 1);
     let (mut out_a, mut out_b) = (vec![0.0; 15], vec![0.0; 99]);
     let mut both = [
-        Product { weight: weight_a, out: &mut out_a },
-        Product { weight: weight_b, out: &mut out_b },
+        Product { weight: weight_a, out: &mut out_a, accumulate: false },
+        Product { weight: weight_b, out: &mut out_b, accumulate: false },
     ];
-    matmul::matmul(&x, 3, &mut both);
+    let mut pool = Pool::new(2).expect("threads");
+    matmul::matmul((Isa::detect(), &mut pool), Rows { data: &x, stride: cols, m: 3 }, &mut both);
     assert_eq!(out_a, product(Isa::Portable, &x, 3, weight_a));
     assert_eq!(out_b, product(Isa::Portable, &x, 3, weight_b));
-}
-
-#[test]
-fn attention_matches_the_reference_over_scattered_blocks() {
-    for (head_dim, num_kv_heads, num_heads, window) in
-        [(64, 3, 9, None), (24, 1, 4, Some(5)), (16, 2, 2, Some(1)), (128, 2, 4, None)]
-    {
-        let layout = CacheLayout { block_size: 4, num_kv_heads, head_dim };
-        let mut keys = noise(layout.block_len() * 9, 21);
-        let mut values = noise(layout.block_len() * 9, 22);
-        // Padding lanes are zero by the cache's contract.
-        for cache in [&mut keys, &mut values] {
-            cache.chunks_exact_mut(layout.head_stride()).for_each(|row| row[head_dim..].fill(0.0));
-        }
-        let cache = Cache { layout, keys: &keys, values: &values };
-        let blocks = [7, 0, 3, 8];
-        let queries: Vec<_> =
-            [0, 3, 4, 13].map(|position| Query { blocks: &blocks, position }).into();
-        let q = noise(queries.len() * num_heads * head_dim, 23);
-        let params = Params { num_heads, scale: 1.0 / (head_dim as f32).sqrt(), window };
-        let mut want = vec![0.0; q.len()];
-        attention::reference::attention(&cache, &params, &queries, &q, &mut want);
-        let mut first: Option<Vec<f32>> = None;
-        for isa in Isa::available() {
-            let mut got = vec![f32::NAN; q.len()];
-            attention::attention_on(isa, &cache, &params, (&queries, &q), &mut got);
-            for (got, want) in got.iter().zip(&want) {
-                assert!((got - want).abs() < 2e-6, "{isa:?} {head_dim}: {got} {want}");
-            }
-            assert_eq!(*first.get_or_insert_with(|| got.clone()), got, "{isa:?} differs");
-        }
-    }
 }

@@ -137,7 +137,9 @@ fn whole_activations_leave_only_rounding() {
         let want = reference::product(dtype, &packed.stored, cols, &x);
         for isa in Isa::available() {
             let error = error(&packed.run(isa, 1, &x, None), &want);
-            assert!(error < 4e-4, "{dtype:?} on {}: {error}", isa.name());
+            // Random minima are far from where quantising puts them, so bfloat16 costs more here.
+            let most = if matches!(dtype, DType::Q4K | DType::Q5K) { 2.5e-3 } else { 5e-4 };
+            assert!(error < most, "{dtype:?} on {}: {error}", isa.name());
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 
-use super::Matrix;
+use super::{Matrix, Rows};
 use crate::{
     isa::Isa,
     quant::dequantize_with,
@@ -25,43 +25,25 @@ pub(super) fn panel_rows(m: usize, k: usize) -> usize {
 }
 
 /// Output of a product, written by several threads in disjoint columns.
-#[derive(Clone, Copy)]
-pub(super) struct OutPtr(pub(super) *mut f32);
+pub(super) struct Out {
+    pub(super) out: *mut f32,
+    pub(super) accumulate: bool,
+}
 // SAFETY: each task writes only the columns `row..row + panel` of its own product, and no two
 // tasks share any.
-unsafe impl Send for OutPtr {}
-// SAFETY: as above.
-unsafe impl Sync for OutPtr {}
+unsafe impl Sync for Out {}
 
 /// One panel of one product.
 pub(super) struct Task<'a> {
     pub(super) weight: Matrix<'a>,
-    pub(super) out: OutPtr,
+    pub(super) out: &'a Out,
     pub(super) row: usize,
     pub(super) panel: usize,
 }
 
-/// Activations: `m` rows of `k` rounded up to whole vectors.
-pub(super) struct Rows<'a> {
-    pub(super) data: &'a [f32],
-    pub(super) m: usize,
-}
-
 /// `k` rounded up to whole vectors.
-fn stride(k: usize) -> usize {
+pub(super) fn stride(k: usize) -> usize {
     k.next_multiple_of(LANES)
-}
-
-/// Copies activations into rows of whole vectors, or `None` if they are so already.
-pub(super) fn pad(x: &[f32], m: usize, k: usize) -> Option<Vec<f32>> {
-    let kp = stride(k);
-    (k != kp).then(|| {
-        let mut padded = vec![0.0; m * kp];
-        for (to, from) in padded.chunks_exact_mut(kp).zip(x.chunks_exact(k)) {
-            to[..k].copy_from_slice(from);
-        }
-        padded
-    })
 }
 
 /// Runs one task with the given instruction set.
@@ -140,7 +122,10 @@ unsafe fn multiply<S: Simd, const MR: usize, const NR: usize>(
     unsafe { load_panel::<S>(task, panel) };
     let kp = stride(task.weight.cols);
     let columns = task.panel.min(task.weight.rows - task.row);
-    assert!(x.data.len() >= x.m * kp && panel.len() >= columns * kp, "bounds of the tiles");
+    assert!(
+        x.data.len() >= x.m * x.stride && x.stride >= kp && panel.len() >= columns * kp,
+        "bounds of the tiles"
+    );
     let (full_m, full_n) = (x.m / MR * MR, columns / NR * NR);
     for i in (0..full_m).step_by(MR) {
         for j in (0..full_n).step_by(NR) {
@@ -174,7 +159,7 @@ unsafe fn tile<S: Simd, const MR: usize, const NR: usize>(
     (i, j): (usize, usize),
 ) {
     let kp = stride(task.weight.cols);
-    let (a, b) = (x.data.as_ptr().wrapping_add(i * kp), panel.as_ptr().wrapping_add(j * kp));
+    let (a, b) = (x.data.as_ptr().wrapping_add(i * x.stride), panel.as_ptr().wrapping_add(j * kp));
     // SAFETY: the caller vouches for bounds and instruction set; outputs belong to this task.
     unsafe {
         let mut acc = [[S::zero(); NR]; MR];
@@ -184,7 +169,7 @@ unsafe fn tile<S: Simd, const MR: usize, const NR: usize>(
                 *w = S::load(b.add(n * kp + k));
             }
             for (m, acc) in acc.iter_mut().enumerate() {
-                let a = S::load(a.add(m * kp + k));
+                let a = S::load(a.add(m * x.stride + k));
                 for (n, acc) in acc.iter_mut().enumerate() {
                     *acc = S::fma(a, w[n], *acc);
                 }
@@ -194,7 +179,9 @@ unsafe fn tile<S: Simd, const MR: usize, const NR: usize>(
         for (m, acc) in acc.iter().enumerate() {
             for (n, acc) in acc.iter().enumerate() {
                 let bias = task.weight.bias.map_or(0.0, |bias| bias[column + n]);
-                *task.out.0.add((i + m) * task.weight.rows + column + n) = sum::<S>(*acc) + bias;
+                let to = task.out.out.add((i + m) * task.weight.rows + column + n);
+                let old = if task.out.accumulate { *to } else { 0.0 };
+                *to = old + (sum::<S>(*acc) + bias);
             }
         }
     }

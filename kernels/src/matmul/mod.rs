@@ -8,9 +8,7 @@
 mod cpu;
 pub mod reference;
 
-use rayon::prelude::*;
-
-use crate::{isa::Isa, quant::DType};
+use crate::{isa::Isa, pool::Pool, quant::DType};
 
 /// A stored matrix, one output per row: `y[n] = Σ_k x[k] · w[n][k] + bias[n]`.
 #[derive(Clone, Copy, Debug)]
@@ -34,55 +32,45 @@ pub struct Product<'a> {
     pub weight: Matrix<'a>,
     /// `m × weight.rows`, row-major.
     pub out: &'a mut [f32],
+    /// Whether to add to what `out` holds.
+    pub accumulate: bool,
 }
 
-/// Multiplies activations `x` (`m × k`, row-major) with several matrices at once, spread over
-/// the threads of the current rayon pool.
-///
-/// # Panics
-/// If a shape does not fit: `x.len() == m * cols`, `out.len() == m * rows`, data as long as the
-/// shape says. Callers check shapes when they load weights.
-pub fn matmul(x: &[f32], m: usize, products: &mut [Product<'_>]) {
-    matmul_on(Isa::detect(), x, m, products);
+/// Rows of activations, [`Rows::stride`] apart, each padded to whole vectors with zeros.
+#[derive(Clone, Copy, Debug)]
+pub struct Rows<'a> {
+    /// `m × stride`.
+    pub data: &'a [f32],
+    /// Elements from one row to the next, a multiple of 16.
+    pub stride: usize,
+    /// Rows.
+    pub m: usize,
 }
 
-/// [`matmul`] with the instruction set forced.
+/// Multiplies activations with several matrices at once, spread over the threads of the pool.
 ///
 /// # Panics
-/// As [`matmul`], and if this machine lacks the instruction set.
-pub fn matmul_on(isa: Isa, x: &[f32], m: usize, products: &mut [Product<'_>]) {
+/// If a shape does not fit: rows of at least `cols` elements, `out.len() == m * rows`, data as
+/// long as the shape says. Callers check shapes when they load weights. Also if this machine
+/// lacks the instruction set.
+pub fn matmul((isa, pool): (Isa, &mut Pool), x: Rows<'_>, products: &mut [Product<'_>]) {
     assert!(isa.is_available(), "{isa:?} is not available");
-    let Some(first) = products.first() else { return };
-    let k = first.weight.cols;
-    assert_eq!(x.len(), m * k, "activations");
-    let mut tasks = Vec::new();
-    for product in products.iter_mut() {
-        let weight = product.weight;
-        assert_eq!(weight.cols, k, "all matrices share the activations");
-        assert_eq!(product.out.len(), m * weight.rows, "output");
-        assert_eq!(Some(weight.data.len()), weight.byte_len(), "weight bytes");
-        assert!(weight.bias.is_none_or(|b| b.len() == weight.rows), "bias");
-        let out = cpu::OutPtr(product.out.as_mut_ptr());
-        let panel = cpu::panel_rows(m, k);
-        tasks.extend((0..weight.rows).step_by(panel).map(|row| cpu::Task {
-            weight,
-            out,
-            row,
-            panel,
-        }));
-    }
-    if m == 0 {
+    assert!(x.data.len() >= x.m * x.stride, "activations");
+    if x.m == 0 {
         return;
     }
-    let padded = cpu::pad(x, m, k);
-    let x = cpu::Rows { data: padded.as_deref().unwrap_or(x), m };
-    // Few, even shares: splitting down to single panels costs more than it balances.
-    let share = tasks.len().div_ceil(rayon::current_num_threads() * 4);
-    tasks.par_chunks(share.max(1)).for_each(|tasks| {
-        for task in tasks {
-            cpu::run(isa, &x, task);
-        }
-    });
+    for product in products {
+        let Product { weight, out, accumulate } = product;
+        assert!(x.stride >= cpu::stride(weight.cols), "columns of the activations");
+        assert_eq!(out.len(), x.m * weight.rows, "output");
+        assert_eq!(Some(weight.data.len()), weight.byte_len(), "weight bytes");
+        assert!(weight.bias.is_none_or(|b| b.len() == weight.rows), "bias");
+        let out = cpu::Out { out: out.as_mut_ptr(), accumulate: *accumulate };
+        let panel = cpu::panel_rows(x.m, weight.cols);
+        pool.run(weight.rows.div_ceil(panel), &|i, _| {
+            cpu::run(isa, &x, &cpu::Task { weight: *weight, out: &out, row: i * panel, panel });
+        });
+    }
 }
 
 impl Matrix<'_> {

@@ -15,12 +15,15 @@ mod pack;
 mod panels;
 mod product;
 pub mod reference;
+mod rows;
 mod tile;
 
+pub(crate) use self::activations::to_bf16;
 pub use self::{
     activations::{Activations, Kind},
     pack::{pack_panels, supports},
     product::{GatedProduct, Product, Scratch, gated_product, products},
+    rows::{convert_rows, norm_rows},
 };
 
 use crate::quant::DType;

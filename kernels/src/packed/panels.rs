@@ -7,7 +7,7 @@ use super::{
     product::FEW_ROWS,
     tile::{NR, Outputs, Tiles},
 };
-use crate::{exp::exp, isa::Isa, simd::Portable};
+use crate::{exp::exp, simd::on_each_isa};
 
 /// Which panels and rows.
 #[derive(Clone, Copy)]
@@ -16,62 +16,6 @@ pub(super) struct Panels {
     pub(super) num: usize,
     pub(super) row: usize,
     pub(super) rows: usize,
-}
-
-/// Defines `$name`, which calls `$body` compiled for the given instruction set.
-macro_rules! on_each_isa {
-    ($(#[$doc:meta])* $name:ident = $body:ident($($arg:ident: $ty:ty),*)) => {
-        $(#[$doc])*
-        pub(super) unsafe fn $name(isa: Isa, $($arg: $ty),*) {
-            #[cfg(target_arch = "x86_64")]
-            {
-                use crate::simd::{Dot256, Dot512};
-                #[target_feature(enable = "avx2,fma,f16c")]
-                unsafe fn avx2($($arg: $ty),*) {
-                    // SAFETY: the caller vouches (so in all below).
-                    unsafe { $body::<Dot256<false>>($($arg),*) }
-                }
-                #[target_feature(enable = "avx2,fma,f16c,avxvnni")]
-                unsafe fn avx2_vnni($($arg: $ty),*) {
-                    // SAFETY: as above.
-                    unsafe { $body::<Dot256<true>>($($arg),*) }
-                }
-                #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx2,fma,f16c")]
-                unsafe fn avx512($($arg: $ty),*) {
-                    // SAFETY: as above.
-                    unsafe { $body::<Dot512<false, false>>($($arg),*) }
-                }
-                #[target_feature(
-                    enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx2,fma,f16c"
-                )]
-                unsafe fn avx512_vnni($($arg: $ty),*) {
-                    // SAFETY: as above.
-                    unsafe { $body::<Dot512<true, false>>($($arg),*) }
-                }
-                #[target_feature(
-                    enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx512bf16,avx2,fma,f16c"
-                )]
-                unsafe fn avx512_bf16($($arg: $ty),*) {
-                    // SAFETY: as above.
-                    unsafe { $body::<Dot512<true, true>>($($arg),*) }
-                }
-                // SAFETY: the caller vouches for memory, and that `isa` is available.
-                unsafe {
-                    match isa {
-                        Isa::Portable => {}
-                        Isa::Avx2 => return avx2($($arg),*),
-                        Isa::Avx2Vnni => return avx2_vnni($($arg),*),
-                        Isa::Avx512 => return avx512($($arg),*),
-                        Isa::Avx512Vnni => return avx512_vnni($($arg),*),
-                        Isa::Avx512Bf16 => return avx512_bf16($($arg),*),
-                    }
-                }
-            }
-            let _ = isa;
-            // SAFETY: the caller vouches for memory; plain arrays run everywhere.
-            unsafe { $body::<Portable>($($arg),*) }
-        }
-    };
 }
 
 on_each_isa! {
@@ -256,7 +200,7 @@ impl Ready {
         let (end, mut six) = (row + rows, [[0.0; BLOCK]; 6]);
         // SAFETY: the caller vouches.
         unsafe {
-            while D::MANY >= 6 && row + 6 <= end {
+            while D::WIDE && row + 6 <= end {
                 D::quantized::<Unpacked<G>, 6>(self.from, x, row, &mut six);
                 sink.take((row, self.first), &six);
                 row += 6;
@@ -277,7 +221,7 @@ impl Ready {
         let (end, mut twelve) = (row + rows, [[0.0; BLOCK]; 12]);
         // SAFETY: the caller vouches.
         unsafe {
-            while D::MANY >= 6 && row + 12 <= end {
+            while D::WIDE && row + 12 <= end {
                 D::bf16::<12>(self.from, x, row, &mut twelve);
                 sink.take((row, self.first), &twelve);
                 row += 12;

@@ -20,9 +20,6 @@ pub(super) type Outputs = [f32; NR * LANES];
 /// Tiles as functions of their own, each compiled for its instruction set: inlined into one
 /// another, they are too much for the compiler.
 pub(super) trait Tiles: Dot {
-    /// Rows of the tallest tile that fits the registers.
-    const MANY: usize;
-
     /// `to` = `MR` rows from `row` times the panels that begin at `panels`, groups of `G`.
     ///
     /// # Safety
@@ -48,10 +45,8 @@ pub(super) trait Tiles: Dot {
 }
 
 macro_rules! tiles_on {
-    ($dot:ty, $many:literal $(, $feature:literal)?) => {
+    ($dot:ty $(, $feature:literal)?) => {
         impl Tiles for $dot {
-            const MANY: usize = $many;
-
             $(#[target_feature(enable = $feature)])?
             #[inline(never)]
             unsafe fn quantized<G: Group, const MR: usize>(
@@ -79,23 +74,21 @@ macro_rules! tiles_on {
     };
 }
 
-tiles_on!(Portable, 2);
+tiles_on!(Portable);
 #[cfg(target_arch = "x86_64")]
 mod x86 {
     use super::*;
     use crate::simd::{Dot256, Dot512};
 
-    tiles_on!(Dot256<false>, 2, "avx2,fma,f16c");
-    tiles_on!(Dot256<true>, 2, "avx2,fma,f16c,avxvnni");
-    tiles_on!(Dot512<false, false>, 6, "avx512f,avx512bw,avx512vl,avx512dq,avx2,fma,f16c");
+    tiles_on!(Dot256<false>, "avx2,fma,f16c");
+    tiles_on!(Dot256<true>, "avx2,fma,f16c,avxvnni");
+    tiles_on!(Dot512<false, false>, "avx512f,avx512bw,avx512vl,avx512dq,avx2,fma,f16c");
     tiles_on!(
         Dot512<true, false>,
-        6,
         "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx2,fma,f16c"
     );
     tiles_on!(
         Dot512<true, true>,
-        6,
         "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx512bf16,avx2,fma,f16c"
     );
 }

@@ -19,6 +19,9 @@ pub(crate) trait Dot {
     /// Whether [`dot8`](Self::dot8) takes its weights as `w - 128`.
     const CENTRES_BYTES: bool;
 
+    /// Whether there are registers for tiles of 24 vectors.
+    const WIDE: bool;
+
     /// Reads a line, which needs no alignment.
     ///
     /// # Safety
@@ -46,6 +49,8 @@ pub(crate) trait Dot {
     unsafe fn to_f32(x: Self::I) -> <Self::S as Simd>::V;
     /// Sixteen halves widened.
     unsafe fn halves(p: *const u8) -> <Self::S as Simd>::V;
+    /// `acc[i] + w[i] · a`, all `f32`.
+    unsafe fn dot_f32(acc: <Self::S as Simd>::V, w: Self::Line, a: u32) -> <Self::S as Simd>::V;
     /// `acc[i] + w[2i] · a[0] + w[2i + 1] · a[1]`, all bfloat16.
     unsafe fn dot_bf16(acc: <Self::S as Simd>::V, w: Self::Line, a: u32) -> <Self::S as Simd>::V;
 }
@@ -61,6 +66,7 @@ impl Dot for Portable {
     type Line = [u8; LINE];
     type I = [i32; LANES];
     const CENTRES_BYTES: bool = false;
+    const WIDE: bool = false;
 
     #[inline(always)]
     unsafe fn line(p: *const u8) -> Self::Line {
@@ -127,6 +133,13 @@ impl Dot for Portable {
         halves.map(f16_to_f32)
     }
     #[inline(always)]
+    unsafe fn dot_f32(mut acc: [f32; LANES], w: Self::Line, a: u32) -> [f32; LANES] {
+        for (acc, w) in acc.iter_mut().zip(w.as_chunks::<4>().0) {
+            *acc = f32::from_le_bytes(*w).mul_add(f32::from_bits(a), *acc);
+        }
+        acc
+    }
+    #[inline(always)]
     unsafe fn dot_bf16(mut acc: [f32; LANES], w: Self::Line, a: u32) -> [f32; LANES] {
         let (a0, a1) = bf16_pair(a);
         for (acc, w) in acc.iter_mut().zip(w.as_chunks::<4>().0) {
@@ -183,6 +196,7 @@ mod x86 {
     // In all methods of both: SAFETY: the caller vouches for memory and instruction set.
     #[allow(clippy::undocumented_unsafe_blocks, reason = "said once above")]
     impl<const VNNI: bool> Dot for Dot256<VNNI> {
+        const WIDE: bool = false;
         type S = Avx2;
         type Line = [__m256i; 2];
         type I = [__m256i; 2];
@@ -264,6 +278,14 @@ mod x86 {
             }
         }
         #[inline(always)]
+        unsafe fn dot_f32(acc: [__m256; 2], w: Self::Line, a: u32) -> [__m256; 2] {
+            unsafe {
+                let a = _mm256_set1_ps(f32::from_bits(a));
+                let w = [_mm256_castsi256_ps(w[0]), _mm256_castsi256_ps(w[1])];
+                [_mm256_fmadd_ps(w[0], a, acc[0]), _mm256_fmadd_ps(w[1], a, acc[1])]
+            }
+        }
+        #[inline(always)]
         unsafe fn dot_bf16(acc: [__m256; 2], w: Self::Line, a: u32) -> [__m256; 2] {
             let (a0, a1) = bf16_pair(a);
             unsafe {
@@ -302,6 +324,7 @@ mod x86 {
 
     #[allow(clippy::undocumented_unsafe_blocks, reason = "said once above")]
     impl<const VNNI: bool, const BF16: bool> Dot for Dot512<VNNI, BF16> {
+        const WIDE: bool = true;
         type S = Avx512;
         type Line = __m512i;
         type I = __m512i;
@@ -370,6 +393,12 @@ mod x86 {
         #[inline(always)]
         unsafe fn halves(p: *const u8) -> __m512 {
             unsafe { _mm512_cvtph_ps(_mm256_loadu_si256(p.cast())) }
+        }
+        #[inline(always)]
+        unsafe fn dot_f32(acc: __m512, w: Self::Line, a: u32) -> __m512 {
+            unsafe {
+                _mm512_fmadd_ps(_mm512_castsi512_ps(w), _mm512_set1_ps(f32::from_bits(a)), acc)
+            }
         }
         #[inline(always)]
         unsafe fn dot_bf16(acc: __m512, w: Self::Line, a: u32) -> __m512 {

@@ -13,6 +13,63 @@ pub(crate) use dot::{Dot256, Dot512};
 #[cfg(target_arch = "x86_64")]
 pub(crate) use x86::{Avx2, Avx512};
 
+/// Defines `$name`, which calls `$body` compiled for the given instruction set.
+macro_rules! on_each_isa {
+    ($(#[$doc:meta])* $name:ident = $body:ident($($arg:ident: $ty:ty),*)) => {
+        $(#[$doc])*
+        pub(super) unsafe fn $name(isa: $crate::Isa, $($arg: $ty),*) {
+            #[cfg(target_arch = "x86_64")]
+            {
+                use $crate::simd::{Dot256, Dot512};
+                #[target_feature(enable = "avx2,fma,f16c")]
+                unsafe fn avx2($($arg: $ty),*) {
+                    // SAFETY: the caller vouches (so in all below).
+                    unsafe { $body::<Dot256<false>>($($arg),*) }
+                }
+                #[target_feature(enable = "avx2,fma,f16c,avxvnni")]
+                unsafe fn avx2_vnni($($arg: $ty),*) {
+                    // SAFETY: as above.
+                    unsafe { $body::<Dot256<true>>($($arg),*) }
+                }
+                #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx2,fma,f16c")]
+                unsafe fn avx512($($arg: $ty),*) {
+                    // SAFETY: as above.
+                    unsafe { $body::<Dot512<false, false>>($($arg),*) }
+                }
+                #[target_feature(
+                    enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx2,fma,f16c"
+                )]
+                unsafe fn avx512_vnni($($arg: $ty),*) {
+                    // SAFETY: as above.
+                    unsafe { $body::<Dot512<true, false>>($($arg),*) }
+                }
+                #[target_feature(
+                    enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx512bf16,avx2,fma,f16c"
+                )]
+                unsafe fn avx512_bf16($($arg: $ty),*) {
+                    // SAFETY: as above.
+                    unsafe { $body::<Dot512<true, true>>($($arg),*) }
+                }
+                // SAFETY: the caller vouches for memory, and that `isa` is available.
+                unsafe {
+                    match isa {
+                        $crate::Isa::Portable => {}
+                        $crate::Isa::Avx2 => return avx2($($arg),*),
+                        $crate::Isa::Avx2Vnni => return avx2_vnni($($arg),*),
+                        $crate::Isa::Avx512 => return avx512($($arg),*),
+                        $crate::Isa::Avx512Vnni => return avx512_vnni($($arg),*),
+                        $crate::Isa::Avx512Bf16 => return avx512_bf16($($arg),*),
+                    }
+                }
+            }
+            let _ = isa;
+            // SAFETY: the caller vouches for memory; plain arrays run everywhere.
+            unsafe { $body::<$crate::simd::Portable>($($arg),*) }
+        }
+    };
+}
+pub(crate) use on_each_isa;
+
 /// Lanes per vector, whatever the instruction set.
 pub(crate) const LANES: usize = 16;
 

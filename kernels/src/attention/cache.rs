@@ -1,0 +1,211 @@
+//! How keys and values lie in memory: in the order in which products read them.
+//!
+//! A *tile* is the keys, or the values, of one block and one head, in lines of 64 bytes. Keys:
+//! sixteen positions side by side, a line for each element (or pair of elements, of bfloat16).
+//! Values: sixteen elements side by side, lines for each position (or pair). Invariant: a block
+//! is written from its first position on, and that write zeroes the values of all others.
+
+use super::{BLOCK_SIZE, Run};
+use crate::{
+    packed::to_bf16,
+    pool::Pool,
+    simd::{LANES, LINE},
+};
+
+/// Fewer rows are written by the calling thread.
+const FEW_ROWS: usize = 8;
+
+/// How keys and values are stored.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum KvDtype {
+    /// As they are.
+    F32,
+    /// bfloat16, and so are queries and weights in their products.
+    #[default]
+    Bf16,
+}
+
+impl KvDtype {
+    /// Elements of one lane of a line.
+    pub(super) const fn per_lane(self) -> usize {
+        match self {
+            Self::F32 => 1,
+            Self::Bf16 => 2,
+        }
+    }
+}
+
+/// Shape of the cache: `[block][layer][kv_head][keys, values]`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CacheLayout {
+    /// Layers.
+    pub num_layers: usize,
+    /// Key and value heads.
+    pub num_kv_heads: usize,
+    /// Elements of one head; even.
+    pub head_dim: usize,
+    /// How they are stored.
+    pub dtype: KvDtype,
+}
+
+impl CacheLayout {
+    /// Lines of the elements of one position: whole vectors.
+    pub(super) fn value_lines(&self) -> usize {
+        self.head_dim.div_ceil(LANES)
+    }
+
+    /// Lines of a tile of keys.
+    pub(super) fn key_lines(&self) -> usize {
+        self.head_dim / self.dtype.per_lane()
+    }
+
+    /// Bytes of both tiles of one head.
+    fn head_bytes(&self) -> usize {
+        let value_lines = BLOCK_SIZE / self.dtype.per_lane() * self.value_lines();
+        (self.key_lines() + value_lines) * LINE
+    }
+
+    /// Bytes of one block, all layers.
+    pub fn block_bytes(&self) -> usize {
+        self.num_layers * self.num_kv_heads * self.head_bytes()
+    }
+}
+
+/// One layer's keys and values, shared by threads that write disjoint positions or only read.
+pub struct Cache<'a> {
+    layout: CacheLayout,
+    /// The layer's part of the first block.
+    base: *mut u8,
+    num_blocks: usize,
+    memory: std::marker::PhantomData<&'a mut [u8]>,
+}
+
+// SAFETY: writing takes the whole cache and keeps heads apart; all else reads.
+unsafe impl Send for Cache<'_> {}
+// SAFETY: as above.
+unsafe impl Sync for Cache<'_> {}
+
+impl<'a> Cache<'a> {
+    /// Layer `layer` of `memory`, which is whole blocks.
+    ///
+    /// # Panics
+    /// If there is no such layer.
+    pub fn new(layout: CacheLayout, layer: usize, memory: &'a mut [u8]) -> Self {
+        assert!(layer < layout.num_layers, "no such layer");
+        let num_blocks = memory.len() / layout.block_bytes();
+        let offset = layer * layout.num_kv_heads * layout.head_bytes();
+        let base = memory.as_mut_ptr().wrapping_add(offset);
+        Self { layout, base, num_blocks, memory: std::marker::PhantomData }
+    }
+
+    /// Its shape.
+    pub fn layout(&self) -> &CacheLayout {
+        &self.layout
+    }
+
+    /// Blocks.
+    pub fn num_blocks(&self) -> usize {
+        self.num_blocks
+    }
+
+    /// The tiles of a head: keys, then values.
+    pub(super) fn tiles(&self, block: u32, head: usize) -> (*mut u8, *mut u8) {
+        debug_assert!((block as usize) < self.num_blocks);
+        let at = block as usize * self.layout.block_bytes() + head * self.layout.head_bytes();
+        let keys = self.base.wrapping_add(at);
+        (keys, keys.wrapping_add(self.layout.key_lines() * LINE))
+    }
+
+    /// Writes keys and values, rows of `num_kv_heads × head_dim`, at the positions of the runs.
+    ///
+    /// # Panics
+    /// If a run's blocks do not reach its end or do not exist, or a length is not right.
+    pub fn write(&mut self, pool: &mut Pool, runs: &[Run<'_>], keys: &[f32], values: &[f32]) {
+        let width = self.layout.num_kv_heads * self.layout.head_dim;
+        let mut rows = 0;
+        for run in runs {
+            let end = run.position + run.num_rows;
+            assert!(end <= run.blocks.len() * BLOCK_SIZE, "block table too short");
+            assert!(run.blocks.iter().all(|b| (*b as usize) < self.num_blocks), "no such block");
+            assert!((run.first_row + run.num_rows) * width <= keys.len(), "rows of keys");
+            rows += run.num_rows;
+        }
+        assert_eq!(keys.len(), values.len(), "keys and values");
+        let (this, heads) = (&*self, self.layout.num_kv_heads);
+        let head = |head: usize, _: usize| {
+            for run in runs {
+                // SAFETY: checked above; tiles of different heads are apart.
+                unsafe { this.write_head(run, head, keys, values) };
+            }
+        };
+        // A few rows are written before another thread would begin.
+        if rows < FEW_ROWS { (0..heads).for_each(|i| head(i, 0)) } else { pool.run(heads, &head) }
+    }
+
+    /// # Safety
+    /// Places are in bounds, and no other thread touches this head.
+    unsafe fn write_head(&self, run: &Run<'_>, head: usize, keys: &[f32], values: &[f32]) {
+        let CacheLayout { num_kv_heads, head_dim, dtype, .. } = self.layout;
+        for row in 0..run.num_rows {
+            let (position, at) =
+                (run.position + row, ((run.first_row + row) * num_kv_heads + head) * head_dim);
+            let (keys, values) = (&keys[at..at + head_dim], &values[at..at + head_dim]);
+            let offset = position % BLOCK_SIZE;
+            let (to_keys, to_values) = self.tiles(run.blocks[position / BLOCK_SIZE], head);
+            // SAFETY: both tiles are in bounds, and the caller keeps others away.
+            unsafe {
+                if offset == 0 {
+                    let bytes = self.layout.head_bytes() - self.layout.key_lines() * LINE;
+                    to_values.write_bytes(0, bytes);
+                }
+                match dtype {
+                    KvDtype::F32 => self.put::<f32>((to_keys, to_values), offset, keys, values),
+                    KvDtype::Bf16 => self.put::<u16>((to_keys, to_values), offset, keys, values),
+                }
+            }
+        }
+    }
+
+    /// # Safety
+    /// As [`write_head`](Self::write_head), for tiles of `T`.
+    unsafe fn put<T: Element>(
+        &self,
+        (to_keys, to_values): (*mut u8, *mut u8),
+        offset: usize,
+        keys: &[f32],
+        values: &[f32],
+    ) {
+        let per_lane = self.layout.dtype.per_lane();
+        let per_line = LANES * per_lane;
+        // SAFETY: indices stay within the tiles, whose lines have `per_line` elements.
+        unsafe {
+            let (to_keys, to_values) = (to_keys.cast::<T>(), to_values.cast::<T>());
+            for (d, key) in keys.iter().enumerate() {
+                let line = d / per_lane * per_line;
+                *to_keys.add(line + offset * per_lane + d % per_lane) = T::from(*key);
+            }
+            let first_line = offset / per_lane * self.layout.value_lines();
+            for (d, value) in values.iter().enumerate() {
+                let line = (first_line + d / LANES) * per_line;
+                *to_values.add(line + d % LANES * per_lane + offset % per_lane) = T::from(*value);
+            }
+        }
+    }
+}
+
+/// A stored number.
+trait Element {
+    fn from(x: f32) -> Self;
+}
+
+impl Element for f32 {
+    fn from(x: f32) -> Self {
+        x
+    }
+}
+
+impl Element for u16 {
+    fn from(x: f32) -> Self {
+        to_bf16(x)
+    }
+}

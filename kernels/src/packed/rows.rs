@@ -1,0 +1,123 @@
+//! What turns rows of floats into activations for the next product.
+//!
+//! Invariant: a row's result depends on that row only.
+
+use super::activations::{Activations, BLOCK};
+use crate::{
+    isa::Isa,
+    pool::Pool,
+    simd::{LANES, sum_lanes},
+};
+
+/// Rows of a task; fewer are done by the calling thread, faster than others wake to.
+const ROWS_PER_TASK: usize = 8;
+
+/// `out[m] = x[m] · weight / sqrt(mean(x[m]²) + eps)` (RMSNorm, Zhang & Sennrich 2019) for the
+/// first `m` rows of `x`, each as long as `weight`.
+///
+/// # Panics
+/// If a shape does not fit.
+pub fn norm_rows(
+    (isa, pool): (Isa, &mut Pool),
+    x: &[f32],
+    (weight, eps): (&[f32], f32),
+    m: usize,
+    out: &mut Activations,
+) {
+    let width = weight.len();
+    assert!(x.len() >= m * width && out.stride() >= width && out.max_rows() >= m, "rows");
+    let out = &*out;
+    each_row(pool, m, &|row| {
+        let x = &x[row * width..(row + 1) * width];
+        // SAFETY: each row is one task's own.
+        on_isa(isa, || unsafe { norm_row(x, weight, eps, (out, row)) });
+    });
+}
+
+/// `out[m] = x[m]` for the first `m` rows of `x`, each `width` long.
+///
+/// # Panics
+/// If a shape does not fit.
+pub fn convert_rows(
+    (isa, pool): (Isa, &mut Pool),
+    x: &[f32],
+    width: usize,
+    m: usize,
+    out: &mut Activations,
+) {
+    assert!(x.len() >= m * width && out.stride() >= width && out.max_rows() >= m, "rows");
+    let out = &*out;
+    each_row(pool, m, &|row| {
+        let x = &x[row * width..(row + 1) * width];
+        // SAFETY: each row is one task's own.
+        on_isa(isa, || unsafe { convert_row(x, (out, row)) });
+    });
+}
+
+/// Runs `task` for every row, on several threads if there are many.
+pub(crate) fn each_row(pool: &mut Pool, m: usize, task: &(dyn Fn(usize) + Sync)) {
+    if m < 2 * ROWS_PER_TASK {
+        return (0..m).for_each(task);
+    }
+    pool.run(m.div_ceil(ROWS_PER_TASK), &|i, _| {
+        (i * ROWS_PER_TASK..m.min((i + 1) * ROWS_PER_TASK)).for_each(task);
+    });
+}
+
+/// Runs plain loops compiled for the instruction set.
+#[inline(always)]
+pub(crate) fn on_isa(isa: Isa, body: impl FnOnce()) {
+    #[cfg(target_arch = "x86_64")]
+    {
+        #[target_feature(enable = "avx2,fma,f16c")]
+        fn avx2(body: impl FnOnce()) {
+            body();
+        }
+        #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx2,fma,f16c")]
+        fn avx512(body: impl FnOnce()) {
+            body();
+        }
+        match isa {
+            Isa::Portable => {}
+            // SAFETY: callers have checked that this machine has it.
+            Isa::Avx2 | Isa::Avx2Vnni => return unsafe { avx2(body) },
+            // SAFETY: as above.
+            Isa::Avx512 | Isa::Avx512Vnni | Isa::Avx512Bf16 => return unsafe { avx512(body) },
+        }
+    }
+    let _ = isa;
+    body();
+}
+
+/// # Safety
+/// Nobody else touches the row.
+#[inline(always)]
+unsafe fn norm_row(x: &[f32], weight: &[f32], eps: f32, (out, row): (&Activations, usize)) {
+    let mut lanes = [0.0_f32; LANES];
+    for chunk in x.chunks(LANES) {
+        for (x, lane) in chunk.iter().zip(&mut lanes) {
+            *lane += x * x;
+        }
+    }
+    let scale = 1.0 / (sum_lanes(lanes) / x.len() as f32 + eps).sqrt();
+    for (i, (x, weight)) in x.chunks(BLOCK).zip(weight.chunks(BLOCK)).enumerate() {
+        let mut block = [0.0; BLOCK];
+        for ((out, x), weight) in block.iter_mut().zip(x).zip(weight) {
+            *out = weight * (x * scale);
+        }
+        // SAFETY: the caller vouches.
+        unsafe { out.put(row, i, &block) };
+    }
+}
+
+/// # Safety
+/// Nobody else touches the row.
+#[inline(always)]
+unsafe fn convert_row(x: &[f32], (out, row): (&Activations, usize)) {
+    for (i, x) in x.chunks(BLOCK).enumerate() {
+        let mut block = [0.0; BLOCK];
+        block[..x.len()].copy_from_slice(x);
+        // SAFETY: the caller vouches.
+        unsafe { out.put(row, i, &block) };
+    }
+}
