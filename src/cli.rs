@@ -46,9 +46,32 @@ pub(crate) struct EngineArgs {
     #[arg(long, value_name = "SIZE", env = "AGENTBASE_KV_CACHE")]
     pub(crate) kv_cache: Option<ByteSize>,
 
+    /// How keys and values are kept [default: bf16]
+    #[arg(long, value_name = "TYPE", env = "AGENTBASE_KV_CACHE_DTYPE")]
+    pub(crate) kv_cache_dtype: Option<KvCacheDtype>,
+
     /// Longest prompt and output together, in tokens [default: what the model was made for]
     #[arg(long, value_name = "TOKENS", env = "AGENTBASE_MAX_MODEL_LEN")]
     pub(crate) max_model_len: Option<usize>,
+}
+
+/// How keys and values are kept.
+#[derive(Clone, Copy, Debug, clap::ValueEnum, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum KvCacheDtype {
+    /// bfloat16
+    Bf16,
+    /// As they are computed: twice the memory
+    F32,
+}
+
+impl From<KvCacheDtype> for engine_llm::executors::cpu::KvDtype {
+    fn from(dtype: KvCacheDtype) -> Self {
+        match dtype {
+            KvCacheDtype::Bf16 => Self::Bf16,
+            KvCacheDtype::F32 => Self::F32,
+        }
+    }
 }
 
 #[derive(Args, Clone, Debug, Default)]

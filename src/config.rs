@@ -6,7 +6,10 @@ use std::{net::SocketAddr, path::Path};
 use anyhow::{Context, Result, bail};
 use serde::Deserialize;
 
-use crate::{cli::ServeArgs, size::ByteSize};
+use crate::{
+    cli::{KvCacheDtype, ServeArgs},
+    size::ByteSize,
+};
 
 /// The settings file is small; anything larger is a mistake.
 const MAX_FILE_BYTES: u64 = 1 << 20;
@@ -20,6 +23,7 @@ struct File {
     model: Vec<String>,
     threads: Option<usize>,
     kv_cache: Option<ByteSize>,
+    kv_cache_dtype: Option<KvCacheDtype>,
     max_model_len: Option<usize>,
     max_waiting: Option<usize>,
     drain_timeout: Option<u32>,
@@ -55,6 +59,7 @@ pub(crate) fn complete(mut args: ServeArgs, data_dir: &Path) -> Result<ServeArgs
     }
     args.engine.threads = args.engine.threads.or(file.threads);
     args.engine.kv_cache = args.engine.kv_cache.or(file.kv_cache);
+    args.engine.kv_cache_dtype = args.engine.kv_cache_dtype.or(file.kv_cache_dtype);
     args.engine.max_model_len = args.engine.max_model_len.or(file.max_model_len);
     args.max_waiting = args.max_waiting.or(file.max_waiting);
     args.drain_timeout = args.drain_timeout.or(file.drain_timeout);

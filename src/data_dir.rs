@@ -37,3 +37,8 @@ pub(crate) fn registry(data_dir: &Path) -> Result<Registry> {
     let check = |files: &_| load::open(files).map(drop).map_err(|error| format!("{error:#}"));
     Ok(registry.with_check(Arc::new(check)))
 }
+
+/// Where the packed weights of a model version are kept; they can be deleted at any time.
+pub(crate) fn packed(data_dir: &Path, digest: &str) -> PathBuf {
+    data_dir.join("packed").join(format!("{digest}.bin"))
+}

@@ -11,7 +11,7 @@ use std::{
 use anyhow::{Context, Result, bail};
 use engine_llm::{
     LlmEngine,
-    executors::cpu::{CpuExecutor, CpuOptions},
+    executors::cpu::{CpuExecutor, CpuOptions, KvDtype, Precision},
     spec::DecoderSpec,
     weights::{self, HuggingFaceText, Model, TextSource, Weights},
 };
@@ -41,6 +41,7 @@ pub(crate) struct Loaded {
 pub(crate) struct EngineOptions {
     pub(crate) threads: usize,
     kv_cache: ByteSize,
+    kv_cache_dtype: KvDtype,
     max_model_len: Option<usize>,
 }
 
@@ -51,6 +52,7 @@ impl EngineOptions {
         Self {
             threads: args.threads.unwrap_or_else(cores),
             kv_cache: args.kv_cache.unwrap_or(DEFAULT_KV_CACHE),
+            kv_cache_dtype: args.kv_cache_dtype.map_or(KvDtype::default(), KvDtype::from),
             max_model_len: args.max_model_len,
         }
     }
@@ -66,7 +68,9 @@ pub(crate) async fn by_name(data_dir: &Path, name: &str, options: EngineOptions)
     let manifest = registry.get(&name).await?;
     let files = registry.files(&manifest).await?;
     // Building a tokenizer and touching weights takes a second: not on a thread that serves.
-    tokio::task::spawn_blocking(move || from_files(manifest, &files, options)).await?
+    // The digest is of the contents, so what is packed fits as long as the name is right.
+    let packed = data_dir::packed(data_dir, &manifest.digest);
+    tokio::task::spawn_blocking(move || from_files(manifest, &files, packed, options)).await?
 }
 
 /// Loads a model from local files; maps weights, reads the tokenizer, reserves cache and buffers.
@@ -76,6 +80,7 @@ pub(crate) async fn by_name(data_dir: &Path, name: &str, options: EngineOptions)
 fn from_files(
     manifest: Manifest,
     files: &BTreeMap<String, PathBuf>,
+    packed: PathBuf,
     options: EngineOptions,
 ) -> Result<Loaded> {
     let (spec, weights, text) = open(files).with_context(|| format!("model {}", manifest.name))?;
@@ -83,7 +88,10 @@ fn from_files(
     let cpu = CpuOptions {
         threads: options.threads,
         kv_cache_bytes: usize::try_from(options.kv_cache.0).unwrap_or(usize::MAX),
+        kv_dtype: options.kv_cache_dtype,
         max_step_tokens: MAX_STEP_TOKENS,
+        precision: Precision::Fast,
+        packed: Some(packed),
     };
     let executor = CpuExecutor::new(spec, &weights, cpu)
         .with_context(|| format!("model {}", manifest.name))?;

@@ -1,120 +1,123 @@
-//! What happens to rows between the matrix products: norm, rotation, gate, sum.
+//! What happens to rows between the matrix products: look-up, rotation, gate.
 //!
 //! Each function is its own plain reference: loops simple enough for the compiler to vectorise.
 //! Invariant: a row's result depends on that row only.
 
-use crate::{
-    exp::exp,
-    isa::Isa,
-    simd::{LANES, sum_lanes},
-};
+use crate::{exp::exp, isa::Isa, on_isa::on_isa, pool::Pool, quant, quant::DType};
 
-/// Defines `$name` as `$body` compiled once for each instruction set and chosen at run time; the
-/// body is plain Rust that the compiler vectorises.
-macro_rules! for_each_isa {
-    ($(#[$doc:meta])* pub fn $name:ident($($arg:ident: $ty:ty),*) = $body:ident) => {
-        $(#[$doc])*
-        pub fn $name($($arg: $ty),*) {
-            #[cfg(target_arch = "x86_64")]
-            {
-                #[target_feature(enable = "avx2,fma")]
-                fn avx2($($arg: $ty),*) {
-                    $body($($arg),*);
-                }
-                #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx2,fma")]
-                fn avx512($($arg: $ty),*) {
-                    $body($($arg),*);
-                }
-                match Isa::detect() {
-                    // SAFETY: detected.
-                    Isa::Avx512 | Isa::Avx512Vnni | Isa::Avx512Bf16 => return unsafe { avx512($($arg),*) },
-                    // SAFETY: detected.
-                    Isa::Avx2 | Isa::Avx2Vnni => return unsafe { avx2($($arg),*) },
-                    Isa::Portable => {}
-                }
-            }
-            $body($($arg),*);
-        }
-    };
+/// Rows of a task; fewer are done by the calling thread, faster than others wake to.
+const ROWS_PER_TASK: usize = 8;
+
+/// Runs `task` for every row of `width` elements, on several threads if there are many.
+pub(crate) fn each_row(
+    pool: &mut Pool,
+    data: &mut [f32],
+    width: usize,
+    task: &(dyn Fn(usize, &mut [f32]) + Sync),
+) {
+    if data.len() < 2 * ROWS_PER_TASK * width {
+        return data.chunks_exact_mut(width).enumerate().for_each(|(i, row)| task(i, row));
+    }
+    pool.run_chunks(data, ROWS_PER_TASK * width, &|i, rows| {
+        let rows = rows.chunks_exact_mut(width).enumerate();
+        rows.for_each(|(j, row)| task(i * ROWS_PER_TASK + j, row));
+    });
 }
 
-for_each_isa! {
-/// `out[i] = x[i] · weight[i] / sqrt(mean(x²) + eps)` for each row of `weight.len()` elements
-/// (RMSNorm, Zhang & Sennrich 2019).
+/// Reads the rows `ids` of a stored table (`row_bytes` each) into `out`, `width` elements each.
 ///
 /// # Panics
-/// If `x` and `out` differ in length.
-pub fn rms_norm(x: &[f32], weight: &[f32], eps: f32, out: &mut [f32]) = rms_norm_rows
+/// If there is no such row, or a length is not right.
+pub fn gather(
+    (isa, pool): (Isa, &mut Pool),
+    (dtype, table, row_bytes): (DType, &[u8], usize),
+    ids: &[u32],
+    (out, width): (&mut [f32], usize),
+) {
+    assert_eq!(out.len(), ids.len() * width, "a row for each id");
+    each_row(pool, out, width, &|i, row| {
+        let at = ids[i] as usize * row_bytes;
+        let stored = &table[at..at + row_bytes];
+        on_isa(isa, || quant::dequantize(dtype, stored, row));
+    });
 }
 
-#[inline(always)]
-fn rms_norm_rows(x: &[f32], weight: &[f32], eps: f32, out: &mut [f32]) {
-    assert_eq!(x.len(), out.len(), "rows in and out");
-    let width = weight.len();
-    for (x, out) in x.chunks_exact(width).zip(out.chunks_exact_mut(width)) {
-        let mut lanes = [0.0_f32; LANES];
-        for chunk in x.chunks(LANES) {
-            for (x, lane) in chunk.iter().zip(&mut lanes) {
-                *lane += x * x;
-            }
-        }
-        let scale = 1.0 / (sum_lanes(lanes) / width as f32 + eps).sqrt();
-        for ((out, x), w) in out.iter_mut().zip(x).zip(weight) {
-            *out = w * (x * scale);
-        }
-    }
-}
-
-for_each_isa! {
-/// `gate[i] = silu(gate[i]) · up[i]` with `silu(x) = x / (1 + e⁻ˣ)` (SwiGLU, Shazeer 2020).
+/// `gate[i] = silu(gate[i]) · up[i]` with `silu(x) = x / (1 + e⁻ˣ)` (SwiGLU, Shazeer 2020), rows
+/// of `width`.
 ///
 /// # Panics
 /// If the lengths differ.
-pub fn swiglu(gate: &mut [f32], up: &[f32]) = swiglu_row
-}
-
-#[inline(always)]
-fn swiglu_row(gate: &mut [f32], up: &[f32]) {
+pub fn swiglu((isa, pool): (Isa, &mut Pool), gate: &mut [f32], up: &[f32], width: usize) {
     assert_eq!(gate.len(), up.len(), "gate and up");
-    for (gate, up) in gate.iter_mut().zip(up) {
-        *gate = *gate / (1.0 + exp(-*gate)) * up;
+    each_row(pool, gate, width, &|i, gate| {
+        let up = &up[i * width..(i + 1) * width];
+        on_isa(isa, || {
+            for (gate, up) in gate.iter_mut().zip(up) {
+                *gate = *gate / (1.0 + exp(-*gate)) * up;
+            }
+        });
+    });
+}
+
+/// Which elements of a head form a pair.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pairs {
+    /// `(i, i + dim/2)`: Hugging Face's layout.
+    Half,
+    /// `(2i, 2i + 1)`: llama.cpp's layout for Llama.
+    Interleaved,
+}
+
+/// The angles of each row's position: `dim / 2` cosines and sines.
+#[derive(Clone, Copy, Debug)]
+pub struct Angles<'a> {
+    /// Pairs of one head.
+    pub pairs: Pairs,
+    /// `rows × dim / 2`.
+    pub cos: &'a [f32],
+    /// Likewise.
+    pub sin: &'a [f32],
+    /// `dim / 2`.
+    pub width: usize,
+}
+
+/// Rotates the first `dim` elements of every head of every row by the row's angles (rotary
+/// position embedding, Su et al. 2021); rows of `width` elements, heads of `head_dim`.
+///
+/// # Panics
+/// If a length is not right.
+pub fn rotate(
+    (isa, pool): (Isa, &mut Pool),
+    rows: &mut [f32],
+    (width, head_dim): (usize, usize),
+    angles: &Angles<'_>,
+) {
+    assert!(2 * angles.width <= head_dim, "heads are as long as what is rotated");
+    each_row(pool, rows, width, &|i, row| {
+        let at = i * angles.width..(i + 1) * angles.width;
+        let (cos, sin) = (&angles.cos[at.clone()], &angles.sin[at]);
+        on_isa(isa, || {
+            for head in row.chunks_exact_mut(head_dim) {
+                match angles.pairs {
+                    Pairs::Half => rope_half(head, cos, sin),
+                    Pairs::Interleaved => rope_interleaved(head, cos, sin),
+                }
+            }
+        });
+    });
+}
+
+#[inline(always)]
+fn rope_half(head: &mut [f32], cos: &[f32], sin: &[f32]) {
+    let (low, rest) = head.split_at_mut(cos.len());
+    for (((a, b), cos), sin) in low.iter_mut().zip(rest).zip(cos).zip(sin) {
+        (*a, *b) = (*a * cos - *b * sin, *b * cos + *a * sin);
     }
 }
 
-/// `x[i] += y[i]`.
-///
-/// # Panics
-/// If the lengths differ.
-pub fn add(x: &mut [f32], y: &[f32]) {
-    assert_eq!(x.len(), y.len(), "both sides");
-    for (x, y) in x.iter_mut().zip(y) {
-        *x += y;
-    }
-}
-
-/// Rotates pairs `(i, i + dim/2)` of the first `dim = 2 · cos.len()` elements of one head
-/// (rotary position embedding in Hugging Face's layout).
-///
-/// # Panics
-/// If the head is shorter than `dim`, or `sin` than `cos`.
-pub fn rope_half(head: &mut [f32], cos: &[f32], sin: &[f32]) {
-    let half = cos.len();
-    let (low, rest) = head.split_at_mut(half);
-    for i in 0..half {
-        let (a, b) = (low[i], rest[i]);
-        low[i] = a * cos[i] - b * sin[i];
-        rest[i] = b * cos[i] + a * sin[i];
-    }
-}
-
-/// Rotates pairs `(2i, 2i + 1)` (rotary position embedding in llama.cpp's layout for Llama).
-///
-/// # Panics
-/// As [`rope_half`].
-pub fn rope_interleaved(head: &mut [f32], cos: &[f32], sin: &[f32]) {
-    for i in 0..cos.len() {
-        let (a, b) = (head[2 * i], head[2 * i + 1]);
-        head[2 * i] = a * cos[i] - b * sin[i];
-        head[2 * i + 1] = b * cos[i] + a * sin[i];
+#[inline(always)]
+fn rope_interleaved(head: &mut [f32], cos: &[f32], sin: &[f32]) {
+    for ((pair, cos), sin) in head.as_chunks_mut::<2>().0.iter_mut().zip(cos).zip(sin) {
+        *pair = [pair[0] * cos - pair[1] * sin, pair[1] * cos + pair[0] * sin];
     }
 }

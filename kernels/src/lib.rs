@@ -1,8 +1,7 @@
 //! CPU kernels, each beside a plain reference.
 //!
 //! Invariant: this crate knows pointers, shapes and dtypes; no framework's tensors, no models,
-//! no requests. Results do not depend on the instruction set, the number of threads or what else
-//! is in a batch.
+//! no requests. Results do not depend on the number of threads or on what else is in a batch.
 
 #![allow(unsafe_code, reason = "vector instructions and disjoint writes from several threads")]
 
@@ -11,6 +10,7 @@ pub mod elementwise;
 pub mod exp;
 mod isa;
 pub mod matmul;
+mod on_isa;
 pub mod packed;
 pub mod pool;
 pub mod quant;

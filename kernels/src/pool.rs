@@ -110,6 +110,40 @@ impl Pool {
     }
 }
 
+/// Hands out disjoint parts of a slice.
+struct Chunks<T>(*mut T, usize);
+// SAFETY: `Pool::run_chunks` gives each part to one task, which may run on any thread.
+unsafe impl<T: Send> Sync for Chunks<T> {}
+
+impl<T> Chunks<T> {
+    /// # Safety
+    /// No two parts that live at a time overlap, and all are within the slice.
+    #[allow(clippy::mut_from_ref, reason = "the caller keeps parts apart")]
+    unsafe fn part(&self, first: usize, len: usize) -> &mut [T] {
+        // SAFETY: the caller vouches.
+        unsafe { std::slice::from_raw_parts_mut(self.0.add(first), len.min(self.1 - first)) }
+    }
+}
+
+impl Pool {
+    /// Runs `task(i, chunk)` for every chunk of `len` elements of `data`, the last one perhaps
+    /// shorter.
+    ///
+    /// # Panics
+    /// If `len` is 0, or as [`run`](Self::run).
+    pub fn run_chunks<T: Send>(
+        &mut self,
+        data: &mut [T],
+        len: usize,
+        task: &(dyn Fn(usize, &mut [T]) + Sync),
+    ) {
+        let num_chunks = data.len().div_ceil(len);
+        let chunks = Chunks(data.as_mut_ptr(), data.len());
+        // SAFETY: chunks are disjoint, and each task runs once.
+        self.run(num_chunks, &|i, _| task(i, unsafe { chunks.part(i * len, len) }));
+    }
+}
+
 impl Drop for Pool {
     fn drop(&mut self) {
         self.shared.stop.store(true, Ordering::SeqCst);

@@ -11,7 +11,7 @@ use std::{
 use engine_core::{Engine, Event, Request, RequestId};
 use engine_llm::{
     LlmEngine,
-    executors::cpu::{CpuExecutor, CpuOptions},
+    executors::cpu::{CpuExecutor, CpuOptions, KvDtype, Precision},
     weights,
 };
 use scheduler_batching::Planner;
@@ -38,7 +38,14 @@ pub(crate) fn smollm2(kv_cache_bytes: usize) -> LlmEngine {
     let files = BTreeMap::from([("model.gguf".to_owned(), smollm2_gguf())]);
     let model = weights::open(&files).expect("the model opens");
     let (vocab_size, max_model_len) = (model.spec.vocab_size, model.spec.max_model_len);
-    let options = CpuOptions { threads: 2, kv_cache_bytes, max_step_tokens: 256 };
+    let options = CpuOptions {
+        threads: 2,
+        kv_cache_bytes,
+        kv_dtype: KvDtype::F32,
+        max_step_tokens: 256,
+        precision: Precision::Exact,
+        packed: None,
+    };
     let executor = CpuExecutor::new(model.spec, &model.weights, options).expect("it loads");
     LlmEngine::new(Box::new(executor), vocab_size, max_model_len, 64)
 }

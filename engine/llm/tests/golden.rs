@@ -9,14 +9,21 @@ use std::path::{Path, PathBuf};
 use engine_core::{BlockId, BlockTable, Engine, SeqId, SeqWork, Step, Want};
 use engine_llm::{
     LlmEngine,
-    executors::cpu::{CpuExecutor, CpuOptions},
+    executors::cpu::{CpuExecutor, CpuOptions, KvDtype, Precision},
     weights::{self, Model},
 };
 use sha2::{Digest, Sha256};
 
 fn engine(model: Model) -> LlmEngine {
     let (vocab_size, max_model_len) = (model.spec.vocab_size, model.spec.max_model_len);
-    let options = CpuOptions { threads: 2, kv_cache_bytes: 64 << 20, max_step_tokens: 256 };
+    let options = CpuOptions {
+        threads: 2,
+        kv_cache_bytes: 64 << 20,
+        kv_dtype: KvDtype::F32,
+        max_step_tokens: 256,
+        precision: Precision::Exact,
+        packed: None,
+    };
     let executor = CpuExecutor::new(model.spec, &model.weights, options).expect("it loads");
     LlmEngine::new(Box::new(executor), vocab_size, max_model_len, 4)
 }

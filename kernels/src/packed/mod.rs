@@ -30,6 +30,8 @@ use crate::quant::DType;
 
 /// Outputs of a panel.
 pub const PANEL: usize = 16;
+/// Changes with every change of the layout, so that packed files of another are made anew.
+pub const LAYOUT_VERSION: u8 = 1;
 /// Inputs of a group.
 pub const GROUP: usize = 64;
 

@@ -5,6 +5,7 @@
 use super::activations::{Activations, BLOCK};
 use crate::{
     isa::Isa,
+    on_isa::on_isa,
     pool::Pool,
     simd::{LANES, sum_lanes},
 };
@@ -55,38 +56,13 @@ pub fn convert_rows(
 }
 
 /// Runs `task` for every row, on several threads if there are many.
-pub(crate) fn each_row(pool: &mut Pool, m: usize, task: &(dyn Fn(usize) + Sync)) {
+fn each_row(pool: &mut Pool, m: usize, task: &(dyn Fn(usize) + Sync)) {
     if m < 2 * ROWS_PER_TASK {
         return (0..m).for_each(task);
     }
     pool.run(m.div_ceil(ROWS_PER_TASK), &|i, _| {
         (i * ROWS_PER_TASK..m.min((i + 1) * ROWS_PER_TASK)).for_each(task);
     });
-}
-
-/// Runs plain loops compiled for the instruction set.
-#[inline(always)]
-pub(crate) fn on_isa(isa: Isa, body: impl FnOnce()) {
-    #[cfg(target_arch = "x86_64")]
-    {
-        #[target_feature(enable = "avx2,fma,f16c")]
-        fn avx2(body: impl FnOnce()) {
-            body();
-        }
-        #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx2,fma,f16c")]
-        fn avx512(body: impl FnOnce()) {
-            body();
-        }
-        match isa {
-            Isa::Portable => {}
-            // SAFETY: callers have checked that this machine has it.
-            Isa::Avx2 | Isa::Avx2Vnni => return unsafe { avx2(body) },
-            // SAFETY: as above.
-            Isa::Avx512 | Isa::Avx512Vnni | Isa::Avx512Bf16 => return unsafe { avx512(body) },
-        }
-    }
-    let _ = isa;
-    body();
 }
 
 /// # Safety

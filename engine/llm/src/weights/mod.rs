@@ -8,7 +8,7 @@
 
 mod gguf;
 mod hugging_face;
-mod mmap;
+pub(crate) mod mmap;
 mod safetensors;
 mod tensor;
 
