@@ -3,7 +3,14 @@
 //! Each function is its own plain reference: loops simple enough for the compiler to vectorise.
 //! Invariant: a row's result depends on that row only.
 
-use crate::{exp::exp, isa::Isa, on_isa::on_isa, pool::Pool, quant, quant::DType};
+use crate::{
+    exp::exp,
+    isa::Isa,
+    pool::Pool,
+    quant,
+    quant::DType,
+    simd::{Dot, on_each_isa},
+};
 
 /// Rows of a task; fewer are done by the calling thread, faster than others wake to.
 const ROWS_PER_TASK: usize = 8;
@@ -34,11 +41,13 @@ pub fn gather(
     ids: &[u32],
     (out, width): (&mut [f32], usize),
 ) {
+    assert!(isa.is_available(), "{isa:?} is not available");
     assert_eq!(out.len(), ids.len() * width, "a row for each id");
     each_row(pool, out, width, &|i, row| {
         let at = ids[i] as usize * row_bytes;
         let stored = &table[at..at + row_bytes];
-        on_isa(isa, || quant::dequantize(dtype, stored, row));
+        // SAFETY: checked above.
+        unsafe { read(isa, dtype, stored, row) };
     });
 }
 
@@ -48,14 +57,12 @@ pub fn gather(
 /// # Panics
 /// If the lengths differ.
 pub fn swiglu((isa, pool): (Isa, &mut Pool), gate: &mut [f32], up: &[f32], width: usize) {
+    assert!(isa.is_available(), "{isa:?} is not available");
     assert_eq!(gate.len(), up.len(), "gate and up");
     each_row(pool, gate, width, &|i, gate| {
         let up = &up[i * width..(i + 1) * width];
-        on_isa(isa, || {
-            for (gate, up) in gate.iter_mut().zip(up) {
-                *gate = *gate / (1.0 + exp(-*gate)) * up;
-            }
-        });
+        // SAFETY: checked above.
+        unsafe { swiglu_row(isa, gate, up) };
     });
 }
 
@@ -92,19 +99,71 @@ pub fn rotate(
     (width, head_dim): (usize, usize),
     angles: &Angles<'_>,
 ) {
+    assert!(isa.is_available(), "{isa:?} is not available");
     assert!(2 * angles.width <= head_dim, "heads are as long as what is rotated");
     each_row(pool, rows, width, &|i, row| {
         let at = i * angles.width..(i + 1) * angles.width;
         let (cos, sin) = (&angles.cos[at.clone()], &angles.sin[at]);
-        on_isa(isa, || {
-            for head in row.chunks_exact_mut(head_dim) {
-                match angles.pairs {
-                    Pairs::Half => rope_half(head, cos, sin),
-                    Pairs::Interleaved => rope_interleaved(head, cos, sin),
-                }
-            }
-        });
+        // SAFETY: checked above.
+        unsafe { rotate_row(isa, row, head_dim, angles.pairs, (cos, sin)) };
     });
+}
+
+on_each_isa! {
+    /// # Safety
+    /// `isa` is available (so in all below).
+    read = read_one(dtype: DType, stored: &[u8], row: &mut [f32])
+}
+
+on_each_isa! {
+    /// # Safety
+    /// As [`read`].
+    swiglu_row = swiglu_one(gate: &mut [f32], up: &[f32])
+}
+
+on_each_isa! {
+    /// # Safety
+    /// As [`read`].
+    rotate_row = rotate_one(
+        row: &mut [f32],
+        head_dim: usize,
+        pairs: Pairs,
+        angles: (&[f32], &[f32])
+    )
+}
+
+/// # Safety
+/// See [`read`].
+#[inline(always)]
+unsafe fn read_one<D: Dot>(dtype: DType, stored: &[u8], row: &mut [f32]) {
+    // SAFETY: the caller vouches for the instruction set.
+    unsafe { quant::dequantize_with::<D::S>(dtype, stored, row) };
+}
+
+/// # Safety
+/// See [`read`].
+#[inline(always)]
+unsafe fn swiglu_one<D: Dot>(gate: &mut [f32], up: &[f32]) {
+    for (gate, up) in gate.iter_mut().zip(up) {
+        *gate = *gate / (1.0 + exp(-*gate)) * up;
+    }
+}
+
+/// # Safety
+/// See [`read`].
+#[inline(always)]
+unsafe fn rotate_one<D: Dot>(
+    row: &mut [f32],
+    head_dim: usize,
+    pairs: Pairs,
+    (cos, sin): (&[f32], &[f32]),
+) {
+    for head in row.chunks_exact_mut(head_dim) {
+        match pairs {
+            Pairs::Half => rope_half(head, cos, sin),
+            Pairs::Interleaved => rope_interleaved(head, cos, sin),
+        }
+    }
 }
 
 #[inline(always)]

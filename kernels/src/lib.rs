@@ -10,7 +10,6 @@ pub mod elementwise;
 pub mod exp;
 mod isa;
 pub mod matmul;
-mod on_isa;
 pub mod packed;
 pub mod pool;
 pub mod quant;

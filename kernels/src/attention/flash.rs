@@ -5,10 +5,10 @@
 
 use super::{
     BLOCK_SIZE, Cache, PARTITION, Params, Run, TILE,
-    softmax::{State, round, update},
+    softmax::{State, update},
 };
 use crate::{
-    packed::to_bf16,
+    packed::{round_to_bf16, to_bf16},
     simd::{Dot, LANES, LINE, Simd, on_each_isa},
 };
 
@@ -239,7 +239,7 @@ impl Rows<'_> {
             let state = &mut sums.states[self.row + m];
             factors[m] = update(&mut scores[m], (first, end), state);
             if BF16 {
-                weights[m] = round(&scores[m]);
+                weights[m] = round_to_bf16(&scores[m]);
             }
         }
         let lines = self.cache.layout().value_lines();

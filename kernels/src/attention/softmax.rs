@@ -1,10 +1,7 @@
 //! The softmax of one row over one tile of keys, merged into what came before.
 
 use super::TILE;
-use crate::{
-    packed::to_bf16,
-    simd::{LANES, sum_lanes},
-};
+use crate::simd::{LANES, sum_lanes};
 
 /// A row's softmax so far: weights are relative to `2^max`, outputs are not yet divided by `sum`.
 #[derive(Clone, Copy, Debug)]
@@ -67,12 +64,6 @@ pub(super) fn update(scores: &mut [f32; TILE], seen: (usize, usize), state: &mut
     let factor = exp2(state.max - base);
     *state = State { max, sum: state.sum.mul_add(factor, sum_lanes(sums)) };
     factor
-}
-
-/// The weights as bfloat16.
-#[inline(always)]
-pub(super) fn round(weights: &[f32; TILE]) -> [u16; TILE] {
-    weights.map(to_bf16)
 }
 
 /// `2^x` for `x ≤ 0`, to 2·10⁻⁷; 0 below −126. What is not a number stays so.

@@ -172,7 +172,7 @@ impl Activations {
                 self.f32.at(plain * BLOCK).cast::<[f32; BLOCK]>().write(*x);
             }
             if !self.bf16.0.is_empty() {
-                self.bf16.at(block * BLOCK).cast::<[u16; BLOCK]>().write(x.map(to_bf16));
+                self.bf16.at(block * BLOCK).cast::<[u16; BLOCK]>().write(round_to_bf16(x));
             }
             if !self.int8.0.is_empty() {
                 let quantized = quantize(x);
@@ -200,14 +200,35 @@ struct Quantized {
 fn quantize(x: &[f32; BLOCK]) -> Quantized {
     /// Adding it leaves the rounded number in the low bits.
     const ROUND: f32 = 12_582_912.0; // 1.5 · 2²³
-    // As integers: in order for magnitudes, with what is not a number above all.
-    let max = x.iter().fold(0, |max, x| (x.to_bits() & 0x7fff_ffff).max(max));
+    // As integers: in order for magnitudes, with what is not a number above all. All in plain
+    // loops: a closure that is not inlined is compiled without the instruction set.
+    let mut max = 0;
+    for x in x {
+        max = (x.to_bits() & 0x7fff_ffff).max(max);
+    }
     let max = f32::from_bits(max);
     let inverse = if max == 0.0 { 0.0 } else { 127.0 / max };
-    let rounded = x.map(|x| x.mul_add(inverse, ROUND).to_bits() as i8);
-    let sum = |half: &[i8]| half.iter().map(|q| i32::from(*q)).sum();
-    let sums = [sum(&rounded[..BLOCK / 2]), sum(&rounded[BLOCK / 2..])];
-    Quantized { q: rounded, scale: max / 127.0, sums }
+    let mut q = [0; BLOCK];
+    for (q, x) in q.iter_mut().zip(x) {
+        *q = x.mul_add(inverse, ROUND).to_bits() as i8;
+    }
+    let mut sums = [0; 2];
+    for (sum, q) in sums.iter_mut().zip(q.as_chunks::<{ BLOCK / 2 }>().0) {
+        for q in q {
+            *sum += i32::from(*q);
+        }
+    }
+    Quantized { q, scale: max / 127.0, sums }
+}
+
+/// [`to_bf16`] of each.
+#[inline(always)]
+pub(crate) fn round_to_bf16<const N: usize>(x: &[f32; N]) -> [u16; N] {
+    let mut rounded = [0; N];
+    for (rounded, x) in rounded.iter_mut().zip(x) {
+        *rounded = to_bf16(*x);
+    }
+    rounded
 }
 
 /// Rounds to the nearest bfloat16, ties to even.

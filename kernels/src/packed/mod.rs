@@ -18,7 +18,7 @@ pub mod reference;
 mod rows;
 mod tile;
 
-pub(crate) use self::activations::to_bf16;
+pub(crate) use self::activations::{round_to_bf16, to_bf16};
 pub use self::{
     activations::{Activations, Kind},
     pack::{pack_panels, supports},

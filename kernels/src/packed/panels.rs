@@ -276,14 +276,26 @@ impl Sink for Store<'_> {
     unsafe fn take(&mut self, (row, panel): (usize, usize), tile: &[Outputs]) {
         let Matrix { rows: width, bias, .. } = *self.weight;
         let column = panel * PANEL;
+        let len = BLOCK.min(width - column);
         for (m, outputs) in tile.iter().enumerate() {
-            let to = self.out.wrapping_add((row + m) * width + column);
-            for (i, x) in outputs.iter().enumerate().take(width - column) {
-                let x = x + bias.map_or(0.0, |bias| bias[column + i]);
-                // SAFETY: the caller vouches for the outputs; lanes past the end stay out.
-                unsafe {
-                    let to = to.add(i);
-                    *to = if self.accumulate { *to + x } else { x };
+            let mut outputs = *outputs;
+            if let Some(bias) = bias {
+                for (x, bias) in outputs.iter_mut().zip(&bias[column..column + len]) {
+                    *x += bias;
+                }
+            }
+            // SAFETY: the caller vouches for the outputs; lanes past the end stay out.
+            unsafe {
+                let to = self.out.add((row + m) * width + column);
+                let to = std::slice::from_raw_parts_mut(to, len);
+                if self.accumulate {
+                    for (x, to) in outputs.iter_mut().zip(&*to) {
+                        *x += to;
+                    }
+                }
+                match to.as_mut_array::<BLOCK>() {
+                    Some(to) => *to = outputs,
+                    None => to.copy_from_slice(&outputs[..len]),
                 }
             }
         }

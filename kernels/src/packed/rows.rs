@@ -5,9 +5,8 @@
 use super::activations::{Activations, BLOCK};
 use crate::{
     isa::Isa,
-    on_isa::on_isa,
     pool::Pool,
-    simd::{LANES, sum_lanes},
+    simd::{Dot, LANES, on_each_isa, sum_lanes},
 };
 
 /// Rows of a task; fewer are done by the calling thread, faster than others wake to.
@@ -26,12 +25,13 @@ pub fn norm_rows(
     out: &mut Activations,
 ) {
     let width = weight.len();
+    assert!(isa.is_available(), "{isa:?} is not available");
     assert!(x.len() >= m * width && out.stride() >= width && out.max_rows() >= m, "rows");
     let out = &*out;
     each_row(pool, m, &|row| {
         let x = &x[row * width..(row + 1) * width];
-        // SAFETY: each row is one task's own.
-        on_isa(isa, || unsafe { norm_row(x, weight, eps, (out, row)) });
+        // SAFETY: each row is one task's own; products check the instruction set.
+        unsafe { norm(isa, x, (weight, eps), (out, row)) };
     });
 }
 
@@ -46,12 +46,13 @@ pub fn convert_rows(
     m: usize,
     out: &mut Activations,
 ) {
+    assert!(isa.is_available(), "{isa:?} is not available");
     assert!(x.len() >= m * width && out.stride() >= width && out.max_rows() >= m, "rows");
     let out = &*out;
     each_row(pool, m, &|row| {
         let x = &x[row * width..(row + 1) * width];
         // SAFETY: each row is one task's own.
-        on_isa(isa, || unsafe { convert_row(x, (out, row)) });
+        unsafe { convert(isa, x, (out, row)) };
     });
 }
 
@@ -65,10 +66,26 @@ fn each_row(pool: &mut Pool, m: usize, task: &(dyn Fn(usize) + Sync)) {
     });
 }
 
+on_each_isa! {
+    /// # Safety
+    /// Nobody else touches the row, and `isa` is available.
+    norm = norm_row(x: &[f32], norm: (&[f32], f32), to: (&Activations, usize))
+}
+
+on_each_isa! {
+    /// # Safety
+    /// As [`norm`].
+    convert = convert_row(x: &[f32], to: (&Activations, usize))
+}
+
 /// # Safety
-/// Nobody else touches the row.
+/// See [`norm`].
 #[inline(always)]
-unsafe fn norm_row(x: &[f32], weight: &[f32], eps: f32, (out, row): (&Activations, usize)) {
+unsafe fn norm_row<D: Dot>(
+    x: &[f32],
+    (weight, eps): (&[f32], f32),
+    (out, row): (&Activations, usize),
+) {
     let mut lanes = [0.0_f32; LANES];
     for chunk in x.chunks(LANES) {
         for (x, lane) in chunk.iter().zip(&mut lanes) {
@@ -87,9 +104,9 @@ unsafe fn norm_row(x: &[f32], weight: &[f32], eps: f32, (out, row): (&Activation
 }
 
 /// # Safety
-/// Nobody else touches the row.
+/// See [`norm`].
 #[inline(always)]
-unsafe fn convert_row(x: &[f32], (out, row): (&Activations, usize)) {
+unsafe fn convert_row<D: Dot>(x: &[f32], (out, row): (&Activations, usize)) {
     for (i, x) in x.chunks(BLOCK).enumerate() {
         let mut block = [0.0; BLOCK];
         block[..x.len()].copy_from_slice(x);
