@@ -54,7 +54,8 @@ fn main() {
                 let bytes =
                     ((position + num_rows) / BLOCK_SIZE * layout.block_bytes() / layers) as f64;
                 println!(
-                    "{dtype:?} x{threads} rows {num_rows} at {position}: {:.0} us, {:.0} GFLOP/s, {:.1} GB/s",
+                    "{dtype:?} x{threads} rows {num_rows} at {position}: \
+                     {:.0} us, {:.0} GFLOP/s, {:.1} GB/s",
                     best * 1e6,
                     flop / best / 1e9,
                     bytes / best / 1e9

@@ -12,7 +12,8 @@ use crate::simd::{LANES, sum_lanes};
 pub fn exp(x: f32) -> f32 {
     const ROUND: f32 = 12_582_912.0; // 1.5 · 2²³: adding it rounds to whole numbers
     let clamped = x.clamp(-87.3, 88.3);
-    let n = clamped.mul_add(std::f32::consts::LOG2_E, ROUND) - ROUND;
+    let shifted = clamped.mul_add(std::f32::consts::LOG2_E, ROUND);
+    let n = shifted - ROUND;
     let r = n.mul_add(-0.693_359_4, clamped);
     let r = n.mul_add(2.121_944_4e-4, r);
     let mut p = 1.987_569_1e-4_f32;
@@ -20,8 +21,9 @@ pub fn exp(x: f32) -> f32 {
         p = p.mul_add(r, c);
     }
     let y = p.mul_add(r * r, r) + 1.0;
-    // 2ⁿ by its exponent bits; n lies in −126..=127 after the clamp.
-    let scale = f32::from_bits(((n as i32 + 127) << 23) as u32);
+    // 2ⁿ by its exponent bits; n lies in −126..=127 after the clamp, and in the low bits of
+    // `shifted` (converting it to an integer would not vectorise).
+    let scale = f32::from_bits((shifted.to_bits() << 23).wrapping_add(127 << 23));
     if x < -87.3 { 0.0 } else { y * scale }
 }
 

@@ -11,6 +11,7 @@ mod cache;
 mod flash;
 mod plan;
 pub mod reference;
+mod rows;
 mod softmax;
 
 pub use self::{

@@ -75,7 +75,8 @@ fn exp2(x: f32) -> f32 {
     let r = clamped - (whole - ROUND);
     // ln(2)ᵏ / k!
     let mut p = 1.540_353e-4_f32;
-    for c in [1.333_355_8e-3, 9.618_129e-3, 5.550_411e-2, 0.240_226_5, 0.693_147_2, 1.0] {
+    for c in [1.333_355_8e-3, 9.618_129e-3, 5.550_411e-2, 0.240_226_5, std::f32::consts::LN_2, 1.0]
+    {
         p = p.mul_add(r, c);
     }
     let y = f32::from_bits(p.to_bits().wrapping_add(whole.to_bits() << 23));

@@ -179,9 +179,14 @@ impl Activations {
                 self.int8.at(block * BLOCK).cast::<[i8; BLOCK]>().write(quantized.q);
                 self.scales.at(block).write(quantized.scale);
                 let [low, high] = quantized.sums;
-                self.sums.at(block * 2).cast::<[i32; 2]>().write([-low, -high]);
-                self.block_sums.at(block).write(-low - high);
-                self.offsets.at(block).write(to_bf16(quantized.scale * (low + high) as f32));
+                self.sums
+                    .at(block * 2)
+                    .cast::<[i32; 2]>()
+                    .write([low.wrapping_neg(), high.wrapping_neg()]);
+                self.block_sums.at(block).write(low.wrapping_add(high).wrapping_neg());
+                self.offsets
+                    .at(block)
+                    .write(to_bf16(quantized.scale * low.wrapping_add(high) as f32));
             }
         }
     }
@@ -208,15 +213,18 @@ fn quantize(x: &[f32; BLOCK]) -> Quantized {
     }
     let max = f32::from_bits(max);
     let inverse = if max == 0.0 { 0.0 } else { 127.0 / max };
-    let mut q = [0; BLOCK];
-    for (q, x) in q.iter_mut().zip(x) {
-        *q = x.mul_add(inverse, ROUND).to_bits() as i8;
+    let mut whole = [0; BLOCK];
+    for (whole, x) in whole.iter_mut().zip(x) {
+        *whole = x.mul_add(inverse, ROUND).to_bits().wrapping_sub(ROUND.to_bits()) as i32;
     }
-    let mut sums = [0; 2];
-    for (sum, q) in sums.iter_mut().zip(q.as_chunks::<{ BLOCK / 2 }>().0) {
-        for q in q {
-            *sum += i32::from(*q);
+    let (mut q, mut sums) = ([0; BLOCK], [0_i32; 2]);
+    for (sum, whole) in sums.iter_mut().zip(whole.as_chunks::<{ BLOCK / 2 }>().0) {
+        for whole in whole {
+            *sum = sum.wrapping_add(*whole);
         }
+    }
+    for (q, whole) in q.iter_mut().zip(whole) {
+        *q = whole as i8;
     }
     Quantized { q, scale: max / 127.0, sums }
 }

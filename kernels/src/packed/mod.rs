@@ -16,6 +16,7 @@ mod panels;
 mod product;
 pub mod reference;
 mod rows;
+mod sinks;
 mod tile;
 
 pub(crate) use self::activations::{round_to_bf16, to_bf16};

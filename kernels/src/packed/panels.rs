@@ -1,13 +1,14 @@
 //! A task of a product: some panels times some rows, on one thread.
 
 use super::{
-    Format, GROUP, Matrix, PANEL,
+    Format, GROUP, Matrix,
     activations::{Activations, BLOCK, View},
     group::{Group, Packed, UNPACKED_BYTES, Unpacked},
     product::FEW_ROWS,
-    tile::{NR, Outputs, Tiles},
+    sinks::{Gated, Keep, Sink, Store},
+    tile::{NR, Tiles},
 };
-use crate::{exp::exp, simd::on_each_isa};
+use crate::simd::on_each_isa;
 
 /// Which panels and rows.
 #[derive(Clone, Copy)]
@@ -42,13 +43,6 @@ on_each_isa! {
         work: (Panels, *mut u8),
         to: &Activations
     )
-}
-
-/// Takes the outputs of a tile: rows from the given one, of the panels from the given one.
-trait Sink {
-    /// # Safety
-    /// The tile is within the task's own outputs.
-    unsafe fn take(&mut self, at: (usize, usize), tile: &[Outputs]);
 }
 
 /// # Safety
@@ -261,78 +255,5 @@ unsafe fn unpack<D: Tiles, G: Group>(
             }
         }
         std::array::from_fn(|n| area.add(n * panel_bytes).cast_const())
-    }
-}
-
-/// Writes outputs where they belong, or adds them to what is there.
-struct Store<'a> {
-    out: *mut f32,
-    accumulate: bool,
-    weight: &'a Matrix<'a>,
-}
-
-impl Sink for Store<'_> {
-    #[inline(always)]
-    unsafe fn take(&mut self, (row, panel): (usize, usize), tile: &[Outputs]) {
-        let Matrix { rows: width, bias, .. } = *self.weight;
-        let column = panel * PANEL;
-        let len = BLOCK.min(width - column);
-        for (m, outputs) in tile.iter().enumerate() {
-            let mut outputs = *outputs;
-            if let Some(bias) = bias {
-                for (x, bias) in outputs.iter_mut().zip(&bias[column..column + len]) {
-                    *x += bias;
-                }
-            }
-            // SAFETY: the caller vouches for the outputs; lanes past the end stay out.
-            unsafe {
-                let to = self.out.add((row + m) * width + column);
-                let to = std::slice::from_raw_parts_mut(to, len);
-                if self.accumulate {
-                    for (x, to) in outputs.iter_mut().zip(&*to) {
-                        *x += to;
-                    }
-                }
-                match to.as_mut_array::<BLOCK>() {
-                    Some(to) => *to = outputs,
-                    None => to.copy_from_slice(&outputs[..len]),
-                }
-            }
-        }
-    }
-}
-
-/// Keeps outputs of `NR` panels, which are a block of activations.
-struct Keep<const ROWS: usize> {
-    rows: [[f32; BLOCK]; ROWS],
-    row: usize,
-}
-
-impl<const ROWS: usize> Sink for Keep<ROWS> {
-    #[inline(always)]
-    unsafe fn take(&mut self, (row, _): (usize, usize), tile: &[Outputs]) {
-        self.rows[row - self.row..][..tile.len()].copy_from_slice(tile);
-    }
-}
-
-/// Multiplies kept gates with what comes, and writes blocks of activations.
-struct Gated<'a, const ROWS: usize> {
-    gates: &'a Keep<ROWS>,
-    to: &'a Activations,
-    block: usize,
-}
-
-impl<const ROWS: usize> Sink for Gated<'_, ROWS> {
-    #[inline(always)]
-    unsafe fn take(&mut self, (row, _): (usize, usize), tile: &[Outputs]) {
-        for (m, outputs) in tile.iter().enumerate() {
-            let mut block = *outputs;
-            let gates = &self.gates.rows[row - self.gates.row + m];
-            for (x, gate) in block.iter_mut().zip(gates) {
-                *x *= gate / (1.0 + exp(-gate));
-            }
-            // SAFETY: the block is the task's own.
-            unsafe { self.to.put(row + m, self.block, &block) };
-        }
     }
 }

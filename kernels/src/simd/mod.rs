@@ -44,7 +44,8 @@ macro_rules! on_each_isa {
                     unsafe { $body::<Dot512<true, false>>($($arg),*) }
                 }
                 #[target_feature(
-                    enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx512bf16,avx2,fma,f16c"
+                    enable = "avx512f,avx512bw,avx512vl,avx512dq",
+                    enable = "avx512vnni,avx512bf16,avx2,fma,f16c"
                 )]
                 unsafe fn avx512_bf16($($arg: $ty),*) {
                     // SAFETY: as above.

@@ -101,7 +101,7 @@ fn make(
     (len, header): (usize, &[u8; HEADER]),
     (path, pool): (Option<&Path>, &mut Pool),
 ) -> io::Result<Bytes> {
-    let unfinished = path.map(|path| unfinished(path));
+    let unfinished = path.map(unfinished);
     let file = unfinished.as_deref().and_then(|path| mmap::create(path, len).ok());
     let kept = file.is_some();
     let mut map = match file {

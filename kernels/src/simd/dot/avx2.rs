@@ -1,0 +1,154 @@
+//! Dot products in pairs of 256-bit registers.
+
+use std::arch::x86_64::*;
+
+use super::{Dot, bf16_pair};
+use crate::simd::Avx2;
+
+/// Two 256-bit registers, with AVX-VNNI or without.
+pub(crate) struct Dot256<const VNNI: bool>;
+
+/// `acc + Σ w·a`, where no sum of two products passes 16 bits.
+///
+/// # Safety
+/// The machine has AVX2.
+#[inline(always)]
+unsafe fn dot_256<const VNNI: bool>(acc: __m256i, w: __m256i, a: __m256i) -> __m256i {
+    // SAFETY: the caller vouches for the instruction set.
+    unsafe {
+        if VNNI {
+            _mm256_dpbusd_avx_epi32(acc, w, a)
+        } else {
+            let pairs = _mm256_maddubs_epi16(w, a);
+            _mm256_add_epi32(acc, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)))
+        }
+    }
+}
+
+/// `Σ (w - 128)·a` by magnitudes: |w - 128| · (±a) stays within 16 bits in pairs.
+///
+/// # Safety
+/// The machine has AVX2.
+#[inline(always)]
+unsafe fn centred_256(acc: __m256i, w: __m256i, a: __m256i) -> __m256i {
+    // SAFETY: the caller vouches for the instruction set.
+    unsafe {
+        let w = _mm256_xor_si256(w, _mm256_set1_epi8(-128));
+        dot_256::<false>(acc, _mm256_abs_epi8(w), _mm256_sign_epi8(a, w))
+    }
+}
+
+// In all methods of both: SAFETY: the caller vouches for memory and instruction set.
+#[allow(clippy::undocumented_unsafe_blocks, reason = "said once above")]
+impl<const VNNI: bool> Dot for Dot256<VNNI> {
+    const WIDE: bool = false;
+    type S = Avx2;
+    type Line = [__m256i; 2];
+    type I = [__m256i; 2];
+    const CENTRES_BYTES: bool = !VNNI;
+
+    #[inline(always)]
+    unsafe fn line(p: *const u8) -> Self::Line {
+        unsafe { [_mm256_loadu_si256(p.cast()), _mm256_loadu_si256(p.add(32).cast())] }
+    }
+    #[inline(always)]
+    unsafe fn zero() -> Self::I {
+        unsafe { [_mm256_setzero_si256(); 2] }
+    }
+    #[inline(always)]
+    unsafe fn put_line(p: *mut u8, line: Self::Line) {
+        unsafe {
+            _mm256_storeu_si256(p.cast(), line[0]);
+            _mm256_storeu_si256(p.add(32).cast(), line[1]);
+        }
+    }
+    #[inline(always)]
+    unsafe fn and(line: Self::Line, mask: u8) -> Self::Line {
+        unsafe {
+            let mask = _mm256_set1_epi8(mask as i8);
+            [_mm256_and_si256(line[0], mask), _mm256_and_si256(line[1], mask)]
+        }
+    }
+    #[inline(always)]
+    unsafe fn or(a: Self::Line, b: Self::Line) -> Self::Line {
+        unsafe { [_mm256_or_si256(a[0], b[0]), _mm256_or_si256(a[1], b[1])] }
+    }
+    #[inline(always)]
+    unsafe fn shl<const N: u32>(line: Self::Line) -> Self::Line {
+        unsafe {
+            let bits = _mm_cvtsi32_si128(N as i32);
+            [_mm256_sll_epi16(line[0], bits), _mm256_sll_epi16(line[1], bits)]
+        }
+    }
+    #[inline(always)]
+    unsafe fn shr<const N: u32>(line: Self::Line) -> Self::Line {
+        unsafe {
+            let bits = _mm_cvtsi32_si128(N as i32);
+            [_mm256_srl_epi16(line[0], bits), _mm256_srl_epi16(line[1], bits)]
+        }
+    }
+    #[inline(always)]
+    unsafe fn splat_shl(p: *const i32, bits: u32) -> Self::I {
+        unsafe {
+            let bits = _mm_cvtsi32_si128(bits as i32);
+            [_mm256_sll_epi32(_mm256_set1_epi32(*p), bits); 2]
+        }
+    }
+    #[inline(always)]
+    unsafe fn dot(acc: Self::I, w: Self::Line, a: i32) -> Self::I {
+        unsafe {
+            let a = _mm256_set1_epi32(a);
+            [dot_256::<VNNI>(acc[0], w[0], a), dot_256::<VNNI>(acc[1], w[1], a)]
+        }
+    }
+    #[inline(always)]
+    unsafe fn dot8(acc: Self::I, w: Self::Line, a: i32) -> Self::I {
+        unsafe {
+            if VNNI {
+                return Self::dot(acc, w, a);
+            }
+            let a = _mm256_set1_epi32(a);
+            [centred_256(acc[0], w[0], a), centred_256(acc[1], w[1], a)]
+        }
+    }
+    #[inline(always)]
+    unsafe fn to_f32(x: Self::I) -> [__m256; 2] {
+        unsafe { [_mm256_cvtepi32_ps(x[0]), _mm256_cvtepi32_ps(x[1])] }
+    }
+    #[inline(always)]
+    unsafe fn halves(p: *const u8) -> [__m256; 2] {
+        unsafe {
+            let (low, high) = (_mm_loadu_si128(p.cast()), _mm_loadu_si128(p.add(16).cast()));
+            [_mm256_cvtph_ps(low), _mm256_cvtph_ps(high)]
+        }
+    }
+    #[inline(always)]
+    unsafe fn dot_f32(acc: [__m256; 2], w: Self::Line, a: u32) -> [__m256; 2] {
+        unsafe {
+            let a = _mm256_set1_ps(f32::from_bits(a));
+            let w = [_mm256_castsi256_ps(w[0]), _mm256_castsi256_ps(w[1])];
+            [_mm256_fmadd_ps(w[0], a, acc[0]), _mm256_fmadd_ps(w[1], a, acc[1])]
+        }
+    }
+    #[inline(always)]
+    unsafe fn dot_bf16(acc: [__m256; 2], w: Self::Line, a: u32) -> [__m256; 2] {
+        let (a0, a1) = bf16_pair(a);
+        unsafe {
+            let a = [_mm256_set1_ps(a0), _mm256_set1_ps(a1)];
+            [dot_bf16_256(acc[0], w[0], a), dot_bf16_256(acc[1], w[1], a)]
+        }
+    }
+}
+
+/// # Safety
+/// The machine has AVX2 and FMA.
+#[inline(always)]
+unsafe fn dot_bf16_256(acc: __m256, w: __m256i, a: [__m256; 2]) -> __m256 {
+    // SAFETY: the caller vouches for the instruction set.
+    unsafe {
+        let low = _mm256_castsi256_ps(_mm256_slli_epi32::<16>(w));
+        let high = _mm256_set1_epi32(0xffff_0000_u32 as i32);
+        let high = _mm256_castsi256_ps(_mm256_and_si256(w, high));
+        _mm256_fmadd_ps(high, a[1], _mm256_fmadd_ps(low, a[0], acc))
+    }
+}

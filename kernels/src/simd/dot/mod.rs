@@ -1,0 +1,158 @@
+//! Dot products of small integers and of bfloat16, sixteen outputs at a time.
+//!
+//! Invariant: integer results are exact on every path; bfloat16 ones differ by rounding, since
+//! the instruction rounds and flushes in its own way.
+
+#[cfg(target_arch = "x86_64")]
+mod avx2;
+#[cfg(target_arch = "x86_64")]
+mod avx512;
+
+#[cfg(target_arch = "x86_64")]
+pub(crate) use self::{avx2::Dot256, avx512::Dot512};
+use super::{LANES, Portable, Simd, f16_to_f32};
+
+/// Bytes of weights that meet sixteen outputs at once.
+pub(crate) const LINE: usize = 64;
+
+/// Sixteen outputs as lanes; a line holds four bytes or two bfloat16 of weights for each.
+pub(crate) trait Dot {
+    /// The floats beside.
+    type S: Simd;
+    /// 64 bytes.
+    type Line: Copy;
+    /// Sixteen `i32`.
+    type I: Copy;
+    /// Whether [`dot8`](Self::dot8) takes its weights as `w - 128`.
+    const CENTRES_BYTES: bool;
+
+    /// Whether there are registers for tiles of 24 vectors.
+    const WIDE: bool;
+
+    /// Reads a line, which needs no alignment.
+    ///
+    /// # Safety
+    /// 64 readable bytes, and the machine has the instruction set (true of every method here).
+    unsafe fn line(p: *const u8) -> Self::Line;
+    /// Sixteen zeros.
+    unsafe fn zero() -> Self::I;
+    /// Writes a line.
+    unsafe fn put_line(p: *mut u8, line: Self::Line);
+    /// `line & mask` in every byte.
+    unsafe fn and(line: Self::Line, mask: u8) -> Self::Line;
+    /// Either bit.
+    unsafe fn or(a: Self::Line, b: Self::Line) -> Self::Line;
+    /// Every 16-bit word shifted left.
+    unsafe fn shl<const N: u32>(line: Self::Line) -> Self::Line;
+    /// Every 16-bit word shifted right.
+    unsafe fn shr<const N: u32>(line: Self::Line) -> Self::Line;
+    /// Sixteen times `*p`, shifted left.
+    unsafe fn splat_shl(p: *const i32, bits: u32) -> Self::I;
+    /// `acc[i] + Σ w[4i + j] · a[j]` over four `j`, weights unsigned and below 64, `a` signed.
+    unsafe fn dot(acc: Self::I, w: Self::Line, a: i32) -> Self::I;
+    /// As [`dot`](Self::dot) for any bytes, less 128 each if [`Self::CENTRES_BYTES`].
+    unsafe fn dot8(acc: Self::I, w: Self::Line, a: i32) -> Self::I;
+    /// The integers as floats.
+    unsafe fn to_f32(x: Self::I) -> <Self::S as Simd>::V;
+    /// Sixteen halves widened.
+    unsafe fn halves(p: *const u8) -> <Self::S as Simd>::V;
+    /// `acc[i] + w[i] · a`, all `f32`.
+    unsafe fn dot_f32(acc: <Self::S as Simd>::V, w: Self::Line, a: u32) -> <Self::S as Simd>::V;
+    /// `acc[i] + w[2i] · a[0] + w[2i + 1] · a[1]`, all bfloat16.
+    unsafe fn dot_bf16(acc: <Self::S as Simd>::V, w: Self::Line, a: u32) -> <Self::S as Simd>::V;
+}
+
+/// Widens the two halves of a pair: the low one comes first.
+#[inline(always)]
+fn bf16_pair(pair: u32) -> (f32, f32) {
+    (f32::from_bits(pair << 16), f32::from_bits(pair & 0xffff_0000))
+}
+
+impl Dot for Portable {
+    type S = Self;
+    type Line = [u8; LINE];
+    type I = [i32; LANES];
+    const CENTRES_BYTES: bool = false;
+    const WIDE: bool = false;
+
+    #[inline(always)]
+    unsafe fn line(p: *const u8) -> Self::Line {
+        // SAFETY: the caller vouches for 64 readable bytes.
+        unsafe { p.cast::<Self::Line>().read_unaligned() }
+    }
+    #[inline(always)]
+    unsafe fn zero() -> Self::I {
+        [0; LANES]
+    }
+    #[inline(always)]
+    unsafe fn put_line(p: *mut u8, line: Self::Line) {
+        // SAFETY: the caller vouches for 64 writable bytes.
+        unsafe { p.cast::<Self::Line>().write_unaligned(line) }
+    }
+    #[inline(always)]
+    unsafe fn and(line: Self::Line, mask: u8) -> Self::Line {
+        line.map(|b| b & mask)
+    }
+    #[inline(always)]
+    unsafe fn or(a: Self::Line, b: Self::Line) -> Self::Line {
+        std::array::from_fn(|i| a[i] | b[i])
+    }
+    #[inline(always)]
+    unsafe fn shl<const N: u32>(mut line: Self::Line) -> Self::Line {
+        for word in line.as_chunks_mut::<2>().0 {
+            *word = (u16::from_le_bytes(*word) << N).to_le_bytes();
+        }
+        line
+    }
+    #[inline(always)]
+    unsafe fn shr<const N: u32>(mut line: Self::Line) -> Self::Line {
+        for word in line.as_chunks_mut::<2>().0 {
+            *word = (u16::from_le_bytes(*word) >> N).to_le_bytes();
+        }
+        line
+    }
+    #[inline(always)]
+    unsafe fn splat_shl(p: *const i32, bits: u32) -> Self::I {
+        // SAFETY: the caller vouches for a readable number.
+        [unsafe { *p } << bits; LANES]
+    }
+    #[inline(always)]
+    unsafe fn dot(mut acc: Self::I, w: Self::Line, a: i32) -> Self::I {
+        let a = a.to_le_bytes().map(|a| i32::from(a as i8));
+        for (acc, w) in acc.iter_mut().zip(w.as_chunks::<4>().0) {
+            *acc += (0..4).map(|j| i32::from(w[j]) * a[j]).sum::<i32>();
+        }
+        acc
+    }
+    #[inline(always)]
+    unsafe fn dot8(acc: Self::I, w: Self::Line, a: i32) -> Self::I {
+        // SAFETY: plain arrays run everywhere.
+        unsafe { Self::dot(acc, w, a) }
+    }
+    #[inline(always)]
+    unsafe fn to_f32(x: Self::I) -> [f32; LANES] {
+        x.map(|x| x as f32)
+    }
+    #[inline(always)]
+    unsafe fn halves(p: *const u8) -> [f32; LANES] {
+        // SAFETY: the caller vouches for 32 readable bytes.
+        let halves = unsafe { p.cast::<[[u8; 2]; LANES]>().read_unaligned() };
+        halves.map(f16_to_f32)
+    }
+    #[inline(always)]
+    unsafe fn dot_f32(mut acc: [f32; LANES], w: Self::Line, a: u32) -> [f32; LANES] {
+        for (acc, w) in acc.iter_mut().zip(w.as_chunks::<4>().0) {
+            *acc = f32::from_le_bytes(*w).mul_add(f32::from_bits(a), *acc);
+        }
+        acc
+    }
+    #[inline(always)]
+    unsafe fn dot_bf16(mut acc: [f32; LANES], w: Self::Line, a: u32) -> [f32; LANES] {
+        let (a0, a1) = bf16_pair(a);
+        for (acc, w) in acc.iter_mut().zip(w.as_chunks::<4>().0) {
+            let (w0, w1) = bf16_pair(u32::from_le_bytes(*w));
+            *acc = w1.mul_add(a1, w0.mul_add(a0, *acc));
+        }
+        acc
+    }
+}
