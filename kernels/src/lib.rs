@@ -14,6 +14,7 @@ mod on_isa;
 pub mod packed;
 pub mod pool;
 pub mod quant;
+pub mod select;
 mod simd;
 
 pub use isa::Isa;
