@@ -8,7 +8,7 @@ use std::{
     sync::Arc,
 };
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use engine_llm::{
     LlmEngine,
     executors::cpu::{CpuExecutor, CpuOptions, KvDtype, Precision},
@@ -83,7 +83,9 @@ fn from_files(
     packed: PathBuf,
     options: EngineOptions,
 ) -> Result<Loaded> {
-    let (spec, weights, text) = open(files).with_context(|| format!("model {}", manifest.name))?;
+    let of_model = || format!("model {}", manifest.name);
+    let Model { spec, weights, text } =
+        named(files, weights::open(files)).with_context(of_model)?;
     let (vocab_size, made_for) = (spec.vocab_size, spec.max_model_len);
     let cpu = CpuOptions {
         threads: options.threads,
@@ -93,8 +95,14 @@ fn from_files(
         precision: Precision::Fast,
         packed: Some(packed),
     };
-    let executor = CpuExecutor::new(spec, &weights, cpu)
-        .with_context(|| format!("model {}", manifest.name))?;
+    // The two sides know nothing of each other, and a start waits for both.
+    let (text, executor) = std::thread::scope(|scope| {
+        let text = scope.spawn(|| named(files, text_model(&text, vocab_size)));
+        let executor = CpuExecutor::new(spec, &weights, cpu);
+        (text.join(), executor)
+    });
+    let text = text.map_err(|_| anyhow!("reading the tokenizer panicked")).flatten();
+    let (text, executor) = (text.with_context(of_model)?, executor.with_context(of_model)?);
     let max_model_len = options.max_model_len.map_or(made_for, |len| len.min(made_for));
     let engine = LlmEngine::new(Box::new(executor), vocab_size, max_model_len, MAX_STEP_SEQS);
     Ok(Loaded { manifest, engine, text: Arc::new(text) })
@@ -105,9 +113,18 @@ fn from_files(
 /// # Errors
 /// If a file is not what it should be; the message names file and field.
 pub(crate) fn open(files: &BTreeMap<String, PathBuf>) -> Result<(DecoderSpec, Weights, TextModel)> {
-    open_paths(files).map_err(|error| {
-        // Where the registry keeps a file means nothing to whoever imported it.
-        let mut message = format!("{error:#}");
+    let Model { spec, weights, text } = named(files, weights::open(files))?;
+    let text = named(files, text_model(&text, spec.vocab_size))?;
+    Ok((spec, weights, text))
+}
+
+/// Where the registry keeps a file means nothing to whoever imported it: errors name the file.
+fn named<T, E: Into<anyhow::Error>>(
+    files: &BTreeMap<String, PathBuf>,
+    result: std::result::Result<T, E>,
+) -> Result<T> {
+    result.map_err(|error| {
+        let mut message = format!("{:#}", error.into());
         for (name, path) in files {
             message = message.replace(&path.display().to_string(), name);
         }
@@ -115,14 +132,13 @@ pub(crate) fn open(files: &BTreeMap<String, PathBuf>) -> Result<(DecoderSpec, We
     })
 }
 
-fn open_paths(files: &BTreeMap<String, PathBuf>) -> Result<(DecoderSpec, Weights, TextModel)> {
-    let Model { spec, weights, text } = weights::open(files)?;
-    let text = match text {
-        TextSource::Gguf(vocab) => TextModel::from_gguf(gguf_vocab(*vocab))?,
-        TextSource::HuggingFace(paths) => hugging_face_text(&paths)?,
+fn text_model(source: &TextSource, vocab_size: usize) -> Result<TextModel> {
+    let text = match source {
+        TextSource::Gguf(vocab) => TextModel::from_gguf(gguf_vocab(vocab))?,
+        TextSource::HuggingFace(paths) => hugging_face_text(paths)?,
     };
-    text.check_vocab(spec.vocab_size)?;
-    Ok((spec, weights, text))
+    text.check_vocab(vocab_size)?;
+    Ok(text)
 }
 
 fn hugging_face_text(paths: &HuggingFaceText) -> Result<TextModel> {
@@ -155,14 +171,14 @@ fn read(path: &Path) -> Result<Vec<u8>> {
 }
 
 /// The same vocabulary in the words of the text crate; neither crate knows the other.
-fn gguf_vocab(vocab: weights::GgufVocab) -> engine_text::GgufVocab {
+fn gguf_vocab(vocab: &weights::GgufVocab) -> engine_text::GgufVocab<'_> {
     engine_text::GgufVocab {
-        model: vocab.model,
-        pre: vocab.pre,
-        tokens: vocab.tokens,
-        scores: vocab.scores,
-        token_types: vocab.token_types,
-        merges: vocab.merges,
+        model: vocab.model.clone(),
+        pre: vocab.pre.clone(),
+        tokens: vocab.tokens.iter().map(Into::into).collect(),
+        scores: vocab.scores.clone(),
+        token_types: vocab.token_types.clone(),
+        merges: vocab.merges.iter().map(Into::into).collect(),
         bos: vocab.bos,
         eos: vocab.eos,
         unk: vocab.unk,
@@ -170,6 +186,6 @@ fn gguf_vocab(vocab: weights::GgufVocab) -> engine_text::GgufVocab {
         add_bos: vocab.add_bos,
         add_eos: vocab.add_eos,
         add_space_prefix: vocab.add_space_prefix,
-        chat_template: vocab.chat_template,
+        chat_template: vocab.chat_template.clone(),
     }
 }

@@ -13,6 +13,7 @@ pub mod matmul;
 pub mod packed;
 pub mod pool;
 pub mod quant;
+pub mod select;
 mod simd;
 
 pub use isa::Isa;

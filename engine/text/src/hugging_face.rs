@@ -10,7 +10,8 @@ use crate::TextError;
 use crate::chat::ChatTemplate;
 use crate::gguf::add_template;
 use crate::limits::MAX_TOKENIZER_JSON_BYTES;
-use crate::model::{Parts, TextModel};
+use crate::model::{Parts, TextModel, Tokens};
+use crate::pieces::Pieces;
 
 /// Contents of the files that describe a tokenizer.
 #[derive(Debug, Clone, Copy, Default)]
@@ -70,7 +71,13 @@ impl TextModel {
             });
         let ends = [("add_bos_token", bos), ("add_eos_token", eos_token.or(eos.first().copied()))];
         follow_config(&mut tokenizer, &config, ends)?;
-        TextModel::new(Parts { tokenizer, eos, template })
+        let pieces = Pieces::of(&tokenizer)?;
+        TextModel::new(Parts {
+            tokens: Tokens::Library(Box::new(tokenizer)),
+            pieces,
+            eos,
+            template,
+        })
     }
 }
 

@@ -4,6 +4,7 @@
 //! everything that advances token by token ([`Detokenizer`], [`StopMatcher`]) belongs to one
 //! choice of one request. All work is bounded by [`limits`].
 
+mod bpe;
 mod chat;
 mod detokenizer;
 mod error;

@@ -3,6 +3,7 @@
 
 use tokenizers::Tokenizer;
 
+use crate::bpe::Bpe;
 use crate::chat::{ChatInput, ChatTemplate, CompiledTemplates};
 use crate::gguf::GgufVocab;
 use crate::limits::{MAX_RUN_CHARS, MAX_TEXT_BYTES};
@@ -12,25 +13,34 @@ use crate::{TextError, chat};
 /// Tokenizer, end tokens and chat template of one model.
 #[derive(Debug)]
 pub struct TextModel {
-    tokenizer: Tokenizer,
+    tokens: Tokens,
     pieces: Pieces,
     eos: Vec<u32>,
     templates: Option<CompiledTemplates>,
 }
 
+/// How text becomes ids.
+#[derive(Debug)]
+pub(crate) enum Tokens {
+    /// Byte-level BPE, as most GGUF files have it.
+    Bpe(Box<Bpe>),
+    /// Everything else.
+    Library(Box<Tokenizer>),
+}
+
 /// What the file formats give.
 pub(crate) struct Parts {
-    pub(crate) tokenizer: Tokenizer,
+    pub(crate) tokens: Tokens,
+    pub(crate) pieces: Pieces,
     pub(crate) eos: Vec<u32>,
     pub(crate) template: Option<ChatTemplate>,
 }
 
 impl TextModel {
     pub(crate) fn new(parts: Parts) -> Result<Self, TextError> {
-        let Parts { tokenizer, eos, template } = parts;
-        let pieces = Pieces::new(&tokenizer)?;
+        let Parts { tokens, pieces, eos, template } = parts;
         let templates = template.map(CompiledTemplates::new).transpose()?;
-        Ok(Self { tokenizer, pieces, eos, templates })
+        Ok(Self { tokens, pieces, eos, templates })
     }
 
     /// A tokenizer for tests and the mock engine: ids 0 to 255 are the bytes, then `<bos>`,
@@ -48,11 +58,11 @@ impl TextModel {
     /// The template does not compile.
     pub fn byte_level_with(chat_template: &str) -> Result<Self, TextError> {
         let special = ["<bos>", "<eos>", "<|im_start|>", "<|im_end|>"];
-        let bytes = (0..=255u8).map(|byte| char_of(byte).to_string());
+        let bytes = (0..=255u8).map(|byte| char_of(byte).to_string().into());
         let vocab = GgufVocab {
             model: "gpt2".to_owned(),
             pre: Some("gpt-2".to_owned()),
-            tokens: bytes.chain(special.map(str::to_owned)).collect(),
+            tokens: bytes.chain(special.map(Into::into)).collect(),
             token_types: [vec![1; 256], vec![3; 4]].concat(),
             bos: Some(256),
             eos: Some(257),
@@ -75,11 +85,15 @@ impl TextModel {
         if has_long_run(text) {
             return Err(TextError::RunTooLong { max: MAX_RUN_CHARS });
         }
-        let encoding = self
-            .tokenizer
-            .encode_fast(text, add_special_tokens)
-            .map_err(|err| TextError::Encode(err.to_string()))?;
-        Ok(encoding.get_ids().to_vec())
+        match &self.tokens {
+            Tokens::Bpe(bpe) => bpe.encode(text, add_special_tokens),
+            Tokens::Library(tokenizer) => {
+                let encoding = tokenizer
+                    .encode_fast(text, add_special_tokens)
+                    .map_err(|err| TextError::Encode(err.to_string()))?;
+                Ok(encoding.get_ids().to_vec())
+            }
+        }
     }
 
     /// Text of token ids; unknown ids are nothing, bytes that are no UTF-8 become U+FFFD.

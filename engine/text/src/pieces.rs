@@ -20,7 +20,8 @@ pub(crate) struct Pieces {
 }
 
 impl Pieces {
-    pub(crate) fn new(tokenizer: &Tokenizer) -> Result<Self, TextError> {
+    /// What a library's tokenizer makes of each token.
+    pub(crate) fn of(tokenizer: &Tokenizer) -> Result<Self, TextError> {
         let decoding = Decoding::of(tokenizer)?;
         let vocab = tokenizer.get_vocab(true);
         let size = vocab.values().max().map_or(0, |&id| id as usize + 1);
@@ -28,28 +29,46 @@ impl Pieces {
             let problem = format!("token id {} is over the limit {MAX_VOCAB_SIZE}", size - 1);
             return Err(TextError::field("vocab", problem));
         }
-        let mut special = vec![false; size];
-        let mut pieces: Vec<Vec<u8>> = vec![Vec::new(); size];
+        let mut pieces: Vec<(Vec<u8>, bool)> = vec![(Vec::new(), false); size];
         for (token, id) in vocab {
             if token.len() > MAX_TOKEN_BYTES {
                 let problem = format!("token {id} has {} bytes of text", token.len());
                 return Err(TextError::field("vocab", problem));
             }
-            pieces[id as usize] = decoding.bytes(&token, false);
+            pieces[id as usize].0 = decoding.bytes(&token, false);
         }
         for (id, added) in tokenizer.get_added_tokens_decoder() {
-            special[id as usize] = added.special;
-            pieces[id as usize] = decoding.bytes(&added.content, true);
+            pieces[id as usize] = (decoding.bytes(&added.content, true), added.special);
         }
-        let mut ends = Vec::with_capacity(size);
-        let mut bytes = Vec::new();
-        for piece in pieces {
+        Self::joined(pieces.into_iter(), decoding.strips_leading_space)
+    }
+
+    /// Tokens of a byte-level vocabulary by id: the text, whether it is an added token (and plain
+    /// text), whether it is special.
+    pub(crate) fn byte_level<'a>(
+        tokens: impl ExactSizeIterator<Item = (&'a str, bool, bool)>,
+    ) -> Result<Self, TextError> {
+        let pieces = tokens.map(|(token, is_added, is_special)| {
+            let bytes = if is_added { None } else { bytes_of(token) };
+            (bytes.unwrap_or_else(|| token.as_bytes().to_vec()), is_special)
+        });
+        Self::joined(pieces, false)
+    }
+
+    fn joined(
+        pieces: impl ExactSizeIterator<Item = (Vec<u8>, bool)>,
+        strips_leading_space: bool,
+    ) -> Result<Self, TextError> {
+        let (mut bytes, mut ends) = (Vec::new(), Vec::with_capacity(pieces.len()));
+        let mut special = Vec::with_capacity(pieces.len());
+        for (piece, is_special) in pieces {
             bytes.extend_from_slice(&piece);
             let end = u32::try_from(bytes.len())
                 .map_err(|_| TextError::field("vocab", "the tokens' text is over 4 GiB"))?;
             ends.push(end);
+            special.push(is_special);
         }
-        Ok(Self { bytes, ends, special, strips_leading_space: decoding.strips_leading_space })
+        Ok(Self { bytes, ends, special, strips_leading_space })
     }
 
     /// Largest id plus one.
@@ -153,7 +172,7 @@ impl Decoding {
                 // An added token's text is plain; the byte alphabet is the vocabulary's.
                 Step::ByteLevel if added => {}
                 Step::ByteLevel => {
-                    if let Some(bytes) = text.chars().map(byte_of).collect() {
+                    if let Some(bytes) = bytes_of(&text) {
                         return bytes;
                     }
                 }
@@ -191,6 +210,11 @@ pub(crate) fn char_of(byte: u8) -> char {
     }
     let place = (0..byte).filter(|&other| !is_plain(other)).count() as u32;
     char::from_u32(0x100 + place).unwrap_or(char::REPLACEMENT_CHARACTER)
+}
+
+/// The bytes that a text in GPT-2's alphabet stands for; none if a character is not of it.
+pub(crate) fn bytes_of(text: &str) -> Option<Vec<u8>> {
+    text.chars().map(byte_of).collect()
 }
 
 /// The byte that a character of GPT-2's alphabet stands for.

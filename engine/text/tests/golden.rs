@@ -75,8 +75,12 @@ fn smollm2_tokenizer_json() -> Value {
                    "rstrip": false, "normalized": false, "special": true})
         })
         .collect();
-    let ids: serde_json::Map<String, Value> =
-        vocab.tokens.into_iter().zip(0..).map(|(token, id)| (token, Value::from(id))).collect();
+    let ids: serde_json::Map<String, Value> = vocab
+        .tokens
+        .iter()
+        .zip(0..)
+        .map(|(token, id)| (token.to_string(), Value::from(id)))
+        .collect();
     json!({
         "version": "1.0", "truncation": {"direction": "Right", "max_length": 3,
             "strategy": "LongestFirst", "stride": 0}, "padding": null,

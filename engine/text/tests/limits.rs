@@ -148,17 +148,17 @@ fn long_texts_are_tokenized_or_refused() {
 
 #[test]
 fn lying_gguf_fields_are_named() {
-    type Change = fn(&mut GgufVocab);
+    type Change = fn(&mut GgufVocab<'_>);
     let cases: [(&str, Change); 11] = [
         ("tokenizer.ggml.model", |v| v.model = "rwkv".to_owned()),
         ("tokenizer.ggml.pre", |v| v.pre = Some("made-up".to_owned())),
         ("tokenizer.ggml.tokens", |v| v.tokens.clear()),
         ("tokenizer.ggml.tokens", |v| v.tokens[5] = v.tokens[6].clone()),
-        ("tokenizer.ggml.tokens", |v| v.tokens[5] = "a".repeat(1 << 20)),
+        ("tokenizer.ggml.tokens", |v| v.tokens[5] = "a".repeat(1 << 20).into()),
         ("tokenizer.ggml.token_type", |v| v.token_types.truncate(3)),
         ("tokenizer.ggml.scores", |v| v.scores.push(1.0)),
-        ("tokenizer.ggml.merges", |v| v.merges.push("no_space".to_owned())),
-        ("tokenizer.ggml.merges", |v| v.merges.push("zz qqqqqqq".to_owned())),
+        ("tokenizer.ggml.merges", |v| v.merges.push("no_space".into())),
+        ("tokenizer.ggml.merges", |v| v.merges.push("zz qqqqqqq".into())),
         ("tokenizer.ggml.eos_token_id", |v| v.eos = Some(1_000_000)),
         ("tokenizer.ggml.add_bos_token", |v| (v.bos, v.add_bos) = (None, Some(true))),
     ];

@@ -3,8 +3,10 @@
 //! Invariant: exactly one last event (`Finished` or `Failed`), then nothing; dropping the stream
 //! before it cancels the request within one step.
 
+use std::future::poll_fn;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::Sender;
+use std::task::{Context, Poll, ready};
 
 use engine_core::{Event, RequestError, RequestId};
 use tokio::sync::mpsc::UnboundedReceiver;
@@ -42,11 +44,16 @@ impl EventStream {
 
     /// The next event; `None` after the last. Cancel-safe.
     pub async fn next(&mut self) -> Option<Event> {
+        poll_fn(|cx| self.poll_next(cx)).await
+    }
+
+    /// Like [`next`](Self::next), for who waits for several streams at once.
+    pub fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Event>> {
         if self.ended {
-            return None;
+            return Poll::Ready(None);
         }
-        let event = self.events.recv().await;
-        self.received(event)
+        let event = ready!(self.events.poll_recv(cx));
+        Poll::Ready(self.received(event))
     }
 
     /// Like [`next`](Self::next), for threads outside an async runtime.

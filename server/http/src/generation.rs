@@ -4,12 +4,12 @@
 //! and nothing comes after it or after an error. Dropping a generation cancels what still runs.
 
 use std::collections::VecDeque;
+use std::future::poll_fn;
 use std::sync::Arc;
+use std::task::{Context, Poll, ready};
 
 use engine_core::{CacheScope, Event, FinishReason, Request, TokenId, TokenLogprobs};
 use engine_text::{Detokenizer, TextModel};
-use futures_util::StreamExt;
-use futures_util::stream::{BoxStream, SelectAll, select_all, unfold};
 use scheduler_batching::EventStream;
 use server_api::Usage;
 use tracing::Span;
@@ -51,7 +51,9 @@ pub(crate) struct PromptTokens {
 
 /// The running choices of all prompts of a request.
 pub(crate) struct Generation {
-    runs: SelectAll<BoxStream<'static, Result<Output, ApiError>>>,
+    runs: Vec<Run>,
+    /// The run to ask first, so that none waits for ever.
+    first_run: usize,
     usage: Usage,
     ended: bool,
     /// The request's; a stream goes on after its handler has returned.
@@ -63,34 +65,66 @@ impl Generation {
     pub(crate) fn start(source: &Source, prompts: Vec<PromptTokens>) -> Result<Self, ApiError> {
         let runs = prompts.into_iter().enumerate().map(|(prompt_idx, prompt)| {
             let first_index = prompt_idx as u32 * source.params.n;
-            let run = Run::start(source, prompt, first_index)?;
-            Ok(unfold(run, async |mut run| run.next().await.map(|output| (output, run))).boxed())
+            Run::start(source, prompt, first_index)
         });
-        let runs: Vec<_> = runs.collect::<Result<_, ApiError>>()?;
-        let (runs, span) = (select_all(runs), Span::current());
-        Ok(Self { runs, usage: Usage::default(), ended: false, span })
+        let runs = runs.collect::<Result<_, ApiError>>()?;
+        let usage = Usage::default();
+        Ok(Self { runs, first_run: 0, usage, ended: false, span: Span::current() })
     }
 
     /// What comes next; `None` after the usage or an error.
     pub(crate) async fn next(&mut self) -> Option<Result<Output, ApiError>> {
+        poll_fn(|cx| self.poll_next(cx)).await
+    }
+
+    /// The same without waiting.
+    pub(crate) fn poll_next(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Output, ApiError>>> {
         while !self.ended {
-            match self.runs.next().await {
-                Some(Ok(Output::Usage(usage))) => add(&mut self.usage, usage),
-                Some(Ok(output)) => return Some(Ok(output)),
+            let output = match ready!(self.poll_runs(cx)) {
+                Some(Ok(Output::Usage(usage))) => {
+                    add(&mut self.usage, usage);
+                    continue;
+                }
+                Some(Ok(output)) => Ok(output),
                 Some(Err(error)) => {
                     self.runs.clear(); // The other prompts' choices are of no use any more.
                     self.ended = true;
-                    return Some(Err(error));
+                    Err(error)
                 }
                 None => {
                     self.ended = true;
                     let Usage { prompt_tokens, completion_tokens, .. } = self.usage;
                     tracing::debug!(parent: &self.span, prompt_tokens, completion_tokens, "ended");
-                    return Some(Ok(Output::Usage(self.usage)));
+                    Ok(Output::Usage(self.usage))
+                }
+            };
+            return Poll::Ready(Some(output));
+        }
+        Poll::Ready(None)
+    }
+
+    /// What comes next of any run; `None` when all have ended.
+    fn poll_runs(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Output, ApiError>>> {
+        let mut num_pending = 0;
+        while num_pending < self.runs.len() {
+            self.first_run %= self.runs.len();
+            match self.runs[self.first_run].poll_next(cx) {
+                Poll::Ready(Some(output)) => return Poll::Ready(Some(output)),
+                Poll::Ready(None) => {
+                    // The order of those that are left does not matter.
+                    self.runs.swap_remove(self.first_run);
+                    num_pending = 0;
+                }
+                Poll::Pending => {
+                    self.first_run += 1;
+                    num_pending += 1;
                 }
             }
         }
-        None
+        if self.runs.is_empty() { Poll::Ready(None) } else { Poll::Pending }
     }
 }
 
@@ -151,14 +185,15 @@ impl Run {
         Ok(Self { events, choices, first_index, field, echo, ready: VecDeque::new() })
     }
 
-    async fn next(&mut self) -> Option<Result<Output, ApiError>> {
+    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Output, ApiError>>> {
         loop {
             if let Some(output) = self.ready.pop_front() {
-                return Some(output);
+                return Poll::Ready(Some(output));
             }
-            match self.events.next().await? {
-                Event::PromptLogprobs(scores) => self.echo(scores),
-                event => {
+            match ready!(self.events.poll_next(cx)) {
+                None => return Poll::Ready(None),
+                Some(Event::PromptLogprobs(scores)) => self.echo(scores),
+                Some(event) => {
                     self.echo(Vec::new());
                     self.take(event);
                 }

@@ -1,17 +1,25 @@
 //! From outputs to the wire: what chat and plain completions share of it.
 
 use std::convert::Infallible;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use axum::response::sse::{Event, KeepAlive, Sse};
+use axum::body::Body;
+use axum::http::HeaderValue;
+use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use axum::response::{IntoResponse, Response};
-use futures_util::stream::{StreamExt, iter, unfold};
+use futures_util::stream::Stream;
 use serde::Serialize;
 use server_api::Usage;
+use tokio::time::{Instant, Sleep};
 
 use crate::choice::Scored;
 use crate::generation::{Generation, Output};
 use crate::{ApiError, HttpLimits, ServedModel};
+
+/// What is gathered of a stream before it is handed on, in bytes; one event may be longer.
+const MAX_PIECE_BYTES: usize = 64 << 10;
 
 /// What all pieces of an answer say of it.
 #[derive(Clone)]
@@ -43,36 +51,78 @@ pub(crate) trait Wire: Send + 'static {
 }
 
 /// Answers with server-sent events as they come; silence is filled with comments.
-pub(crate) fn stream<W: Wire>(
+pub(crate) fn stream<W: Wire + Unpin>(
     generation: Generation,
-    mut wire: W,
+    wire: W,
     limits: &HttpLimits,
 ) -> Response {
-    let outputs = unfold(generation, async |mut g| g.next().await.map(|output| (output, g)));
-    let events = outputs.flat_map(move |output| iter(events(&mut wire, output)));
-    let keep_alive = KeepAlive::new().interval(limits.keep_alive);
-    let response = Sse::new(events.map(Ok::<_, Infallible>)).keep_alive(keep_alive);
-    let mut response = response.into_response();
+    let interval = limits.keep_alive;
+    let silence = Box::pin(tokio::time::sleep(interval));
+    let events = Events { generation, wire, interval, silence, wrote: Instant::now() };
+    let mut response = Body::from_stream(events).into_response();
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
     // Proxies must not gather the pieces.
-    response.headers_mut().insert("x-accel-buffering", axum::http::HeaderValue::from_static("no"));
+    headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
     response
 }
 
-fn events<W: Wire>(wire: &mut W, output: Result<Output, ApiError>) -> Vec<Event> {
-    let is_last = !matches!(output, Ok(Output::Delta { .. } | Output::End { .. }));
-    let mut events: Vec<Event> = match output {
-        Ok(output) => wire.chunks(output).iter().map(event).collect(),
-        Err(error) => vec![event(&error.body())],
-    };
-    if is_last {
-        events.push(Event::default().data("[DONE]"));
-    }
-    events
+/// The body of a stream: what is ready at once goes out in one piece.
+struct Events<W> {
+    generation: Generation,
+    wire: W,
+    interval: Duration,
+    /// Set anew only when it runs out: streams write far more often.
+    silence: Pin<Box<Sleep>>,
+    wrote: Instant,
 }
 
-fn event<T: Serialize>(data: &T) -> Event {
-    // The wire types are plain data: writing them cannot fail.
-    Event::default().data(serde_json::to_string(data).unwrap_or_default())
+impl<W: Wire + Unpin> Stream for Events<W> {
+    type Item = Result<Vec<u8>, Infallible>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let this = &mut *self;
+        let mut text = Vec::new();
+        while text.len() < MAX_PIECE_BYTES {
+            match this.generation.poll_next(cx) {
+                Poll::Ready(Some(output)) => write(&mut text, &mut this.wire, output),
+                Poll::Ready(None) if text.is_empty() => return Poll::Ready(None),
+                Poll::Ready(None) | Poll::Pending => break,
+            }
+        }
+        while text.is_empty() {
+            ready!(this.silence.as_mut().poll(cx));
+            let due = this.wrote + this.interval;
+            if Instant::now() < due {
+                this.silence.as_mut().reset(due);
+            } else {
+                this.silence.as_mut().reset(Instant::now() + this.interval);
+                text.extend_from_slice(b":\n\n");
+            }
+        }
+        this.wrote = Instant::now();
+        Poll::Ready(Some(Ok(text)))
+    }
+}
+
+/// Appends the events of one output.
+fn write<W: Wire>(text: &mut Vec<u8>, wire: &mut W, output: Result<Output, ApiError>) {
+    let is_last = !matches!(output, Ok(Output::Delta { .. } | Output::End { .. }));
+    match output {
+        Ok(output) => wire.chunks(output).iter().for_each(|chunk| write_event(text, chunk)),
+        Err(error) => write_event(text, &error.body()),
+    }
+    if is_last {
+        text.extend_from_slice(b"data: [DONE]\n\n");
+    }
+}
+
+fn write_event<T: Serialize>(text: &mut Vec<u8>, data: &T) {
+    text.extend_from_slice(b"data: ");
+    // The wire types are plain data: writing them cannot fail. JSON has no line breaks of its own.
+    let _ = serde_json::to_writer(&mut *text, data);
+    text.extend_from_slice(b"\n\n");
 }
 
 /// A choice in full.

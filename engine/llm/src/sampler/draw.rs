@@ -2,9 +2,9 @@
 
 use engine_core::{SamplingParams, TokenId};
 
-use super::by_rank;
+use super::survey::Survey;
 
-/// How many candidates are ranked at first; more only if `top_p` asks for them.
+/// How many tokens are ranked at first; more only if `top_p` asks for them.
 const FIRST_RANKED: usize = 64;
 
 /// A number in `[0, 1)` that depends on seed and position only (the SplitMix64 finaliser of a
@@ -21,72 +21,169 @@ pub(super) fn uniform(seed: u64, num_generated: u32) -> f64 {
 }
 
 /// Draws from `softmax(logits / temperature)` after `min_p`, `top_k` and `top_p`, by the
-/// inverse of the cumulative distribution at `u`.
-pub(super) fn draw(logits: &[f32], params: &SamplingParams, u: f64) -> TokenId {
-    let max = kernels::exp::max(logits);
+/// inverse of the cumulative distribution at `u`. `survey` is of these logits.
+pub(super) fn draw(
+    survey: &mut Survey,
+    logits: &[f32],
+    params: &SamplingParams,
+    u: f64,
+) -> TokenId {
+    let scale = 1.0 / params.temperature;
     // In the exponent's terms, p ≥ min_p · p_max is l ≥ l_max + T · ln min_p.
     let floor = if params.min_p > 0.0 {
-        max + params.temperature * params.min_p.min(1.0).ln()
+        survey.max + params.temperature * params.min_p.min(1.0).ln()
     } else {
         f32::NEG_INFINITY
     };
-    let mut candidates: Vec<(TokenId, f32)> = (0..)
-        .zip(logits.iter().copied())
-        .filter(|(_, logit)| *logit >= floor && *logit > f32::NEG_INFINITY)
-        .collect();
-    let top_k = params.top_k as usize;
-    if top_k > 0 && top_k < candidates.len() {
-        candidates.select_nth_unstable_by(top_k - 1, by_rank);
-        candidates.truncate(top_k);
-    }
-    for (_, logit) in &mut candidates {
-        *logit = ((*logit - max) / params.temperature).exp();
-    }
-    if params.top_p < 1.0 {
-        keep_nucleus(&mut candidates, params.top_p);
-    } else if top_k > 0 {
-        candidates.sort_unstable_by(by_rank);
-    }
-    let total: f64 = candidates.iter().map(|(_, p)| f64::from(*p)).sum();
-    let mut left = u * total;
-    for (token, p) in &candidates {
-        left -= f64::from(*p);
-        if left < 0.0 {
-            return *token;
+    let total = if params.top_k > 0 {
+        survey.top(logits, params.top_k as usize);
+        let num_likely = survey.found.partition_point(|(_, logit)| *logit >= floor);
+        survey.found.truncate(num_likely);
+        survey.weigh(scale)
+    } else if floor > f32::NEG_INFINITY {
+        survey.at_least(logits, floor);
+        if params.top_p < 1.0 {
+            survey.found.sort_unstable_by(super::by_rank);
         }
-    }
-    // Rounding may leave a crumb; the last candidate takes it.
-    candidates.last().map_or(0, |(token, _)| *token)
+        survey.weigh(scale)
+    } else {
+        let total = survey.exp_sum(logits, scale);
+        if params.top_p >= 1.0 {
+            return draw_from_all(survey, logits, scale, u * total);
+        }
+        let goal = total * f64::from(params.top_p);
+        let mut num_ranked = FIRST_RANKED;
+        loop {
+            survey.top(logits, num_ranked);
+            if survey.weigh(scale) >= goal || survey.found.len() < num_ranked {
+                break total;
+            }
+            num_ranked *= 4;
+        }
+    };
+    let total = if params.top_p < 1.0 { keep_nucleus(survey, params.top_p, total) } else { total };
+    drawn(&survey.found, &survey.weights, u * total)
 }
 
-/// Keeps the smallest set of most likely candidates whose share reaches `top_p`, at least one,
-/// ranking no more of them than needed.
-fn keep_nucleus(candidates: &mut Vec<(TokenId, f32)>, top_p: f32) {
-    let total: f64 = candidates.iter().map(|(_, p)| f64::from(*p)).sum();
-    let goal = total * f64::from(top_p);
-    let (mut ranked, mut reached) = (0, 0.0);
-    let mut next = FIRST_RANKED;
-    while ranked < candidates.len() {
-        let end = next.min(candidates.len());
-        if end < candidates.len() {
-            candidates[ranked..].select_nth_unstable_by(end - ranked - 1, by_rank);
+/// Draws by rising id from all tokens.
+fn draw_from_all(survey: &mut Survey, logits: &[f32], scale: f32, goal: f64) -> TokenId {
+    let (tokens, goal) = survey.block_at(goal);
+    survey.found.clear();
+    let block = logits.iter().copied().enumerate().take(tokens.end).skip(tokens.start);
+    survey.found.extend(block.map(|(id, logit)| (id as TokenId, logit)));
+    survey.weigh(scale);
+    drawn(&survey.found, &survey.weights, goal)
+}
+
+/// The token at which the cumulative weight passes `goal`.
+fn drawn(found: &[(TokenId, f32)], weights: &[f32], goal: f64) -> TokenId {
+    let mut left = goal;
+    let mut last = 0;
+    for ((token, _), weight) in found.iter().zip(weights).filter(|(_, weight)| **weight > 0.0) {
+        last = *token;
+        left -= f64::from(*weight);
+        if left < 0.0 {
+            break;
         }
-        candidates[ranked..end].sort_unstable_by(by_rank);
-        for i in ranked..end {
-            reached += f64::from(candidates[i].1);
-            if reached >= goal {
-                candidates.truncate(i + 1);
-                return;
-            }
-        }
-        ranked = end;
-        next *= 4;
     }
+    // Rounding may leave a crumb; the last token with any weight takes it.
+    last
+}
+
+/// Keeps the fewest of the ranked tokens whose weights reach the share `top_p` of `total`, at
+/// least one; the sum of their weights.
+fn keep_nucleus(survey: &mut Survey, top_p: f32, total: f64) -> f64 {
+    let goal = total * f64::from(top_p);
+    let mut reached = 0.0;
+    for (i, weight) in survey.weights.iter().enumerate() {
+        reached += f64::from(*weight);
+        if reached >= goal {
+            survey.found.truncate(i + 1);
+            survey.weights.truncate(i + 1);
+            break;
+        }
+    }
+    reached
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sampler::by_rank;
+
+    fn draw(logits: &[f32], params: &SamplingParams, u: f64) -> TokenId {
+        let mut survey = Survey::default();
+        survey.take(logits).expect("finite");
+        super::draw(&mut survey, logits, params, u)
+    }
+
+    /// The same by sorting everything.
+    fn plain(logits: &[f32], params: &SamplingParams, u: f64) -> TokenId {
+        let mut all: Vec<(TokenId, f32)> = (0..).zip(logits.iter().copied()).collect();
+        let max = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+        let scale = 1.0 / params.temperature;
+        let ranked = params.top_k > 0 || params.top_p < 1.0;
+        if ranked {
+            all.sort_by(by_rank);
+        }
+        if params.top_k > 0 {
+            all.truncate(params.top_k as usize);
+        }
+        let weight = |logit: f32| f64::from(kernels::exp::exp((logit - max) * scale));
+        if params.min_p > 0.0 {
+            let floor = max + params.temperature * params.min_p.ln();
+            all.retain(|(_, logit)| *logit >= floor);
+        }
+        let total: f64 = all.iter().map(|(_, logit)| weight(*logit)).sum();
+        if params.top_p < 1.0 {
+            let mut reached = 0.0;
+            let passes = |(_, logit): &(TokenId, f32)| {
+                reached += weight(*logit);
+                reached >= total * f64::from(params.top_p)
+            };
+            let end = all.iter().position(passes).map_or(all.len(), |at| at + 1);
+            all.truncate(end);
+        }
+        let kept: f64 = all.iter().map(|(_, logit)| weight(*logit)).sum();
+        let mut left = u * kept;
+        let passes = |(_, logit): &&(TokenId, f32)| {
+            left -= weight(*logit);
+            left < 0.0
+        };
+        all.iter().find(passes).or(all.last()).expect("a token").0
+    }
+
+    #[test]
+    fn draws_are_those_of_the_plain_sort() {
+        let params = |temperature, top_k, top_p, min_p| SamplingParams {
+            temperature,
+            top_k,
+            top_p,
+            min_p,
+            ..Default::default()
+        };
+        for (len, spread) in [(10, 1.0_f32), (200, 3.0), (5000, 0.1), (20_000, 6.0)] {
+            // Coarse, so that there are ties.
+            let noise = |i: u32| ((uniform(5, i) * 64.0).floor() as f32 / 64.0) * spread;
+            let logits: Vec<f32> = (0..len).map(noise).collect();
+            for params in [
+                params(1.0, 0, 1.0, 0.0),
+                params(0.7, 0, 0.9, 0.0),
+                params(1.3, 0, 0.999, 0.0),
+                params(0.8, 40, 1.0, 0.0),
+                params(0.8, 40, 0.9, 0.05),
+                params(1.0, 0, 1.0, 0.1),
+                params(1.0, 0, 0.5, 0.01),
+                params(2.0, 1000, 0.95, 0.0),
+            ] {
+                for i in 0..50 {
+                    let u = uniform(77, i);
+                    let (ours, theirs) = (draw(&logits, &params, u), plain(&logits, &params, u));
+                    assert_eq!(ours, theirs, "{len} {params:?} {u}");
+                }
+            }
+        }
+    }
 
     fn shares(logits: &[f32], params: &SamplingParams) -> Vec<f64> {
         let draws = 20_000;
@@ -128,9 +225,12 @@ mod tests {
 
     #[test]
     fn a_wide_nucleus_ranks_as_many_as_it_needs() {
-        let mut flat: Vec<(TokenId, f32)> = (0..1000).map(|i| (i, 1.0)).collect();
-        keep_nucleus(&mut flat, 0.9);
-        let ids: Vec<_> = flat.iter().map(|(id, _)| *id).collect();
+        let flat = [1.0; 1000];
+        let mut survey = Survey::default();
+        survey.take(&flat).expect("finite");
+        let params = SamplingParams { top_p: 0.9, ..Default::default() };
+        assert_eq!(super::draw(&mut survey, &flat, &params, 0.9999), 899);
+        let ids: Vec<_> = survey.found.iter().map(|(id, _)| *id).collect();
         assert_eq!(ids, (0..900).collect::<Vec<_>>());
     }
 

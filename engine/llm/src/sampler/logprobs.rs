@@ -2,26 +2,22 @@
 
 use engine_core::{TokenId, TokenLogprobs};
 
-use super::by_rank;
+use super::SURVEY;
 
 /// The log-probability of `token` under `softmax(logits)`, and the `num_top` most likely tokens.
 ///
 /// A token outside the vocabulary has log-probability −∞.
 pub fn token_logprobs(logits: &[f32], token: TokenId, num_top: u32) -> TokenLogprobs {
-    let max = kernels::exp::max(logits);
-    let total: f64 = logits.iter().map(|x| f64::from((x - max).exp())).sum();
-    let log_total = total.ln() as f32;
-    let logprob = |logit: f32| logit - max - log_total;
-    let mut top: Vec<(TokenId, f32)> = (0..).zip(logits.iter().copied()).collect();
-    let num_top = (num_top as usize).min(top.len());
-    if num_top > 0 {
-        top.select_nth_unstable_by(num_top - 1, by_rank);
-    }
-    top.truncate(num_top);
-    top.sort_unstable_by(by_rank);
-    top.iter_mut().for_each(|(_, logit)| *logit = logprob(*logit));
-    let own = logits.get(token as usize).map_or(f32::NEG_INFINITY, |logit| logprob(*logit));
-    TokenLogprobs { token, logprob: own, top }
+    SURVEY.with_borrow_mut(|survey| {
+        // What is not finite was refused before; of such a row every answer is as good.
+        let _ = survey.take(logits);
+        let log_total = survey.exp_sum(logits, 1.0).ln() as f32;
+        survey.top(logits, num_top as usize);
+        let logprob = |logit: f32| logit - survey.max - log_total;
+        let own = logits.get(token as usize).map_or(f32::NEG_INFINITY, |logit| logprob(*logit));
+        let top = survey.found.iter().map(|(id, logit)| (*id, logprob(*logit))).collect();
+        TokenLogprobs { token, logprob: own, top }
+    })
 }
 
 #[cfg(test)]

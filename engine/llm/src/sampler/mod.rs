@@ -7,10 +7,21 @@
 mod draw;
 mod logprobs;
 mod processors;
+mod survey;
+
+use std::cell::RefCell;
 
 use engine_core::{Sample, Sampled, TokenId};
 
+use self::survey::Survey;
+
 pub use logprobs::token_logprobs;
+
+thread_local! {
+    /// Memory that the rows of a thread share, so that none is taken for each token. Nothing in
+    /// it outlives a row.
+    static SURVEY: RefCell<Survey> = RefCell::default();
+}
 
 /// Why no token could be chosen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -23,18 +34,24 @@ pub struct NotFinite;
 /// bans, penalties, temperature, `min_p`, `top_k`, `top_p`, and the draw.
 ///
 /// # Errors
-/// [`NotFinite`] if there is a NaN, or no finite logit at all.
+/// [`NotFinite`] if there is a NaN, or no finite logit at all, or none is left by the request's
+/// bias and bans.
 pub fn sample(logits: &mut [f32], request: &Sample) -> Result<Sampled, NotFinite> {
-    check_row(logits)?;
     let params = &*request.params;
     // Kept before anything is changed; most requests do not ask for it.
     let plain = params.logprobs.map(|_| logits.to_vec());
-    processors::apply(logits, request);
-    let token = if params.temperature <= 0.0 {
-        argmax(logits)
-    } else {
-        draw::draw(logits, params, draw::uniform(request.seed, request.num_generated))
-    };
+    let token = SURVEY.with_borrow_mut(|survey| {
+        survey.take(logits)?;
+        if processors::apply(logits, request) {
+            survey.take(logits)?;
+        }
+        Ok(if params.temperature <= 0.0 {
+            survey.argmax(logits)
+        } else {
+            let u = draw::uniform(request.seed, request.num_generated);
+            draw::draw(survey, logits, params, u)
+        })
+    })?;
     let logprobs =
         plain.zip(params.logprobs).map(|(plain, num_top)| token_logprobs(&plain, token, num_top));
     Ok(Sampled { token, logprobs })
@@ -45,16 +62,7 @@ pub fn sample(logits: &mut [f32], request: &Sample) -> Result<Sampled, NotFinite
 /// # Errors
 /// [`NotFinite`] if there is a NaN, or no finite logit at all.
 pub fn check_row(logits: &[f32]) -> Result<(), NotFinite> {
-    match logits.iter().any(|x| x.is_nan()) || !kernels::exp::max(logits).is_finite() {
-        true => Err(NotFinite),
-        false => Ok(()),
-    }
-}
-
-/// The most likely token; of equals the first.
-fn argmax(logits: &[f32]) -> TokenId {
-    let max = kernels::exp::max(logits);
-    logits.iter().position(|x| *x == max).unwrap_or(0) as TokenId
+    SURVEY.with_borrow_mut(|survey| survey.take(logits))
 }
 
 /// Candidates by falling logit, equals by rising id: the one order used everywhere.

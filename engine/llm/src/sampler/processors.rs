@@ -4,8 +4,8 @@ use std::collections::HashMap;
 
 use engine_core::{History, Sample, SamplingParams, TokenId};
 
-/// Applies all that the request asks for.
-pub(super) fn apply(logits: &mut [f32], request: &Sample) {
+/// Applies all that the request asks for; whether that is anything.
+pub(super) fn apply(logits: &mut [f32], request: &Sample) -> bool {
     for (token, bias) in &request.params.logit_bias {
         if let Some(logit) = logits.get_mut(*token as usize) {
             *logit += bias;
@@ -19,6 +19,7 @@ pub(super) fn apply(logits: &mut [f32], request: &Sample) {
             *logit = f32::NEG_INFINITY;
         }
     }
+    !request.params.logit_bias.is_empty() || request.history.is_some() || !request.banned.is_empty()
 }
 
 /// The repetition penalty (Keskar et al. 2019) looks at prompt and output, the other two

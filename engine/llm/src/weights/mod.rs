@@ -19,7 +19,7 @@ use std::{
 
 pub(crate) use self::gguf::Metadata;
 pub use self::{
-    gguf::GgufVocab,
+    gguf::{GgufVocab, TextList},
     tensor::{Tensor, Weights, WeightsError},
 };
 use crate::{error::LoadError, families, spec::DecoderSpec};

@@ -3,57 +3,53 @@
 
 use std::collections::HashMap;
 
-use tokenizers::models::bpe::{BPE, Merges, Vocab};
-use tokenizers::pre_tokenizers::byte_level::ByteLevel;
-use tokenizers::pre_tokenizers::sequence::Sequence;
-use tokenizers::pre_tokenizers::split::{Split, SplitPattern};
-use tokenizers::{PreTokenizerWrapper, SplitDelimiterBehavior, Tokenizer};
+use ahash::RandomState;
+use fancy_regex::Regex;
 
-use super::{GgufVocab, field, pre};
+use super::{Checked, field, pre};
 use crate::TextError;
+use crate::bpe::{Added, Bpe, Merge, Merges};
+use crate::pieces::{bytes_of, char_of};
 
 /// The tokenizer, and whether the family begins texts with BOS.
-pub(super) fn build(vocab: &GgufVocab) -> Result<(Tokenizer, bool), TextError> {
-    let name = vocab.pre.as_deref().unwrap_or("default");
+pub(super) fn build(vocab: &Checked<'_>) -> Result<(Bpe, bool), TextError> {
+    let name = vocab.fields.pre.as_deref().unwrap_or("default");
     let rule = pre::rule(name).ok_or_else(|| {
         let problem = format!("the pre-tokenizer `{name}` is unknown: its splits would be guesses");
         field("pre", problem)
     })?;
-    let bpe = BPE::builder()
-        .vocab_and_merges(vocab.tokens.iter().cloned().zip(0..).collect::<Vocab>(), merges(vocab)?)
-        .ignore_merges(rule.ignore_merges)
-        .build()
-        .map_err(|err| field("merges", err.to_string()))?;
-    let mut steps = Vec::new();
-    for pattern in rule.patterns {
-        let split = split(pattern).map_err(|err| field("pre", err.to_string()))?;
-        steps.push(PreTokenizerWrapper::Split(split));
+    let splits = rule.patterns.iter().map(|pattern| Regex::new(pattern));
+    let splits = splits.collect::<Result<_, _>>().map_err(|err| field("pre", err.to_string()))?;
+    let added: Vec<(&str, u32)> = vocab
+        .added()
+        .map(|(id, token, _)| (token, id))
+        .filter(|(text, _)| !text.is_empty())
+        .collect();
+    let mut bpe = Bpe {
+        added: Added::new(&added).map_err(|err| field("token_type", err.to_string()))?,
+        space_prefix: vocab.fields.add_space_prefix == Some(true),
+        splits,
+        bytes: std::array::from_fn(|byte| {
+            let mut text = [0; 4];
+            let text: &str = char_of(byte as u8).encode_utf8(&mut text);
+            vocab.ids.get(text).copied()
+        }),
+        merges: merges(vocab)?,
+        whole: HashMap::default(),
+        around: [None; 2],
+    };
+    if rule.ignore_merges {
+        let whole = vocab.fields.tokens.iter().zip(0..);
+        bpe.whole = whole.filter_map(|(token, id)| Some((bytes_of(token)?.into(), id))).collect();
     }
-    steps.push(PreTokenizerWrapper::ByteLevel(ByteLevel::new(false, false, false)));
-    let mut tokenizer = Tokenizer::new(bpe);
-    if vocab.add_space_prefix == Some(true) {
-        let prepend = tokenizers::normalizers::Prepend::new(" ".to_owned());
-        tokenizer
-            .with_normalizer(Some(prepend))
-            .map_err(|err| field("add_space_prefix", err.to_string()))?;
-    }
-    tokenizer.with_pre_tokenizer(Some(Sequence::new(steps)));
-    tokenizer.with_decoder(Some(ByteLevel::default()));
-    Ok((tokenizer, rule.add_bos))
+    Ok((bpe, rule.add_bos))
 }
 
-/// A step that makes each match of `pattern` a piece of its own.
-pub(super) fn split(pattern: &str) -> tokenizers::Result<Split> {
-    let pattern = SplitPattern::Regex(pattern.to_owned());
-    Split::new(pattern, SplitDelimiterBehavior::Isolated, false)
-}
-
-fn merges(vocab: &GgufVocab) -> Result<Merges, TextError> {
-    let ids: HashMap<&str, usize> =
-        vocab.tokens.iter().enumerate().map(|(id, token)| (token.as_str(), id)).collect();
-    let mut merges = Vec::with_capacity(vocab.merges.len());
+fn merges(vocab: &Checked<'_>) -> Result<Merges, TextError> {
+    let entries = &vocab.fields.merges;
+    let mut merges = Merges::with_capacity_and_hasher(entries.len(), RandomState::default());
     let mut whole = String::new();
-    for (rank, merge) in vocab.merges.iter().enumerate() {
+    for (rank, merge) in entries.iter().enumerate() {
         let parts = merge.split_once(' ').filter(|(a, b)| !a.is_empty() && !b.is_empty());
         let Some((left, right)) = parts else {
             return Err(field("merges", format!("entry {rank} is not two parts and a space")));
@@ -61,13 +57,107 @@ fn merges(vocab: &GgufVocab) -> Result<Merges, TextError> {
         whole.clear();
         whole.push_str(left);
         whole.push_str(right);
-        for part in [left, right, &whole] {
-            if !ids.contains_key(part) {
+        let id = |part: &str| {
+            vocab.ids.get(part).copied().ok_or_else(|| {
                 let problem = format!("entry {rank} makes or needs `{part}`, which is no token");
-                return Err(field("merges", problem));
-            }
-        }
-        merges.push((left.to_owned(), right.to_owned()));
+                field("merges", problem)
+            })
+        };
+        // A file has fewer than 2³² entries of four bytes and more that fit its limits.
+        let merge = Merge { rank: rank as u32, id: id(&whole)? };
+        merges.insert((id(left)?, id(right)?), merge);
     }
     Ok(merges)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use tokenizers::models::bpe::BPE;
+    use tokenizers::pre_tokenizers::byte_level::ByteLevel;
+    use tokenizers::pre_tokenizers::sequence::Sequence;
+    use tokenizers::pre_tokenizers::split::{Split, SplitPattern};
+    use tokenizers::{PreTokenizerWrapper, SplitDelimiterBehavior, Tokenizer};
+
+    use super::*;
+    use crate::TextModel;
+    use crate::gguf::{GgufVocab, add_special_tokens, end_of_turn};
+
+    /// The same tokenizer, made of the library's parts.
+    fn library(vocab: &Checked<'_>) -> Tokenizer {
+        let rule = pre::rule(vocab.fields.pre.as_deref().expect("named")).expect("known");
+        let ids = vocab.ids.iter().map(|(token, id)| ((*token).to_owned(), *id));
+        let merges = vocab.fields.merges.iter().filter_map(|merge| merge.split_once(' '));
+        let merges = merges.map(|(left, right)| (left.to_owned(), right.to_owned())).collect();
+        let bpe = BPE::builder()
+            .vocab_and_merges(ids.collect::<HashMap<_, _, RandomState>>(), merges)
+            .ignore_merges(rule.ignore_merges)
+            .build()
+            .expect("every part is a token");
+        let split = |pattern: &&str| {
+            let pattern = SplitPattern::Regex((*pattern).to_owned());
+            let split = Split::new(pattern, SplitDelimiterBehavior::Isolated, false);
+            PreTokenizerWrapper::Split(split.expect("compiles"))
+        };
+        let mut steps: Vec<_> = rule.patterns.iter().map(split).collect();
+        steps.push(PreTokenizerWrapper::ByteLevel(ByteLevel::new(false, false, false)));
+        let mut tokenizer = Tokenizer::new(bpe);
+        tokenizer.with_pre_tokenizer(Some(Sequence::new(steps)));
+        add_special_tokens(&mut tokenizer, vocab).expect("adds");
+        tokenizer
+    }
+
+    /// The bytes, a control token, and what random merges of earlier tokens make.
+    fn vocab(pre: &str, pairs: &[(usize, usize)]) -> GgufVocab<'static> {
+        // A few bytes are missing: nothing stands for them.
+        let bytes = (0..=0xF0u8).map(|byte| char_of(byte).to_string());
+        let mut tokens: Vec<String> = bytes.collect();
+        let first: Vec<usize> = "abc \u{300}".bytes().map(usize::from).collect();
+        let mut parts: Vec<String> = first.iter().map(|&byte| tokens[byte].clone()).collect();
+        let mut merges = Vec::new();
+        for (left, right) in pairs {
+            let (left, right) = (&parts[left % parts.len()], &parts[right % parts.len()]);
+            let whole = format!("{left}{right}");
+            merges.push(format!("{left} {right}").into());
+            if !tokens.contains(&whole) {
+                tokens.push(whole.clone());
+                parts.push(whole);
+            }
+        }
+        tokens.push("<x>".to_owned());
+        let mut token_types = vec![1; tokens.len()];
+        token_types[tokens.len() - 1] = 3;
+        GgufVocab {
+            model: "gpt2".to_owned(),
+            pre: Some(pre.to_owned()),
+            tokens: tokens.into_iter().map(Into::into).collect(),
+            token_types,
+            merges,
+            ..GgufVocab::default()
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn ids_are_those_of_the_library(
+            pre in prop::sample::select(vec!["gpt-2", "smollm", "llama-bpe", "qwen2"]),
+            pairs in prop::collection::vec((any::<usize>(), any::<usize>()), 0..40),
+            text in "([abc ]{0,20}|<x>|\\PC|\u{300}){0,8}",
+        ) {
+            let vocab = vocab(pre, &pairs);
+            let (checked, _) = Checked::new(&vocab).expect("no token twice");
+            let expected = library(&checked).encode_fast(text.as_str(), false).expect("encodes");
+            let model = TextModel::from_gguf(vocab.clone()).expect("loads");
+            prop_assert_eq!(model.encode(&text, false).expect("short"), expected.get_ids());
+        }
+    }
+
+    #[test]
+    fn ends_are_marked_by_their_text() {
+        let tokens = ["a", "<|end|>", "</s>", "<|return|>", "<|call|>"];
+        let ids = tokens.into_iter().zip(0..).collect();
+        let mut kinds = vec![1; 5];
+        assert_eq!(end_of_turn::mark(&ids, &mut kinds, Some(3)), [3, 2, 4]);
+        assert_eq!(kinds, [1, 4, 3, 3, 3]);
+    }
 }

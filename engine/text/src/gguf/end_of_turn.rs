@@ -1,7 +1,11 @@
 //! Which tokens of a GGUF vocabulary end the generation. Invariant: the same set as llama.cpp's,
 //! which goes by the token's text, because files often name only one end.
 
-use super::{CONTROL, GgufVocab, USER_DEFINED};
+use std::collections::HashMap;
+
+use ahash::RandomState;
+
+use super::{CONTROL, USER_DEFINED};
 
 const ENDS: [&str; 22] = [
     "<|eot_id|>",
@@ -31,27 +35,26 @@ const ENDS: [&str; 22] = [
 const SHOWN: [&str; 4] = ["<|channel|>", "<|message|>", "<|start|>", "<|constrain|>"];
 
 /// The ids that end a generation, the file's own `eos_token_id` first; marks them as control.
-pub(super) fn mark(vocab: &mut GgufVocab) -> Vec<u32> {
-    if vocab.token_types.is_empty() {
-        vocab.token_types = vec![super::NORMAL; vocab.tokens.len()];
-    }
-    let has = |text: &str| vocab.tokens.iter().any(|token| token == text);
+pub(super) fn mark(
+    ids: &HashMap<&str, u32, RandomState>,
+    kinds: &mut [i32],
+    own: Option<u32>,
+) -> Vec<u32> {
+    let has = |text: &str| ids.contains_key(text);
     let harmony = has("<|return|>") && has("<|call|>");
     let solar = has("<|flush|>") && (has("<|call|>") || has("<|calls|>"));
     let turns = has("<|tool_response>");
-    let mut ends: Vec<u32> = vocab.eos.into_iter().collect();
-    for (id, (token, kind)) in vocab.tokens.iter().zip(&mut vocab.token_types).enumerate() {
-        let token = token.as_str();
-        if token == "<|end|>" && (harmony || solar) || SHOWN.contains(&token) {
+    let mut ends: Vec<u32> = own.into_iter().collect();
+    for text in SHOWN.iter().chain(&ENDS) {
+        let Some(&id) = ids.get(text) else { continue };
+        if *text == "<|end|>" && (harmony || solar) || SHOWN.contains(text) {
             // There it ends a message, not the turn.
-            *kind = USER_DEFINED;
-        } else if ENDS.contains(&token) && !(token == "</s>" && turns) {
-            *kind = CONTROL;
-            // Ids are below MAX_VOCAB_SIZE, which fits.
-            ends.push(id as u32);
+            kinds[id as usize] = USER_DEFINED;
+        } else if !(*text == "</s>" && turns) {
+            kinds[id as usize] = CONTROL;
+            ends.push(id);
         }
     }
-    let own = vocab.eos;
     ends.sort_unstable_by_key(|&id| (Some(id) != own, id));
     ends.dedup();
     ends

@@ -13,23 +13,23 @@ use tokenizers::models::bpe::{BPE, Merges, Vocab};
 use tokenizers::normalizers::{Prepend, Replace, Sequence as Normalizers};
 use tokenizers::{DecoderWrapper, NormalizerWrapper, Tokenizer};
 
-use super::{GgufVocab, NORMAL, field};
+use super::{Checked, NORMAL, field};
 use crate::TextError;
 
 /// SentencePiece's visible space.
 const SPACE: &str = "▁";
 
-pub(super) fn build(vocab: &GgufVocab) -> Result<Tokenizer, TextError> {
+pub(super) fn build(checked: &Checked<'_>) -> Result<Tokenizer, TextError> {
+    let vocab = checked.fields;
     if vocab.scores.is_empty() {
         return Err(field("scores", "is missing, but a `llama` tokenizer merges by score"));
     }
     let unk = vocab.unk.unwrap_or(0) as usize;
-    let mut bpe = BPE::builder()
-        .vocab_and_merges(vocab.tokens.iter().cloned().zip(0..).collect::<Vocab>(), merges(vocab))
-        .byte_fallback(true)
-        .fuse_unk(true);
+    let ids: Vocab = vocab.tokens.iter().map(|token| token.to_string()).zip(0..).collect();
+    let mut bpe =
+        BPE::builder().vocab_and_merges(ids, merges(checked)).byte_fallback(true).fuse_unk(true);
     if let Some(unk) = vocab.tokens.get(unk) {
-        bpe = bpe.unk_token(unk.clone());
+        bpe = bpe.unk_token(unk.to_string());
     }
     let mut tokenizer =
         Tokenizer::new(bpe.build().map_err(|err| field("tokens", err.to_string()))?);
@@ -53,12 +53,13 @@ fn install(tokenizer: &mut Tokenizer, add_space_prefix: bool) -> tokenizers::Res
 }
 
 /// Every way to make a token of two others, best score first.
-fn merges(vocab: &GgufVocab) -> Merges {
-    let normal = || (0..vocab.tokens.len()).filter(|&id| vocab.kind(id) == NORMAL);
-    let ids: HashMap<&str, usize> = normal().map(|id| (vocab.tokens[id].as_str(), id)).collect();
+fn merges(checked: &Checked<'_>) -> Merges {
+    let vocab = checked.fields;
+    let normal = || (0..vocab.tokens.len()).filter(|&id| checked.kinds[id] == NORMAL);
+    let ids: HashMap<&str, usize> = normal().map(|id| (&*vocab.tokens[id], id)).collect();
     let mut found: Vec<(f32, &str, &str)> = Vec::new();
     for id in normal() {
-        let token = vocab.tokens[id].as_str();
+        let token = &*vocab.tokens[id];
         for (cut, _) in token.char_indices().skip(1) {
             let (left, right) = token.split_at(cut);
             if ids.contains_key(left) && ids.contains_key(right) {

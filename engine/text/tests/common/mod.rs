@@ -1,6 +1,6 @@
 //! Fixtures of the golden and property tests; written by `tools/make_golden.py`.
 
-use std::path::PathBuf;
+use std::{borrow::Cow, path::PathBuf};
 
 use engine_text::GgufVocab;
 use serde_json::Value;
@@ -29,14 +29,15 @@ pub(crate) fn id_lists(value: &Value) -> Vec<Vec<u32>> {
 }
 
 /// The vocabulary of SmolLM2-135M-Instruct, with this pre-tokenizer.
-pub(crate) fn smollm2(pre: &str) -> GgufVocab {
+pub(crate) fn smollm2(pre: &str) -> GgufVocab<'static> {
     let text = testdata("smollm2.txt");
     let (first, merges) = text.split_once("\n\n").expect("two parts");
     let mut first = first.lines();
     let num_control: usize = first.next().and_then(|n| n.parse().ok()).expect("a number");
-    let mut tokens: Vec<String> = first.map(str::to_owned).collect();
-    let merges: Vec<String> = merges.lines().map(str::to_owned).collect();
-    tokens.extend(merges.iter().map(|merge| merge.replacen(' ', "", 1)));
+    let mut tokens: Vec<Cow<'static, str>> = first.map(|token| token.to_owned().into()).collect();
+    let merges: Vec<Cow<'static, str>> =
+        merges.lines().map(|merge| merge.to_owned().into()).collect();
+    tokens.extend(merges.iter().map(|merge| merge.replacen(' ', "", 1).into()));
     let token_types = (0..tokens.len()).map(|id| if id < num_control { 3 } else { 1 }).collect();
     GgufVocab {
         model: "gpt2".to_owned(),
@@ -56,7 +57,7 @@ pub(crate) fn smollm2(pre: &str) -> GgufVocab {
 }
 
 /// A small SentencePiece vocabulary with byte fallback.
-pub(crate) fn spm() -> GgufVocab {
+pub(crate) fn spm() -> GgufVocab<'static> {
     let golden = golden("spm.json");
     let tokens = strings(&golden["tokens"]);
     let id = |text: &str| tokens.iter().position(|token| token == text).map(|id| id as u32);
@@ -67,7 +68,7 @@ pub(crate) fn spm() -> GgufVocab {
         unk: id("<unk>"),
         scores: serde_json::from_value(golden["scores"].clone()).expect("scores"),
         token_types: serde_json::from_value(golden["types"].clone()).expect("types"),
-        tokens,
+        tokens: tokens.into_iter().map(Into::into).collect(),
         ..GgufVocab::default()
     }
 }

@@ -65,6 +65,16 @@ impl<'a> Value<'a> {
     }
 }
 
+impl<'a> Value<'a> {
+    /// Hands an array's elements to `take` until it gives none; none for what is no array.
+    pub(super) fn for_each(&self, mut take: impl FnMut(&Self) -> Option<()>) -> Option<()> {
+        let Self::Array { element_type, len, elements } = self else { return None };
+        let mut elements = elements.clone();
+        // The array was walked over when the file was read: `len` elements are there.
+        (0..*len).try_for_each(|_| take(&Self::read(&mut elements, *element_type, 0).ok()?))
+    }
+}
+
 /// All metadata of a file.
 pub(crate) struct Metadata<'a>(BTreeMap<&'a str, Value<'a>>);
 
@@ -235,15 +245,11 @@ impl<'a, T: FromValue<'a>> FromValue<'a> for Vec<T> {
     }
 
     fn from_value(value: &Value<'a>) -> Option<Self> {
-        let Value::Array { element_type, len, elements } = value else { return None };
-        let mut elements = elements.clone();
-        // The array was walked over when the file was read: `len` elements are there.
-        // Not the whole length at once: the elements may turn out to be of another kind.
-        let mut got = Self::with_capacity((*len).min(1 << 16));
-        for _ in 0..*len {
-            let element = Value::read(&mut elements, *element_type, 0).ok()?;
-            got.push(T::from_value(&element)?);
-        }
+        let mut got = Self::new();
+        value.for_each(|element| {
+            got.push(T::from_value(element)?);
+            Some(())
+        })?;
         Some(got)
     }
 }

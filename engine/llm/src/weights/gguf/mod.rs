@@ -13,8 +13,8 @@ use kernels::quant::DType;
 
 use self::cursor::Cursor;
 pub(crate) use self::metadata::Metadata;
-pub use self::vocab::GgufVocab;
 pub(crate) use self::vocab::vocab;
+pub use self::vocab::{GgufVocab, TextList};
 use super::tensor::{Tensor, num_bytes};
 use crate::error::Fault;
 

@@ -2,8 +2,50 @@
 //!
 //! Invariant: one token per row of the embedding; lists beside the tokens are as long as they.
 
-use super::metadata::Metadata;
+use super::metadata::{FromValue, Metadata, Value};
 use crate::error::Fault;
+
+/// A list of texts in one piece of memory: a vocabulary has a hundred thousand of them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TextList {
+    joined: String,
+    /// Text `i` ends before byte `ends[i]`.
+    ends: Vec<usize>,
+}
+
+impl TextList {
+    /// The texts in order.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = &str> {
+        let mut start = 0;
+        self.ends.iter().map(move |end| &self.joined[std::mem::replace(&mut start, *end)..*end])
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.ends.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.ends.is_empty()
+    }
+}
+
+impl FromValue<'_> for TextList {
+    fn kind() -> String {
+        Vec::<String>::kind()
+    }
+
+    fn from_value(value: &Value<'_>) -> Option<Self> {
+        let mut list = Self::default();
+        value.for_each(|element| {
+            list.joined.push_str(<&str>::from_value(element)?);
+            list.ends.push(list.joined.len());
+            Some(())
+        })?;
+        Some(list)
+    }
+}
 
 /// `tokenizer.ggml.*` and the chat template.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -13,14 +55,14 @@ pub struct GgufVocab {
     /// The pre-tokenizer's name.
     pub pre: Option<String>,
     /// Text of each token.
-    pub tokens: Vec<String>,
+    pub tokens: TextList,
     /// Score of each token; empty if the file has none.
     pub scores: Vec<f32>,
     /// Kind of each token (`llama_token_type`: 1 normal, 2 unknown, 3 control, 4 user-defined,
     /// 5 unused, 6 byte); empty if the file has none.
     pub token_types: Vec<i32>,
     /// Merges of byte-level BPE, best first, each "left right"; empty if the file has none.
-    pub merges: Vec<String>,
+    pub merges: TextList,
     /// Beginning of a sequence.
     pub bos: Option<u32>,
     /// End of a sequence.
@@ -42,7 +84,7 @@ pub struct GgufVocab {
 /// Reads the vocabulary of a model whose embedding has `vocab_size` rows.
 pub(crate) fn vocab(metadata: &Metadata<'_>, vocab_size: usize) -> Result<GgufVocab, Fault> {
     const TOKENS: &str = "tokenizer.ggml.tokens";
-    let tokens: Vec<String> = metadata.require(TOKENS)?;
+    let tokens: TextList = metadata.require(TOKENS)?;
     if tokens.len() != vocab_size {
         let found = tokens.len();
         let what = format!("{found} tokens, but token_embd.weight has {vocab_size} rows");
@@ -77,7 +119,7 @@ pub(crate) fn vocab(metadata: &Metadata<'_>, vocab_size: usize) -> Result<GgufVo
 
 fn beside_tokens<T>(metadata: &Metadata<'_>, key: &str, len: usize) -> Result<Vec<T>, Fault>
 where
-    T: for<'a> super::metadata::FromValue<'a>,
+    T: for<'a> FromValue<'a>,
 {
     let values: Vec<T> = metadata.get(key)?.unwrap_or_default();
     if !values.is_empty() && values.len() != len {
