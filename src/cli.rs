@@ -33,6 +33,8 @@ pub(crate) enum Command {
     Run(RunArgs),
     /// Measure a model without HTTP: prefill and decode tokens per second
     Bench(BenchArgs),
+    /// Measure how well a model predicts a text, as llama.cpp's llama-perplexity does
+    Perplexity(PerplexityArgs),
 }
 
 /// How models are run; the same for every command that runs one.
@@ -195,6 +197,31 @@ pub(crate) struct BenchArgs {
     /// Repetitions; medians are reported
     #[arg(long, value_name = "N", default_value_t = 3)]
     pub(crate) repeat: usize,
+
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+
+    #[command(flatten)]
+    pub(crate) engine: EngineArgs,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct PerplexityArgs {
+    /// The model's name
+    pub(crate) name: String,
+
+    /// The text, in UTF-8
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) file: PathBuf,
+
+    /// Tokens per chunk; those after the first half of each are scored
+    #[arg(long, value_name = "TOKENS", default_value_t = 512)]
+    pub(crate) context: usize,
+
+    /// Score so many chunks from the start [default: all]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) chunks: Option<u64>,
 
     /// Print JSON
     #[arg(long)]

@@ -158,7 +158,10 @@ fn hugging_face_text(paths: &HuggingFaceText) -> Result<TextModel> {
 }
 
 /// Reads a file whole, up to a limit.
-fn read(path: &Path) -> Result<Vec<u8>> {
+///
+/// # Errors
+/// If it cannot be read, or is over the limit.
+pub(crate) fn read(path: &Path) -> Result<Vec<u8>> {
     let shown = path.display();
     let mut bytes = Vec::new();
     fs::File::open(path)

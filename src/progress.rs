@@ -51,6 +51,31 @@ impl Progress for Bars {
     }
 }
 
+/// A bar over things that are counted; gone when dropped.
+pub(crate) struct Counted(ProgressBar);
+
+impl Counted {
+    pub(crate) fn new(what: String, total: usize) -> Self {
+        let bar = ProgressBar::new(total as u64).with_message(what);
+        if let Ok(style) = ProgressStyle::with_template("{msg} {wide_bar} {pos}/{len} {eta}") {
+            bar.set_style(style);
+        }
+        Self(bar)
+    }
+
+    /// One more is done; `what` tells how it stands.
+    pub(crate) fn advance(&self, what: String) {
+        self.0.set_message(what);
+        self.0.inc(1);
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.finish_and_clear();
+    }
+}
+
 /// A spinner for work without a measure; gone when dropped.
 pub(crate) struct Spinner(ProgressBar);
 

@@ -7,8 +7,7 @@
 use crate::{
     Isa,
     exp::exp,
-    on_isa::on_isa,
-    simd::{LANES, sum_lanes},
+    simd::{Dot, LANES, on_each_isa, sum_lanes},
 };
 
 /// Values of a block; a row's last may be shorter.
@@ -21,12 +20,33 @@ pub const BLOCK: usize = 64;
 /// If `maxima` has not one place for each block.
 pub fn block_maxima(values: &[f32], maxima: &mut [f32]) -> bool {
     let mut all_numbers = false;
-    on_isa(Isa::detect(), || all_numbers = maxima_of_blocks(values, maxima));
+    // SAFETY: detected.
+    unsafe { maxima_on(Isa::detect(), values, maxima, &mut all_numbers) };
     all_numbers
 }
 
+on_each_isa! {
+    /// # Safety
+    /// `isa` is available (so in all below).
+    maxima_on = maxima_of_blocks(values: &[f32], maxima: &mut [f32], all_numbers: &mut bool)
+}
+
+on_each_isa! {
+    /// # Safety
+    /// As [`maxima_on`].
+    sums_on = sums_of_blocks(values: &[f32], to: (f32, f32), sums: &mut [f32])
+}
+
+on_each_isa! {
+    /// # Safety
+    /// As [`maxima_on`].
+    exp_on = exp_in_place(values: &mut [f32], to: (f32, f32))
+}
+
+/// # Safety
+/// See [`maxima_on`].
 #[inline(always)]
-fn maxima_of_blocks(values: &[f32], maxima: &mut [f32]) -> bool {
+unsafe fn maxima_of_blocks<D: Dot>(values: &[f32], maxima: &mut [f32], all_numbers: &mut bool) {
     assert_eq!(maxima.len(), values.len().div_ceil(BLOCK), "a place for each block");
     let mut nans = [false; LANES];
     let (whole, rest) = values.as_chunks::<BLOCK>();
@@ -38,7 +58,7 @@ fn maxima_of_blocks(values: &[f32], maxima: &mut [f32]) -> bool {
         block[..rest.len()].copy_from_slice(rest);
         *max = max_of(&block, &mut nans);
     }
-    !nans.contains(&true)
+    *all_numbers = nans == [false; LANES];
 }
 
 #[inline(always)]
@@ -65,11 +85,14 @@ fn max_of(block: &[f32; BLOCK], nans: &mut [bool; LANES]) -> f32 {
 /// # Panics
 /// If `sums` has not one place for each block.
 pub fn block_exp_sums(values: &[f32], max: f32, scale: f32, sums: &mut [f32]) {
-    on_isa(Isa::detect(), || sums_of_blocks(values, max, scale, sums));
+    // SAFETY: detected.
+    unsafe { sums_on(Isa::detect(), values, (max, scale), sums) };
 }
 
+/// # Safety
+/// See [`maxima_on`].
 #[inline(always)]
-fn sums_of_blocks(values: &[f32], max: f32, scale: f32, sums: &mut [f32]) {
+unsafe fn sums_of_blocks<D: Dot>(values: &[f32], (max, scale): (f32, f32), sums: &mut [f32]) {
     assert_eq!(sums.len(), values.len().div_ceil(BLOCK), "a place for each block");
     for (block, sum) in values.chunks(BLOCK).zip(sums) {
         let mut lanes = [0.0_f32; LANES];
@@ -88,11 +111,14 @@ fn sums_of_blocks(values: &[f32], max: f32, scale: f32, sums: &mut [f32]) {
 
 /// `values[i] = exp((values[i] − max) · scale)`.
 pub fn exp_of_each(values: &mut [f32], max: f32, scale: f32) {
-    on_isa(Isa::detect(), || exp_in_place(values, max, scale));
+    // SAFETY: detected.
+    unsafe { exp_on(Isa::detect(), values, (max, scale)) };
 }
 
+/// # Safety
+/// See [`maxima_on`].
 #[inline(always)]
-fn exp_in_place(values: &mut [f32], max: f32, scale: f32) {
+unsafe fn exp_in_place<D: Dot>(values: &mut [f32], (max, scale): (f32, f32)) {
     for value in values {
         *value = exp((*value - max) * scale);
     }

@@ -2,6 +2,7 @@
 
 mod bench;
 mod model;
+mod perplexity;
 mod run;
 mod serve;
 
@@ -37,6 +38,11 @@ pub(crate) fn run(cli: Cli) -> Result<()> {
             let options = EngineOptions::new(&args.engine);
             let mut loaded = runtime.block_on(load::by_name(&data_dir, &args.name, options))?;
             bench::run(&args, &mut loaded.engine, options.threads)
+        }
+        Command::Perplexity(args) => {
+            let options = EngineOptions::new(&args.engine);
+            let loaded = runtime.block_on(load::by_name(&data_dir, &args.name, options))?;
+            perplexity::run(&args, loaded, options.threads)
         }
     }
 }

@@ -71,6 +71,7 @@ fn run(habit: Habit) -> anyhow::Result<()> {
         Habit::Clients(args) => clients::run(&args)?.require_success(),
         Habit::Load(args) => load::run(&args)?.require_success(),
         Habit::Bench(bench::Bench::Serve(args)) => bench::run(&args),
+        Habit::Bench(bench::Bench::Perplexity(args)) => bench::perplexity::run(&args),
         Habit::Weights => {
             println!("{}", weights::obtain()?.display());
             Ok(())

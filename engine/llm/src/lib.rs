@@ -7,6 +7,7 @@ mod engine;
 mod error;
 pub mod executors;
 mod families;
+pub mod perplexity;
 pub mod sampler;
 pub mod spec;
 pub mod weights;

@@ -96,6 +96,16 @@ impl TextModel {
         }
     }
 
+    /// The token that this model puts before a text, if it does.
+    ///
+    /// # Errors
+    /// The tokenizer fails on any text.
+    pub fn bos_token_id(&self) -> Result<Option<u32>, TextError> {
+        let (plain, whole) = (self.encode("a", false)?, self.encode("a", true)?);
+        // What differs at the start was put there; a token put at the end leaves it alone.
+        Ok(whole.first().copied().filter(|first| plain.first() != Some(first)))
+    }
+
     /// Text of token ids; unknown ids are nothing, bytes that are no UTF-8 become U+FFFD.
     pub fn decode(&self, ids: &[u32], skip_special_tokens: bool) -> String {
         let mut bytes = Vec::new();
@@ -168,4 +178,34 @@ fn has_long_run(text: &str) -> bool {
         last = Some(class(c));
         len > MAX_RUN_CHARS
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_token_before_a_text_is_known() {
+        let model = TextModel::byte_level();
+        assert_eq!(model.encode("a", true).unwrap()[0], 256);
+        assert_eq!(model.bos_token_id().unwrap(), Some(256));
+        let vocab = |add_bos, add_eos| GgufVocab {
+            model: "gpt2".to_owned(),
+            tokens: (0..=255)
+                .map(|b| char_of(b).to_string().into())
+                .chain(["<s>".into()])
+                .collect(),
+            token_types: [vec![1; 256], vec![3]].concat(),
+            bos: Some(256),
+            eos: Some(256),
+            add_bos: Some(add_bos),
+            add_eos: Some(add_eos),
+            ..GgufVocab::default()
+        };
+        for (add_bos, add_eos) in [(true, true), (true, false), (false, true), (false, false)] {
+            let model = TextModel::from_gguf(vocab(add_bos, add_eos)).unwrap();
+            let want = add_bos.then_some(256);
+            assert_eq!(model.bos_token_id().unwrap(), want, "{add_bos} {add_eos}");
+        }
+    }
 }

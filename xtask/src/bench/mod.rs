@@ -5,6 +5,7 @@
 
 mod measure;
 mod peer;
+pub(crate) mod perplexity;
 mod report;
 
 use std::path::PathBuf;
@@ -22,6 +23,8 @@ use self::measure::{Load, Run};
 pub(crate) enum Bench {
     /// Our server and llama.cpp's under the same load
     Serve(Args),
+    /// How well we and llama.cpp predict a text with the same file
+    Perplexity(perplexity::Args),
 }
 
 #[derive(clap::Args)]

@@ -1,4 +1,7 @@
-//! Reads what `tools/make_golden.py` wrote: models and what they must answer.
+//! Reads what the scripts in `tools` wrote: models and what they must answer.
+//!
+//! Invariant: nothing here runs a model.
+#![allow(dead_code, reason = "each test binary uses a part of it")]
 
 use std::{collections::BTreeMap, path::PathBuf};
 
@@ -61,6 +64,53 @@ pub(crate) struct TopLogits {
     pub(crate) logits: Vec<f32>,
 }
 
+/// What the excerpt of WikiText-2 is worth to others.
+#[derive(Deserialize)]
+pub(crate) struct WikitextGolden {
+    /// SmolLM2-135M-Instruct's digest, in hexadecimal.
+    pub(crate) model_sha256: String,
+    /// Tokens per chunk.
+    pub(crate) context: usize,
+    /// The ids of all whole chunks, one after another.
+    pub(crate) tokens: Vec<u32>,
+    /// In F32, on the dequantised weights.
+    pub(crate) transformers: TransformersGolden,
+    /// On the file as it is.
+    pub(crate) llama_cpp: LlamaCppGolden,
+    /// How far the second is from the first.
+    pub(crate) llama_cpp_from_transformers: Distance,
+}
+
+/// transformers on the excerpt.
+#[derive(Deserialize)]
+pub(crate) struct TransformersGolden {
+    /// For each chunk, the sum of negative log-likelihoods of its second half.
+    pub(crate) nll: Vec<f64>,
+}
+
+/// llama-perplexity on the excerpt.
+#[derive(Deserialize)]
+pub(crate) struct LlamaCppGolden {
+    /// The perplexity after each chunk, with its defaults.
+    pub(crate) f16: Vec<f64>,
+}
+
+/// How far next-token distributions are from a reference's, over positions.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Distance {
+    /// Kullback-Leibler divergence from the reference, in nats.
+    pub(crate) mean_kl: f64,
+    /// The worst position's.
+    pub(crate) max_kl: f64,
+    /// Share of positions with the same most likely token.
+    pub(crate) same_top: f64,
+    /// Root mean square of the logits' differences over that of the reference's logits, both
+    /// around their mean.
+    pub(crate) mean_relative_rms: f64,
+    /// The worst position's.
+    pub(crate) max_relative_rms: f64,
+}
+
 fn testdata() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("testdata")
 }
@@ -89,5 +139,11 @@ pub(crate) fn tiny(name: &str) -> (Model, TinyGolden) {
 /// Reads the answers of SmolLM2-135M-Instruct.
 pub(crate) fn smollm2() -> SmolGolden {
     let json = read(testdata().join("smollm2/golden.json"));
+    serde_json::from_slice(&json).expect("golden.json")
+}
+
+/// Reads what the excerpt of WikiText-2 is worth.
+pub(crate) fn wikitext() -> WikitextGolden {
+    let json = read(testdata().join("wikitext/golden.json"));
     serde_json::from_slice(&json).expect("golden.json")
 }
