@@ -1,0 +1,94 @@
+//! A step allocates nothing in the executor, once its memory is there.
+
+// A counting allocator cannot be written without it.
+#![allow(unsafe_code, reason = "an allocator is unsafe to implement; this one only counts")]
+
+#[path = "support/golden.rs"]
+#[allow(dead_code, reason = "shared with other tests")]
+mod golden;
+
+use std::{
+    alloc::{GlobalAlloc, Layout, System},
+    sync::atomic::{AtomicUsize, Ordering},
+};
+
+use engine_llm::executors::{
+    Batch, Executor, Span,
+    cpu::{CpuExecutor, CpuOptions, KvDtype, Precision},
+};
+
+struct Counting;
+
+static ALLOCATIONS: AtomicUsize = AtomicUsize::new(0);
+
+// SAFETY: all is passed on to the system's allocator.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
+        // SAFETY: the caller keeps the contract (so in all below).
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
+        // SAFETY: as above.
+        unsafe { System.dealloc(memory, layout) }
+    }
+
+    unsafe fn realloc(&self, memory: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
+        // SAFETY: as above.
+        unsafe { System.realloc(memory, layout, size) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+/// A prompt's chunk of `rows` beside two decodes, from position `at` on.
+fn batch(rows: usize, at: u32) -> Batch {
+    let mut batch = Batch::default();
+    for (i, rows) in [rows, 1, 1].into_iter().enumerate() {
+        batch.spans.push(Span {
+            first_row: batch.tokens.len(),
+            num_rows: rows,
+            first_block: batch.blocks.len(),
+            num_blocks: 8,
+        });
+        batch.tokens.extend((0..rows as u32).map(|token| token % 90));
+        batch.positions.extend(at..at + rows as u32);
+        batch.blocks.extend((0..8).map(|block| i as u32 * 8 + block));
+    }
+    batch
+}
+
+#[test]
+fn a_step_allocates_nothing() {
+    for name in golden::TINY {
+        for precision in [Precision::Fast, Precision::Exact] {
+            let (model, _) = golden::tiny(name);
+            let options = CpuOptions {
+                threads: 2,
+                kv_cache_bytes: 8 << 20,
+                kv_dtype: KvDtype::default(),
+                max_step_tokens: 64,
+                precision,
+                packed: None,
+            };
+            let mut executor =
+                CpuExecutor::new(model.spec, &model.weights, options).expect("it loads");
+            let batches: Vec<Batch> = (0..12).map(|i| batch(1 + i * 5 % 40, i as u32 * 3)).collect();
+            let mut run = |batch: &Batch| {
+                executor.forward(batch).expect("it runs");
+                let last = batch.spans.iter().map(|span| span.first_row + span.num_rows - 1);
+                let rows: [usize; 3] = std::array::from_fn(|i| last.clone().nth(i).unwrap_or(0));
+                executor.logits(&rows, &|_, logits| assert!(logits[0].is_finite())).expect("logits");
+            };
+            // Once for memory that comes with the first steps: lists, and threads' own.
+            batches.iter().for_each(&mut run);
+            let before = ALLOCATIONS.load(Ordering::Relaxed);
+            batches.iter().for_each(&mut run);
+            let allocated = ALLOCATIONS.load(Ordering::Relaxed) - before;
+            assert_eq!(allocated, 0, "{name}, {precision:?}");
+        }
+    }
+}
