@@ -23,6 +23,7 @@ pub(crate) fn run(cli: Cli) -> Result<()> {
     // Engines have threads of their own; HTTP needs few.
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
+        .thread_name("http")
         .enable_all()
         .build()
         .context("cannot start the runtime")?;

@@ -53,7 +53,9 @@ pub fn spawn_with(
     let (commands, inbox) = channel();
     let tracks = Tracks::new(observer, Arc::clone(&shared));
     let run = Run { engine, planner, inbox, tracks, shared: Arc::clone(&shared), stop: None };
-    let thread = std::thread::spawn(move || run.run());
+    // The name is what profiles show.
+    let thread = std::thread::Builder::new().name("driver".to_owned()).spawn(move || run.run());
+    let thread = thread.expect("the operating system gives a thread");
     (Handle { commands, shared }, Driver(thread))
 }
 
