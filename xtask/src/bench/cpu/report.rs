@@ -1,0 +1,161 @@
+//! The results as people and as programs read them.
+//!
+//! Invariant: a table names machine, command and commit; every variant that was tried is below it.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Result;
+use serde::Serialize;
+
+use super::limits::{Limits, Share, shares};
+use super::samples::Samples;
+use super::variant::Contender;
+use super::work::{Reach, Row, Section};
+use crate::bench::machine::{Machine, number};
+
+/// Everything about one benchmark.
+#[derive(Serialize)]
+pub(super) struct Report {
+    #[serde(flatten)]
+    machine: Machine,
+    sections: Vec<Section>,
+    quick: bool,
+    limits: Limits,
+    shares: Vec<Share>,
+    samples: Samples,
+}
+
+impl Report {
+    pub(super) fn new(
+        sections: Vec<Section>,
+        quick: bool,
+        samples: Samples,
+        limits: Limits,
+    ) -> Self {
+        let shares = shares(&samples, &limits);
+        Self { machine: Machine::here(), sections, quick, limits, shares, samples }
+    }
+
+    pub(super) fn markdown(&self) -> String {
+        let mut text = format!(
+            "# CPU, {}\n\n{}\nMedians of {} runs in turn.\n",
+            self.machine.date,
+            self.machine.line(),
+            self.samples.num_pairs(),
+        );
+        for &section in &self.sections {
+            text.push_str(&self.table(section));
+        }
+        text.push_str(&self.limits());
+        for &section in &self.sections {
+            text.push_str(&self.variants(section));
+        }
+        text
+    }
+
+    fn table(&self, section: Section) -> String {
+        let peers = Contender::peers(section);
+        let names: Vec<&str> = peers.iter().map(|peer| peer.name()).collect();
+        let mut text = format!(
+            "\n## {}\n\n| work | agentbase | {} | ratio to the best | reach | met |\n|---|{}\n",
+            section.title(),
+            names.join(" | "),
+            "---:|".repeat(peers.len() + 4),
+        );
+        for row in section.rows(self.quick) {
+            text.push_str(&self.row(section, &row));
+        }
+        text
+    }
+
+    fn row(&self, section: Section, row: &Row) -> String {
+        let median = |contender| self.samples.median(section, contender, row);
+        let ours = median(Contender::Ours);
+        let mut cells = vec![row.title.to_owned(), cell(ours)];
+        cells.extend(Contender::peers(section).iter().map(|peer| cell(median(*peer))));
+        let best = self.samples.best_peer(section, row).map(|(_, value)| value);
+        let ratio = ours.zip(best).map(|(ours, best)| ours / best);
+        cells.push(ratio.map_or_else(none, |ratio| format!("{ratio:.2}")));
+        cells.push(row.reach.to_string());
+        cells.push(ratio.map_or_else(none, |ratio| met(row.reach, ratio)));
+        format!("| {} |\n", cells.join(" | "))
+    }
+
+    fn limits(&self) -> String {
+        let limits = &self.limits;
+        let mut text = "\n## Limits of this machine\n\n| limit | measured |\n|---|---:|\n".to_owned();
+        for (name, value) in [
+            ("8-bit integer products, 1 thread, Gop/s", limits.int8_gops_1t),
+            ("BF16 products, 1 thread, GFLOP/s", limits.bf16_gflops_1t),
+            ("F32 FMA, 1 thread, GFLOP/s", limits.f32_gflops_1t),
+            ("reading 100 MB, 1 thread, GB/s", limits.read_100mb_gbs_1t),
+            ("reading 100 MB, 2 threads, GB/s", limits.read_100mb_gbs_2t),
+            ("reading 1 GB, 1 thread, GB/s", limits.read_1gb_gbs_1t),
+            ("reading 1 GB, 2 threads, GB/s", limits.read_1gb_gbs_2t),
+        ] {
+            text.push_str(&format!("| {name} | {} |\n", cell(value)));
+        }
+        if !self.shares.is_empty() {
+            text.push_str("\n| ours | share | reach | met | counted |\n|---|---:|---:|---:|---|\n");
+        }
+        for Share { name, share, reach, count } in &self.shares {
+            let met = met(*reach, *share);
+            text.push_str(&format!("| {name} | {share:.2} | {reach} | {met} | {count} |\n"));
+        }
+        text
+    }
+
+    /// All that the sweep tried, best first.
+    fn variants(&self, section: Section) -> String {
+        let mut text = format!(
+            "\n## Variants of the peers: {}\n\nOnce each, best first; the first of a line ran in \
+             the pairs.\n\n| work | peer | variants |\n|---|---|---|\n",
+            section.title()
+        );
+        for row in section.rows(self.quick) {
+            for &peer in Contender::peers(section) {
+                let ranking = self.samples.ranking(section, peer, &row);
+                let told: Vec<String> = ranking
+                    .iter()
+                    .map(|(variant, value)| format!("{} {}", variant.label(peer), number(*value)))
+                    .collect();
+                if !told.is_empty() {
+                    let told = told.join("; ");
+                    text.push_str(&format!("| {} | {} | {told} |\n", row.title, peer.name()));
+                }
+            }
+        }
+        text
+    }
+
+    /// Writes the Markdown, and beside it all runs as JSON; returns the Markdown's path.
+    pub(super) fn write(&self, folder: &Path) -> Result<PathBuf> {
+        std::fs::create_dir_all(folder)?;
+        let (day, commit) = (self.machine.day(), &self.machine.commit);
+        let path = folder.join(format!("cpu-{day}-{commit}.md"));
+        std::fs::write(&path, self.markdown())?;
+        std::fs::write(path.with_extension("json"), serde_json::to_string_pretty(self)? + "\n")?;
+        Ok(path)
+    }
+}
+
+fn none() -> String {
+    "–".to_owned()
+}
+
+fn cell(value: Option<f64>) -> String {
+    value.map_or_else(none, number)
+}
+
+fn met(reach: Reach, ratio: f64) -> String {
+    if reach.is_met(ratio) { "yes" } else { "no" }.to_owned()
+}
+
+impl std::fmt::Display for Reach {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::AtLeast(reach) => write!(f, "≥ {reach}"),
+            Self::AtMost(reach) => write!(f, "≤ {reach}"),
+        }
+    }
+}
