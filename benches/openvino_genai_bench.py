@@ -1,13 +1,14 @@
 """One measurement of OpenVINO GenAI, for `cargo xtask bench cpu`.
 
 Started once per measurement by the bench, in the environment that it made. The work is done once
-to warm up and once to measure; the last line of standard output is a JSON object with the figures.
+to warm up, then measured; the last line of standard output is a JSON object with the figures.
 Requests go straight to the continuous-batching pipeline as token ids: no HTTP, no tokenizer.
 """
 
 import argparse
 import json
 import time
+from statistics import median
 
 import numpy as np
 import openvino as ov
@@ -66,13 +67,14 @@ def measure(pipeline, args):
         run(pipeline, [token_ids(1, 4)], 1)
         return {}
     if args.work == "prefill":
-        for turn in range(2):
-            (first,), _ = run(pipeline, [token_ids(turn, args.tokens)], 1)
-        return {"tokens_per_s": args.tokens / first}
+        run(pipeline, [token_ids(0, args.tokens)], 1)
+        turns = (run(pipeline, [token_ids(1 + i, args.tokens)], 1) for i in range(args.repeat))
+        return {"tokens_per_s": args.tokens / median(first for (first,), _ in turns)}
     if args.work == "decode":
-        run(pipeline, [token_ids(1, 128)], 16)
-        (first,), total = run(pipeline, [token_ids(2, args.depth)], args.tokens + 1)
-        return {"tokens_per_s": args.tokens / (total - first)}
+        run(pipeline, [token_ids(0, 128)], 16)
+        prompts = (token_ids(1 + i, args.depth) for i in range(args.repeat))
+        turns = (run(pipeline, [prompt], args.tokens + 1) for prompt in prompts)
+        return {"tokens_per_s": args.tokens / median(total - first for (first,), total in turns)}
     if args.work == "engine":
         streams = range(args.streams)
         run(pipeline, [token_ids(i, 128) for i in streams], 8)
@@ -88,8 +90,8 @@ def measure(pipeline, args):
     unseen, _ = run(pipeline, [after_prefix(2, i) for i in streams], args.tokens)
     seen, _ = run(pipeline, [after_prefix(2, 100 + i) for i in streams], args.tokens)
     return {
-        "unseen_prefix_ms": float(np.median(unseen)) * 1e3,
-        "seen_prefix_ms": float(np.median(seen)) * 1e3,
+        "unseen_prefix_ms": median(unseen) * 1e3,
+        "seen_prefix_ms": median(seen) * 1e3,
     }
 
 
@@ -115,6 +117,7 @@ def main():
     parser.add_argument("--tokens", type=int, default=1, help="in (prefill) or out (the others)")
     parser.add_argument("--depth", type=int, default=128, help="positions before decoding begins")
     parser.add_argument("--streams", type=int, default=1)
+    parser.add_argument("--repeat", type=int, default=1, help="prefill, decode: medians of these")
     parser.add_argument("--kv", default="u8", help="type of keys and values: u8, f16, bf16, f32")
     parser.add_argument("--arithmetic", default="f32", help="inference precision: f32, bf16, f16")
     parser.add_argument("--step-tokens", type=int, default=256, help="tokens of one step at most")

@@ -39,8 +39,8 @@ struct Report<'a> {
     rows: Vec<Row>,
 }
 
-/// Measures prefill at each prompt length, decode at each batch size and depth, and requests through
-/// the scheduler at each number of streams.
+/// Measures prefill at each prompt length, decode at each batch size and depth, and requests
+/// through the scheduler at each number of streams.
 ///
 /// # Errors
 /// If a point does not fit the engine's limits, or the engine fails.

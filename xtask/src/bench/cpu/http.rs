@@ -5,8 +5,8 @@ use loadtests::{Ask, Endpoint, Stop, distinct_text, percentile, run_crowd};
 use serde_json::json;
 
 use super::work::{
-    Figure, Figures, OUTPUT_TOKENS, OWN_TOKENS, PREFIX_OUTPUT_TOKENS, PROMPT_TOKENS,
-    SHARED_TOKENS, STREAMS, Work,
+    Figure, Figures, OUTPUT_TOKENS, OWN_TOKENS, PREFIX_OUTPUT_TOKENS, PROMPT_TOKENS, SHARED_TOKENS,
+    STREAMS, Work,
 };
 use crate::bench::peers::server::Served;
 use crate::bench::serve::measure::{Load, first_answer, level};

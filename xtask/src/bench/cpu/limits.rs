@@ -6,11 +6,11 @@ use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 
 use super::samples::Samples;
-use super::setup::Setup;
 use super::variant::Contender;
 use super::work::{Figure, Reach, Row, STREAMS, Section, Work};
+use crate::{repo, shell};
 
-/// What `agentbase bench --limits` prints. Each is absent where the processor has no such
+/// What `kernels/benches/limits.rs` prints. Each is absent where the processor has no such
 /// instruction.
 #[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 pub(super) struct Limits {
@@ -25,21 +25,18 @@ pub(super) struct Limits {
     pub(super) read_1gb_gbs_2t: Option<f64>,
 }
 
-/// Asks our binary.
-pub(super) fn measure(setup: &Setup) -> Result<Limits> {
-    let mut command = setup.command(&setup.ours);
-    let output = command.args(["bench", "--limits"]).output()?;
-    // A build without the loops is measured without them.
-    if !output.status.success() {
-        return Ok(Limits::default());
-    }
-    serde_json::from_slice(&output.stdout).context("the limits are not as expected")
+/// By a benchmark of the kernels' crate.
+pub(super) fn measure() -> Result<Limits> {
+    let mut command = repo::cargo_command();
+    command.args(["bench", "--quiet", "--package", "kernels", "--bench", "limits"]);
+    let text = shell::run_quiet("Measuring this machine's limits", &mut command)?;
+    serde_json::from_str(&text).context("the limits are not as expected")
 }
 
 /// Weights of SmolLM2-135M that every token multiplies, and those of its output head.
 const LAYER_WEIGHTS: f64 = 106.17e6;
 const HEAD_WEIGHTS: f64 = 28.31e6;
-/// Bytes of the Q4_1 file's tensors, all of which a decoded token reads (the head is the embedding).
+/// Bytes of the Q4_1 file's tensors: a decoded token reads all (the head is the embedding).
 const WEIGHT_BYTES: f64 = 89.9e6;
 /// Bytes of keys and values per position in 8 bits: 30 layers of 3 heads of 64, twice.
 const KV_BYTES: f64 = 30.0 * 2.0 * 3.0 * 64.0;

@@ -6,9 +6,9 @@ use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
 use super::contend::Measurement;
+use super::http;
 use super::variant::Contender;
 use super::work::{Figure, Figures, OUTPUT_TOKENS, PROMPT_TOKENS, STREAMS, Work};
-use super::{http, ours};
 use crate::bench::peers::server::{Served, free_port};
 use crate::weights;
 
@@ -42,18 +42,18 @@ fn program(measurement: &Measurement<'_>, name: &str) -> Result<Command> {
 /// `llama-bench`: one sequence.
 fn alone(measurement: &Measurement<'_>) -> Result<f64> {
     let mut command = program(measurement, "llama-bench")?;
-    command.args(["-r", "1", "-o", "json"]);
+    command.args(["-r", measurement.work.repeat(), "-o", "json"]);
     let repack = if measurement.variant.repack { "1" } else { "0" };
     match measurement.work {
         Work::Prefill(tokens) => {
             command.args(["-n", "0", "-p", &tokens.to_string()]);
         }
         Work::Decode(depth) if is_ik(measurement) => {
-            let generate = ours::generate(depth);
+            let generate = Work::generate(depth);
             command.args(["-p", "0", "-n", "0", "-gp", &format!("{depth},{generate}")]);
         }
         Work::Decode(depth) => {
-            command.args(["-p", "0", "-n", ours::generate(depth), "-d", &depth.to_string()]);
+            command.args(["-p", "0", "-n", Work::generate(depth), "-d", &depth.to_string()]);
         }
         other => bail!("{other:?} is not for llama-bench"),
     }
@@ -120,9 +120,9 @@ mod tests {
     #[test]
     fn the_whole_time_of_a_batched_run_is_found() {
         let text = "main: n_kv_max = 512\n\n\
-            |    PP |     TG |    B |   N_KV |   T_PP s | S_PP t/s |   T_TG s | S_TG t/s |      T s |    S t/s |\n\
-            |-------|--------|------|--------|----------|----------|----------|----------|----------|----------|\n\
-            |   128 |    128 |   16 |   4096 |    5.432 |   377.00 |   14.321 |   143.00 |   19.753 |   207.36 |\n";
+            |  PP |  TG |  B | N_KV | T_PP s | S_PP t/s | T_TG s | S_TG t/s |    T s |  S t/s |\n\
+            |-----|-----|----|------|--------|----------|--------|----------|--------|--------|\n\
+            | 128 | 128 | 16 | 4096 |  5.432 |   377.00 | 14.321 |   143.00 | 19.753 | 207.36 |\n";
         assert_eq!(batched_seconds(text), Some(19.753));
         assert_eq!(batched_seconds("failed"), None);
     }

@@ -1,7 +1,7 @@
 //! `cargo xtask bench cpu`: the CPU executor beside llama.cpp, ik_llama.cpp and OpenVINO GenAI.
 //!
-//! Invariant: each peer runs each row with the variant that was its best there in a sweep over all of
-//! them; ours runs with its defaults; then all take turns, and a ratio is one of medians.
+//! Invariant: each peer runs each row with the variant that was its best there in a sweep over all
+//! of them; ours runs with its defaults; all take turns, and a ratio is one of medians.
 
 mod contend;
 mod http;
@@ -86,7 +86,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
             take_turns(&setup, section, (num_pairs, args.quick), &mut samples)?;
         }
     }
-    let limits = limits::measure(&setup)?;
+    let limits = limits::measure()?;
     let report = report::Report::new(sections, args.quick, samples, limits);
     println!("\n{}", report.markdown());
     let written = report.write(&repo::root().join("benches/results"))?;
@@ -125,12 +125,7 @@ fn take_turns(
 }
 
 /// Those that a contender's rows of this work go by, each once.
-fn variants(
-    samples: &Samples,
-    section: Section,
-    contender: Contender,
-    work: Work,
-) -> Vec<Variant> {
+fn variants(samples: &Samples, section: Section, contender: Contender, work: Work) -> Vec<Variant> {
     if work == Work::Step {
         let ours = contender == Contender::Ours;
         return if ours { contender.variants(section) } else { Vec::new() };

@@ -10,7 +10,6 @@ use std::time::Instant;
 use anyhow::{Context, Result, bail};
 
 use super::contend::Measurement;
-use super::ours;
 use super::work::{Figure, Figures, OUTPUT_TOKENS, PREFIX_OUTPUT_TOKENS, STREAMS, Work};
 use crate::repo;
 
@@ -21,6 +20,7 @@ pub(super) fn measure(measurement: &Measurement<'_>) -> Result<Figures> {
     command.args(work_args(measurement.work)?);
     command.arg("--model").arg(setup.gguf(variant.weights));
     command.args(["--threads", &setup.threads.to_string()]);
+    command.args(["--repeat", measurement.work.repeat()]);
     command.args(["--kv", if variant.kv_8bit { "u8" } else { "f16" }]);
     command.args(["--arithmetic", if variant.bf16 { "bf16" } else { "f32" }]);
     if measurement.work == Work::Start {
@@ -55,7 +55,7 @@ fn work_args(work: Work) -> Result<Vec<String>> {
         Work::Start => "start".to_owned(),
         Work::Prefill(tokens) => format!("prefill --tokens {tokens}"),
         Work::Decode(depth) => {
-            format!("decode --depth {depth} --tokens {}", ours::generate(depth))
+            format!("decode --depth {depth} --tokens {}", Work::generate(depth))
         }
         Work::Engine(streams) => format!("engine --streams {streams} --tokens {OUTPUT_TOKENS}"),
         Work::Serve => format!("engine --streams {STREAMS} --tokens {OUTPUT_TOKENS}"),

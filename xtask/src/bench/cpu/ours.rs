@@ -25,7 +25,7 @@ pub(super) fn measure(measurement: &Measurement<'_>) -> Result<Figures> {
         }
         Work::Decode(depth) => {
             n = depth.to_string();
-            &["--prompt", "--batch", "1", "--generate", generate(depth), "--depth", &n]
+            &["--prompt", "--batch", "1", "--generate", Work::generate(depth), "--depth", &n]
         }
         Work::Step => &["--prompt", "--batch", &streams, "--generate", "32", "--depth", "128"],
         Work::Engine(streams) => {
@@ -35,18 +35,14 @@ pub(super) fn measure(measurement: &Measurement<'_>) -> Result<Figures> {
         Work::Serve | Work::Prefix | Work::Start => return serve(measurement),
     };
     let mut command = command(measurement);
-    command.args(["bench", name(measurement.section), "--json", "--repeat", "1", "--threads"]);
-    command.arg(measurement.setup.threads.to_string()).args(args);
+    command.args(["bench", name(measurement.section), "--json"]).args(args);
+    command.args(["--repeat", measurement.work.repeat()]);
+    command.args(["--threads", &measurement.setup.threads.to_string()]);
     let text = measurement.output(&mut command)?;
     let json = text.find('{').zip(text.rfind('}')).context("it printed no JSON")?;
     let report: Value = serde_json::from_str(&text[json.0..=json.1])?;
     let rate = report["rows"][0]["tokens_per_second"].as_f64().context("it measured nothing")?;
     Ok([(Figure::TokensPerS, rate)].into())
-}
-
-/// Tokens decoded at a depth, for everyone.
-pub(super) fn generate(depth: usize) -> &'static str {
-    if depth > 1000 { "32" } else { "128" }
 }
 
 fn serve(measurement: &Measurement<'_>) -> Result<Figures> {

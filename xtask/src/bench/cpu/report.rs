@@ -83,7 +83,7 @@ impl Report {
 
     fn limits(&self) -> String {
         let limits = &self.limits;
-        let mut text = "\n## Limits of this machine\n\n| limit | measured |\n|---|---:|\n".to_owned();
+        let mut text = "\n## Limits\n\n| of this machine | measured |\n|---|---:|\n".to_owned();
         for (name, value) in [
             ("8-bit integer products, 1 thread, Gop/s", limits.int8_gops_1t),
             ("BF16 products, 1 thread, GFLOP/s", limits.bf16_gflops_1t),
@@ -157,5 +157,57 @@ impl std::fmt::Display for Reach {
             Self::AtLeast(reach) => write!(f, "≥ {reach}"),
             Self::AtMost(reach) => write!(f, "≤ {reach}"),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Report;
+    use crate::bench::cpu::limits::Limits;
+    use crate::bench::cpu::samples::{Sample, Samples};
+    use crate::bench::cpu::variant::{Contender, Variant, Weights};
+    use crate::bench::cpu::work::{Figure, Section, Work};
+
+    fn sample(contender: Contender, work: Work, pair: Option<usize>, rate: f64) -> Sample {
+        let variant = Variant::plain(Weights::Q4_1);
+        let figures = [(Figure::TokensPerS, rate)].into();
+        Sample { section: Section::Q4, contender, variant, work, pair, figures }
+    }
+
+    #[test]
+    fn a_row_tells_all_contenders_the_ratio_and_whether_it_is_met() {
+        let (prefill, decode) = (Work::Prefill(512), Work::Decode(128));
+        let samples = Samples(vec![
+            sample(Contender::LlamaCpp, prefill, None, 700.0),
+            sample(Contender::IkLlamaCpp, prefill, None, 1500.0),
+            sample(Contender::Ours, prefill, Some(0), 3000.0),
+            sample(Contender::LlamaCpp, prefill, Some(0), 800.0),
+            sample(Contender::IkLlamaCpp, prefill, Some(0), 1000.0),
+            sample(Contender::Ours, decode, Some(0), 300.0),
+            sample(Contender::Ours, Work::Step, Some(0), 2000.0),
+        ]);
+        let limits = Limits {
+            int8_gops_1t: Some(400.0),
+            read_100mb_gbs_2t: Some(40.0),
+            ..Limits::default()
+        };
+        let text = Report::new(vec![Section::Q4], true, samples, limits).markdown();
+        for line in [
+            "| work | agentbase | llama.cpp | ik_llama.cpp | OpenVINO GenAI | ratio to the best \
+             | reach | met |",
+            "| prefill, 512 tokens, tokens/s | 3000 | 800 | 1000 | – | 3.00 | ≥ 1.5 | yes |",
+            "| decode, 1 stream after 128, tokens/s | 300 | – | – | – | – | ≥ 1.3 | – |",
+            "| prefill, 512 tokens, tokens/s | ik_llama.cpp | Q4_1 no-fa kv16 1500 |",
+            "| 8-bit integer products, 1 thread, Gop/s | 400 |",
+            // 300 × (89.9 + 192 × 0.01152) MB of 40 GB/s.
+            "| decode, 1 stream, of the reading that the machine allows | 0.69 | ≥ 0.8 | no |",
+            // 3000 × 0.21234 Gop of 800 Gop/s.
+            "| prefill of 512, its matrix products alone, of the integer peak | 0.80 | ≥ 0.6 | yes",
+            // 16 ms for 8.6 Gop at 800 Gop/s, which take longer than the bytes.
+            "| step of 32 decodes, times its roofline | 1.49 | ≤ 2 | yes | 8.6 Gop",
+        ] {
+            assert!(text.contains(line), "{line}\n{text}");
+        }
+        assert!(!text.contains("4,096"), "a quick table has no long rows: {text}");
     }
 }

@@ -65,12 +65,7 @@ impl Samples {
     }
 
     /// The median over the pairs of a contender with its chosen variant.
-    pub(super) fn median(
-        &self,
-        section: Section,
-        contender: Contender,
-        row: &Row,
-    ) -> Option<f64> {
+    pub(super) fn median(&self, section: Section, contender: Contender, row: &Row) -> Option<f64> {
         let variant = self.chosen(section, contender, row)?;
         let of_pairs = |sample: &&Sample| {
             sample.pair.is_some()

@@ -2,6 +2,7 @@
 //!
 //! Invariant: made once, and nothing is made while something is measured.
 
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -112,15 +113,12 @@ impl Setup {
         }
     }
 
-    /// A command that runs `program`, under what all contenders run under.
+    /// A command that runs `program`, under what all contenders run under, where the logs that some
+    /// of them write do no harm.
     pub(super) fn command(&self, program: &Path) -> Command {
-        match self.under.split_first() {
-            None => Command::new(program),
-            Some((first, rest)) => {
-                let mut command = Command::new(first);
-                command.args(rest).arg(program);
-                command
-            }
-        }
+        let mut words = self.under.iter().map(OsStr::new).chain([program.as_os_str()]);
+        let mut command = Command::new(words.next().unwrap_or(program.as_os_str()));
+        command.args(words).current_dir(peers::folder());
+        command
     }
 }

@@ -78,8 +78,8 @@ impl Contender {
         let plain = Variant::plain(weights);
         // An 8-bit cache needs flash attention.
         let attention = [(false, false), (true, false), (true, true)];
-        let attention = attention
-            .map(|(flash, kv_8bit)| Variant { flash, kv_8bit, ..plain.clone() });
+        let attention =
+            attention.map(|(flash, kv_8bit)| Variant { flash, kv_8bit, ..plain.clone() });
         match self {
             Self::Ours => vec![plain],
             Self::LlamaCpp => attention.to_vec(),
@@ -120,7 +120,7 @@ impl Variant {
             add("rtr");
         }
         if let Some(slots) = self.slots {
-            add(&format!("{slots} slots"));
+            add(&format!("np{slots}"));
         }
         label
     }
@@ -129,9 +129,12 @@ impl Variant {
 /// The shorter work that a longer one's variants are chosen by, and how many of them.
 pub(super) fn narrowed_by(work: Work) -> Option<(Work, usize)> {
     match work {
-        Work::Engine(32) => Some((Work::Engine(16), 4)),
+        Work::Prefill(4096) => Some((Work::Prefill(512), 3)),
+        Work::Decode(4096) => Some((Work::Decode(128), 5)),
+        Work::Engine(32) => Some((Work::Engine(16), 3)),
         Work::Serve => Some((Work::Engine(32), 3)),
         Work::Prefix => Some((Work::Serve, 1)),
+        Work::Start => Some((Work::Prefill(512), 6)),
         _ => None,
     }
 }

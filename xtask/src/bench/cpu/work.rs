@@ -36,6 +36,21 @@ pub(super) enum Work {
     Step,
 }
 
+impl Work {
+    /// How often it is done in one measurement: what is short is told by its median.
+    pub(super) fn repeat(self) -> &'static str {
+        match self {
+            Self::Prefill(..=1024) | Self::Decode(..=1024) => "3",
+            _ => "1",
+        }
+    }
+
+    /// Tokens decoded at a depth.
+    pub(super) fn generate(depth: usize) -> &'static str {
+        if depth > 1024 { "32" } else { "128" }
+    }
+}
+
 /// What is told of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

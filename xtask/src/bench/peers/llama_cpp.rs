@@ -18,6 +18,7 @@ const LLAMA_CPP: Source = Source {
     version: "11434.0.0",
     sha256: "b0a2feb64c6fbd09f12af230734f072dd819ecb0ebd259565e1d6e9c34007e45",
     tree: "llama.cpp",
+    forgotten: None,
 };
 const IK_LLAMA_CPP: Source = Source {
     name: "ik_llama.cpp",
@@ -25,6 +26,15 @@ const IK_LLAMA_CPP: Source = Source {
     version: "0.1.5",
     sha256: "33c67eb99e4dcab5e611050433243815709b8b3067753f9ce18375013cf002ad",
     tree: "vendor/ik_llama.cpp",
+    forgotten: Some((
+        "common/cmake/build-info-gen-cpp.cmake",
+        "set(BUILD_NUMBER 0)\n\
+         set(BUILD_COMMIT unknown)\n\
+         set(BUILD_COMPILER unknown)\n\
+         set(BUILD_TARGET unknown)\n\
+         configure_file(common/build-info.cpp.in \
+         ${CMAKE_CURRENT_SOURCE_DIR}/common/build-info.cpp)\n",
+    )),
 };
 /// With all instructions this machine has.
 const NATIVE: Build = Build { name: "build", flags: &["-DGGML_NATIVE=ON"] };

@@ -1,19 +1,23 @@
 //! A server of any contender, started for one measurement.
 //!
-//! Invariant: it is gone when the value is dropped.
+//! Invariant: it is gone when the value is dropped, or when it has taken too long.
 
 use std::fs::File;
 use std::net::TcpListener;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use loadtests::Endpoint;
+use rustix::process::Signal;
 
-use crate::{shell, weights};
+use crate::{server, shell, weights};
 
 const START_LIMIT: Duration = Duration::from_secs(120);
+/// What is not measured by then is not worth waiting for: all requests fail.
+const RUN_LIMIT: Duration = Duration::from_secs(180);
 /// How often a starting server is asked; short, since the time to its first answer is told.
 const POLL: Duration = Duration::from_millis(2);
 
@@ -28,6 +32,8 @@ pub(crate) struct Served {
     base_url: String,
     started: Instant,
     log: PathBuf,
+    /// Its end tells the watchdog that the server has ended.
+    _running: Sender<()>,
 }
 
 impl Served {
@@ -41,7 +47,9 @@ impl Served {
         let child = command
             .spawn()
             .with_context(|| format!("cannot start `{}`", shell::describe(command)))?;
-        Ok(Self { child, base_url: format!("http://127.0.0.1:{port}"), started, log })
+        let base_url = format!("http://127.0.0.1:{port}");
+        let _running = watch(child.id());
+        Ok(Self { child, base_url, started, log, _running })
     }
 
     /// Waits until `answers` succeeds; from the start of the process to its success.
@@ -72,6 +80,17 @@ impl Served {
     pub(crate) fn pid(&self) -> u32 {
         self.child.id()
     }
+}
+
+/// Ends a process that runs longer than [`RUN_LIMIT`].
+fn watch(pid: u32) -> Sender<()> {
+    let (running, ended) = channel();
+    std::thread::spawn(move || {
+        if ended.recv_timeout(RUN_LIMIT) == Err(RecvTimeoutError::Timeout) {
+            server::signal(pid, Signal::KILL);
+        }
+    });
+    running
 }
 
 impl Drop for Served {

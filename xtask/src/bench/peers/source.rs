@@ -30,6 +30,8 @@ pub(crate) struct Source {
     pub(crate) sha256: &'static str,
     /// Where the tree begins in the archive.
     pub(crate) tree: &'static str,
+    /// A file that the archive's makers forgot, below the tree, and what stands in for it.
+    pub(crate) forgotten: Option<(&'static str, &'static str)>,
 }
 
 /// Settings of one build of it.
@@ -59,6 +61,11 @@ impl Source {
             let mut tar = Command::new("tar");
             tar.args(["xzf"]).arg(&archive).args(["--strip-components=1", "-C"]).arg(&folder);
             shell::run_quiet(&format!("Unpacking {}", self.name), &mut tar)?;
+        }
+        if let Some((name, content)) = self.forgotten {
+            let path = folder.join(self.tree).join(name);
+            std::fs::create_dir_all(path.parent().unwrap_or(&folder))?;
+            std::fs::write(path, content)?;
         }
         self.build(build, &python, &folder)?;
         Ok(bin)
