@@ -30,6 +30,20 @@ impl Measurement<'_> {
         figures.with_context(|| self.to_string())
     }
 
+    /// The figures, or none when it fails: one that cannot do something does not end the run.
+    pub(super) fn run_or_tell(&self) -> Figures {
+        match self.run() {
+            Ok(figures) => {
+                println!("  {figures:?}");
+                figures
+            }
+            Err(error) => {
+                println!("  failed: {error:#}");
+                Figures::default()
+            }
+        }
+    }
+
     /// Runs a program to its end and returns what it printed.
     pub(super) fn output(&self, command: &mut std::process::Command) -> Result<String> {
         let output = command.stdin(std::process::Stdio::null()).output()?;

@@ -83,7 +83,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     if !args.only_sweep {
         let num_pairs = if args.quick { 1 } else { args.pairs };
         for &section in &sections {
-            take_turns(&setup, section, (num_pairs, args.quick), &mut samples)?;
+            take_turns(&setup, section, (num_pairs, args.quick), &mut samples);
         }
     }
     let limits = limits::measure()?;
@@ -100,7 +100,7 @@ fn take_turns(
     section: Section,
     (num_pairs, quick): (usize, bool),
     samples: &mut Samples,
-) -> Result<()> {
+) {
     let mut contenders = vec![Contender::Ours];
     contenders.extend(Contender::peers(section));
     for pair_idx in 0..num_pairs {
@@ -114,14 +114,12 @@ fn take_turns(
                     let measurement =
                         Measurement { setup, section, contender, variant: &variant, work };
                     println!("pair {} · {measurement}", pair_idx + 1);
-                    let (pair, figures) = (Some(pair_idx), measurement.run()?);
-                    println!("  {figures:?}");
+                    let (pair, figures) = (Some(pair_idx), measurement.run_or_tell());
                     samples.0.push(Sample { section, contender, variant, work, pair, figures });
                 }
             }
         }
     }
-    Ok(())
 }
 
 /// Those that a contender's rows of this work go by, each once.

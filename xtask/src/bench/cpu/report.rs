@@ -109,16 +109,18 @@ impl Report {
     fn variants(&self, section: Section) -> String {
         let mut text = format!(
             "\n## Variants of the peers: {}\n\nOnce each, best first; the first of a line ran in \
-             the pairs.\n\n| work | peer | variants |\n|---|---|---|\n",
+             the pairs.\n\n| work | who | variants |\n|---|---|---|\n",
             section.title()
         );
         for row in section.rows(self.quick) {
-            for &peer in Contender::peers(section) {
+            for &peer in [Contender::Ours].iter().chain(Contender::peers(section)) {
                 let ranking = self.samples.ranking(section, peer, &row);
-                let told: Vec<String> = ranking
+                let mut told: Vec<String> = ranking
                     .iter()
                     .map(|(variant, value)| format!("{} {}", variant.label(peer), number(*value)))
                     .collect();
+                let failed = self.samples.failed(section, peer, row.work);
+                told.extend(failed.iter().map(|label| format!("failed: {label}")));
                 if !told.is_empty() {
                     let told = told.join("; ");
                     text.push_str(&format!("| {} | {} | {told} |\n", row.title, peer.name()));

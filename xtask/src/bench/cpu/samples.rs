@@ -17,6 +17,7 @@ pub(super) struct Sample {
     pub(super) work: Work,
     /// Its turn; none in the sweep over variants.
     pub(super) pair: Option<usize>,
+    /// Empty when it failed.
     pub(super) figures: Figures,
 }
 
@@ -49,6 +50,17 @@ impl Samples {
             Reach::AtMost(_) => a.1.total_cmp(&b.1),
         });
         ranking
+    }
+
+    /// The labels of a contender's measurements of a work that failed, in the sweep or in the pairs.
+    pub(super) fn failed(&self, section: Section, contender: Contender, work: Work) -> Vec<String> {
+        let failed = |sample: &&Sample| {
+            sample.figures.is_empty()
+                && sample.section == section
+                && sample.contender == contender
+                && sample.work == work
+        };
+        self.0.iter().filter(failed).map(|sample| sample.variant.label(contender)).collect()
     }
 
     /// The variant that a contender runs a row with. Ours is measured as it comes.

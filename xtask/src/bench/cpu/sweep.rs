@@ -31,23 +31,18 @@ pub(super) fn obtain(
         Samples(kept.and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default());
     for &contender in Contender::peers(section) {
         for &work in works {
-            let known = |s: &Sample| s.contender == contender && s.work == work;
-            if samples.0.iter().any(known) {
-                continue;
-            }
             for variant in candidates(&samples, section, contender, work) {
+                let is_same =
+                    |s: &Sample| s.contender == contender && s.work == work && s.variant == variant;
+                if samples.0.iter().any(is_same) {
+                    continue;
+                }
                 let measurement =
                     Measurement { setup, section, contender, variant: &variant, work };
                 println!("sweep · {measurement}");
-                // What a contender cannot do is no candidate; that is told, too.
-                match measurement.run() {
-                    Ok(figures) => {
-                        println!("  {figures:?}");
-                        let pair = None;
-                        samples.0.push(Sample { section, contender, variant, work, pair, figures });
-                    }
-                    Err(error) => println!("  left out: {error:#}"),
-                }
+                let figures = measurement.run_or_tell();
+                let pair = None;
+                samples.0.push(Sample { section, contender, variant, work, pair, figures });
             }
             // Kept after each, so that a run that is broken off goes on where it was.
             std::fs::write(path(section), serde_json::to_vec_pretty(&samples.0)?)?;
@@ -64,26 +59,33 @@ fn candidates(
     work: Work,
 ) -> Vec<Variant> {
     let all = || contender.variants(section);
-    let Some((shorter, num)) = narrowed_by(work) else { return all() };
-    let rate = |row: &&Row| row.work == shorter && row.figure == Figure::TokensPerS;
-    let rows = section.rows(false);
-    let ranking = rows.iter().find(rate).map(|row| samples.ranking(section, contender, row));
-    let mut best: Vec<Variant> =
-        ranking.iter().flatten().take(num).map(|(variant, _)| (*variant).clone()).collect();
-    if best.is_empty() {
-        best = all();
-        best.truncate(num);
+    let best = |(shorter, num)| {
+        let rate = |row: &&Row| row.work == shorter && row.figure == Figure::TokensPerS;
+        let rows = section.rows(false);
+        let ranking = rows.iter().find(rate).map(|row| samples.ranking(section, contender, row));
+        let best = ranking.iter().flatten().take(num);
+        best.map(|(variant, _)| (*variant).clone()).collect::<Vec<Variant>>()
+    };
+    let Some(narrowed_by) = narrowed_by(contender, work) else { return all() };
+    let mut chosen = best(narrowed_by);
+    if chosen.is_empty() {
+        // Of the shorter work nothing succeeded.
+        chosen = all().into_iter().take(narrowed_by.1).collect();
     }
-    if work == Work::Serve {
-        add_smallest(&mut best, all());
+    match work {
+        Work::Serve => add_smallest(&mut chosen, all()),
+        Work::Prefix if contender != Contender::OpenVino => {
+            let with = |slots: usize| move |v: Variant| Variant { slots: Some(slots), ..v };
+            let alone = best((Work::Prefill(512), 1)).into_iter().map(with(1));
+            let several =
+                PREFIX_SLOTS.iter().flat_map(|n| chosen.clone().into_iter().map(with(*n)));
+            let several: Vec<Variant> = several.collect();
+            chosen = alone.filter(|variant| !several.contains(variant)).collect();
+            chosen.extend(several);
+        }
+        _ => {}
     }
-    if work == Work::Prefix && contender != Contender::OpenVino {
-        let with = |variant: Variant| {
-            PREFIX_SLOTS.map(|slots| Variant { slots: Some(slots), ..variant.clone() })
-        };
-        best = best.into_iter().flat_map(with).collect();
-    }
-    best
+    chosen
 }
 
 /// What needs the least memory may be none of the fastest: the file as it came, mapped and not

@@ -127,8 +127,10 @@ impl Variant {
 }
 
 /// The shorter work that a longer one's variants are chosen by, and how many of them.
-pub(super) fn narrowed_by(work: Work) -> Option<(Work, usize)> {
+pub(super) fn narrowed_by(contender: Contender, work: Work) -> Option<(Work, usize)> {
     match work {
+        // It has no server.
+        Work::Prefix if contender == Contender::OpenVino => Some((Work::Engine(32), 1)),
         Work::Prefill(4096) => Some((Work::Prefill(512), 3)),
         Work::Decode(4096) => Some((Work::Decode(128), 5)),
         Work::Engine(32) => Some((Work::Engine(16), 3)),
