@@ -52,7 +52,7 @@ impl Samples {
         ranking
     }
 
-    /// The labels of a contender's measurements of a work that failed, in the sweep or in the pairs.
+    /// The labels of what failed of a work, in the sweep or in the pairs.
     pub(super) fn failed(&self, section: Section, contender: Contender, work: Work) -> Vec<String> {
         let failed = |sample: &&Sample| {
             sample.figures.is_empty()
