@@ -54,7 +54,7 @@ impl Measurement<'_> {
             "`{}` failed ({}):\n{}",
             shell::describe(command),
             output.status,
-            shell::tail(&errors, 20)
+            shell::tail(&errors, 5)
         );
         // Some write their tables to one stream, some to the other.
         Ok(text + &errors)
