@@ -178,21 +178,27 @@ pub(crate) struct BenchArgs {
     /// The model's name
     pub(crate) name: String,
 
-    /// Prompt lengths for prefill
-    #[arg(long, value_name = "TOKENS", value_delimiter = ',', default_value = "128,512")]
+    /// Prompt lengths for prefill; without a value, none
+    #[arg(long, value_name = "TOKENS", value_delimiter = ',', num_args = 0..=1,
+        default_value = "128,512")]
     pub(crate) prompt: Vec<usize>,
 
     /// Sequences decoded together
     #[arg(long, value_name = "N", value_delimiter = ',', default_value = "1,4,16,32")]
     pub(crate) batch: Vec<usize>,
 
-    /// Tokens already in the cache when decoding begins
-    #[arg(long, value_name = "TOKENS", value_delimiter = ',', default_value = "128,1024")]
+    /// Tokens already in the cache when decoding begins; without a value, nothing is decoded
+    #[arg(long, value_name = "TOKENS", value_delimiter = ',', num_args = 0..=1,
+        default_value = "128,1024")]
     pub(crate) depth: Vec<usize>,
 
     /// Tokens decoded per sequence
     #[arg(long, value_name = "TOKENS", default_value_t = 32)]
     pub(crate) generate: usize,
+
+    /// Requests that run at once through the scheduler, 128 tokens in and 128 out
+    #[arg(long, value_name = "N", value_delimiter = ',')]
+    pub(crate) streams: Vec<usize>,
 
     /// Repetitions; medians are reported
     #[arg(long, value_name = "N", default_value_t = 3)]

@@ -37,8 +37,8 @@ pub(crate) fn run(cli: Cli) -> Result<()> {
         }
         Command::Bench(args) => {
             let options = EngineOptions::new(&args.engine);
-            let mut loaded = runtime.block_on(load::by_name(&data_dir, &args.name, options))?;
-            bench::run(&args, &mut loaded.engine, options.threads)
+            let loaded = runtime.block_on(load::by_name(&data_dir, &args.name, options))?;
+            bench::run(&args, Box::new(loaded.engine), options.threads)
         }
         Command::Perplexity(args) => {
             let options = EngineOptions::new(&args.engine);

@@ -70,8 +70,7 @@ fn run(habit: Habit) -> anyhow::Result<()> {
         Habit::Licences(args) => licences::run(&args),
         Habit::Clients(args) => clients::run(&args)?.require_success(),
         Habit::Load(args) => load::run(&args)?.require_success(),
-        Habit::Bench(bench::Bench::Serve(args)) => bench::run(&args),
-        Habit::Bench(bench::Bench::Perplexity(args)) => bench::perplexity::run(&args),
+        Habit::Bench(bench) => bench::run(&bench),
         Habit::Weights => {
             println!("{}", weights::obtain()?.display());
             Ok(())

@@ -76,12 +76,15 @@ fn a_step_allocates_nothing() {
             };
             let mut executor =
                 CpuExecutor::new(model.spec, &model.weights, options).expect("it loads");
-            let batches: Vec<Batch> = (0..12).map(|i| batch(1 + i * 5 % 40, i as u32 * 3)).collect();
+            let batches: Vec<Batch> =
+                (0..12).map(|i| batch(1 + i * 5 % 40, i as u32 * 3)).collect();
             let mut run = |batch: &Batch| {
                 executor.forward(batch).expect("it runs");
                 let last = batch.spans.iter().map(|span| span.first_row + span.num_rows - 1);
                 let rows: [usize; 3] = std::array::from_fn(|i| last.clone().nth(i).unwrap_or(0));
-                executor.logits(&rows, &|_, logits| assert!(logits[0].is_finite())).expect("logits");
+                executor
+                    .logits(&rows, &|_, logits| assert!(logits[0].is_finite()))
+                    .expect("logits");
             };
             // Once for memory that comes with the first steps: lists, and threads' own.
             batches.iter().for_each(&mut run);

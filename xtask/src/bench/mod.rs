@@ -1,167 +1,34 @@
-//! `cargo xtask bench serve`: our server and llama.cpp's in turn, same weights, same load.
+//! `cargo xtask bench`: us and others on the same machine, same weights, same load.
 //!
-//! Invariant: contenders differ only in the program that serves; every level starts a fresh
-//! process, prompts share no prefix, and every run is kept in the results beside the medians.
+//! Invariant: contenders run in turn, and every run is kept in the results beside the medians.
 
-mod measure;
-mod peer;
-pub(crate) mod perplexity;
-mod report;
+mod cpu;
+mod machine;
+mod peers;
+mod perplexity;
+mod serve;
 
-use std::path::PathBuf;
-use std::time::Instant;
-
-use anyhow::{Context, Result};
-use loadtests::Endpoint;
-
-use crate::server::{self, Launch, Server};
-use crate::{repo, tools, weights};
-
-use self::measure::{Load, Run};
+use anyhow::Result;
 
 #[derive(clap::Subcommand)]
 pub(crate) enum Bench {
     /// Our server and llama.cpp's under the same load
-    Serve(Args),
+    Serve(serve::Args),
+    /// The CPU executor, llama.cpp, ik_llama.cpp and OpenVINO GenAI: prefill, decode, serving
+    Cpu(cpu::Args),
     /// How well we and llama.cpp predict a text with the same file
     Perplexity(perplexity::Args),
 }
 
-#[derive(clap::Args)]
-pub(crate) struct Args {
-    /// Clients at once
-    #[arg(long, value_delimiter = ',', default_values_t = [1, 4, 16, 32])]
-    concurrency: Vec<usize>,
-    /// Requests each client sends one after the other, at least 4 in all
-    #[arg(long, default_value_t = 2)]
-    rounds: usize,
-    /// How often each contender runs, in turn
-    #[arg(long, default_value_t = 3)]
-    pairs: usize,
-    /// Tokens in
-    #[arg(long, default_value_t = 128)]
-    prompt_tokens: usize,
-    /// Tokens out
-    #[arg(long, default_value_t = 128)]
-    output_tokens: usize,
-    /// Threads of either server
-    #[arg(long, default_value_t = default_threads())]
-    threads: usize,
-    /// Measure this build of ours instead of building one
-    #[arg(long)]
-    binary: Option<PathBuf>,
-    /// Measure only ours
-    #[arg(long)]
-    alone: bool,
+pub(crate) fn run(bench: &Bench) -> Result<()> {
+    match bench {
+        Bench::Serve(args) => serve::run(args),
+        Bench::Cpu(args) => cpu::run(args),
+        Bench::Perplexity(args) => perplexity::run(args),
+    }
 }
 
+/// As many as this machine runs at once.
 fn default_threads() -> usize {
     std::thread::available_parallelism().map_or(2, usize::from)
-}
-
-/// The servers that are compared.
-enum Contender {
-    Agentbase { binary: PathBuf, data_dir: PathBuf },
-    LlamaCpp { binary: PathBuf, gguf: PathBuf },
-}
-
-/// A started one; it ends when dropped.
-enum Process {
-    Agentbase(Server),
-    LlamaCpp(peer::Peer),
-}
-
-pub(crate) fn run(args: &Args) -> Result<()> {
-    tools::require_c_compiler()?;
-    let gguf = weights::obtain()?;
-    let binary = args.binary.clone().map_or_else(|| server::build("release"), Ok)?;
-    let folder = server::fresh_data_dir()?;
-    let data_dir = folder.path().to_owned();
-    server::import_model(&binary, &data_dir)?;
-    let mut contenders = vec![Contender::Agentbase { binary, data_dir }];
-    if !args.alone {
-        contenders.push(Contender::LlamaCpp { binary: peer::obtain()?, gguf });
-    }
-    let mut runs = Vec::new();
-    for pair_idx in 0..args.pairs {
-        // Whoever goes first has a cooler machine: take turns.
-        contenders.rotate_left(pair_idx.min(1));
-        for contender in &contenders {
-            for &concurrency in &args.concurrency {
-                println!("pair {} · {} · {concurrency} clients", pair_idx + 1, contender.name());
-                runs.push(measure_level(contender, args, pair_idx, concurrency)?);
-                println!("  {}", report::line(&runs[runs.len() - 1]));
-            }
-        }
-    }
-    let report = report::Report::new(runs);
-    println!("\n{}", report.markdown());
-    let written = report.write(&repo::root().join("benches/results"))?;
-    println!("written to {}", written.display());
-    Ok(())
-}
-
-impl Contender {
-    fn name(&self) -> &'static str {
-        match self {
-            Self::Agentbase { .. } => "agentbase",
-            Self::LlamaCpp { .. } => "llama.cpp",
-        }
-    }
-
-    fn start(&self, args: &Args, concurrency: usize) -> Result<(Process, Endpoint)> {
-        match self {
-            Self::Agentbase { binary, data_dir } => {
-                let threads = args.threads.to_string();
-                let extra = ["--no-auth", "--threads", &threads].map(str::to_owned).to_vec();
-                let launch = Launch {
-                    binary: binary.clone(),
-                    data_dir: data_dir.clone(),
-                    listen: "127.0.0.1:0".to_owned(),
-                    extra,
-                    show_log: false,
-                };
-                let server = launch.start()?;
-                let endpoint = server.endpoint(None);
-                Ok((Process::Agentbase(server), endpoint))
-            }
-            Self::LlamaCpp { binary, gguf } => {
-                let context = concurrency * (args.prompt_tokens + args.output_tokens + 64);
-                let size = peer::Size { threads: args.threads, slots: concurrency, context };
-                let peer = peer::start(binary, gguf, size)?;
-                let endpoint = peer.endpoint();
-                Ok((Process::LlamaCpp(peer), endpoint))
-            }
-        }
-    }
-}
-
-impl Process {
-    fn pid(&self) -> u32 {
-        match self {
-            Self::Agentbase(server) => server.pid(),
-            Self::LlamaCpp(peer) => peer.pid(),
-        }
-    }
-}
-
-fn measure_level(
-    contender: &Contender,
-    args: &Args,
-    pair_idx: usize,
-    concurrency: usize,
-) -> Result<Run> {
-    let started = Instant::now();
-    let (process, endpoint) = contender.start(args, concurrency)?;
-    let load = Load {
-        concurrency,
-        num_requests: (concurrency * args.rounds).max(4),
-        prompt_tokens: args.prompt_tokens,
-        output_tokens: args.output_tokens,
-    };
-    measure::first_answer(&endpoint)?;
-    let startup = started.elapsed();
-    let level = measure::level(&endpoint, load, process.pid())
-        .with_context(|| format!("{} with {concurrency} clients", contender.name()))?;
-    Ok(Run { contender: contender.name(), pair_idx, startup_s: startup.as_secs_f64(), level })
 }

@@ -10,7 +10,7 @@ use std::process::Command;
 use anyhow::{Context, Result};
 use serde_json::Value;
 
-use super::peer;
+use super::peers::llama_cpp;
 use crate::{repo, server, shell, tools, weights};
 
 #[derive(clap::Args)]
@@ -57,7 +57,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let file = args.file.clone().unwrap_or_else(excerpt);
     let gguf = args.model.clone().map_or_else(weights::obtain, Ok)?;
     let binary = args.binary.clone().map_or_else(|| server::build("release"), Ok)?;
-    let llama_perplexity = peer::obtain()?.with_file_name("llama-perplexity");
+    let llama_perplexity = llama_cpp::obtain()?.join("llama-perplexity");
     let folder = server::fresh_data_dir()?;
     let mut import = Command::new(&binary);
     import.arg("--data-dir").arg(folder.path()).args(["model", "import"]).arg(&gguf);

@@ -4,14 +4,13 @@
 //! machine, command and commit.
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use anyhow::Result;
 use loadtests::median;
 use serde::Serialize;
 
 use super::measure::Run;
-use crate::repo;
+use crate::bench::machine::{Machine, number};
 
 /// What is told of a level: its name, and where it is.
 type Figure = (&'static str, fn(&Run) -> f64);
@@ -29,12 +28,8 @@ const FIGURES: [Figure; 7] = [
 /// Everything about one benchmark.
 #[derive(Serialize)]
 pub(crate) struct Report {
-    date: String,
-    commit: String,
-    command: String,
-    cpu: String,
-    num_cpus: usize,
-    memory_gib: f64,
+    #[serde(flatten)]
+    machine: Machine,
     runs: Vec<Run>,
 }
 
@@ -46,16 +41,7 @@ pub(crate) fn line(run: &Run) -> String {
 
 impl Report {
     pub(crate) fn new(runs: Vec<Run>) -> Self {
-        let args: Vec<String> = std::env::args().skip(1).collect();
-        Self {
-            date: date(),
-            commit: repo::commit(),
-            command: format!("cargo xtask {}", args.join(" ")),
-            cpu: proc_field("/proc/cpuinfo", "model name"),
-            num_cpus: std::thread::available_parallelism().map_or(0, usize::from),
-            memory_gib: memory_gib(),
-            runs,
-        }
+        Self { machine: Machine::here(), runs }
     }
 
     /// A table per level of load.
@@ -64,14 +50,9 @@ impl Report {
         levels.sort_unstable();
         levels.dedup();
         let mut text = format!(
-            "# Serving, {}\n\n{} × {}, {:.0} GiB; commit {}; `{}`.\nMedians of {} runs in turn; \
-             {:.0} prompt tokens on average.\n",
-            self.date,
-            self.num_cpus,
-            self.cpu,
-            self.memory_gib,
-            self.commit,
-            self.command,
+            "# Serving, {}\n\n{}\nMedians of {} runs in turn; {:.0} prompt tokens on average.\n",
+            self.machine.date,
+            self.machine.line(),
             1 + self.runs.iter().map(|run| run.pair_idx).max().unwrap_or(0),
             self.median_of(None, None, |run| run.level.prompt_tokens).unwrap_or(0.0),
         );
@@ -110,41 +91,18 @@ impl Report {
     /// Writes the Markdown, and beside it all runs as JSON; returns the Markdown's path.
     pub(crate) fn write(&self, folder: &Path) -> Result<PathBuf> {
         std::fs::create_dir_all(folder)?;
-        let day = self.date.get(..10).unwrap_or(&self.date);
-        let path = folder.join(format!("serve-{day}-{}.md", self.commit));
+        let (day, commit) = (self.machine.day(), &self.machine.commit);
+        let path = folder.join(format!("serve-{day}-{commit}.md"));
         std::fs::write(&path, self.markdown())?;
         std::fs::write(path.with_extension("json"), serde_json::to_string_pretty(self)? + "\n")?;
         Ok(path)
     }
 }
 
-fn number(value: f64) -> String {
-    if value < 10.0 { format!("{value:.2}") } else { format!("{value:.0}") }
-}
-
-fn date() -> String {
-    let output = Command::new("date").args(["-u", "+%Y-%m-%dT%H:%MZ"]).output();
-    let text = output.map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned());
-    text.unwrap_or_else(|_| "unknown".to_owned())
-}
-
-fn proc_field(path: &str, name: &str) -> String {
-    let text = std::fs::read_to_string(path).unwrap_or_default();
-    let line = text.lines().find(|line| line.starts_with(name));
-    let value = line.and_then(|line| line.split_once(':')).map(|(_, value)| value.trim());
-    value.unwrap_or("unknown").to_owned()
-}
-
-fn memory_gib() -> f64 {
-    let field = proc_field("/proc/meminfo", "MemTotal");
-    let kib: f64 = field.split(' ').next().and_then(|kib| kib.parse().ok()).unwrap_or(0.0);
-    kib / f64::from(1 << 20)
-}
-
 #[cfg(test)]
 mod tests {
     use super::Report;
-    use crate::bench::measure::{Level, Run};
+    use crate::bench::serve::measure::{Level, Run};
 
     fn run(contender: &'static str, pair_idx: usize, tokens_per_s: f64) -> Run {
         let level = Level {
@@ -157,6 +115,7 @@ mod tests {
             inter_token_p50_ms: 5.0,
             inter_token_p99_ms: 9.0,
             peak_rss_mib: 300.0,
+            rss_mib: 290.0,
         };
         Run { contender, pair_idx, startup_s: 1.5, level }
     }

@@ -43,6 +43,8 @@ pub(crate) struct Level {
     pub(crate) inter_token_p50_ms: f64,
     pub(crate) inter_token_p99_ms: f64,
     pub(crate) peak_rss_mib: f64,
+    /// When the last request had ended.
+    pub(crate) rss_mib: f64,
 }
 
 fn ask(number: u64, prompt_tokens: usize, output_tokens: usize) -> Ask {
@@ -88,6 +90,7 @@ pub(crate) fn level(endpoint: &Endpoint, load: Load, pid: u32) -> Result<Level> 
     }
     let first = summarize(&first).context("nothing was measured")?;
     let gaps = summarize(&gaps).context("no request had two tokens")?;
+    let memory = read_memory(pid)?;
     Ok(Level {
         concurrency: load.concurrency,
         num_requests: load.num_requests,
@@ -97,8 +100,13 @@ pub(crate) fn level(endpoint: &Endpoint, load: Load, pid: u32) -> Result<Level> 
         first_token_p99_ms: first.p99,
         inter_token_p50_ms: gaps.p50,
         inter_token_p99_ms: gaps.p99,
-        peak_rss_mib: read_memory(pid)?.peak as f64 / f64::from(1 << 20),
+        peak_rss_mib: mib(memory.peak),
+        rss_mib: mib(memory.resident),
     })
+}
+
+fn mib(bytes: u64) -> f64 {
+    bytes as f64 / f64::from(1 << 20)
 }
 
 fn ms(duration: Duration) -> f64 {

@@ -1,7 +1,9 @@
-//! `agentbase bench`: the engine alone, without scheduler and HTTP.
+//! `agentbase bench`: the engine alone, without scheduler and HTTP; `--streams` with the scheduler.
 //!
 //! Every sequence has blocks of its own and its context is really computed, so that the cache is
 //! read from memory as in service.
+
+mod streams;
 
 use std::{sync::Arc, time::Instant};
 
@@ -37,25 +39,28 @@ struct Report<'a> {
     rows: Vec<Row>,
 }
 
-/// Measures prefill at each prompt length and decode at each batch size and depth.
+/// Measures prefill at each prompt length, decode at each batch size and depth, and requests
+/// through the scheduler at each number of streams.
 ///
 /// # Errors
 /// If a point does not fit the engine's limits, or the engine fails.
-pub(super) fn run(args: &BenchArgs, engine: &mut dyn Engine, threads: usize) -> Result<()> {
+pub(super) fn run(args: &BenchArgs, mut engine: Box<dyn Engine>, threads: usize) -> Result<()> {
     let limits = engine.limits();
-    if args.repeat == 0 || args.generate == 0 || args.batch.contains(&0) {
-        bail!("--repeat, --generate and --batch must be at least 1");
+    let none_at_once = args.batch.contains(&0) || args.streams.contains(&0);
+    if args.repeat == 0 || args.generate == 0 || none_at_once {
+        bail!("--repeat, --generate, --batch and --streams must be at least 1");
     }
     let mut rows = Vec::new();
     for prompt in &args.prompt {
-        rows.push(measure(args.repeat, || prefill(engine, &limits, *prompt))?);
+        rows.push(measure(args.repeat, || prefill(&mut *engine, &limits, *prompt))?);
     }
     for depth in &args.depth {
         for batch in &args.batch {
-            let point = || decode(engine, &limits, (*batch, *depth, args.generate));
+            let point = || decode(&mut *engine, &limits, (*batch, *depth, args.generate));
             rows.push(measure(args.repeat, point)?);
         }
     }
+    rows.extend(streams::rows(engine, &args.streams, args.repeat)?);
     let report = Report {
         model: &args.name,
         threads,
@@ -152,7 +157,7 @@ fn work(
     (from, len): (usize, usize),
     limits: &EngineLimits,
 ) -> SeqWork {
-    let token = |p: usize| (p * 7919 + seq * 104_729) as u32 % limits.vocab_size;
+    let token = |place| made_up_token(seq, place, limits.vocab_size);
     SeqWork {
         seq: SeqId(seq as u64),
         input: (from..from + len).map(token).collect(),
@@ -167,6 +172,11 @@ fn work(
         }),
         score: None,
     }
+}
+
+/// The token at `place` of a made-up text; texts with other numbers begin with other tokens.
+fn made_up_token(number: usize, place: usize, vocab_size: u32) -> u32 {
+    (place * 7919 + number * 104_729) as u32 % vocab_size
 }
 
 fn print(json: bool, report: &Report<'_>) -> Result<()> {

@@ -1,0 +1,226 @@
+//! What the machine can do at most: register-only multiply-add loops and plain reading loops, as
+//! JSON in figures of 10⁹ a second: `cargo bench -p kernels --bench limits`.
+//!
+//! Invariant: each loop does nothing but the instruction (or the loads) it is named after, with
+//! enough independent accumulators to hide its latency; the best of several runs counts.
+
+#![allow(unsafe_code, reason = "vector instructions")]
+#![allow(clippy::print_stdout, reason = "a benchmark's output")]
+
+use std::{
+    hint::black_box,
+    sync::Barrier,
+    time::{Duration, Instant},
+};
+
+use kernels::Isa;
+
+/// Independent sums: multiply-adds take 4 to 6 cycles, and two may begin in each.
+const SUMS: usize = 12;
+/// Multiply-adds of each sum in one run; some milliseconds.
+const STEPS: usize = 1 << 20;
+const RUNS: usize = 9;
+
+fn main() {
+    // The widest instructions there are, whether the kernels choose them or not.
+    let isa = Isa::available().last().copied().unwrap_or(Isa::Portable);
+    let Peaks { int8, bf16, f32 } = peaks(isa);
+    let giga =
+        |rate: Option<f64>| rate.map_or("null".to_owned(), |rate| format!("{:.1}", rate / 1e9));
+    let read =
+        |threads, megabytes: usize| giga(Some(read_rate(isa, threads, megabytes * 1_000_000)));
+    println!(
+        "{{\"isa\": \"{}\", \"int8_gops_1t\": {}, \"bf16_gflops_1t\": {}, \
+         \"f32_gflops_1t\": {}, \"read_100mb_gbs_1t\": {}, \"read_100mb_gbs_2t\": {}, \
+         \"read_1gb_gbs_1t\": {}, \"read_1gb_gbs_2t\": {}}}",
+        isa.name(),
+        giga(int8),
+        giga(bf16),
+        giga(f32),
+        read(1, 100),
+        read(2, 100),
+        read(1, 1000),
+        read(2, 1000),
+    );
+}
+
+/// The most multiplications and additions a second of one thread, by the widest instruction that
+/// `isa` has for it.
+#[derive(Clone, Copy, Debug, Default)]
+struct Peaks {
+    /// Of 8-bit integers, summed in 32 bits.
+    int8: Option<f64>,
+    /// Of bfloat16, summed in `f32`.
+    bf16: Option<f64>,
+    /// Fused, of `f32`.
+    f32: Option<f64>,
+}
+
+/// Measures the arithmetic of one thread; nothing on architectures without a loop here.
+fn peaks(isa: Isa) -> Peaks {
+    #[cfg(target_arch = "x86_64")]
+    if isa.is_available() {
+        return x86::peaks(isa);
+    }
+    let _ = isa;
+    Peaks::default()
+}
+
+/// Bytes a second at which `threads` threads together read a buffer of `len` bytes, each its own
+/// part, over and over.
+fn read_rate(isa: Isa, threads: usize, len: usize) -> f64 {
+    // Written, so that every page is there.
+    let buffer: Vec<u64> = (0..len as u64 / 8).collect();
+    let part = buffer.len().div_ceil(threads);
+    let passes = (1_usize << 30).div_ceil(len);
+    let barrier = Barrier::new(threads);
+    let run = || {
+        std::thread::scope(|scope| {
+            let readers: Vec<_> = buffer
+                .chunks(part)
+                .map(|part| {
+                    scope.spawn(|| {
+                        barrier.wait();
+                        let start = Instant::now();
+                        for _ in 0..passes {
+                            black_box(read(isa, black_box(part)));
+                        }
+                        start.elapsed()
+                    })
+                })
+                .collect();
+            let times = readers.into_iter().filter_map(|reader| reader.join().ok());
+            times.max().unwrap_or(Duration::MAX)
+        })
+    };
+    let best = (0..3).map(|_| run()).min().unwrap_or(Duration::MAX);
+    (passes * buffer.len() * 8) as f64 / best.as_secs_f64()
+}
+
+fn read(isa: Isa, words: &[u64]) -> u64 {
+    #[cfg(target_arch = "x86_64")]
+    if isa >= Isa::Avx2 && isa.is_available() {
+        // SAFETY: the machine has what `isa` names, which is AVX2 at least.
+        return unsafe { x86::read(words) };
+    }
+    let _ = isa;
+    sum(words)
+}
+
+/// Thirty-two words a turn, which the compiler makes into as many vectors as the target has.
+#[inline(always)]
+fn sum(words: &[u64]) -> u64 {
+    let mut sums = [0_u64; 32];
+    for chunk in words.as_chunks::<32>().0 {
+        for (sum, word) in sums.iter_mut().zip(chunk) {
+            *sum ^= word;
+        }
+    }
+    sums.iter().fold(0, |all, sum| all ^ sum)
+}
+
+/// The best of several runs of a loop with [`STEPS`] times [`SUMS`] instructions, each of which
+/// does `ops` multiplications and additions.
+fn rate(ops: usize, mut run: impl FnMut()) -> f64 {
+    let mut time = || {
+        let start = Instant::now();
+        run();
+        start.elapsed()
+    };
+    let best = (0..RUNS).map(|_| time()).min().unwrap_or(Duration::MAX);
+    (STEPS * SUMS * ops) as f64 / best.as_secs_f64()
+}
+
+#[cfg(target_arch = "x86_64")]
+mod x86 {
+    use std::{arch::x86_64::*, hint::black_box};
+
+    use super::{Peaks, STEPS, SUMS, rate};
+    use kernels::Isa;
+
+    /// A function that does `STEPS` times `SUMS` times `$step`, over sums that begin as `$zero`.
+    macro_rules! sums {
+        ($name:ident, $features:literal, $zero:expr, $operand:expr, $step:expr) => {
+            #[target_feature(enable = $features)]
+            fn $name() {
+                let operand = black_box($operand);
+                let mut sums = [$zero; SUMS];
+                for _ in 0..STEPS {
+                    for sum in &mut sums {
+                        *sum = $step(*sum, operand);
+                    }
+                }
+                black_box(sums);
+            }
+        };
+    }
+
+    sums!(
+        f32_avx2,
+        "avx2,fma",
+        _mm256_setzero_ps(),
+        _mm256_set1_ps(0.5),
+        |sum, x| _mm256_fmadd_ps(x, x, sum)
+    );
+    sums!(f32_avx512, "avx512f", _mm512_setzero_ps(), _mm512_set1_ps(0.5), |sum, x| {
+        _mm512_fmadd_ps(x, x, sum)
+    });
+    sums!(int8_avx2, "avx2", _mm256_setzero_si256(), _mm256_set1_epi8(1), |sum, x| {
+        _mm256_add_epi32(
+            sum,
+            // The sum goes in and out again, so that the product is not computed only once.
+            _mm256_madd_epi16(_mm256_maddubs_epi16(x, _mm256_or_si256(x, sum)), x),
+        )
+    });
+    sums!(int8_avx_vnni, "avx2,avxvnni", _mm256_setzero_si256(), _mm256_set1_epi8(1), |sum, x| {
+        _mm256_dpbusd_avx_epi32(sum, x, x)
+    });
+    sums!(
+        int8_avx512_vnni,
+        "avx512f,avx512vnni",
+        _mm512_setzero_si512(),
+        _mm512_set1_epi8(1),
+        |sum, x| _mm512_dpbusd_epi32(sum, x, x)
+    );
+    sums!(
+        bf16_avx512,
+        "avx512f,avx512bf16",
+        _mm512_setzero_ps(),
+        _mm512_cvtneps_pbh_pair(_mm512_set1_ps(0.5)),
+        |sum, x| _mm512_dpbf16_ps(sum, x, x)
+    );
+
+    /// Thirty-two numbers in bfloat16.
+    #[target_feature(enable = "avx512f,avx512bf16")]
+    fn _mm512_cvtneps_pbh_pair(x: __m512) -> __m512bh {
+        _mm512_cvtne2ps_pbh(x, x)
+    }
+
+    pub(super) fn peaks(isa: Isa) -> Peaks {
+        // SAFETY: the machine has what `isa` names (the caller asked), and every loop needs no
+        // more than that.
+        unsafe {
+            Peaks {
+                int8: match isa {
+                    Isa::Portable => None,
+                    Isa::Avx2 | Isa::Avx512 => Some(rate(64, || int8_avx2())),
+                    Isa::Avx2Vnni => Some(rate(64, || int8_avx_vnni())),
+                    Isa::Avx512Vnni | Isa::Avx512Bf16 => Some(rate(128, || int8_avx512_vnni())),
+                },
+                bf16: (isa == Isa::Avx512Bf16).then(|| rate(64, || bf16_avx512())),
+                f32: match isa {
+                    Isa::Portable => None,
+                    Isa::Avx2 | Isa::Avx2Vnni => Some(rate(16, || f32_avx2())),
+                    Isa::Avx512 | Isa::Avx512Vnni | Isa::Avx512Bf16 => {
+                        Some(rate(32, || f32_avx512()))
+                    }
+                },
+            }
+        }
+    }
+
+    #[target_feature(enable = "avx2")]
+    pub(super) fn read(words: &[u64]) -> u64 {
+        super::sum(words)
+    }
+}

@@ -1,0 +1,137 @@
+//! `cargo xtask bench cpu`: the CPU executor beside llama.cpp, ik_llama.cpp and OpenVINO GenAI.
+//!
+//! Invariant: each peer runs each row with the variant that was its best there in a sweep over all
+//! of them; ours runs with its defaults; all take turns, and a ratio is one of medians.
+
+mod contend;
+mod http;
+mod limits;
+mod llama;
+mod openvino;
+mod ours;
+mod report;
+mod samples;
+mod setup;
+mod sweep;
+mod variant;
+mod work;
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+
+use self::contend::Measurement;
+use self::samples::{Sample, Samples};
+use self::setup::Setup;
+use self::variant::{Contender, Variant};
+use self::work::{Section, Work};
+use crate::{repo, server, tools};
+
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// How often each contender runs, in turn
+    #[arg(long, default_value_t = 5)]
+    pairs: usize,
+    /// Threads of every contender
+    #[arg(long, default_value_t = super::default_threads())]
+    threads: usize,
+    /// One pair, and only the rows that are quickly measured
+    #[arg(long)]
+    quick: bool,
+    /// Also the same weights in BF16
+    #[arg(long)]
+    bf16: bool,
+    /// Also ours and llama.cpp with nothing newer than AVX2
+    #[arg(long)]
+    avx2: bool,
+    /// Only the sections that were asked for, not the main one
+    #[arg(long)]
+    no_q4: bool,
+    /// Try all variants of the peers again, instead of going by an earlier sweep on this machine
+    #[arg(long)]
+    sweep: bool,
+    /// Only sweep
+    #[arg(long)]
+    only_sweep: bool,
+    /// Measure this build of ours instead of building one
+    #[arg(long)]
+    binary: Option<PathBuf>,
+    /// Run every contender under this program, such as `taskset -c 0,1`; it must `exec`
+    #[arg(long, value_name = "COMMAND")]
+    under: Option<String>,
+}
+
+impl Args {
+    fn sections(&self) -> Vec<Section> {
+        let chosen =
+            [(!self.no_q4, Section::Q4), (self.bf16, Section::Bf16), (self.avx2, Section::Avx2)];
+        chosen.into_iter().filter_map(|(is, section)| is.then_some(section)).collect()
+    }
+}
+
+pub(crate) fn run(args: &Args) -> Result<()> {
+    tools::require_c_compiler()?;
+    let ours = args.binary.clone().map_or_else(|| server::build("release"), Ok)?;
+    let sections = args.sections();
+    let mut setup = Setup::obtain(ours, args.threads, &sections)?;
+    setup.under = args.under.iter().flat_map(|line| line.split(' ')).map(str::to_owned).collect();
+    let mut samples = Samples::default();
+    for &section in &sections {
+        let works = section.works(args.quick);
+        samples.0.extend(sweep::obtain(&setup, section, &works, args.sweep)?);
+    }
+    if !args.only_sweep {
+        let num_pairs = if args.quick { 1 } else { args.pairs };
+        for &section in &sections {
+            take_turns(&setup, section, (num_pairs, args.quick), &mut samples);
+        }
+    }
+    let limits = limits::measure()?;
+    let report = report::Report::new(sections, args.quick, samples, limits);
+    println!("\n{}", report.markdown());
+    let written = report.write(&repo::root().join("benches/results"))?;
+    println!("written to {}", written.display());
+    Ok(())
+}
+
+/// Every contender does every work once a pair.
+fn take_turns(
+    setup: &Setup,
+    section: Section,
+    (num_pairs, quick): (usize, bool),
+    samples: &mut Samples,
+) {
+    let mut contenders = vec![Contender::Ours];
+    contenders.extend(Contender::peers(section));
+    for pair_idx in 0..num_pairs {
+        // Whoever goes first has a cooler machine: take turns.
+        contenders.rotate_left(pair_idx.min(1));
+        let mut works = section.works(quick);
+        works.extend((section == Section::Q4).then_some(Work::Step));
+        for work in works {
+            for &contender in &contenders {
+                for variant in variants(samples, section, contender, work) {
+                    let measurement =
+                        Measurement { setup, section, contender, variant: &variant, work };
+                    println!("pair {} · {measurement}", pair_idx + 1);
+                    let (pair, figures) = (Some(pair_idx), measurement.run_or_tell());
+                    samples.0.push(Sample { section, contender, variant, work, pair, figures });
+                }
+            }
+        }
+    }
+}
+
+/// Those that a contender's rows of this work go by, each once.
+fn variants(samples: &Samples, section: Section, contender: Contender, work: Work) -> Vec<Variant> {
+    if work == Work::Step {
+        let ours = contender == Contender::Ours;
+        return if ours { contender.variants(section) } else { Vec::new() };
+    }
+    let mut variants: Vec<Variant> = Vec::new();
+    for row in section.rows(false).iter().filter(|row| row.work == work) {
+        let chosen = samples.chosen(section, contender, row);
+        variants.extend(chosen.filter(|variant| !variants.contains(variant)));
+    }
+    variants
+}
