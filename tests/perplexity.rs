@@ -76,7 +76,7 @@ fn without_simd_the_number_is_the_same() {
     // Where a machine lacks one, its fastest is taken.
     for isa in ["portable", "avx2"] {
         let got = mean_nll(Some(isa));
-        assert!((got - fastest).abs() < 0.002, "{isa}: {got}, otherwise {fastest}");
+        assert!((got - fastest).abs() < 0.006, "{isa}: {got}, otherwise {fastest}");
     }
 }
 

@@ -4,7 +4,6 @@
 #![allow(unsafe_code, reason = "an allocator is unsafe to implement; this one only counts")]
 
 #[path = "support/golden.rs"]
-#[allow(dead_code, reason = "shared with other tests")]
 mod golden;
 
 use std::{

@@ -5,6 +5,8 @@
 //! transformers (here and in `golden.rs`), and the others to exact settings by the distributions
 //! they give, and to llama.cpp by its perplexity.
 
+#![allow(clippy::print_stdout, reason = "the measured distances, for whoever runs it by hand")]
+
 #[path = "support/distance.rs"]
 mod distance;
 #[path = "support/engine.rs"]
