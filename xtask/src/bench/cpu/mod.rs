@@ -56,7 +56,7 @@ pub(crate) struct Args {
     /// Measure this build of ours instead of building one
     #[arg(long)]
     binary: Option<PathBuf>,
-    /// Run every contender under this program, such as `taskset -c 0,1`; it must `exec`
+    /// Run every contender under this program, such as `taskset -c 0,1`; it must `exec` at once
     #[arg(long, value_name = "COMMAND")]
     under: Option<String>,
 }
