@@ -29,13 +29,13 @@ use crate::{repo, server, tools};
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// How often each contender runs, in turn
-    #[arg(long, default_value_t = 5)]
-    pairs: usize,
+    /// How often each contender runs, in turn [default: 5, or 1 with --quick]
+    #[arg(long)]
+    pairs: Option<usize>,
     /// Threads of every contender
     #[arg(long, default_value_t = super::default_threads())]
     threads: usize,
-    /// One pair, and only the rows that are quickly measured
+    /// Only the rows that are quickly measured, and one pair unless --pairs says more
     #[arg(long)]
     quick: bool,
     /// Also the same weights in BF16
@@ -81,7 +81,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         samples.0.extend(sweep::obtain(&setup, section, &works, args.sweep)?);
     }
     if !args.only_sweep {
-        let num_pairs = if args.quick { 1 } else { args.pairs };
+        let num_pairs = args.pairs.unwrap_or(if args.quick { 1 } else { 5 });
         for &section in &sections {
             take_turns(&setup, section, (num_pairs, args.quick), &mut samples);
         }
