@@ -6,7 +6,7 @@ use std::{
 };
 
 use anyhow::{Context, Result};
-use model_registry::Registry;
+use model_registry::{Manifest, Registry};
 
 use crate::load;
 
@@ -41,4 +41,15 @@ pub(crate) fn registry(data_dir: &Path) -> Result<Registry> {
 /// Where the packed weights of a model version are kept; they can be deleted at any time.
 pub(crate) fn packed(data_dir: &Path, digest: &str) -> PathBuf {
     data_dir.join("packed").join(format!("{digest}.bin"))
+}
+
+/// Deletes packed weights of model versions that are no more. What cannot be deleted stays.
+pub(crate) fn sweep_packed(data_dir: &Path, kept: &[Manifest]) {
+    let Ok(files) = std::fs::read_dir(data_dir.join("packed")) else { return };
+    let kept: Vec<_> = kept.iter().map(|manifest| packed(data_dir, &manifest.digest)).collect();
+    for file in files.flatten().filter(|file| !kept.contains(&file.path())) {
+        if let Err(error) = std::fs::remove_file(file.path()) {
+            tracing::warn!(file = %file.path().display(), %error, "packed weights stay");
+        }
+    }
 }

@@ -39,6 +39,7 @@ pub(super) async fn run(command: ModelCommand, data_dir: &Path) -> Result<()> {
         }
         ModelCommand::Rm { name } => {
             let freed = registry.remove(&name.parse()?).await?;
+            data_dir::sweep_packed(data_dir, &registry.list().await?);
             outln!("removed {name}, {} freed", ByteSize(freed.0))?;
         }
     }

@@ -37,9 +37,9 @@ pub(super) fn measure() -> Result<Limits> {
 const LAYER_WEIGHTS: f64 = 106.17e6;
 const HEAD_WEIGHTS: f64 = 28.31e6;
 /// Bytes of the Q4_1 file's tensors: a decoded token reads all (the head is the embedding).
-const WEIGHT_BYTES: f64 = 89.9e6;
-/// Bytes of keys and values per position in 8 bits: 30 layers of 3 heads of 64, twice.
-const KV_BYTES: f64 = 30.0 * 2.0 * 3.0 * 64.0;
+const WEIGHT_BYTES: f64 = 96.4e6;
+/// Bytes of keys and values per position in bfloat16: 30 layers of 3 heads of 64, twice.
+const KV_BYTES: f64 = 2.0 * 30.0 * 2.0 * 3.0 * 64.0;
 
 /// A share of a limit.
 #[derive(Debug, Serialize)]

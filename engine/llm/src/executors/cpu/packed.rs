@@ -59,6 +59,9 @@ pub(super) fn pack(
     pool: &mut Pool,
 ) -> io::Result<Vec<Option<PackedTensor>>> {
     let shapes: Vec<_> = tensors.iter().map(|tensor| shape(tensor)).collect();
+    if shapes.iter().all(Option::is_none) {
+        return Ok(vec![None; tensors.len()]);
+    }
     let len = HEADER + shapes.iter().flatten().map(Matrix::byte_len).sum::<usize>();
     let header = fingerprint(tensors);
     let bytes = match path.and_then(|path| reuse(path, len, &header)) {
