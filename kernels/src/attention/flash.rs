@@ -5,13 +5,16 @@
 
 use super::{
     BLOCK_SIZE, Cache, PARTITION, Params, Run, TILE,
-    rows::{BAND, BLOCKS, Rows},
+    rows::{BAND, BLOCKS, Rows, Tiles},
     softmax::State,
 };
 use crate::{
     packed::to_bf16,
     simd::{Dot, on_each_isa},
 };
+
+/// So few rows wait for keys and values from memory.
+const FEW_ROWS: usize = 24;
 
 /// Rows: the query heads of one key head at some consecutive positions.
 #[derive(Clone, Copy)]
@@ -161,19 +164,19 @@ unsafe fn tiles<D: Dot, const BF16: bool>(
     let (first, end) = piece.keys();
     let from = first.max(index * PARTITION) / TILE;
     let to = end.min((index + 1) * PARTITION).div_ceil(TILE);
+    let mut next = find(piece, cache, from * TILE);
     for tile in from..to {
+        let (tiles, num_blocks) = next;
         let key = tile * TILE;
-        // Blocks past the end repeat the last one; their keys are hidden.
-        let num_blocks = (end - key).div_ceil(BLOCK_SIZE).min(BLOCKS);
-        let mut tiles = [(std::ptr::null_mut(), std::ptr::null_mut()); BLOCKS];
-        for (i, tiles) in tiles.iter_mut().enumerate() {
-            let block = piece.run.blocks[key / BLOCK_SIZE + i.min(num_blocks - 1)];
-            *tiles = cache.tiles(block, piece.kv_head);
+        if tile + 1 < to {
+            next = find(piece, cache, key + TILE);
         }
         let mut row = 0;
         while row < rows {
             let band = (BAND - row % BAND).min(rows - row);
-            let work = Rows { piece, cache, row, group, operands, tiles, num_blocks, key };
+            let next = (rows <= FEW_ROWS && row == 0 && tile + 1 < to).then_some(&next.0);
+            let tiles = &tiles;
+            let work = Rows { piece, cache, row, group, operands, tiles, num_blocks, key, next };
             // SAFETY: the caller vouches; rows stay within a band.
             row += unsafe {
                 if band >= 6 && D::WIDE {
@@ -186,4 +189,17 @@ unsafe fn tiles<D: Dot, const BF16: bool>(
             };
         }
     }
+}
+
+/// The tiles of the keys from `key` on, and how many of them there are. Blocks past the end
+/// repeat the last one; their keys are hidden.
+#[inline(always)]
+fn find(piece: &Piece<'_>, cache: &Cache<'_>, key: usize) -> (Tiles, usize) {
+    let num_blocks = (piece.keys().1 - key).div_ceil(BLOCK_SIZE).min(BLOCKS);
+    let mut tiles = [(std::ptr::null_mut(), std::ptr::null_mut()); BLOCKS];
+    for (i, tiles) in tiles.iter_mut().enumerate() {
+        let block = piece.run.blocks[key / BLOCK_SIZE + i.min(num_blocks - 1)];
+        *tiles = cache.tiles(block, piece.kv_head);
+    }
+    (tiles, num_blocks)
 }

@@ -13,6 +13,8 @@ mod plan;
 pub mod reference;
 mod rows;
 mod softmax;
+#[cfg(target_arch = "x86_64")]
+mod softmax_avx512;
 
 pub use self::{
     cache::{Cache, CacheLayout, KvDtype},

@@ -7,11 +7,11 @@
 use super::{
     BLOCK_SIZE, Cache, TILE,
     flash::{Piece, Sums},
-    softmax::update,
+    softmax::{State, update},
 };
 use crate::{
     packed::round_to_bf16,
-    simd::{Dot, LANES, LINE, Simd},
+    simd::{Dot, LANES, LINE, Simd, prefetch},
 };
 
 /// Rows whose operands lie side by side, so that a tile's are at fixed distances.
@@ -26,12 +26,16 @@ pub(super) struct Rows<'a> {
     pub(super) row: usize,
     pub(super) group: usize,
     pub(super) operands: &'a [u32],
-    /// Keys and values of each block.
-    pub(super) tiles: [(*mut u8, *mut u8); BLOCKS],
+    pub(super) tiles: &'a Tiles,
     pub(super) num_blocks: usize,
     /// Position of the first key.
     pub(super) key: usize,
+    /// Tiles to bring near meanwhile: of keys and values that nobody has read lately.
+    pub(super) next: Option<&'a Tiles>,
 }
+
+/// Keys and values of each block.
+pub(super) type Tiles = [(*mut u8, *mut u8); BLOCKS];
 
 impl Rows<'_> {
     /// Scores, softmax, weighted values; returns `MR`.
@@ -64,9 +68,13 @@ impl Rows<'_> {
             let end = (position + 1).saturating_sub(self.key).min(TILE);
             let first = (position + 1).saturating_sub(window).saturating_sub(self.key).min(TILE);
             let state = &mut sums.states[self.row + m];
-            factors[m] = update(&mut scores[m], (first, end), state);
             if BF16 {
-                weights[m] = round_to_bf16(&scores[m]);
+                // SAFETY: the caller vouches.
+                factors[m] = unsafe {
+                    weigh::<D>(&mut scores[m], (first, end), state, &mut weights[m])
+                };
+            } else {
+                factors[m] = update(&mut scores[m], (first, end), state);
             }
         }
         let lines = self.cache.layout().value_lines();
@@ -105,6 +113,13 @@ impl Rows<'_> {
                 let mut acc = [[D::S::zero(); NB]; MR];
                 for step in 0..steps {
                     let mut lines = [D::line(self.tiles[block].0.add(step * LINE)); NB];
+                    if let Some(next) = self.next {
+                        let mut n = 0;
+                        while n < NB {
+                            prefetch(next[block + n].0.wrapping_add(step * LINE));
+                            n += 1;
+                        }
+                    }
                     let mut n = 1;
                     while n < NB {
                         lines[n] = D::line(self.tiles[block + n].0.add(step * LINE));
@@ -161,6 +176,14 @@ impl Rows<'_> {
                 let mut from = self.tiles[block].1.add(line * LINE).cast_const();
                 for step in 0..steps {
                     let mut lines = [D::line(from); NL];
+                    if let Some(next) = self.next {
+                        let at = (step * value_lines + line) * LINE;
+                        let mut n = 0;
+                        while n < NL {
+                            prefetch(next[block].1.wrapping_add(at + n * LINE));
+                            n += 1;
+                        }
+                    }
                     let mut n = 1;
                     while n < NL {
                         lines[n] = D::line(from.add(n * LINE));
@@ -195,4 +218,32 @@ unsafe fn dot<D: Dot, const BF16: bool>(
 ) -> <D::S as Simd>::V {
     // SAFETY: the caller vouches.
     unsafe { if BF16 { D::dot_bf16(acc, line, a) } else { D::dot_f32(acc, line, a) } }
+}
+
+/// [`update`], with the weights as bfloat16.
+///
+/// # Safety
+/// The machine has the instruction set of `D`.
+#[inline(always)]
+unsafe fn weigh<D: Dot>(
+    scores: &mut [f32; TILE],
+    seen: (usize, usize),
+    state: &mut State,
+    weights: &mut [u16; TILE],
+) -> f32 {
+    #[cfg(target_arch = "x86_64")]
+    if D::WIDE {
+        use super::softmax_avx512;
+        // SAFETY: the caller vouches.
+        return unsafe {
+            if D::ROUNDS_TO_BF16 {
+                softmax_avx512::update::<true>(scores, seen, state, weights)
+            } else {
+                softmax_avx512::update::<false>(scores, seen, state, weights)
+            }
+        };
+    }
+    let factor = update(scores, seen, state);
+    *weights = round_to_bf16(scores);
+    factor
 }

@@ -27,7 +27,7 @@ impl State {
 
 /// Nothing seen yet: any finite base gives weights of zero.
 #[inline(always)]
-fn finite(max: f32) -> f32 {
+pub(super) fn finite(max: f32) -> f32 {
     if max == f32::NEG_INFINITY { 0.0 } else { max }
 }
 

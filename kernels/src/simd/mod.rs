@@ -126,6 +126,19 @@ pub(crate) unsafe fn sum<S: Simd>(v: S::V) -> f32 {
     sum_lanes(lanes)
 }
 
+/// Asks for the line at `p`, if there is one, to be brought near.
+#[inline(always)]
+pub(crate) fn prefetch(p: *const u8) {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: a hint, of which any address may be the subject.
+    unsafe {
+        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        _mm_prefetch::<_MM_HINT_T0>(p.cast());
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = p;
+}
+
 /// Arrays that the compiler may vectorise.
 pub(crate) struct Portable;
 

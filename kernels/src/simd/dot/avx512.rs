@@ -22,6 +22,7 @@ unsafe fn dot_512(acc: __m512i, w: __m512i, a: __m512i) -> __m512i {
 #[allow(clippy::undocumented_unsafe_blocks, reason = "said once above")]
 impl<const VNNI: bool, const BF16: bool> Dot for Dot512<VNNI, BF16> {
     const WIDE: bool = true;
+    const ROUNDS_TO_BF16: bool = BF16;
     type S = Avx512;
     type Line = __m512i;
     type I = __m512i;

@@ -26,8 +26,10 @@ pub(crate) trait Dot {
     /// Whether [`dot8`](Self::dot8) takes its weights as `w - 128`.
     const CENTRES_BYTES: bool;
 
-    /// Whether there are registers for tiles of 24 vectors.
+    /// Whether there are registers for tiles of 24 vectors: AVX-512.
     const WIDE: bool;
+    /// Whether there is an instruction that rounds to bfloat16.
+    const ROUNDS_TO_BF16: bool = false;
 
     /// Reads a line, which needs no alignment.
     ///
