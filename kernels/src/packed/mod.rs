@@ -13,6 +13,7 @@ mod activations;
 mod group;
 mod pack;
 mod panels;
+mod part;
 mod product;
 pub mod reference;
 mod rows;

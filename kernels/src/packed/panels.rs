@@ -166,18 +166,24 @@ impl Ready {
         (mut row, rows): (usize, usize),
         sink: &mut S,
     ) {
-        let (end, mut two) = (row + rows, [[0.0; BLOCK]; 2]);
+        let (end, mut four) = (row + rows, [[0.0; BLOCK]; 4]);
         // SAFETY: the caller vouches.
         unsafe {
-            while row + 2 <= end {
-                D::quantized::<G, 2>(self.from, x, row, &mut two);
-                sink.take((row, self.first), &two);
+            while row + 4 <= end {
+                D::quantized::<G, 4>(self.from, x, row, &mut four);
+                sink.take((row, self.first), &four);
+                row += 4;
+            }
+            let (two, _) = four.split_first_chunk_mut::<2>().expect("four");
+            if row + 2 <= end {
+                D::quantized::<G, 2>(self.from, x, row, two);
+                sink.take((row, self.first), two);
                 row += 2;
             }
+            let (one, _) = two.split_first_chunk_mut::<1>().expect("two");
             if row < end {
-                let [one, _] = &mut two;
-                D::quantized::<G, 1>(self.from, x, row, std::array::from_mut(one));
-                sink.take((row, self.first), &two[..1]);
+                D::quantized::<G, 1>(self.from, x, row, one);
+                sink.take((row, self.first), one);
             }
         }
     }

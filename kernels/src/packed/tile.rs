@@ -6,7 +6,8 @@
 use super::{
     GROUP,
     activations::{BAND, View, slot},
-    group::{Group, QUADS},
+    group::Group,
+    part,
 };
 use crate::simd::{Dot, LANES, LINE, Portable, Simd};
 
@@ -119,81 +120,21 @@ unsafe fn tile<D: Dot, G: Group, const MR: usize>(
     x: &View,
     row: usize,
 ) -> Tile<D, MR> {
+    let first = slot(row, x.groups);
     // SAFETY: the caller vouches for bounds and instruction set.
     unsafe {
-        let mut acc = [[D::S::zero(); NR]; MR];
-        let first = slot(row, x.groups);
-        for g in 0..x.groups {
-            let slot = first + g * BAND;
-            let groups = [panels[0].add(g * G::BYTES), panels[1].add(g * G::BYTES)];
-            for block in 0..2 {
-                for part in 0..1 + usize::from(G::HALVES) {
-                    add_part::<D, G, MR>(&mut acc, groups, x, (slot, block, part));
-                }
-            }
-            if G::MIN {
-                let minima = [G::minimum::<D>(groups[0]), G::minimum::<D>(groups[1])];
-                for (m, acc) in acc.iter_mut().enumerate() {
-                    let offsets = x.offsets.add((slot + m) * 2).cast::<u32>().read_unaligned();
-                    for (acc, minima) in acc.iter_mut().zip(minima) {
-                        *acc = D::dot_bf16(*acc, minima, offsets);
-                    }
-                }
+        if D::WIDE {
+            return part::panels::<D, G, MR, NR>(panels, x, first);
+        }
+        // Sixteen registers hold the sums of one panel.
+        let mut tile = [[D::S::zero(); NR]; MR];
+        for (n, panel) in panels.into_iter().enumerate() {
+            let own = part::panels::<D, G, MR, 1>([panel], x, first);
+            for (tile, [own]) in tile.iter_mut().zip(own) {
+                tile[n] = own;
             }
         }
-        acc
-    }
-}
-
-/// Adds the inputs that share one scale: a block of 32, or half of one.
-///
-/// # Safety
-/// As [`tile`].
-#[inline(always)]
-unsafe fn add_part<D: Dot, G: Group, const MR: usize>(
-    acc: &mut Tile<D, MR>,
-    groups: [*const u8; NR],
-    x: &View,
-    (slot, block, part): (usize, usize, usize),
-) {
-    let parts = 1 + usize::from(G::HALVES);
-    // SAFETY: the caller vouches for bounds and instruction set.
-    unsafe {
-        let mut sums = [[D::zero(); NR]; MR];
-        if G::ZERO_BITS < 7 || !D::CENTRES_BYTES {
-            for (m, sums) in sums.iter_mut().enumerate() {
-                let at = (slot + m) * 2 + block;
-                let sum = if G::HALVES { x.sums.add(at * 2 + part) } else { x.block_sums.add(at) };
-                *sums = [D::splat_shl(sum, G::ZERO_BITS); NR];
-            }
-        }
-        let pairs = QUADS / 4 / parts;
-        for j in 0..pairs {
-            let pair = (block * parts + part) * pairs + j;
-            let lines = [G::pair::<D>(groups[0], pair), G::pair::<D>(groups[1], pair)];
-            for (m, sums) in sums.iter_mut().enumerate() {
-                let at = (slot + m) * LINE + pair * 8;
-                // Two loads: taken from one, they would pass through general registers.
-                let quads = x.int8.add(at).cast::<i32>();
-                let (low, high) = (quads.read_unaligned(), quads.add(1).read_unaligned());
-                for (sum, lines) in sums.iter_mut().zip(&lines) {
-                    if G::ZERO_BITS == 7 {
-                        *sum = D::dot8(D::dot8(*sum, lines[0], low), lines[1], high);
-                    } else {
-                        *sum = D::dot(D::dot(*sum, lines[0], low), lines[1], high);
-                    }
-                }
-            }
-        }
-        let i = block * parts + part;
-        let scales = [G::scale::<D>(groups[0], i), G::scale::<D>(groups[1], i)];
-        for (m, acc) in acc.iter_mut().enumerate() {
-            let scale = D::S::splat(*x.scales.add((slot + m) * 2 + block));
-            for (n, acc) in acc.iter_mut().enumerate() {
-                let scale = D::S::mul(scales[n], scale);
-                *acc = D::S::fma(D::to_f32(sums[m][n]), scale, *acc);
-            }
-        }
+        tile
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::arch::x86_64::*;
 
-use super::{Dot, bf16_pair};
+use super::Dot;
 use crate::simd::Avx2;
 
 /// Two 256-bit registers, with AVX-VNNI or without.
@@ -25,6 +25,32 @@ unsafe fn dot_256<const VNNI: bool>(acc: __m256i, w: __m256i, a: __m256i) -> __m
     }
 }
 
+/// See [`Dot::pin`].
+#[target_feature(enable = "avx2")]
+#[inline]
+fn pin_256(low: &mut __m256i, high: &mut __m256i) {
+    // SAFETY: no instruction at all.
+    unsafe {
+        std::arch::asm!(
+            "/* {low} {high} */",
+            low = inout(ymm_reg) *low,
+            high = inout(ymm_reg) *high,
+            options(nomem, nostack, preserves_flags)
+        );
+    }
+}
+
+/// Bytes of a 32-bit lane that hold a pair's half, placed as the upper half above zeros.
+const LOW: i32 = 0x0100_8080;
+const HIGH: i32 = 0x0302_8080;
+
+/// How many sums of two products, of a weight below `2^bits` and a byte from −127 to 127, add up
+/// within 16 bits.
+#[inline(always)]
+pub(super) fn pairs_room(bits: u32) -> usize {
+    i16::MAX as usize / (2 * 127 * ((1 << bits) - 1))
+}
+
 /// `Σ (w - 128)·a` by magnitudes: |w - 128| · (±a) stays within 16 bits in pairs.
 ///
 /// # Safety
@@ -45,7 +71,13 @@ impl<const VNNI: bool> Dot for Dot256<VNNI> {
     type S = Avx2;
     type Line = [__m256i; 2];
     type I = [__m256i; 2];
+    type Sums = [__m256i; 2];
     const CENTRES_BYTES: bool = !VNNI;
+
+    #[inline(always)]
+    fn room(bits: u32) -> usize {
+        if VNNI { usize::MAX } else { pairs_room(bits) }
+    }
 
     #[inline(always)]
     unsafe fn line(p: *const u8) -> Self::Line {
@@ -89,9 +121,10 @@ impl<const VNNI: bool> Dot for Dot256<VNNI> {
     }
     #[inline(always)]
     unsafe fn splat_shl(p: *const i32, bits: u32) -> Self::I {
+        // A product: shifts of equal lanes the compiler would do in general registers.
         unsafe {
-            let bits = _mm_cvtsi32_si128(bits as i32);
-            [_mm256_sll_epi32(_mm256_set1_epi32(*p), bits); 2]
+            let factor = _mm256_set1_epi32(1 << bits);
+            [_mm256_madd_epi16(_mm256_set1_epi32(*p), factor); 2]
         }
     }
     #[inline(always)]
@@ -99,6 +132,43 @@ impl<const VNNI: bool> Dot for Dot256<VNNI> {
         unsafe {
             let a = _mm256_set1_epi32(a);
             [dot_256::<VNNI>(acc[0], w[0], a), dot_256::<VNNI>(acc[1], w[1], a)]
+        }
+    }
+    #[inline(always)]
+    unsafe fn begin(acc: Self::I) -> Self::Sums {
+        unsafe { if VNNI { acc } else { [_mm256_setzero_si256(); 2] } }
+    }
+    #[inline(always)]
+    unsafe fn more(sums: Self::Sums, w: Self::Line, a: i32) -> Self::Sums {
+        unsafe {
+            if VNNI {
+                return Self::dot(sums, w, a);
+            }
+            let a = _mm256_set1_epi32(a);
+            [
+                _mm256_add_epi16(sums[0], _mm256_maddubs_epi16(w[0], a)),
+                _mm256_add_epi16(sums[1], _mm256_maddubs_epi16(w[1], a)),
+            ]
+        }
+    }
+    #[inline(always)]
+    unsafe fn pin(sums: &mut Self::Sums) {
+        unsafe {
+            let [low, high] = sums;
+            pin_256(low, high);
+        }
+    }
+    #[inline(always)]
+    unsafe fn end(acc: Self::I, sums: Self::Sums) -> Self::I {
+        unsafe {
+            if VNNI {
+                return sums;
+            }
+            let one = _mm256_set1_epi16(1);
+            [
+                _mm256_add_epi32(acc[0], _mm256_madd_epi16(sums[0], one)),
+                _mm256_add_epi32(acc[1], _mm256_madd_epi16(sums[1], one)),
+            ]
         }
     }
     #[inline(always)]
@@ -132,9 +202,13 @@ impl<const VNNI: bool> Dot for Dot256<VNNI> {
     }
     #[inline(always)]
     unsafe fn dot_bf16(acc: [__m256; 2], w: Self::Line, a: u32) -> [__m256; 2] {
-        let (a0, a1) = bf16_pair(a);
         unsafe {
-            let a = [_mm256_set1_ps(a0), _mm256_set1_ps(a1)];
+            // Shuffles: shifts of equal lanes the compiler would do in general registers.
+            let a = _mm256_set1_epi32(a as i32);
+            let a = [
+                _mm256_castsi256_ps(_mm256_shuffle_epi8(a, _mm256_set1_epi32(LOW))),
+                _mm256_castsi256_ps(_mm256_shuffle_epi8(a, _mm256_set1_epi32(HIGH))),
+            ];
             [dot_bf16_256(acc[0], w[0], a), dot_bf16_256(acc[1], w[1], a)]
         }
     }

@@ -2,7 +2,7 @@
 
 use std::arch::x86_64::*;
 
-use super::{Dot, bf16_pair};
+use super::{Dot, avx2::pairs_room, bf16_pair};
 use crate::simd::Avx512;
 
 /// One 512-bit register, with VNNI and BF16 or without.
@@ -26,7 +26,13 @@ impl<const VNNI: bool, const BF16: bool> Dot for Dot512<VNNI, BF16> {
     type S = Avx512;
     type Line = __m512i;
     type I = __m512i;
+    type Sums = __m512i;
     const CENTRES_BYTES: bool = !VNNI;
+
+    #[inline(always)]
+    fn room(bits: u32) -> usize {
+        if VNNI { usize::MAX } else { pairs_room(bits) }
+    }
 
     #[inline(always)]
     unsafe fn line(p: *const u8) -> Self::Line {
@@ -68,6 +74,29 @@ impl<const VNNI: bool, const BF16: bool> Dot for Dot512<VNNI, BF16> {
         unsafe {
             let a = _mm512_set1_epi32(a);
             if VNNI { _mm512_dpbusd_epi32(acc, w, a) } else { dot_512(acc, w, a) }
+        }
+    }
+    #[inline(always)]
+    unsafe fn begin(acc: Self::I) -> Self::Sums {
+        unsafe { if VNNI { acc } else { _mm512_setzero_si512() } }
+    }
+    #[inline(always)]
+    unsafe fn more(sums: Self::Sums, w: Self::Line, a: i32) -> Self::Sums {
+        unsafe {
+            let a = _mm512_set1_epi32(a);
+            if VNNI {
+                return _mm512_dpbusd_epi32(sums, w, a);
+            }
+            _mm512_add_epi16(sums, _mm512_maddubs_epi16(w, a))
+        }
+    }
+    #[inline(always)]
+    unsafe fn end(acc: Self::I, sums: Self::Sums) -> Self::I {
+        unsafe {
+            if VNNI {
+                return sums;
+            }
+            _mm512_add_epi32(acc, _mm512_madd_epi16(sums, _mm512_set1_epi16(1)))
         }
     }
     #[inline(always)]

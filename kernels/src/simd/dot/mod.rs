@@ -23,6 +23,8 @@ pub(crate) trait Dot {
     type Line: Copy;
     /// Sixteen `i32`.
     type I: Copy;
+    /// Sums of a few products, in 16 bits where products of bytes come in pairs of 16 bits.
+    type Sums: Copy;
     /// Whether [`dot8`](Self::dot8) takes its weights as `w - 128`.
     const CENTRES_BYTES: bool;
 
@@ -48,10 +50,26 @@ pub(crate) trait Dot {
     unsafe fn shl<const N: u32>(line: Self::Line) -> Self::Line;
     /// Every 16-bit word shifted right.
     unsafe fn shr<const N: u32>(line: Self::Line) -> Self::Line;
-    /// Sixteen times `*p`, shifted left.
+    /// Sixteen times `*p`, which has 16 bits, shifted left.
     unsafe fn splat_shl(p: *const i32, bits: u32) -> Self::I;
     /// `acc[i] + Σ w[4i + j] · a[j]` over four `j`, weights unsigned and below 64, `a` signed.
     unsafe fn dot(acc: Self::I, w: Self::Line, a: i32) -> Self::I;
+    /// How many lines of weights of so many bits [`Sums`](Self::Sums) have room for.
+    fn room(bits: u32) -> usize {
+        let _ = bits;
+        usize::MAX
+    }
+    /// Sums that, ended with the same `acc`, are `acc`.
+    unsafe fn begin(acc: Self::I) -> Self::Sums;
+    /// As [`dot`](Self::dot), on the way.
+    unsafe fn more(sums: Self::Sums, w: Self::Line, a: i32) -> Self::Sums;
+    /// Has the sums be what they are here and now: the compiler would else add up one sum after
+    /// another, and run out of registers for the weights that they share.
+    unsafe fn pin(sums: &mut Self::Sums) {
+        let _ = sums;
+    }
+    /// What the sums come to: `acc` and all that was added.
+    unsafe fn end(acc: Self::I, sums: Self::Sums) -> Self::I;
     /// As [`dot`](Self::dot) for any bytes, less 128 each if [`Self::CENTRES_BYTES`].
     unsafe fn dot8(acc: Self::I, w: Self::Line, a: i32) -> Self::I;
     /// The integers as floats.
@@ -74,6 +92,7 @@ impl Dot for Portable {
     type S = Self;
     type Line = [u8; LINE];
     type I = [i32; LANES];
+    type Sums = Self::I;
     const CENTRES_BYTES: bool = false;
     const WIDE: bool = false;
 
@@ -125,6 +144,19 @@ impl Dot for Portable {
             *acc += (0..4).map(|j| i32::from(w[j]) * a[j]).sum::<i32>();
         }
         acc
+    }
+    #[inline(always)]
+    unsafe fn begin(acc: Self::I) -> Self::Sums {
+        acc
+    }
+    #[inline(always)]
+    unsafe fn more(sums: Self::Sums, w: Self::Line, a: i32) -> Self::Sums {
+        // SAFETY: plain arrays run everywhere.
+        unsafe { Self::dot(sums, w, a) }
+    }
+    #[inline(always)]
+    unsafe fn end(_: Self::I, sums: Self::Sums) -> Self::I {
+        sums
     }
     #[inline(always)]
     unsafe fn dot8(acc: Self::I, w: Self::Line, a: i32) -> Self::I {

@@ -1,0 +1,219 @@
+//! Some rows of activations times panels of quantised weights, block after block.
+//!
+//! Invariant: a block's integer sum is exact, and blocks are added in order, then minima.
+
+use super::{
+    activations::{BAND, View},
+    group::{Group, QUADS},
+};
+use crate::simd::{Dot, LINE, Simd};
+
+/// Floats of `MR` rows and `N` panels.
+type Floats<D, const MR: usize, const N: usize> = [[<<D as Dot>::S as Simd>::V; N]; MR];
+/// Integers of the same.
+type Totals<D, const MR: usize, const N: usize> = [[<D as Dot>::I; N]; MR];
+
+/// `MR` rows, whose first group is in slot `first`, times whole panels.
+///
+/// # Safety
+/// Rows and panels are within bounds, the form of activations is kept, and the machine has the
+/// instruction set of `D` (so in all below).
+#[inline(always)]
+pub(super) unsafe fn panels<D: Dot, G: Group, const MR: usize, const N: usize>(
+    panels: [*const u8; N],
+    x: &View,
+    first: usize,
+) -> Floats<D, MR, N> {
+    let parts = if G::HALVES { 4 } else { 2 };
+    // SAFETY: the caller vouches.
+    unsafe {
+        let mut acc = [[D::S::zero(); N]; MR];
+        // One loop over the parts of all groups: of two nested ones, the inner one would be
+        // unrolled, and what ends a part be put off while registers run out.
+        for i in 0..x.groups * parts {
+            let mut groups = panels;
+            for group in &mut groups {
+                *group = group.add(i / parts * G::BYTES);
+            }
+            add_part::<D, G, MR, N>(&mut acc, groups, x, (first + i / parts * BAND, i % parts));
+        }
+        if G::MIN {
+            for g in 0..x.groups {
+                let mut minima = [G::minimum::<D>(panels[0].add(g * G::BYTES)); N];
+                for (minima, panel) in minima.iter_mut().zip(panels).skip(1) {
+                    *minima = G::minimum::<D>(panel.add(g * G::BYTES));
+                }
+                let slot = first + g * BAND;
+                for (m, acc) in acc.iter_mut().enumerate() {
+                    let offsets = x.offsets.add((slot + m) * 2).cast::<u32>().read_unaligned();
+                    for (acc, minima) in acc.iter_mut().zip(minima) {
+                        *acc = D::dot_bf16(*acc, minima, offsets);
+                    }
+                }
+            }
+        }
+        acc
+    }
+}
+
+/// Adds the inputs that share one scale: a block of 32, or half of one.
+///
+/// # Safety
+/// As [`panels`].
+#[inline(always)]
+unsafe fn add_part<D: Dot, G: Group, const MR: usize, const N: usize>(
+    acc: &mut Floats<D, MR, N>,
+    groups: [*const u8; N],
+    x: &View,
+    (slot, part): (usize, usize),
+) {
+    let block = if G::HALVES { part / 2 } else { part };
+    // SAFETY: the caller vouches.
+    unsafe {
+        let mut totals = [[D::zero(); N]; MR];
+        if G::ZERO_BITS < 7 || !D::CENTRES_BYTES {
+            for (m, totals) in totals.iter_mut().enumerate() {
+                let row = slot + m;
+                let sum = if G::HALVES {
+                    x.sums.add(row * 4 + part)
+                } else {
+                    x.block_sums.add(row * 2 + block)
+                };
+                *totals = [D::splat_shl(sum, G::ZERO_BITS); N];
+            }
+        }
+        add_integers::<D, G, MR, N>(&mut totals, groups, x, (slot, part));
+        let mut scales = [D::S::zero(); N];
+        for (scale, group) in scales.iter_mut().zip(groups) {
+            *scale = G::scale::<D>(group, part);
+        }
+        for ((m, acc), totals) in acc.iter_mut().enumerate().zip(totals) {
+            let scale = D::S::splat(*x.scales.add((slot + m) * 2 + block));
+            for ((acc, total), scales) in acc.iter_mut().zip(totals).zip(scales) {
+                *acc = D::S::fma(D::to_f32(total), D::S::mul(scales, scale), *acc);
+            }
+        }
+    }
+}
+
+/// Adds the products of one part.
+///
+/// # Safety
+/// As [`panels`].
+#[inline(always)]
+unsafe fn add_integers<D: Dot, G: Group, const MR: usize, const N: usize>(
+    totals: &mut Totals<D, MR, N>,
+    groups: [*const u8; N],
+    x: &View,
+    (slot, part): (usize, usize),
+) {
+    // Pairs of lines in a part, and how many of them `D::Sums` have room for.
+    let pairs = if G::HALVES { QUADS / 8 } else { QUADS / 4 };
+    let room = D::room(G::ZERO_BITS + 1) / 2;
+    let first = part * pairs;
+    // SAFETY: the caller vouches.
+    unsafe {
+        if G::ZERO_BITS == 7 {
+            for pair in first..first + pairs {
+                let lines = lines::<D, G, N>(groups, pair);
+                for (m, totals) in totals.iter_mut().enumerate() {
+                    let [low, high] = quads(x, slot + m, pair);
+                    for (total, lines) in totals.iter_mut().zip(&lines) {
+                        *total = D::dot8(D::dot8(*total, lines[0], low), lines[1], high);
+                    }
+                }
+            }
+            return;
+        }
+        let mut sums = begin::<D, MR, N>(totals);
+        // Written out, so that places in a group are constants, and no loop of few turns ends.
+        macro_rules! add {
+            ($($i:literal)*) => {
+                $(if $i < pairs {
+                    if $i > 0 && $i % room == 0 {
+                        end::<D, MR, N>(totals, &sums);
+                        sums = begin::<D, MR, N>(totals);
+                    }
+                    let lines = lines::<D, G, N>(groups, first + $i);
+                    for (m, sums) in sums.iter_mut().enumerate() {
+                        let [low, high] = quads(x, slot + m, first + $i);
+                        for (sums, lines) in sums.iter_mut().zip(&lines) {
+                            *sums = D::more(D::more(*sums, lines[0], low), lines[1], high);
+                            D::pin(sums);
+                        }
+                    }
+                })*
+            };
+        }
+        add!(0 1 2 3);
+        end::<D, MR, N>(totals, &sums);
+    }
+}
+
+/// One pair of lines of each panel.
+///
+/// # Safety
+/// As [`panels`].
+#[inline(always)]
+unsafe fn lines<D: Dot, G: Group, const N: usize>(
+    groups: [*const u8; N],
+    pair: usize,
+) -> [[D::Line; 2]; N] {
+    // SAFETY: the caller vouches.
+    unsafe {
+        let mut lines = [G::pair::<D>(groups[0], pair); N];
+        for (lines, group) in lines.iter_mut().zip(groups).skip(1) {
+            *lines = G::pair::<D>(group, pair);
+        }
+        lines
+    }
+}
+
+/// Twice four inputs of a row, as they are multiplied with a pair of lines.
+///
+/// # Safety
+/// As [`panels`].
+#[inline(always)]
+unsafe fn quads(x: &View, slot: usize, pair: usize) -> [i32; 2] {
+    // SAFETY: the caller vouches.
+    unsafe {
+        let quads = x.int8.add(slot * LINE + pair * 8).cast::<i32>();
+        // Two loads: taken from one, they would pass through general registers.
+        [quads.read_unaligned(), quads.add(1).read_unaligned()]
+    }
+}
+
+/// # Safety
+/// As [`panels`].
+#[inline(always)]
+unsafe fn begin<D: Dot, const MR: usize, const N: usize>(
+    totals: &Totals<D, MR, N>,
+) -> [[D::Sums; N]; MR] {
+    // SAFETY: the caller vouches.
+    unsafe {
+        let mut sums = [[D::begin(totals[0][0]); N]; MR];
+        for (sums, totals) in sums.iter_mut().zip(totals) {
+            for (sums, total) in sums.iter_mut().zip(totals) {
+                *sums = D::begin(*total);
+            }
+        }
+        sums
+    }
+}
+
+/// # Safety
+/// As [`panels`].
+#[inline(always)]
+unsafe fn end<D: Dot, const MR: usize, const N: usize>(
+    totals: &mut Totals<D, MR, N>,
+    sums: &[[D::Sums; N]; MR],
+) {
+    // SAFETY: the caller vouches.
+    unsafe {
+        for (totals, sums) in totals.iter_mut().zip(sums) {
+            for (total, sums) in totals.iter_mut().zip(sums) {
+                *total = D::end(*total, *sums);
+            }
+        }
+    }
+}
