@@ -18,7 +18,7 @@ const LEN: usize = 4096;
 fn main() {
     let isa = Isa::detect();
     println!("{} · best of 5", isa.name());
-    for dtype in [KvDtype::Bf16, KvDtype::F32] {
+    for dtype in [KvDtype::Int8, KvDtype::Bf16, KvDtype::F32] {
         for threads in [1, 2] {
             let mut pool = Pool::new(threads).expect("threads");
             let layers = 30;

@@ -113,7 +113,7 @@ fn attention_matches_the_reference_over_scattered_blocks() {
     for (head_dim, num_kv_heads, num_heads, window) in
         [(64, 3, 9, None), (24, 1, 4, Some(5)), (16, 2, 2, Some(1)), (128, 2, 4, Some(70))]
     {
-        for (dtype, tolerance) in [(KvDtype::F32, 2e-6), (KvDtype::Bf16, 6e-3)] {
+        for (dtype, tolerance) in [(KvDtype::F32, 2e-6), (KvDtype::Bf16, 6e-3), (KvDtype::Int8, 1.2e-2)] {
             let shape = layout(num_kv_heads, head_dim, dtype);
             let mut world = World::new(shape, num_heads, window, 150);
             let positions = [0, 1, 15, 16, 63, 64, 100, 149];
@@ -132,7 +132,7 @@ fn attention_matches_the_reference_over_scattered_blocks() {
 
 #[test]
 fn a_row_is_the_same_in_prefill_and_decode_and_on_any_number_of_threads() {
-    for dtype in [KvDtype::F32, KvDtype::Bf16] {
+    for dtype in [KvDtype::F32, KvDtype::Bf16, KvDtype::Int8] {
         for (window, num_heads, num_kv_heads) in [(None, 6, 2), (Some(600), 3, 1), (None, 5, 1)] {
             let len = 1100;
             let mut world = World::new(layout(num_kv_heads, 32, dtype), num_heads, window, len);
@@ -157,7 +157,7 @@ fn a_row_is_the_same_in_prefill_and_decode_and_on_any_number_of_threads() {
 #[test]
 fn what_an_earlier_owner_left_in_a_block_counts_for_nothing() {
     // `World` fills the memory with bytes that are no numbers before it writes.
-    for dtype in [KvDtype::F32, KvDtype::Bf16] {
+    for dtype in [KvDtype::F32, KvDtype::Bf16, KvDtype::Int8] {
         let mut world = World::new(layout(1, 16, dtype), 1, None, 19);
         for isa in Isa::available() {
             assert!(world.run(isa, 1, &[(0, 19)]).iter().all(|x| x.is_finite()));

@@ -2,8 +2,10 @@
 //!
 //! A *tile* is the keys, or the values, of one block and one head, in lines of 64 bytes. Keys:
 //! sixteen positions side by side, a line for each element (or pair of elements, of bfloat16).
-//! Values: sixteen elements side by side, lines for each position (or pair). Invariant: a block
-//! is written from its first position on, and that write zeroes the values of all others.
+//! Values: sixteen elements side by side, lines for each position (or pair). Bytes lie in fours,
+//! the second and third of which change places (see [`crate::simd::Dot::widen`]), and have a scale
+//! for each position: a line of those of keys and one of those of values end the tile. Invariant:
+//! a block is written from its first position on, and that write zeroes the values of all others.
 
 use super::{BLOCK_SIZE, Run};
 use crate::{
@@ -23,6 +25,9 @@ pub enum KvDtype {
     /// bfloat16, and so are queries and weights in their products.
     #[default]
     Bf16,
+    /// Signed bytes with a scale for each vector of a position and head; queries and weights have
+    /// 16 bits in their products.
+    Int8,
 }
 
 impl KvDtype {
@@ -31,6 +36,15 @@ impl KvDtype {
         match self {
             Self::F32 => 1,
             Self::Bf16 => 2,
+            Self::Int8 => 4,
+        }
+    }
+
+    /// Lines of scales beside keys and values.
+    const fn scale_lines(self) -> usize {
+        match self {
+            Self::F32 | Self::Bf16 => 0,
+            Self::Int8 => 2,
         }
     }
 }
@@ -56,13 +70,22 @@ impl CacheLayout {
 
     /// Lines of a tile of keys.
     pub(super) fn key_lines(&self) -> usize {
-        self.head_dim / self.dtype.per_lane()
+        self.head_dim.div_ceil(self.dtype.per_lane())
+    }
+
+    /// Operands that a query has: one for each line of keys, or for each half of one, of bytes.
+    pub(super) fn query_steps(&self) -> usize {
+        self.key_lines() * if self.dtype == KvDtype::Int8 { 2 } else { 1 }
+    }
+
+    /// From a tile of values to its head's scales.
+    pub(super) fn value_bytes(&self) -> usize {
+        BLOCK_SIZE / self.dtype.per_lane() * self.value_lines() * LINE
     }
 
     /// Bytes of both tiles of one head.
     fn head_bytes(&self) -> usize {
-        let value_lines = BLOCK_SIZE / self.dtype.per_lane() * self.value_lines();
-        (self.key_lines() + value_lines) * LINE
+        (self.key_lines() + self.dtype.scale_lines()) * LINE + self.value_bytes()
     }
 
     /// Bytes of one block, all layers.
@@ -158,9 +181,11 @@ impl<'a> Cache<'a> {
                     let bytes = self.layout.head_bytes() - self.layout.key_lines() * LINE;
                     to_values.write_bytes(0, bytes);
                 }
+                let to = (to_keys, to_values);
                 match dtype {
-                    KvDtype::F32 => self.put::<f32>((to_keys, to_values), offset, keys, values),
-                    KvDtype::Bf16 => self.put::<u16>((to_keys, to_values), offset, keys, values),
+                    KvDtype::F32 => self.put::<f32>(to, offset, keys, values),
+                    KvDtype::Bf16 => self.put::<u16>(to, offset, keys, values),
+                    KvDtype::Int8 => self.put_bytes(to, offset, keys, values),
                 }
             }
         }
@@ -191,6 +216,56 @@ impl<'a> Cache<'a> {
             }
         }
     }
+}
+
+impl Cache<'_> {
+    /// # Safety
+    /// As [`write_head`](Self::write_head), for tiles of bytes.
+    unsafe fn put_bytes(
+        &self,
+        (to_keys, to_values): (*mut u8, *mut u8),
+        offset: usize,
+        keys: &[f32],
+        values: &[f32],
+    ) {
+        let value_lines = self.layout.value_lines();
+        // SAFETY: indices stay within the tiles, whose lines have four bytes for each lane.
+        unsafe {
+            let scales = to_values.add(self.layout.value_bytes()).cast::<f32>();
+            let (scale, inverse) = scale_of(keys);
+            scales.add(offset).write(scale);
+            for (d, key) in keys.iter().enumerate() {
+                let at = d / 4 * LINE + offset * 4 + swapped(d);
+                to_keys.add(at).cast::<i8>().write(to_byte(*key, inverse));
+            }
+            let (scale, inverse) = scale_of(values);
+            scales.add(BLOCK_SIZE + offset).write(scale);
+            for (d, value) in values.iter().enumerate() {
+                let line = offset / 4 * value_lines + d / LANES;
+                let at = line * LINE + d % LANES * 4 + swapped(offset);
+                to_values.add(at).cast::<i8>().write(to_byte(*value, inverse));
+            }
+        }
+    }
+}
+
+/// The place among four bytes.
+fn swapped(i: usize) -> usize {
+    [0, 2, 1, 3][i % 4]
+}
+
+/// The scale of a vector and its inverse. What is not a number makes it so, and shows in every
+/// output.
+fn scale_of(x: &[f32]) -> (f32, f32) {
+    let mut max = 0.0_f32;
+    for x in x {
+        max = if x.abs() > max || x.is_nan() { x.abs() } else { max };
+    }
+    (max / 127.0, if max == 0.0 { 0.0 } else { 127.0 / max })
+}
+
+fn to_byte(x: f32, inverse: f32) -> i8 {
+    (x * inverse).round_ties_even() as i8
 }
 
 /// A stored number.

@@ -4,8 +4,9 @@
 //! without the instruction set.
 
 use super::{
-    BLOCK_SIZE, Cache, PARTITION, Params, Run, TILE,
-    rows::{BAND, BLOCKS, Rows, Tiles},
+    BLOCK_SIZE, Cache, KvDtype, PARTITION, Params, Run, TILE,
+    bytes::{self, Bytes},
+    rows::{BAND, BLOCKS, Floats, Numbers, Rows, Tiles},
     softmax::State,
 };
 use crate::{
@@ -15,6 +16,22 @@ use crate::{
 
 /// So few rows wait for keys and values from memory.
 const FEW_ROWS: usize = 24;
+
+/// Queries as products take them.
+pub(super) struct Queries {
+    /// In bands of rows, step by step.
+    pub(super) operands: Vec<u32>,
+    /// What scores of integers are multiplied with, for each row.
+    pub(super) scales: Vec<f32>,
+}
+
+impl Queries {
+    pub(super) fn new(rows: usize, head_dim: usize) -> Self {
+        let steps = head_dim.next_multiple_of(4);
+        let operands = vec![0; rows.next_multiple_of(BAND) * steps];
+        Self { operands, scales: vec![0.0; rows] }
+    }
+}
 
 /// Rows: the query heads of one key head at some consecutive positions.
 #[derive(Clone, Copy)]
@@ -89,7 +106,7 @@ on_each_isa! {
     ///
     /// # Safety
     /// `isa` is available.
-    load_queries = load(q: &[f32], piece: &Piece<'_>, cache: &Cache<'_>, operands: &mut [u32])
+    load_queries = load(q: &[f32], piece: &Piece<'_>, cache: &Cache<'_>, to: &mut Queries)
 }
 
 on_each_isa! {
@@ -101,7 +118,7 @@ on_each_isa! {
         piece: &Piece<'_>,
         cache: &Cache<'_>,
         index: usize,
-        operands: &[u32],
+        queries: &Queries,
         sums: &mut Sums<'_>
     )
 }
@@ -109,22 +126,26 @@ on_each_isa! {
 /// # Safety
 /// See [`load_queries`].
 #[inline(always)]
-unsafe fn load<D: Dot>(q: &[f32], piece: &Piece<'_>, cache: &Cache<'_>, operands: &mut [u32]) {
+unsafe fn load<D: Dot>(q: &[f32], piece: &Piece<'_>, cache: &Cache<'_>, to: &mut Queries) {
     let layout = cache.layout();
-    let steps = layout.key_lines();
+    let steps = layout.query_steps();
     let scale = piece.params.scale * std::f32::consts::LOG2_E;
     for row in 0..piece.num_rows(cache) {
         let at = piece.vector(row, cache);
         let q = &q[at..at + layout.head_dim];
-        let to = &mut operands[row / BAND * steps * BAND..];
+        let operands = &mut to.operands[row / BAND * steps * BAND..];
+        if layout.dtype == KvDtype::Int8 {
+            to.scales[row] = scale * bytes::load_query(q, operands, row % BAND);
+            continue;
+        }
         for step in 0..steps {
-            let operand = if layout.dtype.per_lane() == 2 {
+            let operand = if layout.dtype == KvDtype::Bf16 {
                 let [a, b] = [to_bf16(q[2 * step] * scale), to_bf16(q[2 * step + 1] * scale)];
                 u32::from(a) | u32::from(b) << 16
             } else {
                 (q[step] * scale).to_bits()
             };
-            to[step * BAND + row % BAND] = operand;
+            operands[step * BAND + row % BAND] = operand;
         }
     }
 }
@@ -136,15 +157,16 @@ unsafe fn attend<D: Dot>(
     piece: &Piece<'_>,
     cache: &Cache<'_>,
     index: usize,
-    operands: &[u32],
+    queries: &Queries,
     sums: &mut Sums<'_>,
 ) {
     sums.clear();
     // SAFETY: the caller vouches.
     unsafe {
-        match cache.layout().dtype.per_lane() {
-            2 => tiles::<D, true>(piece, cache, index, operands, sums),
-            _ => tiles::<D, false>(piece, cache, index, operands, sums),
+        match cache.layout().dtype {
+            KvDtype::F32 => tiles::<D, Floats<false>>(piece, cache, index, queries, sums),
+            KvDtype::Bf16 => tiles::<D, Floats<true>>(piece, cache, index, queries, sums),
+            KvDtype::Int8 => tiles::<D, Bytes>(piece, cache, index, queries, sums),
         }
     }
 }
@@ -152,11 +174,11 @@ unsafe fn attend<D: Dot>(
 /// # Safety
 /// See [`partition`].
 #[inline(always)]
-unsafe fn tiles<D: Dot, const BF16: bool>(
+unsafe fn tiles<D: Dot, N: Numbers>(
     piece: &Piece<'_>,
     cache: &Cache<'_>,
     index: usize,
-    operands: &[u32],
+    queries: &Queries,
     sums: &mut Sums<'_>,
 ) {
     let group = piece.group(cache);
@@ -176,15 +198,15 @@ unsafe fn tiles<D: Dot, const BF16: bool>(
             let band = (BAND - row % BAND).min(rows - row);
             let next = (rows <= FEW_ROWS && row == 0 && tile + 1 < to).then_some(&next.0);
             let tiles = &tiles;
-            let work = Rows { piece, cache, row, group, operands, tiles, num_blocks, key, next };
+            let work = Rows { piece, cache, row, group, queries, tiles, num_blocks, key, next };
             // SAFETY: the caller vouches; rows stay within a band.
             row += unsafe {
-                if band >= 6 && D::WIDE {
-                    work.attend::<D, BF16, 6>(sums)
+                if band >= 6 && (D::WIDE || N::SIX_ROWS) {
+                    N::attend::<D, 6>(&work, sums)
                 } else if band >= 3 {
-                    work.attend::<D, BF16, 3>(sums)
+                    N::attend::<D, 3>(&work, sums)
                 } else {
-                    work.attend::<D, BF16, 1>(sums)
+                    N::attend::<D, 1>(&work, sums)
                 }
             };
         }

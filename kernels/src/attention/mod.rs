@@ -7,6 +7,7 @@
 //! same, bit for bit, in prefill, in decode, in any batch and on any number of threads. Keys past
 //! a row's position count for nothing, whatever they hold, as long as it is a number.
 
+mod bytes;
 mod cache;
 mod flash;
 mod plan;

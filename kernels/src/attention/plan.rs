@@ -5,7 +5,7 @@
 
 use super::{
     Cache, PARTITION, Params, Run,
-    flash::{Piece, Sums, load_queries, partition},
+    flash::{Piece, Queries, Sums, load_queries, partition},
     softmax::State,
 };
 use crate::{isa::Isa, pool::Pool, simd::LANES};
@@ -41,7 +41,7 @@ struct Task {
 
 /// Rows in the making.
 struct Scratch {
-    operands: Vec<u32>,
+    queries: Queries,
     outputs: Vec<f32>,
     states: Vec<State>,
     total: Vec<f32>,
@@ -53,7 +53,7 @@ impl Scratch {
         let width = head_dim.next_multiple_of(LANES);
         let rows = rows * max;
         Self {
-            operands: vec![0; rows.next_multiple_of(6) * head_dim],
+            queries: Queries::new(rows, head_dim),
             outputs: vec![0.0; rows * width],
             states: vec![State::EMPTY; rows],
             total: vec![0.0; rows * width],
@@ -226,16 +226,16 @@ fn compute(
 ) {
     let rows = piece.num_rows(cache);
     let width = cache.layout().value_lines() * LANES;
-    let Scratch { operands, outputs, states, total, total_states } = scratch;
+    let Scratch { queries, outputs, states, total, total_states } = scratch;
     let (total, total_states) = (&mut total[..rows * width], &mut total_states[..rows]);
     total.fill(0.0);
     total_states.fill(State::EMPTY);
     // SAFETY: `check` has made sure of the instruction set, and of all blocks.
     unsafe {
-        load_queries(isa, q, piece, cache, operands);
+        load_queries(isa, q, piece, cache, queries);
         for index in from..end {
             let (outputs, states) = (&mut outputs[..rows * width], &mut states[..rows]);
-            partition(isa, piece, cache, index, operands, &mut Sums { outputs, states });
+            partition(isa, piece, cache, index, queries, &mut Sums { outputs, states });
             let mut sums = Sums { outputs: &mut *total, states: &mut *total_states };
             sums.merge(outputs, states);
         }

@@ -6,7 +6,7 @@
 
 use super::{
     BLOCK_SIZE, Cache, TILE,
-    flash::{Piece, Sums},
+    flash::{Piece, Queries, Sums},
     softmax::{State, update},
 };
 use crate::{
@@ -25,7 +25,7 @@ pub(super) struct Rows<'a> {
     pub(super) cache: &'a Cache<'a>,
     pub(super) row: usize,
     pub(super) group: usize,
-    pub(super) operands: &'a [u32],
+    pub(super) queries: &'a Queries,
     pub(super) tiles: &'a Tiles,
     pub(super) num_blocks: usize,
     /// Position of the first key.
@@ -37,18 +37,65 @@ pub(super) struct Rows<'a> {
 /// Keys and values of each block.
 pub(super) type Tiles = [(*mut u8, *mut u8); BLOCKS];
 
+/// How rows attend to keys and values of one kind.
+pub(super) trait Numbers {
+    /// Whether sixteen registers are enough for six rows.
+    const SIX_ROWS: bool;
+
+    /// Scores, softmax, weighted values of `MR` rows of a band; returns `MR`.
+    ///
+    /// # Safety
+    /// See [`partition`](super::flash::partition).
+    unsafe fn attend<D: Dot, const MR: usize>(rows: &Rows<'_>, sums: &mut Sums<'_>) -> usize;
+}
+
+/// Floats, or bfloat16.
+pub(super) struct Floats<const BF16: bool>;
+
+impl<const BF16: bool> Numbers for Floats<BF16> {
+    const SIX_ROWS: bool = false;
+
+    #[inline(always)]
+    unsafe fn attend<D: Dot, const MR: usize>(rows: &Rows<'_>, sums: &mut Sums<'_>) -> usize {
+        // SAFETY: the caller vouches.
+        unsafe { rows.attend::<D, BF16, MR>(sums) }
+    }
+}
+
 impl Rows<'_> {
+    /// The keys of the tile that row `m` sees: the first, and the end.
+    #[inline(always)]
+    pub(super) fn seen(&self, m: usize) -> (usize, usize) {
+        let window = self.piece.params.window.unwrap_or(usize::MAX);
+        let position = self.piece.position(self.row + m, self.group);
+        let end = (position + 1).saturating_sub(self.key).min(TILE);
+        let first = (position + 1).saturating_sub(window).saturating_sub(self.key).min(TILE);
+        (first, end)
+    }
+
+    /// Whether all keys come after the last of `num` rows.
+    #[inline(always)]
+    pub(super) fn is_ahead(&self, num: usize) -> bool {
+        self.piece.position(self.row + num - 1, self.group) < self.key
+    }
+
+    /// The operands of the rows' band, from the first row on.
+    #[inline(always)]
+    pub(super) fn operands(&self) -> &[u32] {
+        let band = self.cache.layout().query_steps() * BAND;
+        &self.queries.operands[self.row / BAND * band..][..band][self.row % BAND..]
+    }
+
     /// Scores, softmax, weighted values; returns `MR`.
     ///
     /// # Safety
     /// See [`partition`].
     #[inline(always)]
-    pub(super) unsafe fn attend<D: Dot, const BF16: bool, const MR: usize>(
+    unsafe fn attend<D: Dot, const BF16: bool, const MR: usize>(
         &self,
         sums: &mut Sums<'_>,
     ) -> usize {
-        let last = self.piece.position(self.row + MR - 1, self.group);
-        if last < self.key {
+        if self.is_ahead(MR) {
             return MR;
         }
         let mut scores = [[0.0; TILE]; MR];
@@ -62,11 +109,8 @@ impl Rows<'_> {
         }
         let mut weights = [[0; TILE]; MR];
         let mut factors = [0.0; MR];
-        let window = self.piece.params.window.unwrap_or(usize::MAX);
         for m in 0..MR {
-            let position = self.piece.position(self.row + m, self.group);
-            let end = (position + 1).saturating_sub(self.key).min(TILE);
-            let first = (position + 1).saturating_sub(window).saturating_sub(self.key).min(TILE);
+            let (first, end) = self.seen(m);
             let state = &mut sums.states[self.row + m];
             if BF16 {
                 // SAFETY: the caller vouches.
@@ -103,10 +147,9 @@ impl Rows<'_> {
         scores: &mut [[f32; TILE]; MR],
     ) {
         let steps = self.cache.layout().key_lines();
-        let operands = &self.operands[self.row / BAND * steps * BAND..][..steps * BAND];
-        // SAFETY: operands of the band are checked above, tiles have a line for each step.
+        // SAFETY: the band has operands, and tiles a line, for each step.
         unsafe {
-            let q = operands.as_ptr().add(self.row % BAND);
+            let q = self.operands().as_ptr();
             let mut block = 0;
             while block < BLOCKS {
                 let mut acc = [[D::S::zero(); NB]; MR];

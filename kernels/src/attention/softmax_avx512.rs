@@ -129,6 +129,7 @@ mod tests {
         }
         for seen in [(0, 64), (0, 1), (63, 64), (5, 40), (17, 17), (0, 0)] {
             let mut scores = [f32::NAN; TILE];
+            #[allow(clippy::needless_range_loop, reason = "three rows in step")]
             for i in seen.0..seen.1 {
                 scores[i] = (i as f32 * 0.7).sin() * 20.0 - if i == 30 { 300.0 } else { 0.0 };
             }

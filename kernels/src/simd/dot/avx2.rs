@@ -182,6 +182,32 @@ impl<const VNNI: bool> Dot for Dot256<VNNI> {
         }
     }
     #[inline(always)]
+    unsafe fn widen<const HALF: usize>(line: Self::Line) -> Self::Line {
+        unsafe {
+            let mut wide = line;
+            if HALF == 0 {
+                wide = [_mm256_slli_epi16::<8>(line[0]), _mm256_slli_epi16::<8>(line[1])];
+            }
+            [_mm256_srai_epi16::<8>(wide[0]), _mm256_srai_epi16::<8>(wide[1])]
+        }
+    }
+    #[inline(always)]
+    unsafe fn dot16(acc: Self::I, w: Self::Line, a: u32) -> Self::I {
+        unsafe {
+            let a = _mm256_set1_epi32(a as i32);
+            if VNNI {
+                return [
+                    _mm256_dpwssd_avx_epi32(acc[0], w[0], a),
+                    _mm256_dpwssd_avx_epi32(acc[1], w[1], a),
+                ];
+            }
+            [
+                _mm256_add_epi32(acc[0], _mm256_madd_epi16(w[0], a)),
+                _mm256_add_epi32(acc[1], _mm256_madd_epi16(w[1], a)),
+            ]
+        }
+    }
+    #[inline(always)]
     unsafe fn to_f32(x: Self::I) -> [__m256; 2] {
         unsafe { [_mm256_cvtepi32_ps(x[0]), _mm256_cvtepi32_ps(x[1])] }
     }

@@ -114,6 +114,23 @@ impl<const VNNI: bool, const BF16: bool> Dot for Dot512<VNNI, BF16> {
         }
     }
     #[inline(always)]
+    unsafe fn widen<const HALF: usize>(line: Self::Line) -> Self::Line {
+        unsafe {
+            let line = if HALF == 0 { _mm512_slli_epi16::<8>(line) } else { line };
+            _mm512_srai_epi16::<8>(line)
+        }
+    }
+    #[inline(always)]
+    unsafe fn dot16(acc: Self::I, w: Self::Line, a: u32) -> Self::I {
+        unsafe {
+            let a = _mm512_set1_epi32(a as i32);
+            if VNNI {
+                return _mm512_dpwssd_epi32(acc, w, a);
+            }
+            _mm512_add_epi32(acc, _mm512_madd_epi16(w, a))
+        }
+    }
+    #[inline(always)]
     unsafe fn to_f32(x: Self::I) -> __m512 {
         unsafe { _mm512_cvtepi32_ps(x) }
     }

@@ -72,6 +72,10 @@ pub(crate) trait Dot {
     unsafe fn end(acc: Self::I, sums: Self::Sums) -> Self::I;
     /// As [`dot`](Self::dot) for any bytes, less 128 each if [`Self::CENTRES_BYTES`].
     unsafe fn dot8(acc: Self::I, w: Self::Line, a: i32) -> Self::I;
+    /// Signed bytes `HALF` and `HALF + 2` of each four, as pairs of 16 bits.
+    unsafe fn widen<const HALF: usize>(line: Self::Line) -> Self::Line;
+    /// `acc[i] + w[2i] · a[0] + w[2i + 1] · a[1]`, all signed and of 16 bits.
+    unsafe fn dot16(acc: Self::I, w: Self::Line, a: u32) -> Self::I;
     /// The integers as floats.
     unsafe fn to_f32(x: Self::I) -> <Self::S as Simd>::V;
     /// Sixteen halves widened.
@@ -162,6 +166,25 @@ impl Dot for Portable {
     unsafe fn dot8(acc: Self::I, w: Self::Line, a: i32) -> Self::I {
         // SAFETY: plain arrays run everywhere.
         unsafe { Self::dot(acc, w, a) }
+    }
+    #[inline(always)]
+    unsafe fn widen<const HALF: usize>(line: Self::Line) -> Self::Line {
+        let mut wide = [0; LINE];
+        for (wide, four) in wide.as_chunks_mut::<4>().0.iter_mut().zip(line.as_chunks::<4>().0) {
+            let [a, b] = [four[HALF], four[HALF + 2]].map(|x| i16::from(x as i8).to_le_bytes());
+            *wide = [a[0], a[1], b[0], b[1]];
+        }
+        wide
+    }
+    #[inline(always)]
+    unsafe fn dot16(mut acc: Self::I, w: Self::Line, a: u32) -> Self::I {
+        let (a0, a1) = (i32::from(a as i16), i32::from((a >> 16) as i16));
+        for (acc, w) in acc.iter_mut().zip(w.as_chunks::<4>().0) {
+            let w0 = i32::from(i16::from_le_bytes([w[0], w[1]]));
+            let w1 = i32::from(i16::from_le_bytes([w[2], w[3]]));
+            *acc += w0 * a0 + w1 * a1;
+        }
+        acc
     }
     #[inline(always)]
     unsafe fn to_f32(x: Self::I) -> [f32; LANES] {
