@@ -201,7 +201,7 @@ unsafe fn tiles<D: Dot, N: Numbers>(
             let work = Rows { piece, cache, row, group, queries, tiles, num_blocks, key, next };
             // SAFETY: the caller vouches; rows stay within a band.
             row += unsafe {
-                if band >= 6 && (D::WIDE || N::SIX_ROWS) {
+                if band >= 6 && D::WIDE {
                     N::attend::<D, 6>(&work, sums)
                 } else if band >= 3 {
                     N::attend::<D, 3>(&work, sums)

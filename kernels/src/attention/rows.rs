@@ -39,9 +39,6 @@ pub(super) type Tiles = [(*mut u8, *mut u8); BLOCKS];
 
 /// How rows attend to keys and values of one kind.
 pub(super) trait Numbers {
-    /// Whether sixteen registers are enough for six rows.
-    const SIX_ROWS: bool;
-
     /// Scores, softmax, weighted values of `MR` rows of a band; returns `MR`.
     ///
     /// # Safety
@@ -53,8 +50,6 @@ pub(super) trait Numbers {
 pub(super) struct Floats<const BF16: bool>;
 
 impl<const BF16: bool> Numbers for Floats<BF16> {
-    const SIX_ROWS: bool = false;
-
     #[inline(always)]
     unsafe fn attend<D: Dot, const MR: usize>(rows: &Rows<'_>, sums: &mut Sums<'_>) -> usize {
         // SAFETY: the caller vouches.

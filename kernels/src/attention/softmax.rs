@@ -35,9 +35,10 @@ pub(super) fn finite(max: f32) -> f32 {
 /// turns the others into weights. Returns the factor for what the row has accumulated.
 #[inline(always)]
 pub(super) fn update(scores: &mut [f32; TILE], seen: (usize, usize), state: &mut State) -> f32 {
-    for (i, score) in scores.iter_mut().enumerate() {
-        let hidden = i < seen.0 || i >= seen.1;
-        *score = if hidden { f32::NEG_INFINITY } else { *score };
+    // Few tiles have hidden keys.
+    if seen != (0, TILE) {
+        scores[..seen.0].fill(f32::NEG_INFINITY);
+        scores[seen.1..].fill(f32::NEG_INFINITY);
     }
     let mut lanes = [f32::NEG_INFINITY; LANES];
     for chunk in scores.as_chunks::<LANES>().0 {
