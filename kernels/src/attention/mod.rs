@@ -15,6 +15,8 @@ pub mod reference;
 mod rows;
 mod softmax;
 #[cfg(target_arch = "x86_64")]
+mod softmax_avx2;
+#[cfg(target_arch = "x86_64")]
 mod softmax_avx512;
 
 pub use self::{

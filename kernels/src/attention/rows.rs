@@ -112,7 +112,8 @@ impl Rows<'_> {
                 factors[m] =
                     unsafe { weigh::<D>(&mut scores[m], (first, end), state, &mut weights[m]) };
             } else {
-                factors[m] = update(&mut scores[m], (first, end), state);
+                // SAFETY: the caller vouches.
+                factors[m] = unsafe { soften::<D>(&mut scores[m], (first, end), state) };
             }
         }
         let lines = self.cache.layout().value_lines();
@@ -280,7 +281,26 @@ unsafe fn weigh<D: Dot>(
             }
         };
     }
-    let factor = update(scores, seen, state);
+    // SAFETY: the caller vouches.
+    let factor = unsafe { soften::<D>(scores, seen, state) };
     *weights = round_to_bf16(scores);
     factor
+}
+
+/// [`update`] in the vectors of `D`.
+///
+/// # Safety
+/// The machine has the instruction set of `D`.
+#[inline(always)]
+pub(super) unsafe fn soften<D: Dot>(
+    scores: &mut [f32; TILE],
+    seen: (usize, usize),
+    state: &mut State,
+) -> f32 {
+    #[cfg(target_arch = "x86_64")]
+    if D::AVX2 {
+        // SAFETY: the caller vouches.
+        return unsafe { super::softmax_avx2::update(scores, seen, state) };
+    }
+    update(scores, seen, state)
 }

@@ -67,17 +67,28 @@ pub(super) fn update(scores: &mut [f32; TILE], seen: (usize, usize), state: &mut
     factor
 }
 
+/// 1.5 · 2²³: adding it leaves the whole part in the low bits.
+pub(super) const ROUND: f32 = 12_582_912.0;
+/// `ln(2)ᵏ / k!`, the highest power first.
+pub(super) const POWERS: [f32; 7] = [
+    1.540_353e-4,
+    1.333_355_8e-3,
+    9.618_129e-3,
+    5.550_411e-2,
+    0.240_226_5,
+    std::f32::consts::LN_2,
+    1.0,
+];
+
 /// `2^x` for `x ≤ 0`, to 2·10⁻⁷; 0 below −126. What is not a number stays so.
 #[inline(always)]
-fn exp2(x: f32) -> f32 {
-    const ROUND: f32 = 12_582_912.0; // 1.5 · 2²³: adding it leaves the whole part in the low bits
+pub(super) fn exp2(x: f32) -> f32 {
     let clamped = if x < -126.0 { -126.0 } else { x };
     let whole = clamped + ROUND;
     let r = clamped - (whole - ROUND);
-    // ln(2)ᵏ / k!
-    let mut p = 1.540_353e-4_f32;
-    for c in [1.333_355_8e-3, 9.618_129e-3, 5.550_411e-2, 0.240_226_5, std::f32::consts::LN_2, 1.0]
-    {
+    let [first, rest @ ..] = POWERS;
+    let mut p = first;
+    for c in rest {
         p = p.mul_add(r, c);
     }
     let y = f32::from_bits(p.to_bits().wrapping_add(whole.to_bits() << 23));

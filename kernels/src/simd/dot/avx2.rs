@@ -68,6 +68,7 @@ unsafe fn centred_256(acc: __m256i, w: __m256i, a: __m256i) -> __m256i {
 #[allow(clippy::undocumented_unsafe_blocks, reason = "said once above")]
 impl<const VNNI: bool> Dot for Dot256<VNNI> {
     const WIDE: bool = false;
+    const AVX2: bool = true;
     type S = Avx2;
     type Line = [__m256i; 2];
     type I = [__m256i; 2];

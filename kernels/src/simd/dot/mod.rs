@@ -30,6 +30,8 @@ pub(crate) trait Dot {
 
     /// Whether there are registers for tiles of 24 vectors: AVX-512.
     const WIDE: bool;
+    /// Whether its vectors have 256 bits: AVX2.
+    const AVX2: bool = false;
     /// Whether there is an instruction that rounds to bfloat16.
     const ROUNDS_TO_BF16: bool = false;
 
