@@ -7,7 +7,13 @@
 mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
+#[cfg(target_arch = "aarch64")]
+mod neon;
+#[cfg(test)]
+mod tests;
 
+#[cfg(target_arch = "aarch64")]
+pub(crate) use self::neon::Dot128;
 #[cfg(target_arch = "x86_64")]
 pub(crate) use self::{avx2::Dot256, avx512::Dot512};
 use super::{LANES, Portable, Simd, f16_to_f32};
