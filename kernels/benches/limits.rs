@@ -6,6 +6,7 @@
 
 #![allow(unsafe_code, reason = "vector instructions")]
 #![allow(clippy::print_stdout, reason = "a benchmark's output")]
+#![cfg_attr(not(target_arch = "x86_64"), allow(dead_code, reason = "it has no loops there"))]
 
 use std::{
     hint::black_box,

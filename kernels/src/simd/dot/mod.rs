@@ -35,6 +35,7 @@ pub(crate) trait Dot {
     /// Whether there are registers for tiles of 24 vectors: AVX-512.
     const WIDE: bool;
     /// Whether there is an instruction that rounds to bfloat16.
+    #[cfg_attr(not(target_arch = "x86_64"), allow(dead_code, reason = "x86-64 alone asks"))]
     const ROUNDS_TO_BF16: bool = false;
 
     /// Reads a line, which needs no alignment.

@@ -45,8 +45,8 @@ unsafe fn by_pairs(acc: int32x4_t, w: int8x16_t, a: int8x16_t) -> int32x4_t {
 #[allow(clippy::undocumented_unsafe_blocks, reason = "said once above")]
 #[allow(clippy::needless_range_loop, reason = "registers are indexed in step")]
 impl<const DOTPROD: bool> Dot for Dot128<DOTPROD> {
-    // A vector takes four of the 32 registers: two rows of two panels are sixteen of them, and
-    // leave room for a line of each panel, of which a row's operands then use every part.
+    // Sixteen lanes take four of the 32 registers: the sums of two rows and two panels are half of
+    // them, and the lines the other half. So are three rows and a line in attention.
     const WIDE: bool = false;
     type S = Neon;
     type Line = [uint8x16_t; 4];
