@@ -6,6 +6,7 @@
 
 #![allow(unsafe_code, reason = "vector instructions")]
 #![allow(clippy::print_stdout, reason = "a benchmark's output")]
+#![cfg_attr(not(target_arch = "x86_64"), allow(dead_code, reason = "it has no loops there"))]
 
 use std::{
     hint::black_box,
@@ -202,14 +203,14 @@ mod x86 {
         unsafe {
             Peaks {
                 int8: match isa {
-                    Isa::Portable => None,
+                    Isa::Portable | Isa::Neon | Isa::NeonDot => None,
                     Isa::Avx2 | Isa::Avx512 => Some(rate(64, || int8_avx2())),
                     Isa::Avx2Vnni => Some(rate(64, || int8_avx_vnni())),
                     Isa::Avx512Vnni | Isa::Avx512Bf16 => Some(rate(128, || int8_avx512_vnni())),
                 },
                 bf16: (isa == Isa::Avx512Bf16).then(|| rate(64, || bf16_avx512())),
                 f32: match isa {
-                    Isa::Portable => None,
+                    Isa::Portable | Isa::Neon | Isa::NeonDot => None,
                     Isa::Avx2 | Isa::Avx2Vnni => Some(rate(16, || f32_avx2())),
                     Isa::Avx512 | Isa::Avx512Vnni | Isa::Avx512Bf16 => {
                         Some(rate(32, || f32_avx512()))

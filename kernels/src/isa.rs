@@ -8,7 +8,7 @@ use std::sync::OnceLock;
 /// Instruction sets with a path of their own, plainest first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Isa {
-    /// Plain Rust; what the compiler makes of it (NEON on aarch64).
+    /// Plain Rust; what the compiler makes of it.
     Portable,
     /// 256-bit vectors with fused multiply-add.
     Avx2,
@@ -20,6 +20,10 @@ pub enum Isa {
     Avx512Vnni,
     /// [`Isa::Avx512Vnni`] with dot products of bfloat16.
     Avx512Bf16,
+    /// aarch64's 128-bit vectors.
+    Neon,
+    /// [`Isa::Neon`] with dot products of bytes (ARMv8.2's `dotprod`).
+    NeonDot,
 }
 
 /// Forces a path: one of the names of [`Isa::name`].
@@ -27,13 +31,15 @@ const VARIABLE: &str = "AGENTBASE_ISA";
 
 impl Isa {
     /// All of them.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 8] = [
         Self::Portable,
         Self::Avx2,
         Self::Avx2Vnni,
         Self::Avx512,
         Self::Avx512Vnni,
         Self::Avx512Bf16,
+        Self::Neon,
+        Self::NeonDot,
     ];
 
     /// The fastest instruction set of this machine, or the one that the environment variable
@@ -62,6 +68,8 @@ impl Isa {
             Self::Avx512 => "avx512",
             Self::Avx512Vnni => "avx512-vnni",
             Self::Avx512Bf16 => "avx512-bf16",
+            Self::Neon => "neon",
+            Self::NeonDot => "neon-dotprod",
         }
     }
 
@@ -90,11 +98,24 @@ impl Isa {
             Self::Avx512Bf16 => {
                 Self::Avx512Vnni.is_available() && is_x86_feature_detected!("avx512bf16")
             }
+            Self::Neon | Self::NeonDot => false,
         }
     }
 
     /// Whether this machine can run it.
-    #[cfg(not(target_arch = "x86_64"))]
+    #[cfg(target_arch = "aarch64")]
+    pub fn is_available(self) -> bool {
+        use std::arch::is_aarch64_feature_detected as has;
+        match self {
+            Self::Portable => true,
+            Self::Neon => has!("neon"),
+            Self::NeonDot => has!("neon") && has!("dotprod"),
+            _ => false,
+        }
+    }
+
+    /// Whether this machine can run it.
+    #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
     pub fn is_available(self) -> bool {
         self == Self::Portable
     }

@@ -58,14 +58,16 @@ pub(super) fn run(isa: Isa, x: &Rows<'_>, task: &Task<'_>) {
             panel.resize(len, 0.0);
         }
         match isa {
-            Isa::Portable => portable(x, task, panel),
             // SAFETY: `matmul_on` has checked that this machine has the instruction set.
             #[cfg(target_arch = "x86_64")]
             Isa::Avx2 | Isa::Avx2Vnni => unsafe { avx2(x, task, panel) },
             // SAFETY: as above.
             #[cfg(target_arch = "x86_64")]
             Isa::Avx512 | Isa::Avx512Vnni | Isa::Avx512Bf16 => unsafe { avx512(x, task, panel) },
-            #[cfg(not(target_arch = "x86_64"))]
+            // SAFETY: as above.
+            #[cfg(target_arch = "aarch64")]
+            Isa::Neon | Isa::NeonDot => unsafe { neon(x, task, panel) },
+            // The portable one; this architecture has no others.
             _ => portable(x, task, panel),
         }
     });
@@ -88,6 +90,13 @@ fn avx2(x: &Rows<'_>, task: &Task<'_>, panel: &mut [f32]) {
 fn avx512(x: &Rows<'_>, task: &Task<'_>, panel: &mut [f32]) {
     // SAFETY: the caller has checked the instruction set.
     unsafe { multiply::<crate::simd::Avx512, 4, 4>(x, task, panel) };
+}
+
+#[cfg(target_arch = "aarch64")]
+#[target_feature(enable = "neon")]
+fn neon(x: &Rows<'_>, task: &Task<'_>, panel: &mut [f32]) {
+    // SAFETY: the caller has checked the instruction set.
+    unsafe { multiply::<crate::simd::Neon, 2, 2>(x, task, panel) };
 }
 
 /// Reads the task's weight rows back to `f32`, each row padded to whole vectors with zeros.

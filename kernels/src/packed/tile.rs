@@ -94,6 +94,15 @@ mod x86 {
     );
 }
 
+#[cfg(target_arch = "aarch64")]
+mod aarch64 {
+    use super::*;
+    use crate::simd::Dot128;
+
+    tiles_on!(Dot128<false>, "neon");
+    tiles_on!(Dot128<true>, "neon,dotprod");
+}
+
 /// # Safety
 /// The machine has the instruction set of `D`.
 #[inline(always)]

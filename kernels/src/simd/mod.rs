@@ -1,15 +1,21 @@
-//! Sixteen `f32` lanes on every machine: AVX-512, AVX2 with FMA, or plain arrays.
+//! Sixteen `f32` lanes on every machine: AVX-512, AVX2 with FMA, NEON, or plain arrays.
 //!
 //! Invariant: every implementation rounds alike (one fused multiply-add per lane, one order of
 //! the final sum), so results do not depend on the instruction set, bit for bit.
 
 mod dot;
+#[cfg(target_arch = "aarch64")]
+mod neon;
 #[cfg(target_arch = "x86_64")]
 mod x86;
 
+#[cfg(target_arch = "aarch64")]
+pub(crate) use dot::Dot128;
 pub(crate) use dot::{Dot, LINE};
 #[cfg(target_arch = "x86_64")]
 pub(crate) use dot::{Dot256, Dot512};
+#[cfg(target_arch = "aarch64")]
+pub(crate) use neon::Neon;
 #[cfg(target_arch = "x86_64")]
 pub(crate) use x86::{Avx2, Avx512};
 
@@ -54,12 +60,34 @@ macro_rules! on_each_isa {
                 // SAFETY: the caller vouches for memory, and that `isa` is available.
                 unsafe {
                     match isa {
-                        $crate::Isa::Portable => {}
+                        $crate::Isa::Portable | $crate::Isa::Neon | $crate::Isa::NeonDot => {}
                         $crate::Isa::Avx2 => return avx2($($arg),*),
                         $crate::Isa::Avx2Vnni => return avx2_vnni($($arg),*),
                         $crate::Isa::Avx512 => return avx512($($arg),*),
                         $crate::Isa::Avx512Vnni => return avx512_vnni($($arg),*),
                         $crate::Isa::Avx512Bf16 => return avx512_bf16($($arg),*),
+                    }
+                }
+            }
+            #[cfg(target_arch = "aarch64")]
+            {
+                use $crate::simd::Dot128;
+                #[target_feature(enable = "neon")]
+                unsafe fn neon($($arg: $ty),*) {
+                    // SAFETY: the caller vouches (so in all below).
+                    unsafe { $body::<Dot128<false>>($($arg),*) }
+                }
+                #[target_feature(enable = "neon,dotprod")]
+                unsafe fn neon_dot($($arg: $ty),*) {
+                    // SAFETY: as above.
+                    unsafe { $body::<Dot128<true>>($($arg),*) }
+                }
+                // SAFETY: the caller vouches for memory, and that `isa` is available.
+                unsafe {
+                    match isa {
+                        $crate::Isa::Neon => return neon($($arg),*),
+                        $crate::Isa::NeonDot => return neon_dot($($arg),*),
+                        _ => {}
                     }
                 }
             }
@@ -135,7 +163,17 @@ pub(crate) fn prefetch(p: *const u8) {
         use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
         _mm_prefetch::<_MM_HINT_T0>(p.cast());
     }
-    #[cfg(not(target_arch = "x86_64"))]
+    #[cfg(target_arch = "aarch64")]
+    // SAFETY: as above.
+    unsafe {
+        // The intrinsic is not stable yet.
+        std::arch::asm!(
+            "prfm pldl1keep, [{p}]",
+            p = in(reg) p,
+            options(readonly, nostack, preserves_flags)
+        );
+    }
+    #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
     let _ = p;
 }
 

@@ -7,7 +7,13 @@
 mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
+#[cfg(target_arch = "aarch64")]
+mod neon;
+#[cfg(test)]
+mod tests;
 
+#[cfg(target_arch = "aarch64")]
+pub(crate) use self::neon::Dot128;
 #[cfg(target_arch = "x86_64")]
 pub(crate) use self::{avx2::Dot256, avx512::Dot512};
 use super::{LANES, Portable, Simd, f16_to_f32};
@@ -33,6 +39,7 @@ pub(crate) trait Dot {
     /// Whether its vectors have 256 bits: AVX2.
     const AVX2: bool = false;
     /// Whether there is an instruction that rounds to bfloat16.
+    #[cfg_attr(not(target_arch = "x86_64"), allow(dead_code, reason = "x86-64 alone asks"))]
     const ROUNDS_TO_BF16: bool = false;
 
     /// Reads a line, which needs no alignment.
