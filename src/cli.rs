@@ -48,7 +48,7 @@ pub(crate) struct EngineArgs {
     #[arg(long, value_name = "SIZE", env = "AGENTBASE_KV_CACHE")]
     pub(crate) kv_cache: Option<ByteSize>,
 
-    /// How keys and values are kept [default: bf16]
+    /// How keys and values are kept [default: what this processor multiplies fastest]
     #[arg(long, value_name = "TYPE", env = "AGENTBASE_KV_CACHE_DTYPE")]
     pub(crate) kv_cache_dtype: Option<KvCacheDtype>,
 
@@ -63,6 +63,8 @@ pub(crate) struct EngineArgs {
 pub(crate) enum KvCacheDtype {
     /// bfloat16
     Bf16,
+    /// Bytes with a scale for each position and head: half the memory of bfloat16
+    Int8,
     /// As they are computed: twice the memory
     F32,
 }
@@ -71,6 +73,7 @@ impl From<KvCacheDtype> for engine_llm::executors::cpu::KvDtype {
     fn from(dtype: KvCacheDtype) -> Self {
         match dtype {
             KvCacheDtype::Bf16 => Self::Bf16,
+            KvCacheDtype::Int8 => Self::Int8,
             KvCacheDtype::F32 => Self::F32,
         }
     }

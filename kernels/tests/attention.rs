@@ -113,7 +113,9 @@ fn attention_matches_the_reference_over_scattered_blocks() {
     for (head_dim, num_kv_heads, num_heads, window) in
         [(64, 3, 9, None), (24, 1, 4, Some(5)), (16, 2, 2, Some(1)), (128, 2, 4, Some(70))]
     {
-        for (dtype, tolerance) in [(KvDtype::F32, 2e-6), (KvDtype::Bf16, 6e-3), (KvDtype::Int8, 1.2e-2)] {
+        for (dtype, tolerance) in
+            [(KvDtype::F32, 2e-6), (KvDtype::Bf16, 6e-3), (KvDtype::Int8, 1.2e-2)]
+        {
             let shape = layout(num_kv_heads, head_dim, dtype);
             let mut world = World::new(shape, num_heads, window, 150);
             let positions = [0, 1, 15, 16, 63, 64, 100, 149];

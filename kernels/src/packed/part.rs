@@ -1,6 +1,6 @@
 //! Some rows of activations times panels of quantised weights, block after block.
 //!
-//! Invariant: a block's integer sum is exact, and blocks are added in order, then minima.
+//! Invariant: a block's integer sum is exact, and what is added is added in order of inputs.
 
 use super::{
     activations::{BAND, View},
@@ -31,28 +31,44 @@ pub(super) unsafe fn panels<D: Dot, G: Group, const MR: usize, const N: usize>(
         // One loop over the parts of all groups: of two nested ones, the inner one would be
         // unrolled, and what ends a part be put off while registers run out.
         for i in 0..x.groups * parts {
+            let (g, part) = (i / parts, i % parts);
             let mut groups = panels;
             for group in &mut groups {
-                *group = group.add(i / parts * G::BYTES);
+                *group = group.add(g * G::BYTES);
             }
-            add_part::<D, G, MR, N>(&mut acc, groups, x, (first + i / parts * BAND, i % parts));
-        }
-        if G::MIN {
-            for g in 0..x.groups {
-                let mut minima = [G::minimum::<D>(panels[0].add(g * G::BYTES)); N];
-                for (minima, panel) in minima.iter_mut().zip(panels).skip(1) {
-                    *minima = G::minimum::<D>(panel.add(g * G::BYTES));
-                }
-                let slot = first + g * BAND;
-                for (m, acc) in acc.iter_mut().enumerate() {
-                    let offsets = x.offsets.add((slot + m) * 2).cast::<u32>().read_unaligned();
-                    for (acc, minima) in acc.iter_mut().zip(minima) {
-                        *acc = D::dot_bf16(*acc, minima, offsets);
-                    }
-                }
+            let slot = first + g * BAND;
+            add_part::<D, G, MR, N>(&mut acc, groups, x, (slot, part));
+            if G::MIN && part == parts - 1 {
+                add_minima::<D, G, MR, N>(&mut acc, groups, x, slot);
             }
         }
         acc
+    }
+}
+
+/// Adds the minima of a group.
+///
+/// # Safety
+/// As [`panels`].
+#[inline(always)]
+unsafe fn add_minima<D: Dot, G: Group, const MR: usize, const N: usize>(
+    acc: &mut Floats<D, MR, N>,
+    groups: [*const u8; N],
+    x: &View,
+    slot: usize,
+) {
+    // SAFETY: the caller vouches.
+    unsafe {
+        let mut minima = [G::minimum::<D>(groups[0]); N];
+        for (minima, group) in minima.iter_mut().zip(groups).skip(1) {
+            *minima = G::minimum::<D>(group);
+        }
+        for (m, acc) in acc.iter_mut().enumerate() {
+            let offsets = x.offsets.add((slot + m) * 2).cast::<u32>().read_unaligned();
+            for (acc, minima) in acc.iter_mut().zip(minima) {
+                *acc = D::dot_bf16(*acc, minima, offsets);
+            }
+        }
     }
 }
 

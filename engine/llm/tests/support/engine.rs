@@ -35,7 +35,7 @@ pub(crate) fn standard() -> CpuOptions {
 
 /// The same with keys and values in 8 bits.
 pub(crate) fn kv_in_8_bits() -> CpuOptions {
-    standard()
+    CpuOptions { kv_dtype: KvDtype::Int8, ..standard() }
 }
 
 pub(crate) fn engine(model: Model, options: CpuOptions) -> LlmEngine {

@@ -33,8 +33,8 @@ fn pin_256(low: &mut __m256i, high: &mut __m256i) {
     unsafe {
         std::arch::asm!(
             "/* {low} {high} */",
-            low = inout(ymm_reg) *low,
-            high = inout(ymm_reg) *high,
+            low = inout(ymm_reg) * low,
+            high = inout(ymm_reg) * high,
             options(nomem, nostack, preserves_flags)
         );
     }

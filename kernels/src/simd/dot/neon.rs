@@ -51,6 +51,7 @@ impl<const DOTPROD: bool> Dot for Dot128<DOTPROD> {
     type S = Neon;
     type Line = [uint8x16_t; 4];
     type I = [int32x4_t; 4];
+    type Sums = Self::I;
     const CENTRES_BYTES: bool = true;
 
     #[inline(always)]
@@ -100,6 +101,43 @@ impl<const DOTPROD: bool> Dot for Dot128<DOTPROD> {
             for i in 0..4 {
                 let w = vreinterpretq_s8_u8(w[i]);
                 acc[i] = if DOTPROD { sdot(acc[i], w, a) } else { by_pairs(acc[i], w, a) };
+            }
+        }
+        acc
+    }
+    #[inline(always)]
+    unsafe fn begin(acc: Self::I) -> Self::Sums {
+        acc
+    }
+    #[inline(always)]
+    unsafe fn more(sums: Self::Sums, w: Self::Line, a: i32) -> Self::Sums {
+        unsafe { Self::dot(sums, w, a) }
+    }
+    #[inline(always)]
+    unsafe fn end(_: Self::I, sums: Self::Sums) -> Self::I {
+        sums
+    }
+    #[inline(always)]
+    unsafe fn widen<const HALF: usize>(mut line: Self::Line) -> Self::Line {
+        for part in &mut line {
+            *part = unsafe {
+                let mut words = vreinterpretq_s16_u8(*part);
+                if HALF == 0 {
+                    words = vshlq_n_s16::<8>(words);
+                }
+                vreinterpretq_u8_s16(vshrq_n_s16::<8>(words))
+            };
+        }
+        line
+    }
+    #[inline(always)]
+    unsafe fn dot16(mut acc: Self::I, w: Self::Line, a: u32) -> Self::I {
+        unsafe {
+            let a = vreinterpretq_s16_u32(vdupq_n_u32(a));
+            for i in 0..4 {
+                let w = vreinterpretq_s16_u8(w[i]);
+                let low = vmull_s16(vget_low_s16(w), vget_low_s16(a));
+                acc[i] = vaddq_s32(acc[i], vpaddq_s32(low, vmull_high_s16(w, a)));
             }
         }
         acc

@@ -100,8 +100,34 @@ unsafe fn integers<D: Dot>(name: &str) {
                     let got = D::dot(D::zero(), D::line(small.as_ptr()), quad);
                     let want = plain_dot(0, &small, 0, a);
                     assert_eq!(lanes::<D::S>(D::to_f32(got)), want, "{name} dot {a:?}");
+                    check_sums::<D>(name, (start, w), a);
                 }
             }
+        }
+    }
+}
+
+/// As many lines as sums have room for, of weights of each size.
+///
+/// # Safety
+/// See [`lanes`].
+#[inline(always)]
+unsafe fn check_sums<D: Dot>(name: &str, (start, w): (i32, [u8; LINE]), a: [i8; 4]) {
+    let quad = i32::from_le_bytes(a.map(|a| a as u8));
+    for bits in 4..=6 {
+        let small = w.map(|w| w & ((1 << bits) - 1));
+        let times = D::room(bits).min(8);
+        // SAFETY: 64 bytes, a number; the caller vouches for the instruction set.
+        unsafe {
+            let acc = D::splat_shl(&raw const start, 0);
+            let mut sums = D::begin(acc);
+            for _ in 0..times {
+                sums = D::more(sums, D::line(small.as_ptr()), quad);
+                D::pin(&mut sums);
+            }
+            let got = lanes::<D::S>(D::to_f32(D::end(acc, sums)));
+            let once = plain_dot(0, &small, 0, a);
+            assert_eq!(got, once.map(|x| start as f32 + times as f32 * x), "{name} {bits} bits");
         }
     }
 }
@@ -122,6 +148,14 @@ unsafe fn bits<D: Dot>(name: &str) {
         assert_eq!(stored::<D>(D::shl::<4>(line)), Portable::shl::<4>(a), "{name} shl");
         assert_eq!(stored::<D>(D::shr::<3>(line)), Portable::shr::<3>(a), "{name} shr");
         assert_eq!(stored::<D>(D::shr::<4>(line)), Portable::shr::<4>(a), "{name} shr");
+        assert_eq!(stored::<D>(D::widen::<0>(line)), Portable::widen::<0>(a), "{name} widen");
+        assert_eq!(stored::<D>(D::widen::<1>(line)), Portable::widen::<1>(a), "{name} widen");
+        for operand in [0x0001_0000, 0x7fff_8001, 0x1234_fedc] {
+            let wide = Portable::widen::<0>(b);
+            let got = D::dot16(D::zero(), D::line(wide.as_ptr()), operand);
+            let want = Portable::dot16([0; LANES], wide, operand);
+            assert_eq!(lanes::<D::S>(D::to_f32(got)), want.map(|x| x as f32), "{name} dot16");
+        }
     }
 }
 
