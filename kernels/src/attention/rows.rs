@@ -70,9 +70,8 @@ impl Rows<'_> {
             let state = &mut sums.states[self.row + m];
             if BF16 {
                 // SAFETY: the caller vouches.
-                factors[m] = unsafe {
-                    weigh::<D>(&mut scores[m], (first, end), state, &mut weights[m])
-                };
+                factors[m] =
+                    unsafe { weigh::<D>(&mut scores[m], (first, end), state, &mut weights[m]) };
             } else {
                 factors[m] = update(&mut scores[m], (first, end), state);
             }

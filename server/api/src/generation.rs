@@ -71,6 +71,8 @@ pub struct GenerationOptions {
     pub echo: Option<bool>,
     /// Only the type `text`.
     pub response_format: Option<ResponseFormat>,
+    /// Whether tokens may be guessed ahead, which changes nothing but the speed; by default they are.
+    pub speculation: Option<bool>,
     /// Who asks on the client's side. Accepted, not used.
     pub user: Option<String>,
 }
