@@ -36,7 +36,7 @@ fn bodies() -> [Value; 3] {
 }
 
 fn start(data_dir: &Path, speculation: &str) -> Server {
-    let args = ["--no-auth", "--kv-cache", "64MiB", "--speculation", speculation];
+    let args = ["--kv-cache", "64MiB", "--speculation", speculation];
     let server = Server::start_with(data_dir, &args);
     while !server.get("/ready", "").starts_with("HTTP/1.1 200") {
         std::thread::sleep(Duration::from_millis(50));
@@ -45,13 +45,13 @@ fn start(data_dir: &Path, speculation: &str) -> Server {
 }
 
 /// What a chat is answered with, but for what differs from one answer to the next.
-fn ask(server: &Server, body: &Value) -> (Value, Value) {
+fn ask(server: &Server, key: &str, body: &Value) -> (Value, Value) {
     let body = body.to_string();
     let mut stream = TcpStream::connect(&server.address).expect("it listens");
     let request = format!(
-        "POST /v1/chat/completions HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\
-         Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
-        server.address,
+        "POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\
+         Authorization: Bearer {key}\r\nContent-Type: application/json\r\n\
+         Content-Length: {}\r\n\r\n{body}",
         body.len()
     );
     stream.write_all(request.as_bytes()).expect("it takes requests");
@@ -78,7 +78,8 @@ fn the_text_is_the_same_with_and_without_guesses() {
     let gguf = support::smollm2_gguf().display().to_string();
     succeed(dir.path(), &["model", "import", &gguf, "--name", "smollm2"]);
     let off = start(dir.path(), "off");
-    let plain = bodies().map(|body| ask(&off, &body));
+    let key = off.key.clone().expect("the first start shows a key");
+    let plain = bodies().map(|body| ask(&off, &key, &body));
     assert_eq!(counts(&off), [0, 0]);
     off.kill();
 
@@ -87,9 +88,9 @@ fn the_text_is_the_same_with_and_without_guesses() {
         let mut unwilling = body.clone();
         unwilling["speculation"] = json!(false);
         let before = counts(&on);
-        assert_eq!(ask(&on, &unwilling), *plain);
+        assert_eq!(ask(&on, &key, &unwilling), *plain);
         assert_eq!(counts(&on), before);
-        assert_eq!(ask(&on, &body), *plain);
+        assert_eq!(ask(&on, &key, &body), *plain);
         if body == bodies()[0] {
             let [drafts, right] = counts(&on);
             assert!(right > 20 && right <= drafts, "{right} of {drafts} were right");
