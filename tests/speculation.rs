@@ -14,8 +14,8 @@ use serde_json::{Value, json};
 use support::binary::{Server, succeed};
 use tempfile::TempDir;
 
-const TEXT: &str = "The old harbour lies in the north of the town. In spring, fishing boats come in \
-    at six in the morning, and the market opens at seven. In winter, the boats stay out until \
+const TEXT: &str = "The old harbour lies in the north of the town. In spring, fishing boats come \
+    in at six in the morning, and the market opens at seven. In winter, the boats stay out until \
     noon, and the market is closed on Mondays and Tuesdays.";
 
 /// To be answered with what was said, and with something new; greedily and by the seed.

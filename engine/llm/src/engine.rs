@@ -3,16 +3,13 @@
 //! Invariant: whatever a step says, nothing outside buffers and cache is touched; a step that
 //! does not fit the limits is refused whole.
 
-use std::{borrow::Cow, sync::OnceLock};
+use std::sync::OnceLock;
 
-use engine_core::{
-    Engine, EngineError, EngineLimits, Sample, Sampled, SeqOutput, SeqWork, Step, StepOutput,
-    TokenLogprobs, Want,
-};
+use engine_core::{Engine, EngineError, EngineLimits, SeqOutput, SeqWork, Step, StepOutput, Want};
 
 use crate::{
     executors::{Batch, Executor, Span},
-    sampler::{NotFinite, check_row, sample, token_logprobs},
+    jobs::{row_jobs, run_jobs},
 };
 
 /// A language model ready to run steps.
@@ -20,35 +17,6 @@ pub struct LlmEngine {
     executor: Box<dyn Executor>,
     limits: EngineLimits,
     batch: Batch,
-}
-
-/// What is to be made of one row of logits.
-enum Job<'a> {
-    /// The token after the known ones and `num_right` drafts, if those are right.
-    Sample {
-        request: Cow<'a, Sample>,
-        num_right: usize,
-    },
-    Score {
-        target: u32,
-        num_top: u32,
-    },
-}
-
-/// What came of it.
-enum Outcome {
-    Sampled(Sampled),
-    Scored(TokenLogprobs),
-}
-
-type Done = Result<Outcome, NotFinite>;
-
-/// A job, the row it reads, and the entry of the step it belongs to.
-struct RowJob<'a> {
-    entry: usize,
-    work: &'a SeqWork,
-    row: usize,
-    job: Job<'a>,
 }
 
 impl LlmEngine {
@@ -120,75 +88,6 @@ impl Engine for LlmEngine {
     }
 }
 
-/// Computes the logits of `jobs`' rows and what is wanted of them, rows in parallel. A row that
-/// is not finite fails its own sequence, unless it comes after drafts: then the sequence has got
-/// further, and fails in the next step if that row was right.
-fn run_jobs(
-    executor: &mut dyn Executor,
-    jobs: &[RowJob<'_>],
-    outputs: &mut [SeqOutput],
-) -> Result<(), EngineError> {
-    let rows: Vec<usize> = jobs.iter().map(|job| job.row).collect();
-    let done: Vec<OnceLock<Done>> = jobs.iter().map(|_| OnceLock::new()).collect();
-    executor.logits(&rows, &|i, logits| {
-        let result = match &jobs[i].job {
-            Job::Sample { request, .. } => sample(logits, request).map(Outcome::Sampled),
-            Job::Score { target, num_top } => check_row(logits)
-                .map(|()| Outcome::Scored(token_logprobs(logits, *target, *num_top))),
-        };
-        // Each row is handed over once; a second answer would be the same.
-        let _ = done[i].set(result);
-    })?;
-    for (job, done) in jobs.iter().zip(done) {
-        let missing = || EngineError::Device("the executor left out a row".into());
-        let output = &mut outputs[job.entry];
-        let done = done.into_inner().ok_or_else(missing)?;
-        let num_right = match job.job {
-            Job::Sample { num_right, .. } => num_right,
-            Job::Score { .. } => 0,
-        };
-        match done {
-            Ok(Outcome::Scored(score)) => output.scores.push(score),
-            Ok(Outcome::Sampled(sampled)) if job.work.is_reached(num_right, &output.sampled) => {
-                output.sampled.push(sampled);
-            }
-            // One bad row is no reason to fail the sequences beside it.
-            Err(error) if num_right == 0 => {
-                output.error = Some(EngineError::Device(error.to_string()));
-            }
-            Ok(Outcome::Sampled(_)) | Err(_) => {}
-        }
-    }
-    Ok(())
-}
-
-/// The rows whose logits are wanted; [`check`] has made sure that a row is wanted once.
-fn row_jobs<'a>(step: &'a Step, batch: &Batch) -> Vec<RowJob<'a>> {
-    let mut jobs = Vec::new();
-    for (entry, (work, span)) in step.work.iter().zip(&batch.spans).enumerate() {
-        if let Some(score) = &work.score {
-            jobs.extend((span.first_row..).zip(&score.targets).map(|(row, target)| RowJob {
-                entry,
-                work,
-                row,
-                job: Job::Score { target: *target, num_top: score.num_top },
-            }));
-        }
-        if let Want::Sample(request) = &work.want {
-            let (drafts, first_row) = (work.drafts(), span.first_row + work.num_known() - 1);
-            jobs.extend((0..=drafts.len()).map(|num_right| {
-                let request = match num_right {
-                    0 => Cow::Borrowed(request),
-                    _ => Cow::Owned(request.after(&drafts[..num_right])),
-                };
-                let job = Job::Sample { request, num_right };
-                RowJob { entry, work, row: first_row + num_right, job }
-            }));
-        }
-    }
-    jobs
-}
-
 /// Lays the step out row by row, reusing the batch's memory.
 fn flatten(step: &Step, batch: &mut Batch) {
     batch.tokens.clear();
@@ -253,7 +152,7 @@ fn check_work(work: &SeqWork, limits: &EngineLimits) -> Result<(), &'static str>
 
 #[cfg(test)]
 mod tests {
-    use engine_core::{BlockId, BlockTable, Score, SeqId};
+    use engine_core::{BlockId, BlockTable, Sample, Score, SeqId};
 
     use super::*;
     use crate::executors::EachRow;

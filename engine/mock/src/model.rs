@@ -61,7 +61,7 @@ impl MockModel {
         let (own, place) = (mix(self.seed ^ mix(sample.seed)), sample.num_generated);
         let draw = mix(prefix ^ own ^ u64::from(place));
         let draw = match self.refrain {
-            Some(len) if draw % 4 != 0 => mix(own ^ u64::from(place % len)),
+            Some(len) if !draw.is_multiple_of(4) => mix(own ^ u64::from(place % len)),
             _ => draw,
         };
         let scripted = self.script.as_ref();
