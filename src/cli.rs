@@ -55,6 +55,20 @@ pub(crate) struct EngineArgs {
     /// Longest prompt and output together, in tokens [default: what the model was made for]
     #[arg(long, value_name = "TOKENS", env = "AGENTBASE_MAX_MODEL_LEN")]
     pub(crate) max_model_len: Option<usize>,
+
+    /// Guess tokens ahead from what was said before; the answers are the same [default: auto]
+    #[arg(long, value_name = "WHEN", env = "AGENTBASE_SPECULATION")]
+    pub(crate) speculation: Option<Speculation>,
+}
+
+/// When tokens are guessed ahead.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Speculation {
+    /// Where it makes answers faster: few run at once, and they repeat what was said
+    Auto,
+    /// Never
+    Off,
 }
 
 /// How keys and values are kept.

@@ -7,7 +7,7 @@ use anyhow::{Context, Result, bail};
 use serde::Deserialize;
 
 use crate::{
-    cli::{KvCacheDtype, ServeArgs},
+    cli::{KvCacheDtype, ServeArgs, Speculation},
     size::ByteSize,
 };
 
@@ -25,6 +25,7 @@ struct File {
     kv_cache: Option<ByteSize>,
     kv_cache_dtype: Option<KvCacheDtype>,
     max_model_len: Option<usize>,
+    speculation: Option<Speculation>,
     max_waiting: Option<usize>,
     drain_timeout: Option<u32>,
     #[serde(default)]
@@ -61,6 +62,7 @@ pub(crate) fn complete(mut args: ServeArgs, data_dir: &Path) -> Result<ServeArgs
     args.engine.kv_cache = args.engine.kv_cache.or(file.kv_cache);
     args.engine.kv_cache_dtype = args.engine.kv_cache_dtype.or(file.kv_cache_dtype);
     args.engine.max_model_len = args.engine.max_model_len.or(file.max_model_len);
+    args.engine.speculation = args.engine.speculation.or(file.speculation);
     args.max_waiting = args.max_waiting.or(file.max_waiting);
     args.drain_timeout = args.drain_timeout.or(file.drain_timeout);
     args.no_auth |= file.no_auth;
@@ -81,12 +83,13 @@ mod tests {
     fn the_command_line_wins_over_the_file() {
         let args = ServeArgs { max_waiting: Some(3), ..Default::default() };
         let file = "listen = \"127.0.0.1:9\"\nmodel = [\"a\", \"b\"]\nkv_cache = \"2MiB\"\n\
-                    max_waiting = 7\n";
+                    max_waiting = 7\nspeculation = \"off\"\n";
         let args = completed(file, args).expect("parses");
         assert_eq!(args.listen, "127.0.0.1:9".parse().ok());
         assert_eq!(args.model, ["a", "b"]);
         assert_eq!(args.engine.kv_cache, Some(ByteSize(2 << 20)));
         assert_eq!(args.max_waiting, Some(3));
+        assert_eq!(args.engine.speculation, Some(Speculation::Off));
     }
 
     #[test]
@@ -95,6 +98,7 @@ mod tests {
             ("lisen = \"127.0.0.1:9\"", "lisen"),
             ("kv_cache = \"much\"", "much"),
             ("threads = 0", "threads"),
+            ("speculation = \"sometimes\"", "sometimes"),
         ] {
             let error = completed(file, ServeArgs::default()).expect_err(file);
             assert!(format!("{error:#}").contains(named), "{error:#}");

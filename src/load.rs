@@ -17,8 +17,13 @@ use engine_llm::{
 };
 use engine_text::{HuggingFaceFiles, TextModel};
 use model_registry::{Manifest, ModelName};
+use scheduler_batching::PlannerConfig;
 
-use crate::{cli::EngineArgs, data_dir, size::ByteSize};
+use crate::{
+    cli::{EngineArgs, Speculation},
+    data_dir,
+    size::ByteSize,
+};
 
 /// Input tokens of one step: enough to keep matrix products busy, few enough that running
 /// conversations do not stall behind a long prompt.
@@ -55,6 +60,15 @@ impl EngineOptions {
             kv_cache_dtype: args.kv_cache_dtype.map_or(KvDtype::default(), KvDtype::from),
             max_model_len: args.max_model_len,
         }
+    }
+}
+
+/// The scheduler's settings that go with these arguments.
+pub(crate) fn planner_config(args: &EngineArgs) -> PlannerConfig {
+    let config = PlannerConfig::default();
+    match args.speculation {
+        None | Some(Speculation::Auto) => config,
+        Some(Speculation::Off) => PlannerConfig { draft_fill: 0, ..config },
     }
 }
 

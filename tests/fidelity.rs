@@ -39,6 +39,7 @@ fn request(id: u64, prompt: Vec<TokenId>, sampling: SamplingParams) -> Request {
         stop: StopRules { max_tokens: MAX_TOKENS, ignore_eos: true, ..StopRules::default() },
         n: 1,
         prompt_logprobs: None,
+        speculation: true,
     }
 }
 

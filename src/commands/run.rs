@@ -10,10 +10,14 @@ use engine_core::{
     CacheScope, Event, FinishReason, Request, SamplingParams, StopRules, TenantId, TokenId,
 };
 use engine_text::{ChatInput, Detokenizer, TextModel};
-use scheduler_batching::{Handle, PlannerConfig, Shutdown, spawn};
+use scheduler_batching::{Handle, Shutdown, spawn};
 use serde_json::{Value, json};
 
-use crate::{cli::RunArgs, load::Loaded, output};
+use crate::{
+    cli::RunArgs,
+    load::{Loaded, planner_config},
+    output,
+};
 
 /// One line of input at most.
 const MAX_LINE_BYTES: u64 = 1 << 20;
@@ -33,7 +37,7 @@ struct Chat<'a> {
 /// If the model fails, or the prompt does not fit.
 pub(super) fn run(args: &RunArgs, loaded: Loaded) -> Result<()> {
     let version = loaded.manifest.digest.as_str().into();
-    let (handle, driver) = spawn(Box::new(loaded.engine), PlannerConfig::default());
+    let (handle, driver) = spawn(Box::new(loaded.engine), planner_config(&args.engine));
     let system = args.system.iter().map(|text| json!({"role": "system", "content": text}));
     let mut chat = Chat { args, text: loaded.text, handle, version, messages: system.collect() };
     let result = match &args.prompt {
@@ -143,6 +147,7 @@ impl Chat<'_> {
             },
             n: 1,
             prompt_logprobs: None,
+            speculation: true,
         })
     }
 }

@@ -114,7 +114,7 @@ fn planner_config(args: &ServeArgs, num_tenants: usize) -> PlannerConfig {
     let max_waiting = args.max_waiting.unwrap_or(DEFAULT_MAX_WAITING);
     let max_waiting_per_tenant =
         if num_tenants > 1 { max_waiting.div_ceil(2) } else { max_waiting };
-    PlannerConfig { max_waiting, max_waiting_per_tenant, ..PlannerConfig::default() }
+    PlannerConfig { max_waiting, max_waiting_per_tenant, ..load::planner_config(&args.engine) }
 }
 
 /// Who may ask, and how many tenants they are. Makes the first key where there is none, and

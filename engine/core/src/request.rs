@@ -23,6 +23,8 @@ pub struct Request {
     /// `Some(k)`: also report the log-probability of every prompt token but the first,
     /// with the `k` most likely alternatives.
     pub prompt_logprobs: Option<u32>,
+    /// Whether tokens may be guessed ahead; the answer is the same either way.
+    pub speculation: bool,
 }
 
 /// How the next token is chosen. The defaults choose from the plain distribution.

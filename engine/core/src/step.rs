@@ -37,24 +37,46 @@ pub struct BlockTable(pub Vec<BlockId>);
 pub struct SeqWork {
     /// Whose work.
     pub seq: SeqId,
-    /// The tokens to compute; at least one.
+    /// The tokens to compute; at least one that is known.
     pub input: Vec<TokenId>,
+    /// How many of them, at the end, are drafts: guesses at the tokens to be sampled. What is
+    /// computed of those that turn out wrong is written over later. Only with [`Want::Sample`].
+    pub num_drafts: u32,
     /// Positions whose keys and values are already in the cache.
     pub num_cached_tokens: u32,
     /// Covers `num_cached_tokens + input.len()` positions.
     pub block_table: BlockTable,
-    /// What to make of the last input position.
+    /// What to make of the last known position and those of the drafts.
     pub want: Want,
     /// Log-probabilities wanted of given tokens, one per input position.
     pub score: Option<Score>,
 }
 
-/// What is wanted of the last position of a [`SeqWork`].
+impl SeqWork {
+    /// Input tokens that are known.
+    pub fn num_known(&self) -> usize {
+        self.input.len().saturating_sub(self.num_drafts as usize)
+    }
+
+    /// The guesses at the end of the input.
+    pub fn drafts(&self) -> &[TokenId] {
+        &self.input[self.num_known()..]
+    }
+
+    /// Whether the token after the first `num_right` drafts counts: all before it were sampled,
+    /// and were those drafts.
+    pub fn is_reached(&self, num_right: usize, sampled: &[Sampled]) -> bool {
+        sampled.len() == num_right
+            && sampled.iter().zip(self.drafts()).all(|(sampled, draft)| sampled.token == *draft)
+    }
+}
+
+/// What is wanted of the last known position of a [`SeqWork`], and of its drafts.
 #[derive(Clone, Debug)]
 pub enum Want {
     /// Only the cache entries (a prefill chunk that is not the last).
     Nothing,
-    /// The next token.
+    /// The next token; and as long as it is the draft that stands in its place, the one after it.
     Sample(Sample),
 }
 
@@ -68,10 +90,30 @@ pub struct Sample {
     pub seed: u64,
     /// Tokens generated so far: the draw depends on (`seed`, `num_generated`) only.
     pub num_generated: u32,
-    /// Tokens that must not be chosen now (ends of sequence before `min_tokens`).
+    /// Before this many tokens `banned` must not be chosen.
+    pub min_tokens: u32,
+    /// Ends of sequence.
     pub banned: Arc<[TokenId]>,
     /// Set if [`SamplingParams::needs_history`].
     pub history: Option<History>,
+}
+
+impl Sample {
+    /// Tokens that must not be chosen now.
+    pub fn banned_now(&self) -> &[TokenId] {
+        if self.num_generated < self.min_tokens { &self.banned } else { &[] }
+    }
+
+    /// How to choose the token after these further ones.
+    #[must_use]
+    pub fn after(&self, further: &[TokenId]) -> Self {
+        let mut sample = self.clone();
+        sample.num_generated += further.len() as u32;
+        if let Some(history) = &mut sample.history {
+            history.tokens.extend_from_slice(further);
+        }
+        sample
+    }
 }
 
 /// The tokens that penalties look at.
@@ -105,8 +147,9 @@ pub struct StepOutput {
 pub struct SeqOutput {
     /// Whose answer.
     pub seq: SeqId,
-    /// Set exactly if the work wanted a sample.
-    pub sampled: Option<Sampled>,
+    /// Empty unless the work wanted a sample. Otherwise at least one token, and every one but the
+    /// last is the draft in its place: what sampling one token a step would have given.
+    pub sampled: Vec<Sampled>,
     /// One per target of [`SeqWork::score`].
     pub scores: Vec<TokenLogprobs>,
     /// This sequence alone went wrong; then nothing else of its answer counts.

@@ -53,6 +53,7 @@ fn median_us(vocab: usize, params: &Arc<SamplingParams>) -> f64 {
         params: Arc::clone(params),
         seed: 7,
         num_generated: 0,
+        min_tokens: 0,
         banned: [].into(),
         history: None,
     };

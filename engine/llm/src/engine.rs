@@ -5,14 +5,11 @@
 
 use std::sync::OnceLock;
 
-use engine_core::{
-    Engine, EngineError, EngineLimits, Sample, Sampled, SeqOutput, SeqWork, Step, StepOutput,
-    TokenLogprobs, Want,
-};
+use engine_core::{Engine, EngineError, EngineLimits, SeqOutput, SeqWork, Step, StepOutput, Want};
 
 use crate::{
     executors::{Batch, Executor, Span},
-    sampler::{NotFinite, check_row, sample, token_logprobs},
+    jobs::{row_jobs, run_jobs},
 };
 
 /// A language model ready to run steps.
@@ -20,27 +17,6 @@ pub struct LlmEngine {
     executor: Box<dyn Executor>,
     limits: EngineLimits,
     batch: Batch,
-}
-
-/// What is to be made of one row of logits.
-enum Job<'a> {
-    Sample(&'a Sample),
-    Score { target: u32, num_top: u32 },
-}
-
-/// What came of it.
-enum Outcome {
-    Sampled(Sampled),
-    Scored(TokenLogprobs),
-}
-
-type Done = Result<Outcome, NotFinite>;
-
-/// A job, the row it reads, and the entry of the step it belongs to.
-struct RowJob<'a> {
-    work: usize,
-    row: usize,
-    job: Job<'a>,
 }
 
 impl LlmEngine {
@@ -97,7 +73,12 @@ impl Engine for LlmEngine {
         let mut outputs: Vec<SeqOutput> = step
             .work
             .iter()
-            .map(|work| SeqOutput { seq: work.seq, sampled: None, scores: Vec::new(), error: None })
+            .map(|work| SeqOutput {
+                seq: work.seq,
+                sampled: Vec::new(),
+                scores: Vec::new(),
+                error: None,
+            })
             .collect();
         let jobs = row_jobs(step, &self.batch);
         for jobs in jobs.chunks(self.executor.max_logit_rows()) {
@@ -105,56 +86,6 @@ impl Engine for LlmEngine {
         }
         Ok(StepOutput { outputs })
     }
-}
-
-/// Computes the logits of `jobs`' rows and what is wanted of them, rows in parallel. A row that
-/// is not finite fails its own sequence.
-fn run_jobs(
-    executor: &mut dyn Executor,
-    jobs: &[RowJob<'_>],
-    outputs: &mut [SeqOutput],
-) -> Result<(), EngineError> {
-    let rows: Vec<usize> = jobs.iter().map(|job| job.row).collect();
-    let done: Vec<OnceLock<Done>> = jobs.iter().map(|_| OnceLock::new()).collect();
-    executor.logits(&rows, &|i, logits| {
-        let result = match &jobs[i].job {
-            Job::Sample(request) => sample(logits, request).map(Outcome::Sampled),
-            Job::Score { target, num_top } => check_row(logits)
-                .map(|()| Outcome::Scored(token_logprobs(logits, *target, *num_top))),
-        };
-        // Each row is handed over once; a second answer would be the same.
-        let _ = done[i].set(result);
-    })?;
-    for (job, done) in jobs.iter().zip(done) {
-        let missing = || EngineError::Device("the executor left out a row".into());
-        let output = &mut outputs[job.work];
-        match done.into_inner().ok_or_else(missing)? {
-            Ok(Outcome::Sampled(sampled)) => output.sampled = Some(sampled),
-            Ok(Outcome::Scored(score)) => output.scores.push(score),
-            // One bad row is no reason to fail the sequences beside it.
-            Err(error) => output.error = Some(EngineError::Device(error.to_string())),
-        }
-    }
-    Ok(())
-}
-
-/// The rows whose logits are wanted; [`check`] has made sure that a row is wanted once.
-fn row_jobs<'a>(step: &'a Step, batch: &Batch) -> Vec<RowJob<'a>> {
-    let mut jobs = Vec::new();
-    for (i, (work, span)) in step.work.iter().zip(&batch.spans).enumerate() {
-        if let Some(score) = &work.score {
-            jobs.extend((span.first_row..).zip(&score.targets).map(|(row, target)| RowJob {
-                work: i,
-                row,
-                job: Job::Score { target: *target, num_top: score.num_top },
-            }));
-        }
-        if let Want::Sample(request) = &work.want {
-            let row = span.first_row + span.num_rows - 1;
-            jobs.push(RowJob { work: i, row, job: Job::Sample(request) });
-        }
-    }
-    jobs
 }
 
 /// Lays the step out row by row, reusing the batch's memory.
@@ -191,11 +122,19 @@ fn check(step: &Step, limits: &EngineLimits) -> Result<(), String> {
 
 fn check_work(work: &SeqWork, limits: &EngineLimits) -> Result<(), &'static str> {
     let end = work.num_cached_tokens as usize + work.input.len();
-    let samples = usize::from(matches!(work.want, Want::Sample(_)));
+    let num_drafts = work.num_drafts as usize;
+    let samples = match work.want {
+        Want::Nothing => 0,
+        Want::Sample(_) => 1 + num_drafts,
+    };
     let targets = work.score.as_ref().map_or(0, |score| score.targets.len());
     let blocks = &work.block_table.0;
     if work.input.is_empty() {
         Err("no input")
+    } else if num_drafts >= work.input.len() {
+        Err("no input but drafts")
+    } else if num_drafts > 0 && samples == 0 {
+        Err("drafts where nothing is sampled")
     } else if end > limits.max_model_len as usize {
         Err("past the end of the context")
     } else if work.input.iter().any(|token| *token >= limits.vocab_size) {
@@ -213,7 +152,7 @@ fn check_work(work: &SeqWork, limits: &EngineLimits) -> Result<(), &'static str>
 
 #[cfg(test)]
 mod tests {
-    use engine_core::{BlockId, BlockTable, Score, SeqId};
+    use engine_core::{BlockId, BlockTable, Sample, Score, SeqId};
 
     use super::*;
     use crate::executors::EachRow;
@@ -259,12 +198,14 @@ mod tests {
             params: Default::default(),
             seed: 0,
             num_generated: 0,
+            min_tokens: 0,
             banned: [].into(),
             history: None,
         };
         SeqWork {
             seq: SeqId(seq),
             input: input.to_vec(),
+            num_drafts: 0,
             num_cached_tokens: 0,
             block_table: BlockTable(vec![BlockId(seq as u32)]),
             want: Want::Sample(sample),
@@ -285,7 +226,7 @@ mod tests {
         let got: Vec<_> = out
             .outputs
             .iter()
-            .map(|o| (o.error.is_some(), o.sampled.as_ref().map(|s| s.token), o.scores.len()))
+            .map(|o| (o.error.is_some(), o.sampled.first().map(|s| s.token), o.scores.len()))
             .collect();
         assert_eq!((got[0], got[3]), ((false, Some(3), 1), (false, Some(5), 0)));
         assert_eq!((got[1].0, got[1].1), (true, None));
@@ -293,5 +234,47 @@ mod tests {
         assert!(got[2].0, "{got:?}");
         let text = out.outputs[1].error.as_ref().map(ToString::to_string).unwrap_or_default();
         assert!(text.contains("not numbers"), "{text}");
+    }
+
+    #[test]
+    fn tokens_count_as_far_as_the_drafts_before_them_are_right() {
+        // More rows than the executor gives logits for at a time.
+        for (input, num_drafts, expect) in [
+            (&[1, 2, 3, 4][..], 3, vec![2, 3, 4, 5]),
+            (&[1, 2, 3, 9], 3, vec![2, 3, 4]),
+            (&[1, 5, 6, 7], 3, vec![2]),
+            (&[0, 1, 3, 4], 2, vec![2]),
+            (&[0, 1, 2], 1, vec![2, 3]),
+            // The row of the 7 is bad: as far as it, all is well.
+            (&[5, 6, 7, 8], 3, vec![6, 7]),
+            // It is bad, and nobody asks.
+            (&[1, 7], 1, vec![2]),
+        ] {
+            let mut engine = LlmEngine::new(Box::new(Echo(Vec::new())), 10, 100, 4);
+            let drafted = SeqWork { num_drafts, ..work(0, input, false) };
+            let step = Step { step_idx: 0, work: vec![drafted, work(1, &[3], false)] };
+            let out = engine.execute(&step).expect("the step is well").outputs;
+            let tokens: Vec<_> = out[0].sampled.iter().map(|s| s.token).collect();
+            assert_eq!((tokens, &out[0].error), (expect, &None), "{input:?}");
+            assert_eq!(out[1].sampled[0].token, 4);
+        }
+    }
+
+    #[test]
+    fn drafts_that_make_no_sense_are_refused() {
+        let all = SeqWork { num_drafts: 2, ..work(0, &[1, 2], false) };
+        let more = SeqWork { num_drafts: 3, ..work(0, &[1, 2], false) };
+        let unasked = SeqWork { num_drafts: 1, want: Want::Nothing, ..work(0, &[1, 2], false) };
+        let twice = SeqWork { num_drafts: 1, ..work(0, &[1, 2], true) };
+        for (work, expect) in [
+            (all, "no input but drafts"),
+            (more, "no input but drafts"),
+            (unasked, "nothing is sampled"),
+            (twice, "wanted twice"),
+        ] {
+            let mut engine = LlmEngine::new(Box::new(Echo(Vec::new())), 10, 100, 4);
+            let error = engine.execute(&Step { step_idx: 0, work: vec![work] }).expect_err(expect);
+            assert!(error.to_string().contains(expect), "{error}");
+        }
     }
 }

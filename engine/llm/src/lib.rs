@@ -7,6 +7,7 @@ mod engine;
 mod error;
 pub mod executors;
 mod families;
+mod jobs;
 pub mod perplexity;
 pub mod sampler;
 pub mod spec;

@@ -148,6 +148,7 @@ fn score_chunk(engine: &mut dyn Engine, chunk: &[TokenId]) -> Result<Vec<f32>, E
         let work = SeqWork {
             seq: SeqId(0),
             input: chunk[from..end].to_vec(),
+            num_drafts: 0,
             num_cached_tokens: from as u32,
             block_table: block_table.clone(),
             want: Want::Nothing,
@@ -197,7 +198,7 @@ mod tests {
                 TokenLogprobs { token: *token, logprob: -(position as f32), top: Vec::new() }
             });
             let scores = scores.collect();
-            let output = SeqOutput { seq: work.seq, sampled: None, scores, error: None };
+            let output = SeqOutput { seq: work.seq, sampled: Vec::new(), scores, error: None };
             Ok(StepOutput { outputs: vec![output] })
         }
     }

@@ -86,6 +86,8 @@ impl MockEngine {
         let mut seen = HashSet::new();
         if num_input == 0 {
             Err("no input".into())
+        } else if work.num_known() == 0 {
+            Err("all of the input is drafts".into())
         } else if end > max_model_len as usize {
             Err(format!("{end} positions, the model has {max_model_len}"))
         } else if work.block_table.0.len() * (block_size as usize) < end {
@@ -95,7 +97,7 @@ impl MockEngine {
         } else if let Some(token) = work.input.iter().find(|token| **token >= vocab_size) {
             Err(format!("token {token} is outside the vocabulary of {vocab_size}"))
         } else {
-            check_wants(work, end)
+            check_wants(work)
         }
     }
 
@@ -123,12 +125,16 @@ impl MockEngine {
 
     fn answer(&self, work: &SeqWork, after: &[u64]) -> SeqOutput {
         let vocab_size = self.limits.vocab_size;
-        let sampled = match (&work.want, after.last()) {
-            (Want::Sample(sample), Some(last)) => {
-                Some(self.model.sample(*last, sample, vocab_size))
+        let mut sampled = Vec::new();
+        if let Want::Sample(sample) = &work.want {
+            let drafts = work.drafts();
+            for (num_right, prefix) in after[work.num_known() - 1..].iter().enumerate() {
+                if work.is_reached(num_right, &sampled) {
+                    let sample = sample.after(&drafts[..num_right]);
+                    sampled.push(self.model.sample(*prefix, &sample, vocab_size));
+                }
             }
-            _ => None,
-        };
+        }
         let scores = work.score.iter().flat_map(|score| {
             let pairs = score.targets.iter().zip(after);
             pairs
@@ -140,28 +146,32 @@ impl MockEngine {
 }
 
 /// Whether history and score agree with the work they come with.
-fn check_wants(work: &SeqWork, end: usize) -> Result<(), String> {
+fn check_wants(work: &SeqWork) -> Result<(), String> {
+    let known = &work.input[..work.num_known()];
+    if matches!(work.want, Want::Nothing) && work.num_drafts > 0 {
+        return Err("drafts where nothing is sampled".into());
+    }
     if let Want::Sample(sample) = &work.want {
         if sample.history.is_some() != sample.params.needs_history() {
             return Err("history set without need, or missing".into());
         }
         if let Some(history) = &sample.history {
             let tail = history.tokens.get(work.num_cached_tokens as usize..);
-            if tail != Some(work.input.as_slice()) {
+            if tail != Some(known) {
                 return Err("history does not end with the input".into());
             }
-            let num_generated = end - history.num_prompt_tokens as usize;
+            let num_generated = history.tokens.len() - history.num_prompt_tokens as usize;
             if num_generated != sample.num_generated as usize {
                 return Err(format!("history has {num_generated} generated tokens"));
             }
         }
     }
     if let Some(score) = &work.score {
-        let (num_targets, num_input) = (score.targets.len(), work.input.len());
+        let (num_targets, num_input) = (score.targets.len(), known.len());
         if num_targets != num_input && num_targets + 1 != num_input {
             return Err(format!("{num_targets} targets for {num_input} tokens"));
         }
-        let followed = work.input.iter().skip(1);
+        let followed = known.iter().skip(1);
         if !score.targets.iter().zip(followed).all(|(target, next)| target == next) {
             return Err("targets are not the tokens that follow".into());
         }
@@ -194,7 +204,7 @@ impl Engine for MockEngine {
             Fault::Sequence(entry) => {
                 let num_outputs = out.outputs.len();
                 let output = &mut out.outputs[entry % num_outputs];
-                (output.sampled, output.scores) = (None, Vec::new());
+                (output.sampled, output.scores) = (Vec::new(), Vec::new());
                 output.error = Some(EngineError::Device("injected".into()));
                 Ok(out)
             }

@@ -2,6 +2,7 @@
 //!
 //! Invariant: a pure function of the prefix, the seed and the number of generated tokens.
 
+use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use engine_core::{Sample, Sampled, TokenId, TokenLogprobs};
@@ -21,6 +22,8 @@ pub struct MockModel {
     pub eos_probability: f64,
     /// Says this instead of random tokens.
     pub script: Option<Script>,
+    /// After so many tokens says the same again, but for about every fourth token.
+    pub refrain: Option<NonZeroU32>,
     /// Virtual and real time of a step.
     pub cost: StepCost,
 }
@@ -55,14 +58,19 @@ impl MockModel {
 
     /// The token after a prefix with this hash.
     pub(crate) fn sample(&self, prefix: u64, sample: &Sample, vocab_size: u32) -> Sampled {
-        let draw =
-            mix(prefix ^ mix(self.seed ^ mix(sample.seed)) ^ u64::from(sample.num_generated));
+        let (own, place) = (mix(self.seed ^ mix(sample.seed)), sample.num_generated);
+        let draw = mix(prefix ^ own ^ u64::from(place));
+        let draw = match self.refrain {
+            Some(len) if !draw.is_multiple_of(4) => mix(own ^ u64::from(place % len)),
+            _ => draw,
+        };
         let scripted = self.script.as_ref();
         let scripted = scripted.and_then(|s| s.token(sample.num_generated, self.eos_token));
         let first = scripted.unwrap_or_else(|| self.draw(draw, vocab_size));
         // The next token up that is not banned; at most the whole vocabulary is looked at.
+        let banned = sample.banned_now();
         let candidates = (0..vocab_size).map(|i| (first + i) % vocab_size);
-        let token = candidates.into_iter().find(|t| !sample.banned.contains(t)).unwrap_or(first);
+        let token = candidates.into_iter().find(|t| !banned.contains(t)).unwrap_or(first);
         let logprobs = sample.params.logprobs.map(|k| self.score(prefix, token, k, vocab_size));
         Sampled { token, logprobs }
     }

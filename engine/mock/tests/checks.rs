@@ -27,6 +27,7 @@ fn sample(seed: u64, num_generated: u32, banned: &[TokenId]) -> Want {
         params: Arc::new(SamplingParams::default()),
         seed,
         num_generated,
+        min_tokens: num_generated + 1,
         banned: banned.into(),
         history: None,
     })
@@ -36,6 +37,7 @@ fn work(seq: u64, input: &[TokenId], cached: u32, blocks: &[u32]) -> SeqWork {
     SeqWork {
         seq: SeqId(seq),
         input: input.to_vec(),
+        num_drafts: 0,
         num_cached_tokens: cached,
         block_table: BlockTable(blocks.iter().copied().map(BlockId).collect()),
         want: sample(7, 0, &[]),
@@ -45,7 +47,7 @@ fn work(seq: u64, input: &[TokenId], cached: u32, blocks: &[u32]) -> SeqWork {
 
 fn tokens(engine: &mut MockEngine, idx: u64, work: Vec<SeqWork>) -> Vec<TokenId> {
     let out = engine.execute(&Step { step_idx: idx, work }).unwrap();
-    out.outputs.into_iter().map(|o| o.sampled.unwrap().token).collect()
+    out.outputs.iter().flat_map(|o| &o.sampled).map(|s| s.token).collect()
 }
 
 fn refusal(engine: &mut MockEngine, idx: u64, work: Vec<SeqWork>) -> String {
@@ -69,12 +71,30 @@ fn whole_chunked_and_moved_prompts_give_the_same_token() {
 }
 
 #[test]
+fn right_drafts_bring_the_tokens_that_steps_of_one_bring() {
+    let mut one_by_one = engine();
+    let mut said = Vec::new();
+    for idx in 0..3 {
+        let input = [&[1, 2][..], &said].concat();
+        let mut work = work(0, &input, 0, &[0, 1, 2]);
+        work.want = sample(7, idx, &[]);
+        said.extend(tokens(&mut one_by_one, idx.into(), vec![work]));
+    }
+    for (drafts, num_right) in [([said[0], said[1]], 2), ([said[0], said[1] + 1], 1), ([0, 0], 0)] {
+        let input = [1, 2, drafts[0], drafts[1]];
+        let drafted = SeqWork { num_drafts: 2, ..work(0, &input, 0, &[0, 1]) };
+        assert_eq!(tokens(&mut engine(), 0, vec![drafted]), said[..=num_right], "{drafts:?}");
+    }
+}
+
+#[test]
 fn wrong_steps_are_refused() {
     let long: Vec<_> = (0..7).collect();
     let mut twice = work(0, &[1], 0, &[0]);
     twice.seq = SeqId(1);
     let mut scored = work(0, &[1, 2], 0, &[0]);
     scored.score = Some(Score { targets: vec![3], num_top: 0 });
+    let unasked = SeqWork { num_drafts: 1, want: Want::Nothing, ..work(0, &[1, 2], 0, &[0]) };
     let cases = [
         (vec![], "empty"),
         (vec![work(0, &long, 0, &[0, 1, 2, 3])], "7 tokens, limit 6"),
@@ -89,6 +109,8 @@ fn wrong_steps_are_refused() {
         (vec![work(0, &[], 0, &[0])], "no input"),
         (vec![work(0, &[1], 10, &[0, 1, 2, 3, 4, 5])], "11 positions"),
         (vec![scored], "targets"),
+        (vec![SeqWork { num_drafts: 2, ..work(0, &[1, 2], 0, &[0]) }], "is drafts"),
+        (vec![unasked], "nothing is sampled"),
     ];
     for (work, expect) in cases {
         let text = refusal(&mut engine(), 0, work);
@@ -132,9 +154,9 @@ fn a_fault_of_one_sequence_leaves_the_others_well() {
     let well = tokens(&mut engine(), 0, both());
     let mut engine = engine().with_fault(0, Fault::Sequence(3));
     let outputs = engine.execute(&Step { step_idx: 0, work: both() }).unwrap().outputs;
-    assert_eq!((&outputs[0].error, outputs[0].sampled.as_ref().unwrap().token), (&None, well[0]));
+    assert_eq!((&outputs[0].error, outputs[0].sampled[0].token), (&None, well[0]));
     assert!(matches!(outputs[1].error, Some(EngineError::Device(_))));
-    assert_eq!(outputs[1].sampled, None);
+    assert_eq!(outputs[1].sampled, []);
     tokens(&mut engine, 1, vec![work(0, &[3], 2, &[0, 2])]);
     assert!(refusal(&mut engine, 2, vec![work(1, &[3], 2, &[1, 3])]).contains("spoilt"));
 }

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use engine_core::{BlockId, History, Request, Sample, SeqId, TenantId, TokenId};
 
 use crate::prefix::{BlockHash, PrefixKey};
+use crate::speculation::{Speculation, Tried};
 
 /// What all choices of a request share.
 pub(crate) struct Common {
@@ -18,8 +19,6 @@ pub(crate) struct Common {
     pub(crate) root: BlockHash,
     /// What must not be sampled before `min_tokens`.
     pub(crate) banned: Arc<[TokenId]>,
-    /// Nothing banned.
-    pub(crate) unbanned: Arc<[TokenId]>,
 }
 
 impl Common {
@@ -27,7 +26,7 @@ impl Common {
         let stop = &request.stop;
         let banned = stop.eos_token_ids.iter().chain(&stop.stop_token_ids).copied().collect();
         let root = key.root(&request.scope);
-        Self { request, root, banned, unbanned: Arc::new([]) }
+        Self { request, root, banned }
     }
 
     pub(crate) fn tenant(&self) -> &TenantId {
@@ -50,6 +49,7 @@ pub(crate) struct Sequence {
     pub(crate) hashes: Vec<BlockHash>,
     /// Whether the step that is being executed holds it.
     pub(crate) in_flight: bool,
+    speculation: Speculation,
 }
 
 impl Sequence {
@@ -64,6 +64,7 @@ impl Sequence {
             num_registered: 0,
             hashes: Vec::new(),
             in_flight: false,
+            speculation: Speculation::default(),
         }
     }
 
@@ -111,8 +112,6 @@ impl Sequence {
     /// How to choose the token after the last known one.
     pub(crate) fn sample(&self) -> Sample {
         let request = &self.common.request;
-        let num_generated = self.generated.len() as u32;
-        let early = num_generated < request.stop.min_tokens;
         let history = request.sampling.needs_history().then(|| History {
             tokens: self.tokens(0..self.len()),
             num_prompt_tokens: request.prompt.len() as u32,
@@ -120,10 +119,31 @@ impl Sequence {
         Sample {
             params: Arc::clone(&request.sampling),
             seed: choice_seed(request.sampling.seed, self.index),
-            num_generated,
-            banned: Arc::clone(if early { &self.common.banned } else { &self.common.unbanned }),
+            num_generated: self.generated.len() as u32,
+            min_tokens: request.stop.min_tokens,
+            banned: Arc::clone(&self.common.banned),
             history,
         }
+    }
+
+    /// At most `most` guesses at the next tokens. A step brings one token more than it has drafts,
+    /// so there are fewer than may still come.
+    pub(crate) fn guess(&mut self, most: usize) -> Vec<TokenId> {
+        let Self { common, generated, speculation, .. } = self;
+        let request = &common.request;
+        let to_come = (request.stop.max_tokens as usize).saturating_sub(generated.len());
+        match request.speculation {
+            true => {
+                speculation.guess(&request.prompt, generated, most.min(to_come.saturating_sub(1)))
+            }
+            false => Vec::new(),
+        }
+    }
+
+    /// Notes how its drafts fared.
+    pub(crate) fn learn(&mut self, tried: Tried) {
+        let len = self.len();
+        self.speculation.learn(tried, len);
     }
 }
 
@@ -163,6 +183,7 @@ mod tests {
             },
             n: 1,
             prompt_logprobs: None,
+            speculation: true,
         };
         let key = PrefixKey::new([0; 32]);
         let mut seq = Sequence::new(SeqId(0), 0, Arc::new(Common::new(request, &key)));
@@ -197,11 +218,25 @@ mod tests {
 
     #[test]
     fn ends_are_banned_until_min_tokens() {
-        assert_eq!(*sequence(&[1], &[2, 2]).sample().banned, [7, 8]);
-        let late = sequence(&[1], &[2, 3, 4]).sample();
-        assert!(late.banned.is_empty());
-        let history = History { tokens: vec![1, 2, 3, 4], num_prompt_tokens: 1 };
+        let early = sequence(&[1], &[2, 2]).sample();
+        assert_eq!(early.banned_now(), [7, 8]);
+        let late = sequence(&[1], &[2, 2, 4]).sample();
+        assert!(late.banned_now().is_empty());
+        let history = History { tokens: vec![1, 2, 2, 4], num_prompt_tokens: 1 };
         assert_eq!(late.history, Some(history));
+        // After a draft it is as if the token were there already.
+        let ahead = early.after(&[4]);
+        assert!(ahead.banned_now().is_empty());
+        assert_eq!((ahead.num_generated, &ahead.history), (late.num_generated, &late.history));
+    }
+
+    #[test]
+    fn guesses_leave_room_for_the_token_that_follows_them() {
+        // At most nine tokens: after seven two may come, of which one may be a draft.
+        for (num_generated, expect) in [(3, 2), (7, 1), (8, 0), (9, 0)] {
+            let mut seq = sequence(&[5, 5, 5], &vec![5; num_generated]);
+            assert_eq!(seq.guess(8).len(), expect, "after {num_generated}");
+        }
     }
 
     #[test]

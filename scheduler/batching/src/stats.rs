@@ -21,6 +21,10 @@ pub struct Stats {
     pub cached_tokens: u64,
     /// Tokens sampled.
     pub generated_tokens: u64,
+    /// Tokens guessed ahead and computed.
+    pub draft_tokens: u64,
+    /// Of those, how many were right and became output.
+    pub accepted_draft_tokens: u64,
     /// Sequences that lost their blocks and have to be recomputed.
     pub preemptions: u64,
     /// Sequences that asked the prefix cache when they were admitted.

@@ -64,6 +64,7 @@ fn a_panic_is_logged_with_its_place_and_without_its_words() {
             stop: StopRules { max_tokens: 1, ..StopRules::default() },
             n: 1,
             prompt_logprobs: None,
+            speculation: true,
         })
         .unwrap();
     let event = stream.blocking_next();

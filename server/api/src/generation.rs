@@ -71,6 +71,8 @@ pub struct GenerationOptions {
     pub echo: Option<bool>,
     /// Only the type `text`.
     pub response_format: Option<ResponseFormat>,
+    /// Whether tokens may be guessed ahead; by default they are. The answer is the same.
+    pub speculation: Option<bool>,
     /// Who asks on the client's side. Accepted, not used.
     pub user: Option<String>,
 }

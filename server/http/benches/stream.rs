@@ -43,7 +43,9 @@ impl Engine for Waits {
         let answer = |work: &SeqWork| SeqOutput {
             seq: work.seq,
             sampled: matches!(work.want, Want::Sample(_))
-                .then(|| Sampled { token: u32::from(b'a'), logprobs: None }),
+                .then(|| Sampled { token: u32::from(b'a'), logprobs: None })
+                .into_iter()
+                .collect(),
             scores: Vec::new(),
             error: None,
         };

@@ -179,6 +179,7 @@ impl Run {
             stop,
             n: params.n,
             prompt_logprobs: source.prompt_logprobs,
+            speculation: params.speculation,
         };
         let submitted = model.handle.submit(request);
         let events = submitted.map_err(|error| ApiError::from_submit(error, field))?;

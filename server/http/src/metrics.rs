@@ -35,6 +35,8 @@ const COUNTERS: &[(&str, &str, ReadCount)] = &[
     ("agentbase_prompt_tokens_total", "Prompt tokens admitted.", |s| s.prompt_tokens),
     ("agentbase_prompt_tokens_cached_total", "Prompt tokens not recomputed.", |s| s.cached_tokens),
     ("agentbase_generated_tokens_total", "Tokens generated.", |s| s.generated_tokens),
+    ("agentbase_draft_tokens_total", "Tokens guessed ahead.", |s| s.draft_tokens),
+    ("agentbase_accepted_draft_tokens_total", "Right guesses.", |s| s.accepted_draft_tokens),
     ("agentbase_preemptions_total", "Sequences that lost their blocks.", |s| s.preemptions),
     ("agentbase_prefix_cache_queries_total", "Prefix cache lookups.", |s| s.prefix_queries),
     ("agentbase_prefix_cache_hits_total", "Prefix cache lookups that hit.", |s| s.prefix_hits),

@@ -34,6 +34,7 @@ pub(crate) struct Params {
     pub(crate) echo: bool,
     pub(crate) stream: bool,
     pub(crate) include_usage: bool,
+    pub(crate) speculation: bool,
 }
 
 impl Params {
@@ -81,6 +82,7 @@ pub(crate) fn check(options: GenerationOptions, context: &Context<'_>) -> Result
         stop_texts: stop_texts(options.stop.map(|stop| stop.0).unwrap_or_default())?,
         stream,
         include_usage: include_usage.unwrap_or(false),
+        speculation: options.speculation.unwrap_or(true),
     })
 }
 

@@ -13,7 +13,7 @@ use engine_core::{
 };
 use serde::Serialize;
 
-use crate::cli::BenchArgs;
+use crate::{cli::BenchArgs, load};
 
 /// One measured point.
 #[derive(Debug, Serialize)]
@@ -60,7 +60,12 @@ pub(super) fn run(args: &BenchArgs, mut engine: Box<dyn Engine>, threads: usize)
             rows.push(measure(args.repeat, point)?);
         }
     }
-    rows.extend(streams::rows(engine, &args.streams, args.repeat)?);
+    rows.extend(streams::rows(
+        engine,
+        load::planner_config(&args.engine),
+        &args.streams,
+        args.repeat,
+    )?);
     let report = Report {
         model: &args.name,
         threads,
@@ -161,12 +166,14 @@ fn work(
     SeqWork {
         seq: SeqId(seq as u64),
         input: (from..from + len).map(token).collect(),
+        num_drafts: 0,
         num_cached_tokens: from as u32,
         block_table: table.clone(),
         want: Want::Sample(Sample {
             params: Arc::new(SamplingParams { temperature: 0.0, ..Default::default() }),
             seed: 0,
             num_generated: 0,
+            min_tokens: 0,
             banned: Arc::new([]),
             history: None,
         }),

@@ -24,11 +24,12 @@ const OUTPUT_TOKENS: usize = 128;
 /// If a request fails or ends early.
 pub(super) fn rows(
     engine: Box<dyn Engine>,
+    config: PlannerConfig,
     num_streams: &[usize],
     repeat: usize,
 ) -> Result<Vec<Row>> {
     let vocab_size = engine.limits().vocab_size;
-    let (handle, driver) = spawn(engine, PlannerConfig::default());
+    let (handle, driver) = spawn(engine, config);
     let mut prompts = (0..).map(|number| prompt(number, vocab_size));
     let rows = num_streams.iter().map(|num| measure(repeat, || row(&handle, *num, &mut prompts)));
     let rows = rows.collect();
@@ -99,5 +100,6 @@ fn request(handle: &Handle, prompt: Vec<TokenId>) -> Request {
         },
         n: 1,
         prompt_logprobs: None,
+        speculation: true,
     }
 }

@@ -83,6 +83,7 @@ mod tests {
             params: Arc::new(params),
             seed: 3,
             num_generated: 0,
+            min_tokens: 0,
             banned: Arc::new([]),
             history: None,
         }

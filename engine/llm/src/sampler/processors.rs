@@ -14,12 +14,13 @@ pub(super) fn apply(logits: &mut [f32], request: &Sample) -> bool {
     if let Some(history) = &request.history {
         penalize(logits, &request.params, history);
     }
-    for token in request.banned.iter() {
+    for token in request.banned_now() {
         if let Some(logit) = logits.get_mut(*token as usize) {
             *logit = f32::NEG_INFINITY;
         }
     }
-    !request.params.logit_bias.is_empty() || request.history.is_some() || !request.banned.is_empty()
+    let biased = !request.params.logit_bias.is_empty();
+    biased || request.history.is_some() || !request.banned_now().is_empty()
 }
 
 /// The repetition penalty (Keskar et al. 2019) looks at prompt and output, the other two
@@ -60,6 +61,7 @@ mod tests {
             params: Arc::new(params),
             seed: 0,
             num_generated: 3,
+            min_tokens: 4,
             banned: banned.into(),
         };
         apply(&mut logits, &request);

@@ -53,6 +53,7 @@ pub(crate) fn forward(engine: &mut LlmEngine, tokens: &[u32], cached: usize) {
     let work = SeqWork {
         seq: SeqId(0),
         input: tokens.to_vec(),
+        num_drafts: 0,
         num_cached_tokens: cached as u32,
         block_table: BlockTable((0..num_blocks).map(|i| BlockId(last - i)).collect()),
         want: Want::Nothing,

@@ -1,7 +1,8 @@
 //! Taking in what a step computed.
 //!
-//! Invariant: an answer is checked as a whole before anything of it is used, and only blocks of
-//! a step that succeeded are registered in the prefix cache.
+//! Invariant: an answer is checked as a whole before anything of it is used, only blocks of a step
+//! that succeeded are registered in the prefix cache, and of drafts only those that were right
+//! and do not come after the end of their sequence count as computed.
 
 use engine_core::{
     EngineError, Event, FinishReason, RequestError, Sampled, SeqId, SeqOutput, SeqWork, Step,
@@ -9,6 +10,7 @@ use engine_core::{
 };
 
 use super::{Planner, release_blocks};
+use crate::speculation::Tried;
 
 impl Planner {
     /// Takes the results of the step in flight in: appends tokens, registers and frees blocks,
@@ -27,7 +29,7 @@ impl Planner {
         match checked {
             Ok(out) => {
                 for (work, output) in step.work.iter().zip(out.outputs) {
-                    self.commit_sequence(work, output);
+                    self.commit_sequence(work, output, step.work.len());
                 }
             }
             Err(error) => self.fail_step(&step, &error),
@@ -61,27 +63,41 @@ impl Planner {
         }
     }
 
-    fn commit_sequence(&mut self, work: &SeqWork, output: SeqOutput) {
+    fn commit_sequence(&mut self, work: &SeqWork, output: SeqOutput, num_seqs: usize) {
         if let Some(error) = output.error {
             return self.fail_sequence(work.seq, error);
         }
         let Some(seq) = self.running.get_mut(&work.seq) else { return };
         seq.in_flight = false;
-        seq.num_computed += work.input.len();
+        let SeqOutput { mut sampled, scores, .. } = output;
+        let (num_drafts, num_right) = (work.num_drafts as usize, sampled.len().saturating_sub(1));
+        seq.learn(Tried { num_drafts, num_right, num_seqs });
+        let reason = cut(&mut sampled, &seq.common.request.stop, seq.generated.len());
+        seq.generated.extend(sampled.iter().map(|sampled| sampled.token));
+        seq.num_computed += work.num_known() + sampled.len().saturating_sub(1);
+        self.counts.draft_tokens += num_drafts as u64;
+        self.counts.accepted_draft_tokens += num_right.min(sampled.len()) as u64;
+        self.commit_blocks(work.seq);
+        self.commit_scores(work, scores);
+        self.commit_prompt(work);
+        self.commit_tokens(work.seq, sampled, reason);
+    }
+
+    /// Registers blocks that are full, and gives those back that only wrong drafts were in.
+    fn commit_blocks(&mut self, seq: SeqId) {
+        let Some(seq) = self.running.get_mut(&seq) else { return };
+        let block_size = self.limits.block_size as usize;
+        let needed = seq.len().div_ceil(block_size);
+        for block in seq.blocks.drain(needed.min(seq.blocks.len())..).rev() {
+            self.pool.release(block);
+        }
         if self.config.prefix_caching {
-            let block_size = self.limits.block_size as usize;
             seq.extend_hashes(&self.key, block_size);
             while (seq.num_registered + 1) * block_size <= seq.num_computed {
                 let idx = seq.num_registered;
                 self.pool.register(seq.blocks[idx], seq.hashes[idx]);
                 seq.num_registered += 1;
             }
-        }
-        self.commit_scores(work, output.scores);
-        self.commit_prompt(work);
-        match output.sampled {
-            Some(sampled) => self.commit_token(work, sampled),
-            None => self.end_if_nothing_to_generate(work),
         }
     }
 
@@ -112,35 +128,38 @@ impl Planner {
         self.release_held(id);
     }
 
-    fn commit_token(&mut self, work: &SeqWork, sampled: Sampled) {
-        let Some(seq) = self.running.get_mut(&work.seq) else { return };
-        let Sampled { token, logprobs } = sampled;
-        seq.generated.push(token);
-        let (index, num_generated) = (seq.index, seq.generated.len());
-        let request = &seq.common.request;
-        let (id, reason) = (request.id, finish_reason(&request.stop, token, num_generated));
-        self.queue.charge(&request.scope.tenant, 1);
-        self.counts.generated_tokens += 1;
+    /// Reports new tokens, and ends the choice if there is a reason to.
+    fn commit_tokens(&mut self, seq: SeqId, sampled: Vec<Sampled>, reason: Option<FinishReason>) {
+        let Some(seq) = self.running.get(&seq) else { return };
+        let (index, request) = (seq.index, &seq.common.request);
+        let id = request.id;
+        // `max_tokens` 0: ends when the prompt is scored.
+        let only_scores = request.stop.max_tokens == 0 && seq.num_remaining() == 0;
+        let reason = reason.or(only_scores.then_some(FinishReason::Length));
+        self.queue.charge(&request.scope.tenant, sampled.len());
+        self.counts.generated_tokens += sampled.len() as u64;
         if let Some(live) = self.requests.get_mut(&id) {
-            live.usage.completion_tokens += 1;
+            live.usage.completion_tokens += sampled.len() as u32;
         }
-        self.events.push((id, Event::Token { index, token, logprobs }));
+        for Sampled { token, logprobs } in sampled {
+            self.events.push((id, Event::Token { index, token, logprobs }));
+        }
         if let Some(reason) = reason {
             self.drop_sequence(id, index);
             self.end_choice(id, index, reason);
         }
     }
+}
 
-    /// `max_tokens` 0: ends when the prompt is scored.
-    fn end_if_nothing_to_generate(&mut self, work: &SeqWork) {
-        let Some(seq) = self.running.get(&work.seq) else { return };
-        let request = &seq.common.request;
-        if request.stop.max_tokens == 0 && seq.num_remaining() == 0 {
-            let (id, index) = (request.id, seq.index);
-            self.drop_sequence(id, index);
-            self.end_choice(id, index, FinishReason::Length);
+/// Drops what comes after the end of the sequence, and says why it ends if it does.
+fn cut(sampled: &mut Vec<Sampled>, stop: &StopRules, num_generated: usize) -> Option<FinishReason> {
+    for (i, Sampled { token, .. }) in sampled.iter().enumerate() {
+        if let Some(reason) = finish_reason(stop, *token, num_generated + i + 1) {
+            sampled.truncate(i + 1);
+            return Some(reason);
         }
     }
+    None
 }
 
 fn finish_reason(stop: &StopRules, token: TokenId, num_generated: usize) -> Option<FinishReason> {
@@ -165,11 +184,16 @@ fn check(step: &Step, out: &StepOutput, vocab_size: u32) -> Result<(), EngineErr
             return wrong("has its sequences in another order");
         } else if output.error.is_some() {
             continue;
-        } else if output.sampled.is_some() != matches!(work.want, Want::Sample(_)) {
+        } else if output.sampled.is_empty() == matches!(work.want, Want::Sample(_)) {
             return wrong("has a token that was not wanted, or lacks one that was");
+        } else if let Some(num_right) = output.sampled.len().checked_sub(1)
+            && (num_right > work.drafts().len()
+                || !work.is_reached(num_right, &output.sampled[..num_right]))
+        {
+            return wrong("goes on after a token that was not the draft");
         } else if output.scores.len() != num_targets {
             return wrong("has another number of scores than was asked for");
-        } else if output.sampled.as_ref().is_some_and(|s| s.token >= vocab_size) {
+        } else if output.sampled.iter().any(|s| s.token >= vocab_size) {
             return wrong("has a token outside the vocabulary");
         }
     }

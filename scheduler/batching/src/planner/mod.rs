@@ -1,12 +1,13 @@
 //! The planner: what the next step holds, and what a computed step means.
 //!
-//! [`Planner::plan`] makes a step (`schedule`, `admit`, `preempt`), [`Planner::commit`] takes its
-//! results in (`commit`); this file has what changes the set of requests between steps.
+//! [`Planner::plan`] makes a step (`schedule`, `admit`, `preempt`, `drafts`), [`Planner::commit`]
+//! takes its results in (`commit`); this file has what changes the set of requests between steps.
 //! Invariants: at most one step is in flight; every request ends with exactly one last event;
 //! the oldest running sequence is never preempted, so something always comes to its end.
 
 mod admit;
 mod commit;
+mod drafts;
 mod preempt;
 mod schedule;
 mod share;
@@ -174,6 +175,9 @@ impl Planner {
         for seq in self.running.values() {
             if seq.blocks.len() * block_size < seq.num_computed {
                 return Err(format!("{:?} computed more than its blocks hold", seq.id));
+            }
+            if !seq.in_flight && seq.blocks.len() > seq.len().div_ceil(block_size) {
+                return Err(format!("{:?} kept blocks of drafts", seq.id));
             }
         }
         Ok(())

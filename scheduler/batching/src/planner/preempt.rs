@@ -9,17 +9,17 @@ use std::collections::HashMap;
 
 use engine_core::{SeqId, TenantId};
 
-use super::{Planner, release_blocks, schedule::Draft};
+use super::{Planner, release_blocks, schedule::Outline};
 
 impl Planner {
     /// Preempts one sequence and says which; `None` if only one runs.
-    pub(super) fn preempt_one(&mut self, draft: &mut Draft) -> Option<SeqId> {
+    pub(super) fn preempt_one(&mut self, outline: &mut Outline) -> Option<SeqId> {
         let victim = self.victim()?;
         let mut seq = self.running.remove(&victim)?;
         release_blocks(&mut self.pool, &mut seq);
         seq.num_computed = 0;
-        draft.remove(victim);
-        draft.preempted = true;
+        outline.remove(victim);
+        outline.preempted = true;
         self.counts.preemptions += 1;
         self.queue.push(seq);
         Some(victim)

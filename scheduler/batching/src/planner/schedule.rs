@@ -1,26 +1,40 @@
 //! Filling one step: running sequences with one token to go first; then waiting sequences are
-//! admitted, and all prompts under way share what is left.
+//! admitted, all prompts under way share what is left, and a step that is still small is filled
+//! with drafts.
 //!
 //! Invariant: a step keeps the engine's budgets, and the oldest running sequence always gets at
 //! least one token: no more sequences run than a step has tokens and places.
 
-use engine_core::{BlockTable, EngineLimits, Score, SeqId, SeqWork, Step, Want};
+use engine_core::{BlockTable, EngineLimits, Score, SeqId, SeqWork, Step, TokenId, Want};
 
 use super::Planner;
 use super::share::{Prefill, share};
 
 /// A step under construction: who computes how many tokens.
-pub(super) struct Draft {
-    items: Vec<(SeqId, usize)>,
+pub(super) struct Outline {
+    pub(super) items: Vec<Item>,
     tokens_left: usize,
     pub(super) preempted: bool,
 }
 
-impl Draft {
+/// What one sequence computes.
+pub(super) struct Item {
+    pub(super) seq: SeqId,
+    /// Known tokens.
+    num_tokens: usize,
+    pub(super) drafts: Vec<TokenId>,
+}
+
+impl Outline {
+    /// Known tokens so far.
+    pub(super) fn num_tokens(&self) -> usize {
+        self.items.iter().map(|item| item.num_tokens).sum()
+    }
+
     /// Takes a preempted sequence out again, if it was in.
     pub(super) fn remove(&mut self, seq: SeqId) {
-        if let Some(at) = self.items.iter().position(|(id, _)| *id == seq) {
-            self.tokens_left += self.items.remove(at).1;
+        if let Some(at) = self.items.iter().position(|item| item.seq == seq) {
+            self.tokens_left += self.items.remove(at).num_tokens;
         }
     }
 }
@@ -32,16 +46,16 @@ impl Planner {
             return None;
         }
         let tokens_left = self.limits.max_step_tokens as usize;
-        let mut draft = Draft { items: Vec::new(), tokens_left, preempted: false };
+        let mut outline = Outline { items: Vec::new(), tokens_left, preempted: false };
         let decodes = self.running.values().filter(|seq| seq.num_remaining() == 1);
         let decodes: Vec<_> = decodes.map(|seq| seq.id).collect();
         for id in &decodes {
-            self.schedule(*id, 1, &mut draft);
+            self.schedule(*id, 1, &mut outline);
         }
         let chunk = self.chunk();
         // Room that was just taken from someone is not given to the next in the queue.
-        if !draft.preempted {
-            self.admit(draft.tokens_left, chunk);
+        if !outline.preempted {
+            self.admit(outline.tokens_left, chunk);
         }
         let scheduled = |id: &SeqId| decodes.binary_search(id).is_ok();
         let rest = self.running.values().filter(|seq| !scheduled(&seq.id));
@@ -50,10 +64,11 @@ impl Planner {
             tenant: seq.common.tenant().clone(),
             num_tokens: seq.num_remaining().min(chunk),
         });
-        for (id, num_tokens) in share(prefills.collect(), draft.tokens_left) {
-            self.schedule(id, num_tokens, &mut draft);
+        for (id, num_tokens) in share(prefills.collect(), outline.tokens_left) {
+            self.schedule(id, num_tokens, &mut outline);
         }
-        (!draft.items.is_empty()).then(|| self.step(draft))
+        self.add_drafts(&mut outline);
+        (!outline.items.is_empty()).then(|| self.step(outline))
     }
 
     /// How many sequences may run: each must find a token and a place in every step.
@@ -74,23 +89,23 @@ impl Planner {
     }
 
     /// Gives a running sequence its share of the step, preempting others if blocks run out.
-    fn schedule(&mut self, id: SeqId, num_tokens: usize, draft: &mut Draft) {
+    fn schedule(&mut self, id: SeqId, num_tokens: usize, outline: &mut Outline) {
         // A sequence may have been preempted for one before it.
-        if num_tokens == 0 || num_tokens > draft.tokens_left || !self.running.contains_key(&id) {
+        if num_tokens == 0 || num_tokens > outline.tokens_left || !self.running.contains_key(&id) {
             return;
         }
         while !self.grow(id, num_tokens) {
-            match self.preempt_one(draft) {
+            match self.preempt_one(outline) {
                 Some(victim) if victim != id => {}
                 _ => return,
             }
         }
-        draft.tokens_left -= num_tokens;
-        draft.items.push((id, num_tokens));
+        outline.tokens_left -= num_tokens;
+        outline.items.push(Item { seq: id, num_tokens, drafts: Vec::new() });
     }
 
     /// Makes a sequence's block table cover `num_tokens` more positions, or changes nothing.
-    fn grow(&mut self, id: SeqId, num_tokens: usize) -> bool {
+    pub(super) fn grow(&mut self, id: SeqId, num_tokens: usize) -> bool {
         let block_size = self.block_size();
         let Some(seq) = self.running.get_mut(&id) else { return false };
         let needed = (seq.num_computed + num_tokens).div_ceil(block_size);
@@ -102,10 +117,10 @@ impl Planner {
         true
     }
 
-    fn step(&mut self, draft: Draft) -> Step {
-        let mut work = Vec::with_capacity(draft.items.len());
-        for (id, num_tokens) in draft.items {
-            work.extend(self.seq_work(id, num_tokens));
+    fn step(&mut self, outline: Outline) -> Step {
+        let mut work = Vec::with_capacity(outline.items.len());
+        for item in outline.items {
+            work.extend(self.seq_work(item));
         }
         self.in_flight = true;
         let step_idx = self.next_step;
@@ -113,7 +128,8 @@ impl Planner {
         Step { step_idx, work }
     }
 
-    fn seq_work(&mut self, id: SeqId, num_tokens: usize) -> Option<SeqWork> {
+    fn seq_work(&mut self, item: Item) -> Option<SeqWork> {
+        let Item { seq: id, num_tokens, drafts } = item;
         let seq = self.running.get_mut(&id)?;
         seq.in_flight = true;
         let (start, end) = (seq.num_computed, seq.num_computed + num_tokens);
@@ -130,7 +146,8 @@ impl Planner {
         });
         Some(SeqWork {
             seq: id,
-            input: seq.tokens(start..end),
+            num_drafts: drafts.len() as u32,
+            input: [seq.tokens(start..end), drafts].concat(),
             num_cached_tokens: start as u32,
             block_table: BlockTable(seq.blocks.clone()),
             want,

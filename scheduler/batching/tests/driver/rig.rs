@@ -36,6 +36,7 @@ pub(crate) fn request(handle: &Handle, prompt: &[TokenId], max_tokens: u32) -> R
         stop: StopRules { max_tokens, ..StopRules::default() },
         n: 1,
         prompt_logprobs: None,
+        speculation: true,
     }
 }
 

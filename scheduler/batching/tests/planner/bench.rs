@@ -37,6 +37,7 @@ pub(crate) fn request(id: u64, tenant: &str, prompt: &[TokenId], max_tokens: u32
         stop: StopRules { max_tokens, ..StopRules::default() },
         n: 1,
         prompt_logprobs: None,
+        speculation: true,
     }
 }
 

@@ -2,5 +2,6 @@
 
 mod bench;
 mod crowding;
+mod drafting;
 mod scheduling;
 mod sharing;

@@ -213,11 +213,13 @@ fn what_cannot_run_or_wait_is_refused() {
 #[test]
 fn an_engine_that_answers_wrongly_fails_its_step_only() {
     type Spoil = fn(&mut StepOutput);
-    let spoils: [Spoil; 5] = [
+    let spoils: [Spoil; 6] = [
         |out| out.outputs.clear(),
         |out| out.outputs[0].seq.0 += 77,
-        |out| out.outputs[0].sampled = None,
-        |out| out.outputs[0].sampled = Some(Sampled { token: 1000, logprobs: None }),
+        |out| out.outputs[0].sampled.clear(),
+        |out| out.outputs[0].sampled = vec![Sampled { token: 1000, logprobs: None }],
+        // More than was drafted.
+        |out| out.outputs[0].sampled = vec![Sampled { token: 1, logprobs: None }; 2],
         |out| {
             let score = engine_core::TokenLogprobs { token: 1, logprob: 0.0, top: vec![] };
             out.outputs[0].scores.push(score);

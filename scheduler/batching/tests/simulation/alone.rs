@@ -31,7 +31,7 @@ pub(crate) fn alone(
     let mut output = compute(&mut engine, request, &known, seed, limits);
     let prompt_logprobs = output.scores;
     let reason = loop {
-        let Some(sampled) = output.sampled else { break FinishReason::Length };
+        let Some(sampled) = output.sampled.pop() else { break FinishReason::Length };
         known.push(sampled.token);
         logprobs.push(sampled.logprobs);
         if sampled.token == 0 && !stop.ignore_eos {
@@ -58,8 +58,6 @@ fn compute(
     let num_prompt = request.prompt.len();
     let num_generated = (known.len() - num_prompt) as u32;
     let ends = request.stop.eos_token_ids.iter().chain(&request.stop.stop_token_ids).copied();
-    let early = num_generated < request.stop.min_tokens;
-    let banned: Vec<_> = ends.filter(|_| early).collect();
     let history = request
         .sampling
         .needs_history()
@@ -68,13 +66,15 @@ fn compute(
         params: Arc::clone(&request.sampling),
         seed,
         num_generated,
-        banned: banned.into(),
+        min_tokens: request.stop.min_tokens,
+        banned: ends.collect(),
         history,
     };
     let first = num_generated == 0;
     let work = SeqWork {
         seq: SeqId(0),
         input: known.to_vec(),
+        num_drafts: 0,
         num_cached_tokens: 0,
         block_table: BlockTable((0..limits.num_blocks).map(BlockId).collect()),
         want: if request.stop.max_tokens == 0 { Want::Nothing } else { Want::Sample(sample) },

@@ -1,4 +1,5 @@
-//! What must follow from what is put in: who is taken, who must fail, what time it is.
+//! What must follow from what is put in: who is taken, who must fail, what time it is, and
+//! where tokens may be guessed.
 
 use engine_core::{EngineError, Request, Step, StepOutput};
 use scheduler_batching::{PlannerConfig, SubmitError};
@@ -57,6 +58,24 @@ impl World {
         };
         let bad = step.work.iter().enumerate().filter(|(entry, _)| failed(*entry));
         self.doomed.extend(bad.map(|(_, work)| self.choices[work.seq.0 as usize].0));
+        Ok(())
+    }
+
+    /// Drafts fill small steps only, stay within what may come, and come only where allowed.
+    pub(crate) fn check_drafts(&self, step: &Step) -> Result<(), String> {
+        let drafting = || step.work.iter().filter(|work| work.num_drafts > 0);
+        if drafting().next().is_some() && step.num_tokens() > self.config.draft_fill as usize {
+            return Err(format!("drafts in a step of {} tokens", step.num_tokens()));
+        }
+        for work in drafting() {
+            let (id, index) = self.choices[work.seq.0 as usize];
+            let (request, heard) = (&self.requests[&id], &self.heard[&id]);
+            let num_heard = heard.tokens.get(&index).map_or(0, Vec::len);
+            let most = (request.stop.max_tokens as usize - num_heard).saturating_sub(1);
+            if work.drafts().len() > most || !request.speculation {
+                return Err(format!("{:?} has {} drafts", work.seq, work.num_drafts));
+            }
+        }
         Ok(())
     }
 }

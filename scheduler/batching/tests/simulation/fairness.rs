@@ -66,6 +66,7 @@ impl Market {
             stop: StopRules { max_tokens, ..StopRules::default() },
             n: 1,
             prompt_logprobs: None,
+            speculation: true,
         };
         self.planner.submit(request).unwrap();
         self.requests.insert(id, (tenant, u64::from(num_prompt)));

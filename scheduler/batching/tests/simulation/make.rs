@@ -1,5 +1,6 @@
 //! Random limits, settings and requests: small, so that everything runs out all the time.
 
+use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use engine_core::{
@@ -42,6 +43,7 @@ pub(crate) fn config(rng: &mut StdRng) -> PlannerConfig {
     PlannerConfig {
         max_running_seqs: rng.random_range(1..=10),
         prefill_chunk: rng.random_range(1..=16),
+        draft_fill: rng.random_range(0..=24),
         prefix_caching: rng.random_bool(0.85),
         cache_key: rng.random(),
         max_waiting: rng.random_range(2..=12),
@@ -55,6 +57,7 @@ pub(crate) fn model(rng: &mut StdRng) -> MockModel {
         seed: rng.random(),
         eos_token: Some(0),
         eos_probability: if rng.random_bool(0.5) { 0.05 } else { 0.0 },
+        refrain: NonZeroU32::new(rng.random_range(0..8)),
         ..MockModel::default()
     }
 }
@@ -118,5 +121,6 @@ fn request(rng: &mut StdRng, limits: &EngineLimits, id: RequestId, common: &[Tok
         },
         n: if rng.random_bool(0.25) { rng.random_range(2..=4) } else { 1 },
         prompt_logprobs,
+        speculation: rng.random_bool(0.9),
     }
 }

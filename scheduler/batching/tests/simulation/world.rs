@@ -173,9 +173,10 @@ impl World {
 
     fn check_step(&mut self, step: &Step) -> Result<(), String> {
         let chunk = self.config.prefill_chunk.max(1) as usize;
-        if let Some(work) = step.work.iter().find(|work| work.input.len() > chunk) {
-            return Err(format!("{:?} has a chunk of {}", work.seq, work.input.len()));
+        if let Some(work) = step.work.iter().find(|work| work.num_known() > chunk) {
+            return Err(format!("{:?} has a chunk of {}", work.seq, work.num_known()));
         }
+        self.check_drafts(step)?;
         self.check_progress(step)?;
         self.planner.audit()
     }

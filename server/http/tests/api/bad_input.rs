@@ -62,6 +62,11 @@ async fn wrong_types_name_their_place() {
         ),
         (json!({"n": 1.5}), "n", "invalid type: floating point `1.5`, expected i64"),
         (json!({"stream": "yes"}), "stream", "invalid type: string \"yes\", expected a boolean"),
+        (
+            json!({"speculation": "off"}),
+            "speculation",
+            "invalid type: string \"off\", expected a boolean",
+        ),
         (json!({"stop": [1]}), "stop[0]", "invalid type: integer `1`, expected a string"),
         (json!({"messages": "Hi"}), "messages", "invalid type: string \"Hi\", expected a sequence"),
         (

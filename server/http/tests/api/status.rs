@@ -117,6 +117,27 @@ async fn metrics_are_well_formed_and_count() {
     assert_eq!(again[name], samples[name]);
 }
 
+#[tokio::test]
+async fn guesses_are_counted_and_can_be_refused_by_a_request() {
+    let text = "round and round ".repeat(4);
+    let server = says(&text);
+    let counts = async || {
+        let samples = samples(&get(&server.router, "/metrics").await.2);
+        ["draft", "accepted_draft"]
+            .map(|kind| samples[&format!("agentbase_{kind}_tokens_total{{model=\"mock\"}}")])
+    };
+    let mut body = json!({"model": "mock", "prompt": "?", "max_tokens": 64, "speculation": false});
+    let (_, plain) = post(&server.router, "/v1/completions", body.clone()).await;
+    assert_eq!(plain["choices"][0]["text"], text);
+    assert_eq!(counts().await, [0.0, 0.0]);
+    body["speculation"] = json!(true);
+    let (_, drafted) = post(&server.router, "/v1/completions", body).await;
+    assert_eq!(drafted["choices"], plain["choices"]);
+    assert_eq!(drafted["usage"], plain["usage"]);
+    let [drafts, accepted] = counts().await;
+    assert!(drafts >= accepted && accepted > 20.0, "{accepted} of {drafts}");
+}
+
 /// Samples by name and labels, after checks of the text format's rules.
 fn samples(text: &str) -> BTreeMap<String, f64> {
     let mut kinds = BTreeMap::new();
