@@ -11,7 +11,7 @@ use std::{
 use anyhow::{Context, Result, anyhow, bail};
 use engine_llm::{
     LlmEngine,
-    executors::cpu::{CpuExecutor, CpuOptions, KvDtype, Precision},
+    executors::cpu::{CpuExecutor, CpuOptions, KvDtype, Precision, fastest_kv_dtype},
     spec::DecoderSpec,
     weights::{self, HuggingFaceText, Model, TextSource, Weights},
 };
@@ -57,7 +57,7 @@ impl EngineOptions {
         Self {
             threads: args.threads.unwrap_or_else(cores),
             kv_cache: args.kv_cache.unwrap_or(DEFAULT_KV_CACHE),
-            kv_cache_dtype: args.kv_cache_dtype.map_or(KvDtype::default(), KvDtype::from),
+            kv_cache_dtype: args.kv_cache_dtype.map_or_else(fastest_kv_dtype, KvDtype::from),
             max_model_len: args.max_model_len,
         }
     }

@@ -9,6 +9,7 @@
 
 use super::{BLOCK_SIZE, Run};
 use crate::{
+    isa::Isa,
     packed::to_bf16,
     pool::Pool,
     simd::{LANES, LINE},
@@ -31,6 +32,15 @@ pub enum KvDtype {
 }
 
 impl KvDtype {
+    /// The one that products are fastest in: bytes where bfloat16 has no products of its own and
+    /// must be widened to floats.
+    pub fn fastest(isa: Isa) -> Self {
+        match isa {
+            Isa::Avx2 | Isa::Avx2Vnni => Self::Int8,
+            _ => Self::Bf16,
+        }
+    }
+
     /// Elements of one lane of a line.
     pub(super) const fn per_lane(self) -> usize {
         match self {

@@ -2,7 +2,7 @@
 //! through it.
 //!
 //! Invariant: [`exact`] computes what the weights say, in F32 throughout; [`standard`] is what a
-//! user gets who sets nothing; they differ in nothing but the number formats of activations, keys
+//! user gets on most processors; they differ in nothing but the number formats of activations, keys
 //! and values.
 #![allow(dead_code, reason = "each test binary uses a part of it")]
 
@@ -21,7 +21,7 @@ pub(crate) fn exact() -> CpuOptions {
     CpuOptions { kv_dtype: KvDtype::F32, precision: Precision::Exact, ..standard() }
 }
 
-/// What a user gets who sets nothing.
+/// What a user gets who sets nothing, but for the cache, which some processors have in bytes.
 pub(crate) fn standard() -> CpuOptions {
     CpuOptions {
         threads: 2,

@@ -22,6 +22,11 @@ use kernels::{
 
 pub use kernels::attention::KvDtype;
 
+/// How keys and values are best stored on this machine.
+pub fn fastest_kv_dtype() -> KvDtype {
+    KvDtype::fastest(Isa::detect())
+}
+
 use self::{
     buffers::{Buffers, KvCache},
     layer::Machine,
