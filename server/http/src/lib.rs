@@ -11,6 +11,7 @@
 mod auth;
 mod blocking;
 mod choice;
+mod connection;
 mod error;
 mod generation;
 mod json;
@@ -26,6 +27,7 @@ mod routes;
 mod serve;
 mod source;
 mod state;
+mod waiting;
 mod wire;
 mod write_timeout;
 
