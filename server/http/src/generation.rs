@@ -7,6 +7,7 @@ use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
+use std::time::Instant;
 
 use engine_core::{CacheScope, Event, FinishReason, Request, TokenId, TokenLogprobs};
 use engine_text::{Detokenizer, TextModel};
@@ -55,7 +56,10 @@ pub(crate) struct Generation {
     /// The run to ask first, so that none waits for ever.
     first_run: usize,
     usage: Usage,
+    num_prompt: usize,
     ended: bool,
+    failed: bool,
+    started: Instant,
     /// The request's; a stream goes on after its handler has returned.
     span: Span,
 }
@@ -63,13 +67,22 @@ pub(crate) struct Generation {
 impl Generation {
     /// Submits every prompt; if one is refused, none runs.
     pub(crate) fn start(source: &Source, prompts: Vec<PromptTokens>) -> Result<Self, ApiError> {
+        let num_prompt = prompts.iter().map(|prompt| prompt.tokens.len()).sum();
         let runs = prompts.into_iter().enumerate().map(|(prompt_idx, prompt)| {
             let first_index = prompt_idx as u32 * source.params.n;
             Run::start(source, prompt, first_index)
         });
         let runs = runs.collect::<Result<_, ApiError>>()?;
-        let usage = Usage::default();
-        Ok(Self { runs, first_run: 0, usage, ended: false, span: Span::current() })
+        Ok(Self {
+            runs,
+            first_run: 0,
+            usage: Usage::default(),
+            num_prompt,
+            ended: false,
+            failed: false,
+            started: Instant::now(),
+            span: Span::current(),
+        })
     }
 
     /// What comes next; `None` after the usage or an error.
@@ -91,19 +104,33 @@ impl Generation {
                 Some(Ok(output)) => Ok(output),
                 Some(Err(error)) => {
                     self.runs.clear(); // The other prompts' choices are of no use any more.
-                    self.ended = true;
+                    (self.ended, self.failed) = (true, true);
                     Err(error)
                 }
                 None => {
                     self.ended = true;
-                    let Usage { prompt_tokens, completion_tokens, .. } = self.usage;
-                    tracing::debug!(parent: &self.span, prompt_tokens, completion_tokens, "ended");
                     Ok(Output::Usage(self.usage))
                 }
             };
             return Poll::Ready(Some(output));
         }
         Poll::Ready(None)
+    }
+
+    /// One line in the log at the end of a stream, whose answer was logged when it began.
+    pub(crate) fn log_end(&self) {
+        let outcome = match (self.ended, self.failed) {
+            (true, true) => "failed",
+            (true, false) => "finished",
+            (false, _) => "cut off",
+        };
+        let running = self.runs.iter().map(Run::num_tokens).sum::<u64>();
+        let completion_tokens = self.usage.completion_tokens + running;
+        let elapsed_ms = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let prompt_tokens = self.num_prompt;
+        tracing::info!(
+            parent: &self.span, outcome, prompt_tokens, completion_tokens, elapsed_ms, "stream ended"
+        );
     }
 
     /// What comes next of any run; `None` when all have ended.
@@ -264,10 +291,14 @@ impl Run {
         }
     }
 
+    fn num_tokens(&self) -> u64 {
+        self.choices.iter().map(|choice| u64::from(choice.num_tokens())).sum()
+    }
+
     /// Counts what the choices took in: an engine may be some tokens further than a stop text.
     fn usage(&self, usage: engine_core::Usage) -> Usage {
         let prompt_tokens = u64::from(usage.prompt_tokens);
-        let completion_tokens = self.choices.iter().map(|c| u64::from(c.num_tokens())).sum();
+        let completion_tokens = self.num_tokens();
         let cached_tokens = u64::from(usage.cached_tokens);
         Usage {
             prompt_tokens,
