@@ -39,12 +39,12 @@ pub(crate) struct Args {
 }
 
 impl Args {
-    /// All checks of this binary, with as few requests as still show growth.
+    /// All checks of this binary, with answers as short as they still show everything.
     pub(crate) fn brief(binary: PathBuf) -> Self {
         Self {
             chats: 64,
             answer_tokens: 16,
-            requests: 64,
+            requests: 1000,
             url: None,
             model: None,
             api_key: None,
