@@ -10,12 +10,12 @@ use std::task::{Context, Poll, ready};
 use std::time::Instant;
 
 use engine_core::{CacheScope, Event, FinishReason, Request, TokenId, TokenLogprobs};
-use engine_text::{Detokenizer, TextModel};
 use scheduler_batching::EventStream;
 use server_api::Usage;
 use tracing::Span;
 
 use crate::choice::{ChoiceText, Scored};
+use crate::echo::Echo;
 use crate::params::Params;
 use crate::{ApiError, Caller, ServedModel};
 
@@ -173,25 +173,13 @@ struct Run {
     ready: VecDeque<Result<Output, ApiError>>,
 }
 
-struct Echo {
-    text: String,
-    tokens: Vec<TokenId>,
-    detokenizer: Detokenizer,
-    scored: bool,
-}
-
 impl Run {
     fn start(source: &Source, prompt: PromptTokens, first_index: u32) -> Result<Self, ApiError> {
         let Source { model, params, field, .. } = source;
         let offset = prompt.echo.as_ref().map_or(0, |text| text.chars().count());
         let choice = || ChoiceText::new(&model.text, params, &prompt.tokens, offset);
         let choices = (0..params.n).map(|_| choice()).collect();
-        let echo = prompt.echo.map(|text| Echo {
-            text,
-            tokens: prompt.tokens.clone(),
-            detokenizer: detokenizer(&model.text, params),
-            scored: params.sampling.logprobs.is_some(),
-        });
+        let echo = prompt.echo.map(|text| Echo::new(text, &prompt.tokens, model, params));
         let mut stop = params.stop.clone();
         stop.max_tokens = prompt.max_tokens;
         let request = Request {
@@ -285,7 +273,7 @@ impl Run {
     /// Begins each choice with the prompt, before anything else. `scores` lacks the first token.
     fn echo(&mut self, scores: Vec<TokenLogprobs>) {
         let Some(mut echo) = self.echo.take() else { return };
-        let tokens = if echo.scored { echo.scored_tokens(scores) } else { Vec::new() };
+        let tokens = echo.tokens(scores);
         for index in 0..self.choices.len() as u32 {
             self.delta(index, echo.text.clone(), tokens.clone());
         }
@@ -307,24 +295,4 @@ impl Run {
             prompt_tokens_details: server_api::PromptTokensDetails { cached_tokens },
         }
     }
-}
-
-impl Echo {
-    fn scored_tokens(&mut self, scores: Vec<TokenLogprobs>) -> Vec<Scored> {
-        let mut offset = 0;
-        let mut scores = scores.into_iter();
-        let mut scored = Vec::with_capacity(self.tokens.len());
-        for (idx, &token) in self.tokens.iter().enumerate() {
-            scored.push(match if idx == 0 { None } else { scores.next() } {
-                Some(scores) => Scored::new(scores, offset),
-                None => Scored { token, logprob: None, top: Vec::new(), offset },
-            });
-            offset += self.detokenizer.push(token).chars().count();
-        }
-        scored
-    }
-}
-
-fn detokenizer(text: &Arc<TextModel>, params: &Params) -> Detokenizer {
-    Detokenizer::new(Arc::clone(text), params.skip_special, &[])
 }

@@ -12,6 +12,7 @@ mod auth;
 mod blocking;
 mod choice;
 mod connection;
+mod echo;
 mod error;
 mod generation;
 mod json;
