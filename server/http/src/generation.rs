@@ -129,7 +129,8 @@ impl Generation {
         let elapsed_ms = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
         let prompt_tokens = self.num_prompt;
         tracing::info!(
-            parent: &self.span, outcome, prompt_tokens, completion_tokens, elapsed_ms, "stream ended"
+            parent: &self.span,
+            outcome, prompt_tokens, completion_tokens, elapsed_ms, "stream ended"
         );
     }
 
