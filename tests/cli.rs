@@ -22,6 +22,9 @@ fn models_are_imported_listed_shown_and_removed() {
         .expect("it is JSON");
     assert_eq!(list[0]["name"], "from-gguf");
     assert_eq!(list[1]["format"], "safetensors");
+    let table = succeed(dir.path(), &["model", "list"]);
+    let source = table.find("SOURCE").expect("a heading");
+    assert!(table.lines().skip(1).all(|line| line[source..].starts_with("file:")), "{table}");
     let shown = succeed(dir.path(), &["model", "show", "llama"]);
     assert!(shown.contains("layers") && shown.contains("context"), "{shown}");
     succeed(dir.path(), &["model", "rm", "llama"]);
@@ -56,7 +59,9 @@ fn a_file_that_lies_is_refused_by_name_and_not_stored() {
         ["model", "import", &cut, "--name", "../x"],
         ["model", "pull", "hf:not-a-repository", "--name", "x"],
     ] {
-        assert!(fail(dir.path(), &args).starts_with("error: "), "{args:?}");
+        let error = fail(dir.path(), &args);
+        assert!(error.starts_with("error: "), "{args:?}");
+        assert!(error.matches("No such file").count() <= 1, "said twice: {error}");
     }
 }
 

@@ -1,5 +1,6 @@
 //! The real model gives the same tokens however its work is scheduled: alone, batched, in
-//! chunks, from the prefix cache, and preempted and resumed.
+//! chunks, from the prefix cache, and preempted and resumed; in exact arithmetic and in what users
+//! get.
 
 mod support;
 
@@ -9,13 +10,20 @@ use engine_core::{
     CacheScope, Engine, Event, Request, RequestId, SamplingParams, StopRules, TenantId, TokenId,
     Usage,
 };
+use engine_llm::executors::cpu::{KvDtype, Precision};
 use scheduler_batching::{Planner, PlannerConfig};
 use support::{run_all, smollm2};
 
-/// Room for everything; a block of this model is 16 positions of 46,080 bytes.
+/// Room for everything.
 const AMPLE: usize = 256 << 20;
-const BLOCK_BYTES: usize = 16 * 46_080;
 const MAX_TOKENS: u32 = 20;
+type Numbers = (Precision, KvDtype);
+/// Exact ones, those that users get, and those with the smallest cache.
+const NUMBERS: [Numbers; 3] = [
+    (Precision::Exact, KvDtype::F32),
+    (Precision::Fast, KvDtype::Bf16),
+    (Precision::Fast, KvDtype::Int8),
+];
 
 /// Prompts of differing lengths, made of ordinary tokens of the vocabulary.
 fn prompts() -> Vec<Vec<TokenId>> {
@@ -76,12 +84,11 @@ fn answers(planner: &mut Planner, engine: &mut dyn Engine, requests: Vec<Request
 }
 
 /// Every request alone.
-fn alone(requests: Vec<Request>) -> Answers {
-    let mut engine = smollm2(AMPLE);
+fn alone(engine: &mut dyn Engine, requests: Vec<Request>) -> Answers {
     let mut all = Answers::new();
     for request in requests {
         let mut planner = Planner::new(engine.limits(), config());
-        all.extend(answers(&mut planner, &mut engine, vec![request]));
+        all.extend(answers(&mut planner, engine, vec![request]));
     }
     all
 }
@@ -92,38 +99,45 @@ fn tokens(answers: &Answers) -> Vec<&[TokenId]> {
 
 #[test]
 fn however_it_is_scheduled_greedy_text_is_the_same() {
-    let expected = alone(requests(&greedy()));
-    assert!(expected.values().all(|(tokens, _)| tokens.len() == MAX_TOKENS as usize));
-    let expected = tokens(&expected);
+    for numbers in NUMBERS {
+        let mut engine = smollm2(AMPLE, numbers);
+        let expected = alone(&mut engine, requests(&greedy()));
+        assert!(expected.values().all(|(tokens, _)| tokens.len() == MAX_TOKENS as usize));
+        let expected = tokens(&expected);
 
-    let mut engine = smollm2(AMPLE);
-    let mut batched = Planner::new(engine.limits(), config());
-    let got = answers(&mut batched, &mut engine, requests(&greedy()));
-    assert_eq!(tokens(&got), expected, "batched");
+        let mut batched = Planner::new(engine.limits(), config());
+        let got = answers(&mut batched, &mut engine, requests(&greedy()));
+        assert_eq!(tokens(&got), expected, "batched, {numbers:?}");
 
-    let in_chunks = PlannerConfig { prefill_chunk: 7, ..config() };
-    let mut chunked = Planner::new(engine.limits(), in_chunks);
-    let got = answers(&mut chunked, &mut engine, requests(&greedy()));
-    assert_eq!(tokens(&got), expected, "in chunks");
+        let in_chunks = PlannerConfig { prefill_chunk: 7, ..config() };
+        let mut chunked = Planner::new(engine.limits(), in_chunks);
+        let got = answers(&mut chunked, &mut engine, requests(&greedy()));
+        assert_eq!(tokens(&got), expected, "in chunks, {numbers:?}");
 
-    let caching = PlannerConfig { prefix_caching: true, ..config() };
-    let mut cached = Planner::new(engine.limits(), caching);
-    answers(&mut cached, &mut engine, requests(&greedy()));
-    let got = answers(&mut cached, &mut engine, requests(&greedy()));
-    assert!(got.values().any(|(_, usage)| usage.cached_tokens >= 64), "the cache was not used");
-    assert_eq!(tokens(&got), expected, "from the prefix cache");
+        let caching = PlannerConfig { prefix_caching: true, ..config() };
+        let mut cached = Planner::new(engine.limits(), caching);
+        answers(&mut cached, &mut engine, requests(&greedy()));
+        let got = answers(&mut cached, &mut engine, requests(&greedy()));
+        assert!(got.values().any(|(_, usage)| usage.cached_tokens >= 64), "the cache was not used");
+        assert_eq!(tokens(&got), expected, "from the prefix cache, {numbers:?}");
+    }
 }
 
 #[test]
 fn preempted_and_resumed_gives_the_same_text() {
-    let expected = alone(requests(&greedy()));
-    // 9 blocks: the longest sequence needs 7, all of them together 23.
-    let mut engine = smollm2(9 * BLOCK_BYTES);
-    assert_eq!(engine.limits().num_blocks, 9);
-    let mut planner = Planner::new(engine.limits(), config());
-    let got = answers(&mut planner, &mut engine, requests(&greedy()));
-    assert!(planner.stats().preemptions > 0, "nothing was preempted");
-    assert_eq!(tokens(&got), tokens(&expected));
+    for numbers in NUMBERS {
+        let mut ample = smollm2(AMPLE, numbers);
+        let expected = alone(&mut ample, requests(&greedy()));
+        let block_bytes = AMPLE / ample.limits().num_blocks as usize;
+        drop(ample);
+        // 9 blocks: the longest sequence needs 7, all of them together 23.
+        let mut engine = smollm2(9 * block_bytes, numbers);
+        assert_eq!(engine.limits().num_blocks, 9);
+        let mut planner = Planner::new(engine.limits(), config());
+        let got = answers(&mut planner, &mut engine, requests(&greedy()));
+        assert!(planner.stats().preemptions > 0, "nothing was preempted");
+        assert_eq!(tokens(&got), tokens(&expected), "{numbers:?}");
+    }
 }
 
 #[test]
@@ -136,13 +150,15 @@ fn a_seed_gives_the_same_text_whatever_else_runs() {
         repetition_penalty: 1.1,
         ..SamplingParams::default()
     };
-    let expected = alone(requests(&sampling));
-    let mut engine = smollm2(AMPLE);
-    let mut planner = Planner::new(engine.limits(), config());
-    let got = answers(&mut planner, &mut engine, requests(&sampling));
-    assert_eq!(tokens(&got), tokens(&expected));
-    let other = SamplingParams { seed: 8, ..sampling };
-    let mut planner = Planner::new(engine.limits(), config());
-    let got = answers(&mut planner, &mut engine, requests(&other));
-    assert_ne!(tokens(&got), tokens(&expected), "another seed");
+    for numbers in NUMBERS {
+        let mut engine = smollm2(AMPLE, numbers);
+        let expected = alone(&mut engine, requests(&sampling));
+        let mut planner = Planner::new(engine.limits(), config());
+        let got = answers(&mut planner, &mut engine, requests(&sampling));
+        assert_eq!(tokens(&got), tokens(&expected), "{numbers:?}");
+        let other = SamplingParams { seed: 8, ..sampling.clone() };
+        let mut planner = Planner::new(engine.limits(), config());
+        let got = answers(&mut planner, &mut engine, requests(&other));
+        assert_ne!(tokens(&got), tokens(&expected), "another seed");
+    }
 }

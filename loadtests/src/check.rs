@@ -2,27 +2,18 @@
 //!
 //! Invariant: a check either held or says what was seen instead; nothing is skipped silently.
 
-use std::time::{Duration, Instant};
-
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 
-use crate::{
-    Ask, Crowd, Endpoint, Metrics, Stop, Timeline, Usage, distinct_prompt, parse_metrics,
-    read_memory, run_crowd,
-};
+use crate::disconnects::disconnects;
+use crate::{Ask, Crowd, Endpoint, Stop, Timeline, Usage, distinct_prompt, read_memory, run_crowd};
 
-/// After everyone left, the server has this long to notice.
-const SETTLE: Duration = Duration::from_secs(1);
 /// Growth of memory over the long run that still counts as flat: allocators keep some slack.
 const MAX_GROWTH: f64 = 0.03;
 /// Tokens of a block; only whole blocks are kept for later requests.
-const BLOCK: u64 = 16;
+pub(crate) const BLOCK: u64 = 16;
 /// So long must an answer be that a cache of prompts alone falls short by two blocks.
 const MIN_ANSWER: u64 = 3 * BLOCK;
-const RUNNING: &str = "agentbase_requests_running";
-const WAITING: &str = "agentbase_requests_waiting";
-const HELD_BLOCKS: &str = "agentbase_kv_cache_blocks_used";
 
 /// How much load.
 #[derive(Clone, Copy, Debug)]
@@ -64,7 +55,7 @@ pub fn run_checks(endpoint: &Endpoint, plan: CheckPlan, tell: &dyn Fn(&str)) -> 
     checks
 }
 
-fn chat(number: u64, max_tokens: u64, stop: Stop) -> Ask {
+pub(crate) fn chat(number: u64, max_tokens: u64, stop: Stop) -> Ask {
     Ask {
         path: "/v1/chat/completions",
         body: json!({
@@ -82,7 +73,7 @@ fn chats(endpoint: &Endpoint, plan: CheckPlan) -> Result<String> {
     let asks: Vec<Ask> = (0..plan.num_chats as u64)
         .map(|i| chat(i, plan.answer_tokens - i % spread, Stop::AtEnd))
         .collect();
-    let crowd = run_crowd(endpoint, &asks, asks.len(), &|| ());
+    let crowd = run_crowd(endpoint, &asks, asks.len(), &|_| ());
     let mut num_tokens = 0;
     for (ask, result) in asks.iter().zip(crowd.results) {
         num_tokens += check_usage(endpoint, ask, &result?)?;
@@ -121,45 +112,6 @@ fn check_usage(endpoint: &Endpoint, ask: &Ask, timeline: &Timeline) -> Result<u6
     Ok(usage.completion_tokens)
 }
 
-fn disconnects(endpoint: &Endpoint, plan: CheckPlan) -> Result<String> {
-    let asks: Vec<Ask> = (0..plan.num_chats as u64)
-        .map(|i| match i % 2 {
-            0 => chat(10_000 + i, plan.answer_tokens, Stop::AtEnd),
-            _ => Ask {
-                body: json!({
-                    "messages": [{ "role": "user", "content": distinct_prompt(10_000 + i) }],
-                    "max_tokens": 1000,
-                    "ignore_eos": true,
-                }),
-                ..chat(0, 0, Stop::AfterPieces(4 + i as usize % 5))
-            },
-        })
-        .collect();
-    let crowd = run_crowd(endpoint, &asks, asks.len(), &|| ());
-    let ended = Instant::now();
-    all_ok(&crowd)?;
-    let mut seen;
-    loop {
-        seen = left_behind(&parse_metrics(&endpoint.get("/metrics")?))?;
-        if seen == [0.0; 3] {
-            let (took, half) = (ended.elapsed(), asks.len() / 2);
-            return Ok(format!("{half} of {} hung up; clean after {took:.0?}", asks.len()));
-        }
-        // Looked at once more after the time is up: a busy machine may stop this thread.
-        if ended.elapsed() > SETTLE {
-            break;
-        }
-        std::thread::sleep(Duration::from_millis(20));
-    }
-    let [running, waiting, held] = seen;
-    anyhow::bail!("after {SETTLE:?}: {running} running, {waiting} waiting, {held} blocks held");
-}
-
-fn left_behind(metrics: &Metrics) -> Result<[f64; 3]> {
-    let get = |name| metrics.get(name).with_context(|| format!("/metrics has no {name}"));
-    Ok([get(RUNNING)?, get(WAITING)?, get(HELD_BLOCKS)?])
-}
-
 /// Takes the first conversation whose answer is long enough and reads back as the same tokens.
 fn second_turn(endpoint: &Endpoint) -> Result<String> {
     for number in 20_000..20_004 {
@@ -191,7 +143,7 @@ fn second_turn(endpoint: &Endpoint) -> Result<String> {
     anyhow::bail!("no answer reads back as the tokens it was made of")
 }
 
-fn token_texts(endpoint: &Endpoint, messages: &Value) -> Result<Vec<String>> {
+pub(crate) fn token_texts(endpoint: &Endpoint, messages: &Value) -> Result<Vec<String>> {
     let ask = json!({ "model": endpoint.model, "messages": messages, "return_token_strs": true });
     let texts = endpoint.post("/tokenize", &ask)?["token_strs"].take();
     serde_json::from_value(texts).context("/tokenize gives no token_strs")
@@ -209,8 +161,8 @@ fn reusable_tokens(first: Usage, answer: &[String], second_prompt: &[String]) ->
 fn flat_memory(endpoint: &Endpoint, plan: CheckPlan, pid: u32) -> Result<String> {
     let run = |start: u64, count: usize| -> Result<u64> {
         let numbers = start..start + count as u64;
-        let asks: Vec<Ask> = numbers.map(|i| chat(i, 8, Stop::AtEnd)).collect();
-        all_ok(&run_crowd(endpoint, &asks, 16, &|| ()))?;
+        let asks: Vec<Ask> = numbers.map(|i| chat(i, 2, Stop::AtEnd)).collect();
+        all_ok(&run_crowd(endpoint, &asks, 16, &|_| ()))?;
         Ok(read_memory(pid)?.anonymous)
     };
     let warm = run(30_000, plan.num_requests / 2)?;
@@ -230,7 +182,7 @@ fn flat_memory(endpoint: &Endpoint, plan: CheckPlan, pid: u32) -> Result<String>
     Ok(seen)
 }
 
-fn all_ok(crowd: &Crowd) -> Result<()> {
+pub(crate) fn all_ok(crowd: &Crowd) -> Result<()> {
     let mut errors = crowd.results.iter().filter_map(|result| result.as_ref().err());
     match errors.next() {
         Some(first) => anyhow::bail!("{} requests failed, first: {first:#}", 1 + errors.count()),

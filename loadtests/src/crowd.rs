@@ -19,12 +19,12 @@ pub struct Crowd {
     pub wall: Duration,
 }
 
-/// Streams all `asks`, `concurrency` at a time; `finished` is called after each.
+/// Streams all `asks`, `concurrency` at a time; `finished` is called after each, with its place.
 pub fn run_crowd(
     endpoint: &Endpoint,
     asks: &[Ask],
     concurrency: usize,
-    finished: &(dyn Fn() + Sync),
+    finished: &(dyn Fn(usize) + Sync),
 ) -> Crowd {
     let next = AtomicUsize::new(0);
     let results = Mutex::new(Vec::with_capacity(asks.len()));
@@ -36,10 +36,10 @@ pub fn run_crowd(
                     let ask_idx = next.fetch_add(1, Ordering::Relaxed);
                     let Some(ask) = asks.get(ask_idx) else { return };
                     let result = stream(endpoint, ask);
+                    finished(ask_idx);
                     if let Ok(mut results) = results.lock() {
                         results.push((ask_idx, result));
                     }
-                    finished();
                 }
             });
         }

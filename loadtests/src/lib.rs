@@ -6,6 +6,7 @@
 
 mod check;
 mod crowd;
+mod disconnects;
 mod endpoint;
 mod memory;
 mod metrics;

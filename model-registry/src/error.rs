@@ -53,17 +53,17 @@ pub enum RegistryError {
     #[error(transparent)]
     Hub(#[from] HubError),
     /// A file could not be read or written.
-    #[error("{action} {}: {source}", path.display())]
+    #[error("{action} {}: {cause}", path.display())]
     Io {
         /// What was tried, as in "cannot read".
         action: &'static str,
         /// The file or folder.
         path: PathBuf,
-        /// The system's error.
-        source: io::Error,
+        /// The system's error. Not a `source`: it would be told twice.
+        cause: io::Error,
     },
     /// The object store failed.
-    #[error("the model store failed: {0}")]
+    #[error("the model store failed")]
     Store(#[from] object_store::Error),
 }
 
@@ -139,7 +139,7 @@ impl RegistryError {
     /// For `map_err` after a file operation on `path`.
     pub(crate) fn io(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> RegistryError {
         let path = path.to_owned();
-        move |source| RegistryError::Io { action, path, source }
+        move |cause| RegistryError::Io { action, path, cause }
     }
 }
 

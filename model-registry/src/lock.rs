@@ -47,7 +47,7 @@ pub(crate) async fn blocking<T: Send + 'static>(
         Err(failed) => Err(RegistryError::Io {
             action: "cannot finish work on",
             path: "the model store".into(),
-            source: std::io::Error::other(failed),
+            cause: std::io::Error::other(failed),
         }),
     }
 }

@@ -61,10 +61,10 @@ fn list(manifests: &[Manifest], json: bool) -> Result<()> {
         return Ok(());
     }
     let width = manifests.iter().map(|m| m.name.as_str().len()).max().unwrap_or(0).max(4);
-    outln!("{:width$}  {:12}  {:>11}  {:10}  SOURCE", "NAME", "VERSION", "SIZE", "FORMAT")?;
+    outln!("{:width$}  {:12}  {:>11}  {:11}  SOURCE", "NAME", "VERSION", "SIZE", "FORMAT")?;
     for manifest in manifests {
         outln!(
-            "{:width$}  {:12}  {:>11}  {:10}  {}",
+            "{:width$}  {:12}  {:>11}  {:11}  {}",
             manifest.name.as_str(),
             &manifest.digest[..12],
             ByteSize(manifest.total_bytes()).to_string(),

@@ -33,17 +33,20 @@ pub(crate) fn smollm2_gguf() -> PathBuf {
     path
 }
 
-/// The real model with a cache of `kv_cache_bytes`.
-pub(crate) fn smollm2(kv_cache_bytes: usize) -> LlmEngine {
+/// The real model with a cache of `kv_cache_bytes`, computed in these numbers.
+pub(crate) fn smollm2(
+    kv_cache_bytes: usize,
+    (precision, kv_dtype): (Precision, KvDtype),
+) -> LlmEngine {
     let files = BTreeMap::from([("model.gguf".to_owned(), smollm2_gguf())]);
     let model = weights::open(&files).expect("the model opens");
     let (vocab_size, max_model_len) = (model.spec.vocab_size, model.spec.max_model_len);
     let options = CpuOptions {
         threads: 2,
         kv_cache_bytes,
-        kv_dtype: KvDtype::F32,
+        kv_dtype,
         max_step_tokens: 256,
-        precision: Precision::Exact,
+        precision,
         packed: None,
     };
     let executor = CpuExecutor::new(model.spec, &model.weights, options).expect("it loads");

@@ -9,6 +9,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
+use crate::node::{self, Node};
 use crate::server::{self, Launch};
 use crate::tally::{Tally, run_counted};
 use crate::{repo, shell, tools, weights};
@@ -45,13 +46,15 @@ struct Target {
 
 pub(crate) fn run(args: &Args) -> Result<Tally> {
     let tests = repo::root().join("tests/clients");
-    tools::require_node()?;
-    let python = prepare_python(&tests.join("python"))?;
-    prepare_node(&tests.join("node"))?;
+    let requirements = tests.join("python/requirements.txt");
+    let python = tools::installed("Installing OpenAI's Python client", &requirements)?;
+    let node = node::obtain(&tests.join("node/requirements.txt"))?;
+    prepare_node(&node, &tests.join("node"))?;
+    let run_both = |target: &Target| run_both(&python, &node, target);
     let model = args.model.clone().unwrap_or_else(|| weights::MODEL_NAME.to_owned());
     if let Some(url) = &args.url {
         let key = std::env::var("OPENAI_API_KEY").unwrap_or_else(|_| "none".to_owned());
-        return run_both(&python, &Target { base_url: url.clone(), key, model });
+        return run_both(&Target { base_url: url.clone(), key, model });
     }
     let profile = if args.release { "release" } else { "dev" };
     let binary = args.binary.clone().map_or_else(|| server::build(profile), Ok)?;
@@ -62,7 +65,7 @@ pub(crate) fn run(args: &Args) -> Result<Tally> {
     let mut server =
         Launch { binary, data_dir, listen, extra: Vec::new(), show_log: false }.start()?;
     let key = server.first_key.clone().context("the first start showed no key")?;
-    let tally = run_both(&python, &Target { base_url: server.base_url.clone(), key, model });
+    let tally = run_both(&Target { base_url: server.base_url.clone(), key, model });
     let status = server.stop()?;
     if !status.success() {
         bail!("the server ended with {status} when asked to stop");
@@ -70,12 +73,12 @@ pub(crate) fn run(args: &Args) -> Result<Tally> {
     tally
 }
 
-fn run_both(python: &Path, target: &Target) -> Result<Tally> {
+fn run_both(python: &Path, node: &Node, target: &Target) -> Result<Tally> {
     let tests = repo::root().join("tests/clients");
     let mut unittest = Command::new(python);
     unittest.args(["-m", "unittest", "discover", "-v", "-p", "test_*.py"]);
     let mut tally = run_counted(with(target, unittest.current_dir(tests.join("python"))))?;
-    let mut node = Command::new("node");
+    let mut node = node.node();
     node.args(["--test", "--test-reporter=tap", "--test-concurrency=1"]);
     tally.add(run_counted(with(target, node.current_dir(tests.join("node"))))?);
     if tally.passed == 0 {
@@ -91,31 +94,14 @@ fn with<'a>(target: &Target, command: &'a mut Command) -> &'a mut Command {
         .env("AGENTBASE_TEST_MODEL", &target.model)
 }
 
-/// Installs the pinned packages into the repository's environment, once.
-fn prepare_python(tests: &Path) -> Result<PathBuf> {
-    let python = tools::venv()?;
-    let requirements = tests.join("requirements.txt");
-    let stamp = repo::scratch().join("venv").join("clients-requirements.txt");
-    let wanted = std::fs::read_to_string(&requirements)?;
-    if std::fs::read_to_string(&stamp).is_ok_and(|installed| installed == wanted) {
-        return Ok(python);
-    }
-    let mut pip = Command::new(&python);
-    pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps"]);
-    pip.arg("--require-hashes").arg("--requirement").arg(&requirements);
-    shell::run_quiet("Installing OpenAI's Python client", &mut pip)?;
-    std::fs::write(&stamp, wanted)?;
-    Ok(python)
-}
-
 /// Installs what `package-lock.json` pins, once.
-fn prepare_node(tests: &Path) -> Result<()> {
+fn prepare_node(node: &Node, tests: &Path) -> Result<()> {
     let wanted = std::fs::read_to_string(tests.join("package-lock.json"))?;
     let stamp = tests.join("node_modules/.lock-installed");
     if std::fs::read_to_string(&stamp).is_ok_and(|installed| installed == wanted) {
         return Ok(());
     }
-    let mut npm = Command::new("npm");
+    let mut npm = node.npm();
     npm.args(["ci", "--no-audit", "--no-fund", "--ignore-scripts"]).current_dir(tests);
     shell::run_quiet("Installing OpenAI's Node client", &mut npm)?;
     std::fs::write(&stamp, wanted)?;

@@ -10,6 +10,7 @@ mod bench;
 mod clients;
 mod licences;
 mod load;
+mod node;
 mod repo;
 mod serve;
 mod server;

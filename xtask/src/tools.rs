@@ -2,10 +2,11 @@
 //!
 //! Invariant: nothing is installed outside the repository; the reader is told the exact command.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
+use sha2::{Digest, Sha256};
 
 use crate::{repo, shell};
 
@@ -64,17 +65,23 @@ pub(crate) fn venv() -> Result<PathBuf> {
     Ok(python_in)
 }
 
-/// Node with `npm`, for the tests with the official Node client.
-pub(crate) fn require_node() -> Result<()> {
-    let is_recent = "process.exit(parseInt(process.versions.node) < 20 ? 1 : 0)";
-    if shell::succeeds("node", &["-e", is_recent]) && shell::succeeds("npm", &["--version"]) {
-        return Ok(());
+/// The repository's own environment, with what `requirements` pins installed into it, once.
+pub(crate) fn installed(message: &str, requirements: &Path) -> Result<PathBuf> {
+    let python = venv()?;
+    let wanted = std::fs::read_to_string(requirements)
+        .with_context(|| format!("cannot read {}", requirements.display()))?;
+    let digest = format!("{:x}", Sha256::digest(&wanted));
+    // Beside the packages: who removes the environment removes what it says of them.
+    let stamp = repo::scratch().join("venv").join(format!("installed-{}", &digest[..16]));
+    if stamp.exists() {
+        return Ok(python);
     }
-    bail!(
-        "Node 20 or newer with npm not found; the Node client's tests need it. {} \
-         (Debian's own is older than 20 before Debian 13: then take it from nodejs.org)",
-        install("nodejs npm", "nodejs npm", "brew install node")
-    )
+    let mut pip = Command::new(&python);
+    pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps"]);
+    pip.arg("--require-hashes").arg("--requirement").arg(requirements);
+    shell::run_quiet(message, &mut pip)?;
+    std::fs::write(&stamp, "")?;
+    Ok(python)
 }
 
 /// A component of the Rust toolchain, added if rustup can.

@@ -13,12 +13,12 @@ pub enum LoadError {
     #[error("{0}")]
     Files(String),
     /// A file cannot be read.
-    #[error("{}: {source}", path.display())]
+    #[error("{}: {cause}", path.display())]
     Io {
         /// The file.
         path: PathBuf,
-        /// What the operating system said.
-        source: io::Error,
+        /// What the operating system said. Not a `source`: it would be told twice.
+        cause: io::Error,
     },
     /// A file contradicts itself, its format, or what this program can run.
     #[error("{}: {fault}", path.display())]

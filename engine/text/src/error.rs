@@ -31,12 +31,20 @@ pub enum TextError {
         /// Bytes allowed.
         max: usize,
     },
+    /// A chat template made a longer text than the tokenizer takes.
+    #[error("the chat is more than {max} bytes of text, which are not tokenized at once")]
+    RenderedTooLong {
+        /// Bytes allowed.
+        max: usize,
+    },
     /// A text has an unbroken run that no tokenizer can split in bounded work.
     #[error(
         "the text has more than {max} characters in a row without a break between whitespace, \
          letters or digits, and other characters: break it up"
     )]
     RunTooLong {
+        /// Bytes of the whole text.
+        len: usize,
         /// Characters allowed.
         max: usize,
     },

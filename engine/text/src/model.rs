@@ -83,7 +83,7 @@ impl TextModel {
             return Err(TextError::TextTooLong { len: text.len(), max: MAX_TEXT_BYTES });
         }
         if has_long_run(text) {
-            return Err(TextError::RunTooLong { max: MAX_RUN_CHARS });
+            return Err(TextError::RunTooLong { len: text.len(), max: MAX_RUN_CHARS });
         }
         match &self.tokens {
             Tokens::Bpe(bpe) => bpe.encode(text, add_special_tokens),
@@ -93,6 +93,15 @@ impl TextModel {
                     .map_err(|err| TextError::Encode(err.to_string()))?;
                 Ok(encoding.get_ids().to_vec())
             }
+        }
+    }
+
+    /// At least so many tokens any text of `num_bytes` has; 0 if that is not known without
+    /// tokenizing it, as where a library's tokenizer may drop or join characters.
+    pub fn min_tokens(&self, num_bytes: usize) -> usize {
+        match &self.tokens {
+            Tokens::Bpe(_) => num_bytes.div_ceil(self.pieces.longest().max(1)),
+            Tokens::Library(_) => 0,
         }
     }
 
@@ -183,6 +192,17 @@ fn has_long_run(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn no_text_has_fewer_tokens_than_are_foretold() {
+        let model = TextModel::byte_level();
+        for text in ["", "a", "<|im_start|>", "<|im_start|><|im_start|>", "<|im_start|>a"] {
+            let num_tokens = model.encode(text, false).unwrap().len();
+            let foretold = model.min_tokens(text.len());
+            assert!(foretold <= num_tokens && (foretold > 0 || text.is_empty()), "{text}");
+        }
+        assert_eq!(model.min_tokens(12_000_001), 1_000_001);
+    }
 
     #[test]
     fn the_token_before_a_text_is_known() {

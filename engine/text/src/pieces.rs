@@ -76,6 +76,12 @@ impl Pieces {
         self.ends.len()
     }
 
+    /// Bytes of the longest token.
+    pub(crate) fn longest(&self) -> usize {
+        let starts = std::iter::once(0).chain(self.ends.iter().copied());
+        starts.zip(&self.ends).map(|(start, end)| (end - start) as usize).max().unwrap_or(0)
+    }
+
     /// The bytes of one token; empty for an unknown id.
     pub(crate) fn get(&self, id: u32) -> &[u8] {
         let id = id as usize;

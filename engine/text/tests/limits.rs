@@ -39,7 +39,6 @@ fn hostile_templates_are_stopped() {
         ("long list", "{{ ([0] * 10**9) | length }}"),
         ("long range", "{% for i in range(10**12) %}{% endfor %}"),
         ("includes itself", "{% include 'chat_template' %}"),
-        ("huge output", "{% for i in range(99999) %}{{ 'a' * 1000 }}{% endfor %}"),
         ("huge join", "{{ (range(99999) | list | string) * 9999 }}"),
         (
             "exponential json",
@@ -59,9 +58,18 @@ fn hostile_templates_are_stopped() {
         ("power", "{{ 10 ** 99999999 }}"),
     ] {
         let err = render(template).expect_err(what);
-        assert!(err.starts_with("chat template: "), "{what}: {err}");
+        let is_named =
+            ["chat template: ", "the chat is more than "].map(|said| err.starts_with(said));
+        assert!(is_named.contains(&true), "{what}: {err}");
         assert!(err.len() < 500, "{what}: {err}");
     }
+}
+
+#[test]
+fn output_without_end_is_cut_off_and_named() {
+    let err = render("{% for i in range(99999) %}{{ 'a' * 1000 }}{% endfor %}");
+    let expected = "the chat is more than 4194304 bytes of text, which are not tokenized at once";
+    assert_eq!(err, Err(expected.to_owned()));
 }
 
 #[test]

@@ -115,6 +115,21 @@ impl ApiError {
         Self::invalid(Some(param), message).code("context_length_exceeded")
     }
 
+    /// 400 for a text that is too long to tokenize, and for the context by its bytes alone.
+    pub(crate) fn context_length_bytes(
+        param: &str,
+        num_bytes: &str,
+        min_tokens: usize,
+        limit: u32,
+    ) -> Self {
+        let message = format!(
+            "This model's maximum context length is {limit} tokens. However, your {param} resulted \
+             in {num_bytes} of text, which are at least {min_tokens} tokens. Please reduce the \
+             length of the {param}."
+        );
+        Self::invalid(Some(param), message).code("context_length_exceeded")
+    }
+
     /// `param` is where the prompt came from.
     pub(crate) fn from_invalid(error: &InvalidRequest, param: &str) -> Self {
         match *error {
@@ -159,7 +174,9 @@ impl ApiError {
     pub(crate) fn from_text(error: &TextError, param: &str) -> Self {
         let invalid = Self::invalid(Some(param), error.to_string());
         match error {
-            TextError::TextTooLong { .. } => invalid.code("string_above_max_length"),
+            TextError::TextTooLong { .. } | TextError::RenderedTooLong { .. } => {
+                invalid.code("string_above_max_length")
+            }
             _ => invalid,
         }
     }

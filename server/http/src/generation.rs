@@ -7,14 +7,15 @@ use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
+use std::time::Instant;
 
 use engine_core::{CacheScope, Event, FinishReason, Request, TokenId, TokenLogprobs};
-use engine_text::{Detokenizer, TextModel};
 use scheduler_batching::EventStream;
 use server_api::Usage;
 use tracing::Span;
 
 use crate::choice::{ChoiceText, Scored};
+use crate::echo::Echo;
 use crate::params::Params;
 use crate::{ApiError, Caller, ServedModel};
 
@@ -55,7 +56,10 @@ pub(crate) struct Generation {
     /// The run to ask first, so that none waits for ever.
     first_run: usize,
     usage: Usage,
+    num_prompt: usize,
     ended: bool,
+    failed: bool,
+    started: Instant,
     /// The request's; a stream goes on after its handler has returned.
     span: Span,
 }
@@ -63,13 +67,22 @@ pub(crate) struct Generation {
 impl Generation {
     /// Submits every prompt; if one is refused, none runs.
     pub(crate) fn start(source: &Source, prompts: Vec<PromptTokens>) -> Result<Self, ApiError> {
+        let num_prompt = prompts.iter().map(|prompt| prompt.tokens.len()).sum();
         let runs = prompts.into_iter().enumerate().map(|(prompt_idx, prompt)| {
             let first_index = prompt_idx as u32 * source.params.n;
             Run::start(source, prompt, first_index)
         });
         let runs = runs.collect::<Result<_, ApiError>>()?;
-        let usage = Usage::default();
-        Ok(Self { runs, first_run: 0, usage, ended: false, span: Span::current() })
+        Ok(Self {
+            runs,
+            first_run: 0,
+            usage: Usage::default(),
+            num_prompt,
+            ended: false,
+            failed: false,
+            started: Instant::now(),
+            span: Span::current(),
+        })
     }
 
     /// What comes next; `None` after the usage or an error.
@@ -91,19 +104,34 @@ impl Generation {
                 Some(Ok(output)) => Ok(output),
                 Some(Err(error)) => {
                     self.runs.clear(); // The other prompts' choices are of no use any more.
-                    self.ended = true;
+                    (self.ended, self.failed) = (true, true);
                     Err(error)
                 }
                 None => {
                     self.ended = true;
-                    let Usage { prompt_tokens, completion_tokens, .. } = self.usage;
-                    tracing::debug!(parent: &self.span, prompt_tokens, completion_tokens, "ended");
                     Ok(Output::Usage(self.usage))
                 }
             };
             return Poll::Ready(Some(output));
         }
         Poll::Ready(None)
+    }
+
+    /// One line in the log at the end of a stream, whose answer was logged when it began.
+    pub(crate) fn log_end(&self) {
+        let outcome = match (self.ended, self.failed) {
+            (true, true) => "failed",
+            (true, false) => "finished",
+            (false, _) => "cut off",
+        };
+        let running = self.runs.iter().map(Run::num_tokens).sum::<u64>();
+        let completion_tokens = self.usage.completion_tokens + running;
+        let elapsed_ms = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let prompt_tokens = self.num_prompt;
+        tracing::info!(
+            parent: &self.span,
+            outcome, prompt_tokens, completion_tokens, elapsed_ms, "stream ended"
+        );
     }
 
     /// What comes next of any run; `None` when all have ended.
@@ -146,25 +174,13 @@ struct Run {
     ready: VecDeque<Result<Output, ApiError>>,
 }
 
-struct Echo {
-    text: String,
-    tokens: Vec<TokenId>,
-    detokenizer: Detokenizer,
-    scored: bool,
-}
-
 impl Run {
     fn start(source: &Source, prompt: PromptTokens, first_index: u32) -> Result<Self, ApiError> {
         let Source { model, params, field, .. } = source;
         let offset = prompt.echo.as_ref().map_or(0, |text| text.chars().count());
         let choice = || ChoiceText::new(&model.text, params, &prompt.tokens, offset);
         let choices = (0..params.n).map(|_| choice()).collect();
-        let echo = prompt.echo.map(|text| Echo {
-            text,
-            tokens: prompt.tokens.clone(),
-            detokenizer: detokenizer(&model.text, params),
-            scored: params.sampling.logprobs.is_some(),
-        });
+        let echo = prompt.echo.map(|text| Echo::new(text, &prompt.tokens, model, params));
         let mut stop = params.stop.clone();
         stop.max_tokens = prompt.max_tokens;
         let request = Request {
@@ -259,16 +275,20 @@ impl Run {
     /// Begins each choice with the prompt, before anything else. `scores` lacks the first token.
     fn echo(&mut self, scores: Vec<TokenLogprobs>) {
         let Some(mut echo) = self.echo.take() else { return };
-        let tokens = if echo.scored { echo.scored_tokens(scores) } else { Vec::new() };
+        let tokens = echo.tokens(scores);
         for index in 0..self.choices.len() as u32 {
             self.delta(index, echo.text.clone(), tokens.clone());
         }
     }
 
+    fn num_tokens(&self) -> u64 {
+        self.choices.iter().map(|choice| u64::from(choice.num_tokens())).sum()
+    }
+
     /// Counts what the choices took in: an engine may be some tokens further than a stop text.
     fn usage(&self, usage: engine_core::Usage) -> Usage {
         let prompt_tokens = u64::from(usage.prompt_tokens);
-        let completion_tokens = self.choices.iter().map(|c| u64::from(c.num_tokens())).sum();
+        let completion_tokens = self.num_tokens();
         let cached_tokens = u64::from(usage.cached_tokens);
         Usage {
             prompt_tokens,
@@ -277,24 +297,4 @@ impl Run {
             prompt_tokens_details: server_api::PromptTokensDetails { cached_tokens },
         }
     }
-}
-
-impl Echo {
-    fn scored_tokens(&mut self, scores: Vec<TokenLogprobs>) -> Vec<Scored> {
-        let mut offset = 0;
-        let mut scores = scores.into_iter();
-        let mut scored = Vec::with_capacity(self.tokens.len());
-        for (idx, &token) in self.tokens.iter().enumerate() {
-            scored.push(match if idx == 0 { None } else { scores.next() } {
-                Some(scores) => Scored::new(scores, offset),
-                None => Scored { token, logprob: None, top: Vec::new(), offset },
-            });
-            offset += self.detokenizer.push(token).chars().count();
-        }
-        scored
-    }
-}
-
-fn detokenizer(text: &Arc<TextModel>, params: &Params) -> Detokenizer {
-    Detokenizer::new(Arc::clone(text), params.skip_special, &[])
 }

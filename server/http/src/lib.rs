@@ -11,6 +11,8 @@
 mod auth;
 mod blocking;
 mod choice;
+mod connection;
+mod echo;
 mod error;
 mod generation;
 mod json;
@@ -26,6 +28,7 @@ mod routes;
 mod serve;
 mod source;
 mod state;
+mod waiting;
 mod wire;
 mod write_timeout;
 

@@ -15,6 +15,9 @@ pub struct HttpLimits {
     pub max_header_bytes: usize,
     /// Open connections; more wait unaccepted.
     pub max_connections: usize,
+    /// Connections of one address on which no request runs; one more, and the one that has waited
+    /// longest is closed.
+    pub max_waiting_per_peer: usize,
     /// For a client to take some of what is written to it; then its connection is closed.
     pub write_timeout: Duration,
     /// For open requests to end after a shutdown was asked for.
@@ -39,9 +42,10 @@ impl Default for HttpLimits {
         Self {
             max_body_bytes: 8 << 20,
             body_timeout: Duration::from_secs(60),
-            header_timeout: Duration::from_secs(30),
+            header_timeout: Duration::from_secs(10),
             max_header_bytes: 64 << 10,
             max_connections: 1024,
+            max_waiting_per_peer: 256,
             write_timeout: Duration::from_secs(60),
             drain_timeout: Duration::from_secs(30),
             abort_timeout: Duration::from_secs(5),

@@ -15,6 +15,8 @@ const MAX_LOGIT_BIASES: usize = 300;
 const MAX_LOGPROBS: i64 = 20;
 const MAX_STOP_TOKENS: usize = 128;
 const MAX_TOKENS: i64 = i32::MAX as i64;
+/// Longer numbers are not repeated in errors.
+const MAX_SHOWN_DIGITS: usize = 24;
 
 /// Everything about a request to generate but its prompts.
 #[derive(Clone, Debug)]
@@ -229,10 +231,13 @@ fn number<T: PartialOrd + Display>(
     match value {
         Some(value) if !range.contains(&value) => {
             let (low, high) = range.into_inner();
-            let problem = if value > high {
-                format!("{value} is above the maximum of {high}")
-            } else {
-                format!("{value} is below the minimum of {low}")
+            let (side, bound) =
+                if value > high { ("above the maximum", high) } else { ("below the minimum", low) };
+            // A number of hundreds of digits says no more than that it is too large.
+            let shown = Some(value.to_string()).filter(|shown| shown.len() <= MAX_SHOWN_DIGITS);
+            let problem = match shown {
+                Some(shown) => format!("{shown} is {side} of {bound}"),
+                None => format!("it is {side} of {bound}"),
             };
             let message = format!("Invalid value for '{param}': {problem}.");
             Err(ApiError::invalid(Some(param), message))

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use engine_core::TokenId;
-use engine_text::{ChatInput, TextModel};
+use engine_text::{ChatInput, TextError, TextModel};
 use serde_json::{Map, Value};
 use server_api::{ChatMessage, Content, ContentPart, Prompt, Role};
 
@@ -21,6 +21,8 @@ pub(crate) struct Chat {
     pub(crate) continue_final_message: bool,
     pub(crate) kwargs: Map<String, Value>,
     pub(crate) add_special_tokens: bool,
+    /// The tokens that the prompt must not exceed, unless it is only tokenized.
+    pub(crate) context: Option<u32>,
     /// Of the body it came in: not only contents cost work, so do empty messages and tools.
     pub(crate) num_bytes: usize,
 }
@@ -31,6 +33,8 @@ pub(crate) struct Prompts {
     pub(crate) add_special_tokens: bool,
     /// Whether the text of a prompt of tokens is wanted, and whether without special tokens.
     pub(crate) decode: Option<bool>,
+    /// The tokens that a prompt must not exceed, unless it is only tokenized.
+    pub(crate) context: Option<u32>,
 }
 
 /// A prompt as tokens, and as the text to echo.
@@ -62,7 +66,7 @@ pub(crate) async fn prompt_tokens(
     text: &Arc<TextModel>,
     prompts: Prompts,
 ) -> Result<Vec<Tokenized>, ApiError> {
-    let Prompts { prompt, add_special_tokens, decode } = prompts;
+    let Prompts { prompt, add_special_tokens, decode, context } = prompts;
     let text = Arc::clone(text);
     match prompt {
         Prompt::Tokens(many) => {
@@ -76,7 +80,8 @@ pub(crate) async fn prompt_tokens(
         Prompt::Texts(texts) => {
             let size = texts.iter().map(String::len).sum();
             let tokenized = move |prompt: String| {
-                let tokens = encode(&text, &prompt, add_special_tokens, "prompt")?;
+                let tokens = text.encode(&prompt, add_special_tokens);
+                let tokens = tokens.map_err(|error| refused(&text, &error, "prompt", context))?;
                 Ok(Tokenized { tokens, text: Some(prompt) })
             };
             run_sized(state, size, || texts.into_iter().map(tokenized).collect()).await?
@@ -106,17 +111,26 @@ fn render(text: &TextModel, chat: Chat) -> Result<Vec<TokenId>, ApiError> {
         continue_final_message: chat.continue_final_message,
         kwargs: chat.kwargs,
     });
-    let rendered = rendered.map_err(|error| ApiError::from_text(&error, "messages"))?;
-    encode(text, &rendered, chat.add_special_tokens, "messages")
+    let tokens = rendered.and_then(|prompt| text.encode(&prompt, chat.add_special_tokens));
+    tokens.map_err(|error| refused(text, &error, "messages", chat.context))
 }
 
-fn encode(
-    text: &TextModel,
-    input: &str,
-    add_special_tokens: bool,
-    field: &str,
-) -> Result<Vec<TokenId>, ApiError> {
-    text.encode(input, add_special_tokens).map_err(|error| ApiError::from_text(&error, field))
+/// What is too long to tokenize is mostly too long for the context, too; then that is said.
+fn refused(text: &TextModel, error: &TextError, field: &str, context: Option<u32>) -> ApiError {
+    let (at_least, shown) = match error {
+        TextError::TextTooLong { len, .. } | TextError::RunTooLong { len, .. } => {
+            (*len, format!("{len} bytes"))
+        }
+        TextError::RenderedTooLong { max } => (max + 1, format!("more than {max} bytes")),
+        _ => return ApiError::from_text(error, field),
+    };
+    let min_tokens = text.min_tokens(at_least);
+    match context {
+        Some(limit) if min_tokens > limit as usize => {
+            ApiError::context_length_bytes(field, &shown, min_tokens, limit)
+        }
+        _ => ApiError::from_text(error, field),
+    }
 }
 
 /// The messages as templates know them: no `developer`, no message without content.
@@ -168,6 +182,7 @@ mod tests {
             continue_final_message: false,
             kwargs: Map::new(),
             add_special_tokens: false,
+            context: None,
             num_bytes,
         }
     }
@@ -182,6 +197,7 @@ mod tests {
             prompt: Prompt::Tokens(vec![vec![97; num_tokens]]),
             add_special_tokens: false,
             decode: Some(true),
+            context: None,
         };
         let large = 1 << 20;
         let place = state.text_jobs().acquire_owned().await.unwrap();

@@ -106,6 +106,12 @@ impl<W: Wire + Unpin> Stream for Events<W> {
     }
 }
 
+impl<W> Drop for Events<W> {
+    fn drop(&mut self) {
+        self.generation.log_end();
+    }
+}
+
 /// Appends the events of one output.
 fn write<W: Wire>(text: &mut Vec<u8>, wire: &mut W, output: Result<Output, ApiError>) {
     let is_last = !matches!(output, Ok(Output::Delta { .. } | Output::End { .. }));

@@ -68,7 +68,6 @@ const GUARDED: &[(&str, &[&str])] = &[
     ("minijinja*", &["engine-text"]),
     ("safetensors", &["engine-llm"]),
     ("memmap2", &["engine-llm"]),
-    ("rayon*", &["kernels", "engine-llm"]),
     ("clap*", &["agentbase", "xtask"]),
     ("indicatif", &["agentbase", "xtask"]),
     ("anyhow", &["agentbase", "xtask", "loadtests"]),

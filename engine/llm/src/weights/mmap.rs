@@ -19,7 +19,7 @@ use crate::error::LoadError;
 /// # Errors
 /// [`LoadError::Io`] if it cannot be opened or mapped, or is not a regular file.
 pub(crate) fn map(path: &Path) -> Result<Bytes, LoadError> {
-    let io = |source| LoadError::Io { path: path.into(), source };
+    let io = |cause| LoadError::Io { path: path.into(), cause };
     // Asked before opening: opening a named pipe would wait for its writer.
     if !std::fs::metadata(path).map_err(io)?.is_file() {
         return Err(io(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file")));

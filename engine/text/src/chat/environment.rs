@@ -62,10 +62,12 @@ impl Compiled {
 
     fn render_here(&self, variables: Map<String, Value>) -> Result<String, TextError> {
         let template = self.environment.get_template(NAME).map_err(|err| describe(&err))?;
-        let mut out = Bounded { bytes: Vec::new(), max: MAX_RENDERED_BYTES };
-        template
-            .render_captured_to(minijinja::value::Serde(variables), &mut out)
-            .map_err(|err| describe(&err))?;
+        let mut out = Bounded::new(MAX_RENDERED_BYTES);
+        let done = template.render_captured_to(minijinja::value::Serde(variables), &mut out);
+        if out.is_full {
+            return Err(TextError::RenderedTooLong { max: MAX_RENDERED_BYTES });
+        }
+        done.map_err(|err| describe(&err))?;
         String::from_utf8(out.bytes).map_err(|err| TextError::Template(err.to_string()))
     }
 }

@@ -26,7 +26,7 @@ pub(super) fn tojson(
         Some(pair) => Some((part(&pair, 0)?, part(&pair, 1)?)),
     };
     args.assert_all_used()?;
-    let mut out = Bounded { bytes: Vec::new(), max: MAX_RENDERED_BYTES };
+    let mut out = Bounded::new(MAX_RENDERED_BYTES);
     let done = match indent {
         Some(indent) => {
             let indent = " ".repeat(indent.min(16));
@@ -77,12 +77,21 @@ type Written = io::Result<()>;
 /// Collects bytes up to a limit, then fails.
 pub(super) struct Bounded {
     pub(super) bytes: Vec<u8>,
-    pub(super) max: usize,
+    /// More came than fits.
+    pub(super) is_full: bool,
+    max: usize,
+}
+
+impl Bounded {
+    pub(super) fn new(max: usize) -> Self {
+        Self { bytes: Vec::new(), is_full: false, max }
+    }
 }
 
 impl io::Write for Bounded {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         if self.bytes.len() + bytes.len() > self.max {
+            self.is_full = true;
             let problem = format!("the output is over {} bytes", self.max);
             return Err(io::Error::new(io::ErrorKind::FileTooLarge, problem));
         }

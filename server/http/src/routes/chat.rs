@@ -36,7 +36,9 @@ pub(crate) async fn create(
     let logprobs = check(&body.request)?;
     let source = source::new(&state, caller, body.options, logprobs, "messages")?;
     let echo = source.params.echo.then(|| final_answer(&body.request.messages));
-    let tokens = chat_tokens(&state, &source.model.text, chat(body.request, num_bytes)).await?;
+    let context = source.model.handle.limits().max_sequence_len();
+    let chat = chat(body.request, context, num_bytes);
+    let tokens = chat_tokens(&state, &source.model.text, chat).await?;
     let max_tokens = source::max_tokens(&source, tokens.len(), None)?;
     let prompts = vec![PromptTokens { tokens, echo, max_tokens }];
     source::check_size(&source, &prompts, state.limits())?;
@@ -72,7 +74,7 @@ fn check(request: &ChatRequest) -> Result<Option<u32>, ApiError> {
     }
 }
 
-fn chat(request: ChatRequest, num_bytes: usize) -> Chat {
+fn chat(request: ChatRequest, context: u32, num_bytes: usize) -> Chat {
     let uses_tools = request.tool_choice.as_ref().and_then(Value::as_str) != Some("none");
     Chat {
         messages: request.messages,
@@ -81,6 +83,7 @@ fn chat(request: ChatRequest, num_bytes: usize) -> Chat {
         continue_final_message: request.continue_final_message.unwrap_or(false),
         kwargs: request.chat_template_kwargs.unwrap_or_default(),
         add_special_tokens: false,
+        context: Some(context),
         num_bytes,
     }
 }

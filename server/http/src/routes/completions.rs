@@ -43,6 +43,7 @@ pub(crate) async fn create(
         prompt: body.request.prompt,
         add_special_tokens: body.request.add_special_tokens.unwrap_or(true),
         decode: source.params.echo.then_some(source.params.skip_special),
+        context: Some(source.model.handle.limits().max_sequence_len()),
     };
     let tokenized = prompt_tokens(&state, &source.model.text, prompts).await?;
     let prompts = tokenized.into_iter().map(|prompt| to_generate(&source, prompt));

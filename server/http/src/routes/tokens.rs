@@ -68,6 +68,7 @@ async fn request_tokens(
                 prompt: Prompt::Texts(vec![prompt]),
                 add_special_tokens: request.add_special_tokens.unwrap_or(true),
                 decode: None,
+                context: None,
             };
             let tokenized = prompt_tokens(state, text, prompts).await?;
             Ok(tokenized.into_iter().flat_map(|prompt| prompt.tokens).collect())
@@ -80,6 +81,7 @@ async fn request_tokens(
                 continue_final_message: request.continue_final_message.unwrap_or(false),
                 kwargs: request.chat_template_kwargs.unwrap_or_default(),
                 add_special_tokens: request.add_special_tokens.unwrap_or(false),
+                context: None,
                 num_bytes,
             };
             chat_tokens(state, text, chat).await

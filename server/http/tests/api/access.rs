@@ -11,8 +11,9 @@ use engine_mock::{Fault, MockEngine, MockModel};
 use scheduler_batching::PlannerConfig;
 use serde_json::{Value, json};
 use server_http::{AppState, AuthError, Authenticate, Caller, Metrics, router};
+use tower::ServiceExt;
 
-use crate::bad_input::{CHAT, PLAIN};
+use crate::bad_input::{CHAT, PLAIN, hello};
 use crate::common::{EOS, LIMITS, call, get, post_request, says, served};
 
 /// Keys `a-secret` and `b-secret`, of two tenants.
@@ -33,10 +34,13 @@ fn with_keys(engine: MockEngine) -> Router {
     router(AppState::builder().model(model).auth(Arc::new(TwoKeys)).metrics(metrics).build())
 }
 
-async fn ask(router: &Router, key: &str, path: &str, body: &str) -> (StatusCode, Value) {
+fn with_key(key: &str, path: &str, body: &str) -> Request<Body> {
     let request = Request::post(path).header("authorization", format!("Bearer {key}"));
-    let request = request.body(Body::from(body.to_owned())).unwrap();
-    let (status, _, text) = call(router, request).await;
+    request.body(Body::from(body.to_owned())).unwrap()
+}
+
+async fn ask(router: &Router, key: &str, path: &str, body: &str) -> (StatusCode, Value) {
+    let (status, _, text) = call(router, with_key(key, path, body)).await;
     (status, serde_json::from_str(&text).unwrap())
 }
 
@@ -183,8 +187,20 @@ async fn the_log_tells_who_asked_and_not_what() {
         }
     }
     get(&router, "/v1/models/xyzzy").await;
+    let stream = hello(json!({"stream": true, "max_tokens": 3, "ignore_eos": true})).to_string();
+    let request = || with_key("a-secret", CHAT, &stream);
+    call(&router, request()).await;
+    // A client that leaves before the first piece.
+    drop(router.clone().oneshot(request()).await.unwrap());
 
     let log = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+    for told in [
+        "stream ended outcome=\"finished\" prompt_tokens=",
+        "completion_tokens=3 elapsed_ms=",
+        "stream ended outcome=\"cut off\"",
+    ] {
+        assert!(log.contains(told), "{told} in\n{log}");
+    }
     for told in ["answered", "key_id=\"key-of-a\"", "model=\"mock\"", "status=404", "step failed"] {
         assert!(log.contains(told), "{told} in\n{log}");
     }

@@ -135,7 +135,11 @@ async fn numbers_out_of_range() {
         (0..301).map(|idx| (idx.to_string(), json!(1))).collect();
     let cases = [
         (json!({"temperature": -0.1}), "temperature", "-0.1 is below the minimum of 0"),
-        (json!({"temperature": 1e300}), "temperature", "is above the maximum of 2"),
+        (
+            json!({"temperature": 1e308}),
+            "temperature",
+            "'temperature': it is above the maximum of 2.",
+        ),
         (json!({"top_p": 0}), "top_p", "'top_p': 0 is not above 0."),
         (json!({"top_p": -1}), "top_p", "-1 is not above 0"),
         (json!({"top_p": 1.01}), "top_p", "1.01 is above the maximum of 1"),

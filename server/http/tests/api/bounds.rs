@@ -89,6 +89,42 @@ async fn a_template_that_loops_is_stopped_and_named() {
 }
 
 #[tokio::test]
+async fn prompts_that_are_too_long_to_tokenize() {
+    let server = says("");
+    let chat = |text: &str| {
+        let messages = json!([{"role": "user", "content": text}]);
+        json!({"model": "mock", "messages": messages}).to_string()
+    };
+    let plain = |text: &str| json!({"model": "mock", "prompt": text}).to_string();
+    let (run, long) = ("a".repeat(300_000), "a ".repeat(5 << 19));
+    // The longest token has 12 bytes.
+    let cases = [
+        (PLAIN, plain(&run), "prompt", "300000 bytes", 25_000),
+        (CHAT, chat(&run), "messages", "300050 bytes", 25_005),
+        (PLAIN, plain(&long), "prompt", "5242880 bytes", 436_907),
+        (CHAT, chat(&long), "messages", "more than 4194304 bytes", 349_526),
+    ];
+    for (path, body, field, size, tokens) in cases {
+        let message = format!(
+            "This model's maximum context length is 512 tokens. However, your {field} resulted in \
+             {size} of text, which are at least {tokens} tokens. Please reduce the length of the \
+             {field}."
+        );
+        let expected = error(&message, json!(field), json!("context_length_exceeded"));
+        assert_eq!(raw(&server, path, body).await, (StatusCode::BAD_REQUEST, expected));
+    }
+    // Where no context is asked for, the limit itself is named.
+    let cases =
+        [(plain(&run), "200000 characters"), (plain(&long), "4194304"), (chat(&long), "4194304")];
+    for (body, limit) in cases {
+        let (status, answer) = raw(&server, "/tokenize", body).await;
+        let message = answer["error"]["message"].as_str().unwrap();
+        assert!(status == StatusCode::BAD_REQUEST && message.contains(limit), "{message}");
+        assert_ne!(answer["error"]["code"], "context_length_exceeded");
+    }
+}
+
+#[tokio::test]
 async fn a_body_over_the_limit() {
     let server = says("");
     let limit = HttpLimits::default().max_body_bytes;

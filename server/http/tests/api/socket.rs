@@ -141,9 +141,16 @@ async fn heads_and_bodies_that_never_end_are_cut_off() {
 
     let mut slow_head = TcpStream::connect(address).await.unwrap();
     slow_head.write_all(b"POST /v1/completions HTTP/1.1\r\nhost: a\r\nx-a: ").await.unwrap();
-    // Long before hyper's own limit of 30 s.
-    let closed = tokio::time::timeout(Duration::from_secs(20), read_all(slow_head)).await;
-    assert_eq!(closed.as_deref(), Ok(""));
+    let text = tokio::time::timeout(Duration::from_secs(8), read_all(slow_head)).await.unwrap();
+    let (head, body) = text.split_once("\r\n\r\n").unwrap();
+    assert!(head.starts_with("HTTP/1.1 408 Request Timeout\r\n"), "{head}");
+    assert!(head.contains(&format!("content-length: {}\r\n", body.len())), "{head}");
+    let body: Value = serde_json::from_str(body).unwrap();
+    assert_eq!(body["error"]["code"], "request_timeout");
+    assert_eq!(body["error"]["message"], "The head of the request did not arrive within 0.1 s.");
+
+    // Who asked for nothing is told nothing.
+    assert_eq!(read_all(TcpStream::connect(address).await.unwrap()).await, "");
 
     let mut slow_body = TcpStream::connect(address).await.unwrap();
     let head = b"POST /v1/completions HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\
@@ -152,6 +159,35 @@ async fn heads_and_bodies_that_never_end_are_cut_off() {
     let text = read_all(slow_body).await;
     assert!(text.starts_with("HTTP/1.1 408"), "{text}");
     assert!(text.contains("request_timeout"), "{text}");
+}
+
+#[tokio::test]
+async fn half_sent_heads_of_one_client_do_not_keep_others_out() {
+    let limits =
+        HttpLimits { max_connections: 8, max_waiting_per_peer: 4, ..HttpLimits::default() };
+    let server = server_with(endless(), PlannerConfig::default(), limits);
+    let (address, _serving) = listen(&server, pending()).await;
+    // A request that runs is no waiting head, however many of those there are.
+    let running = send(address, &endless_request(true)).await;
+    until_running(&server.handle, 1).await;
+    let mut half_sent = Vec::new();
+    for _ in 0..20 {
+        let mut socket = TcpStream::connect(address).await.unwrap();
+        socket.write_all(b"GET /health HTTP/1.1\r\nhost: a\r\nx-a: ").await.unwrap();
+        half_sent.push(socket);
+    }
+    let mut request = endless_request(false);
+    request["max_tokens"] = json!(2);
+    let text = read_all(send(address, &request).await).await;
+    assert!(text.starts_with("HTTP/1.1 200"), "{text}");
+    // The oldest went, the newest are still there: the header timeout is far off.
+    let mut byte = [0];
+    assert!(matches!(half_sent[0].read(&mut byte).await, Ok(0) | Err(_)));
+    let newest = half_sent.last_mut().unwrap();
+    let early = tokio::time::timeout(Duration::from_millis(200), newest.read(&mut byte)).await;
+    assert!(early.is_err(), "{early:?}");
+    assert_eq!(server.handle.stats().running, 1);
+    drop(running);
 }
 
 #[tokio::test]

@@ -56,7 +56,7 @@ fn prefix(endpoint: &Endpoint) -> Result<Figures> {
         let tails = first_tail..first_tail + STREAMS as u64;
         let asks: Vec<Ask> = tails.map(ask_after_prefix).collect();
         let mut first = Vec::new();
-        for result in run_crowd(endpoint, &asks, STREAMS, &|| ()).results {
+        for result in run_crowd(endpoint, &asks, STREAMS, &|_| ()).results {
             first.push(result?.first_token().context("no text came")?.as_secs_f64() * 1e3);
         }
         percentile(&first, 0.5).context("nothing was measured")

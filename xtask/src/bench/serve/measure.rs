@@ -71,7 +71,7 @@ pub(crate) fn level(endpoint: &Endpoint, load: Load, pid: u32) -> Result<Level> 
     let asks: Vec<Ask> = (0..load.num_requests as u64)
         .map(|number| ask(number, load.prompt_tokens, load.output_tokens))
         .collect();
-    let crowd = run_crowd(endpoint, &asks, load.concurrency, &|| ());
+    let crowd = run_crowd(endpoint, &asks, load.concurrency, &|_| ());
     let (mut first, mut gaps) = (Vec::new(), Vec::new());
     let (mut prompt, mut output) = (0, 0);
     for result in crowd.results {
