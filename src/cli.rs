@@ -48,7 +48,8 @@ pub(crate) struct EngineArgs {
     #[arg(long, value_name = "SIZE", env = "AGENTBASE_KV_CACHE")]
     pub(crate) kv_cache: Option<ByteSize>,
 
-    /// How keys and values are kept [default: what this processor multiplies fastest, int8 on AVX2, else bf16]
+    /// How keys and values are kept [default: what this processor multiplies fastest: int8 on
+    /// AVX2, else bf16]
     #[arg(long, value_name = "TYPE", env = "AGENTBASE_KV_CACHE_DTYPE")]
     pub(crate) kv_cache_dtype: Option<KvCacheDtype>,
 

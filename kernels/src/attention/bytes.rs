@@ -8,7 +8,8 @@
 use super::{
     BLOCK_SIZE, TILE,
     flash::Sums,
-    rows::{BAND, BLOCKS, Numbers, Rows, soften},
+    rows::{BAND, BLOCKS, Numbers, Rows},
+    softmax::soften,
 };
 use crate::simd::{Dot, LANES, LINE, Simd, prefetch};
 

@@ -7,7 +7,7 @@
 use super::{
     BLOCK_SIZE, Cache, TILE,
     flash::{Piece, Queries, Sums},
-    softmax::{State, update},
+    softmax::{State, soften},
 };
 use crate::{
     packed::round_to_bf16,
@@ -285,22 +285,4 @@ unsafe fn weigh<D: Dot>(
     let factor = unsafe { soften::<D>(scores, seen, state) };
     *weights = round_to_bf16(scores);
     factor
-}
-
-/// [`update`] in the vectors of `D`.
-///
-/// # Safety
-/// The machine has the instruction set of `D`.
-#[inline(always)]
-pub(super) unsafe fn soften<D: Dot>(
-    scores: &mut [f32; TILE],
-    seen: (usize, usize),
-    state: &mut State,
-) -> f32 {
-    #[cfg(target_arch = "x86_64")]
-    if D::AVX2 {
-        // SAFETY: the caller vouches.
-        return unsafe { super::softmax_avx2::update(scores, seen, state) };
-    }
-    update(scores, seen, state)
 }

@@ -1,7 +1,7 @@
 //! The softmax of one row over one tile of keys, merged into what came before.
 
 use super::TILE;
-use crate::simd::{LANES, sum_lanes};
+use crate::simd::{Dot, LANES, sum_lanes};
 
 /// A row's softmax so far: weights are relative to `2^max`, outputs are not yet divided by `sum`.
 #[derive(Clone, Copy, Debug)]
@@ -65,6 +65,24 @@ pub(super) fn update(scores: &mut [f32; TILE], seen: (usize, usize), state: &mut
     let factor = exp2(state.max - base);
     *state = State { max, sum: state.sum.mul_add(factor, sum_lanes(sums)) };
     factor
+}
+
+/// [`update`] in the vectors of `D`.
+///
+/// # Safety
+/// The machine has the instruction set of `D`.
+#[inline(always)]
+pub(super) unsafe fn soften<D: Dot>(
+    scores: &mut [f32; TILE],
+    seen: (usize, usize),
+    state: &mut State,
+) -> f32 {
+    #[cfg(target_arch = "x86_64")]
+    if D::AVX2 {
+        // SAFETY: the caller vouches.
+        return unsafe { super::softmax_avx2::update(scores, seen, state) };
+    }
+    update(scores, seen, state)
 }
 
 /// 1.5 · 2²³: adding it leaves the whole part in the low bits.
