@@ -69,9 +69,9 @@ pub(crate) fn run(args: &Args) -> Result<Tally> {
     let folder = server::fresh_data_dir()?;
     let data_dir = folder.path().to_owned();
     server::import_model(&binary, &data_dir)?;
-    // A small cache of keys and values: few chats fill it, so that it stops growing before memory
-    // is measured.
-    let extra = ["--kv-cache", "192MiB"].map(str::to_owned).to_vec();
+    // A small cache of keys and values, of as many blocks on every processor: few chats fill it,
+    // so that it stops growing before memory is measured.
+    let extra = ["--kv-cache", "64MiB", "--kv-cache-dtype", "int8"].map(str::to_owned).to_vec();
     let server =
         Launch { binary, data_dir, listen: "127.0.0.1:0".to_owned(), extra, show_log: false }
             .start()?;
