@@ -121,7 +121,7 @@ fn greeting(base_url: &str, key: &Key) -> String {
     // end of its context unless told when to stop.
     let body = format!(
         r#"{{"model": "{}", "max_tokens": 100, "temperature": 0, "messages":
-      [{{"role": "user", "content": "What is the capital of France?"}}]}}"#,
+      [{{"role": "user", "content": "What is the capital of France? Answer in one sentence."}}]}}"#,
         weights::MODEL_NAME
     );
     format!(
