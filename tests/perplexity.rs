@@ -47,16 +47,17 @@ fn the_default_model_scores_the_tokens_that_transformers_scored() {
     let dir = TempDir::new().expect("a folder");
     let gguf = smollm2_gguf().display().to_string();
     succeed(dir.path(), &["model", "import", &gguf, "--name", "smollm2"]);
-    let got = report(dir.path(), "smollm2", &["--chunks", "2"]);
+    // So many that the rounding of activations, which moves a chunk's mean by a hundredth on each
+    // instruction set in its own way, evens out.
+    const CHUNKS: usize = 8;
+    let got = report(dir.path(), "smollm2", &["--chunks", &CHUNKS.to_string()]);
     let golden = Path::new(EXCERPT).with_file_name("golden.json");
     let golden = fs::read_to_string(golden).expect("it reads");
     let golden: Value = serde_json::from_str(&golden).expect("it is JSON");
     let nll = |chunk: usize| golden["transformers"]["nll"][chunk].as_f64().expect("a number");
-    assert_eq!(number(&got, "tokens"), 2.0 * 255.0, "{got}");
-    let want = (nll(0) + nll(1)) / number(&got, "tokens");
-    // Rounding activations moves the mean of so few tokens by a hundredth, on each instruction set
-    // in its own way; other tokens would move it by tenths.
-    assert!((number(&got, "mean_nll") - want).abs() < 0.03, "{got}, by transformers {want}");
+    assert_eq!(number(&got, "tokens"), 255.0 * CHUNKS as f64, "{got}");
+    let want = (0..CHUNKS).map(nll).sum::<f64>() / number(&got, "tokens");
+    assert!((number(&got, "mean_nll") - want).abs() < 0.01, "{got}, by transformers {want}");
 }
 
 #[test]
@@ -68,7 +69,9 @@ fn without_simd_the_number_is_the_same() {
         let mut command = agentbase(dir.path());
         command.env_remove("AGENTBASE_ISA").envs(isa.map(|isa| ("AGENTBASE_ISA", isa)));
         command.args(["perplexity", "smollm2", "--file", EXCERPT, "--json"]);
-        let output = command.args(["--context", "128", "--chunks", "2"]).output();
+        // One form of the cache: each instruction set has a default of its own.
+        command.args(["--context", "128", "--chunks", "2", "--kv-cache-dtype", "bf16"]);
+        let output = command.output();
         let output = output.expect("the binary starts");
         assert!(output.status.success(), "{isa:?}: {}", text(&output.stderr));
         number(&serde_json::from_slice(&output.stdout).expect("it is JSON"), "mean_nll")
@@ -78,7 +81,7 @@ fn without_simd_the_number_is_the_same() {
     // over so few tokens is a hundredth.
     for isa in ["portable", "avx2"] {
         let got = mean_nll(Some(isa));
-        assert!((got - fastest).abs() < 0.03, "{isa}: {got}, otherwise {fastest}");
+        assert!((got - fastest).abs() < 0.015, "{isa}: {got}, otherwise {fastest}");
     }
 }
 

@@ -75,12 +75,11 @@ fn distributions_on_real_text_are_close_to_exact_ones_and_those_are_transformers
 
 /// About as far as llama.cpp is. Rounding errors of the same size fall differently in another
 /// program, and llama.cpp's distance was taken over all chunks: so a quarter more on average
-/// (an eighth for the root of a square). At the worst of a thousand positions the last bit of a sum
-/// decides: adding the same numbers in another order moved it from 0.05 to 0.14.
+/// (an eighth for the root of a square), twice as much at the worst position.
 fn check_distance(got: &Distance, llama_cpp: &Distance) {
     println!("{got:?}, llama.cpp {llama_cpp:?}");
     assert!(got.mean_kl < 1.25 * llama_cpp.mean_kl, "{got:?}");
-    assert!(got.max_kl < 6.0 * llama_cpp.max_kl, "{got:?}");
+    assert!(got.max_kl < 2.0 * llama_cpp.max_kl, "{got:?}");
     assert!(got.same_top > llama_cpp.same_top - 0.01, "{got:?}");
     assert!(got.mean_relative_rms < 1.125 * llama_cpp.mean_relative_rms, "{got:?}");
     assert!(got.max_relative_rms < 2.0 * llama_cpp.max_relative_rms, "{got:?}");
