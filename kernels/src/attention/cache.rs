@@ -274,8 +274,12 @@ fn scale_of(x: &[f32]) -> (f32, f32) {
     (max / 127.0, if max == 0.0 { 0.0 } else { 127.0 / max })
 }
 
+/// `round(x * inverse)`, ties to even, of a magnitude up to 127.
 fn to_byte(x: f32, inverse: f32) -> i8 {
-    (x * inverse).round_ties_even() as i8
+    /// Adding it leaves the rounded number in the low bits; without SSE4.1, which a plain build
+    /// may not assume, rounding is a call.
+    const ROUND: f32 = 12_582_912.0; // 1.5 · 2²³
+    (x * inverse + ROUND).to_bits() as i8
 }
 
 /// A stored number.

@@ -58,7 +58,8 @@ pub struct Activations {
     /// `-Σ q` of each 16, and of each 32.
     sums: Shared<i32>,
     block_sums: Shared<i32>,
-    /// `scale · Σ q` of each 32 as bfloat16.
+    /// `scale · Σ q` of each 32, and the same as bfloat16.
+    scaled_sums: Shared<f32>,
     offsets: Shared<u16>,
     bf16: Shared<u16>,
 }
@@ -71,6 +72,7 @@ pub(super) struct View {
     pub(super) scales: *const f32,
     pub(super) sums: *const i32,
     pub(super) block_sums: *const i32,
+    pub(super) scaled_sums: *const f32,
     pub(super) offsets: *const u16,
     pub(super) bf16: *const u16,
 }
@@ -99,6 +101,7 @@ impl Activations {
             scales: Shared::new(has(Kind::Int8), len / BLOCK),
             sums: Shared::new(has(Kind::Int8), len / 16),
             block_sums: Shared::new(has(Kind::Int8), len / BLOCK),
+            scaled_sums: Shared::new(has(Kind::Int8), len / BLOCK),
             offsets: Shared::new(has(Kind::Int8), len / BLOCK),
             bf16: Shared::new(has(Kind::Bf16), len),
         }
@@ -152,6 +155,7 @@ impl Activations {
             scales: self.scales.at(0),
             sums: self.sums.at(0),
             block_sums: self.block_sums.at(0),
+            scaled_sums: self.scaled_sums.at(0),
             offsets: self.offsets.at(0),
             bf16: self.bf16.at(0),
         }
@@ -183,10 +187,11 @@ impl Activations {
                     .at(block * 2)
                     .cast::<[i32; 2]>()
                     .write([low.wrapping_neg(), high.wrapping_neg()]);
-                self.block_sums.at(block).write(low.wrapping_add(high).wrapping_neg());
-                self.offsets
-                    .at(block)
-                    .write(to_bf16(quantized.scale * low.wrapping_add(high) as f32));
+                let sum = low.wrapping_add(high);
+                self.block_sums.at(block).write(sum.wrapping_neg());
+                let scaled_sum = quantized.scale * sum as f32;
+                self.scaled_sums.at(block).write(scaled_sum);
+                self.offsets.at(block).write(to_bf16(scaled_sum));
             }
         }
     }

@@ -10,6 +10,10 @@
 //! for bit. Between instruction sets they differ by rounding.
 
 mod activations;
+#[cfg(target_arch = "x86_64")]
+mod avx2_bf16;
+#[cfg(target_arch = "x86_64")]
+mod avx2_nibbles;
 mod group;
 mod pack;
 mod panels;

@@ -200,6 +200,12 @@ impl Ready {
         let (end, mut six) = (row + rows, [[0.0; BLOCK]; 6]);
         // SAFETY: the caller vouches.
         unsafe {
+            #[cfg(target_arch = "x86_64")]
+            while super::part::folds_zero::<D, G>() && row + 6 <= end {
+                super::tile::six_folded::<G>(self.from, x, row, &mut six);
+                sink.take((row, self.first), &six);
+                row += 6;
+            }
             while D::WIDE && row + 6 <= end {
                 D::quantized::<Unpacked<G>, 6>(self.from, x, row, &mut six);
                 sink.take((row, self.first), &six);
@@ -225,6 +231,13 @@ impl Ready {
                 D::bf16::<12>(self.from, x, row, &mut twelve);
                 sink.take((row, self.first), &twelve);
                 row += 12;
+            }
+            #[cfg(target_arch = "x86_64")]
+            while D::AVX2 && row + 6 <= end {
+                let (six, _) = twelve.split_first_chunk_mut::<6>().expect("twelve");
+                super::tile::six_bf16(self.from, x, row, six);
+                sink.take((row, self.first), six);
+                row += 6;
             }
             let (two, _) = twelve.split_first_chunk_mut::<2>().expect("twelve");
             while row + 2 <= end {

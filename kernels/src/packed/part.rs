@@ -38,11 +38,49 @@ pub(super) unsafe fn panels<D: Dot, G: Group, const MR: usize, const N: usize>(
             }
             let slot = first + g * BAND;
             add_part::<D, G, MR, N>(&mut acc, groups, x, (slot, part));
-            if G::MIN && part == parts - 1 {
+            if G::MIN && part == parts - 1 && !folds_zero::<D, G>() {
                 add_minima::<D, G, MR, N>(&mut acc, groups, x, slot);
             }
         }
         acc
+    }
+}
+
+/// Whether minima and zero point are one number, which [`add_offsets`] adds.
+pub(super) const fn folds_zero<D: Dot, G: Group>() -> bool {
+    D::FOLDS_ZERO && G::ZERO_BITS == 3
+}
+
+/// Ends a part whose totals are of weights without their zero point: `Σ w·a·s + (minimum − 8·w)
+/// · Σ a·s`, the same in `avx2_nibbles`.
+///
+/// # Safety
+/// As [`panels`].
+#[inline(always)]
+unsafe fn add_folded<D: Dot, G: Group, const MR: usize, const N: usize>(
+    acc: &mut Floats<D, MR, N>,
+    (groups, totals): ([*const u8; N], &Totals<D, MR, N>),
+    x: &View,
+    (slot, block): (usize, usize),
+) {
+    // SAFETY: the caller vouches.
+    unsafe {
+        for (n, group) in groups.into_iter().enumerate() {
+            let scales = G::scale::<D>(group, block);
+            let minima = match (G::MIN, block) {
+                (false, _) => D::S::zero(),
+                (true, 0) => D::bf16_of::<false>(G::minimum::<D>(group)),
+                (true, _) => D::bf16_of::<true>(G::minimum::<D>(group)),
+            };
+            let minima = D::S::fma(scales, D::S::splat(-8.0), minima);
+            for (m, (acc, totals)) in acc.iter_mut().zip(totals).enumerate() {
+                let at = (slot + m) * 2 + block;
+                let scale = D::S::splat(*x.scales.add(at));
+                let sum = D::S::splat(*x.scaled_sums.add(at));
+                let total = D::S::mul(D::to_f32(totals[n]), scale);
+                acc[n] = D::S::fma(sum, minima, D::S::fma(total, scales, acc[n]));
+            }
+        }
     }
 }
 
@@ -87,7 +125,8 @@ unsafe fn add_part<D: Dot, G: Group, const MR: usize, const N: usize>(
     // SAFETY: the caller vouches.
     unsafe {
         let mut totals = [[D::zero(); N]; MR];
-        if G::ZERO_BITS < 7 || !D::CENTRES_BYTES {
+        let folds = folds_zero::<D, G>();
+        if !folds && (G::ZERO_BITS < 7 || !D::CENTRES_BYTES) {
             for (m, totals) in totals.iter_mut().enumerate() {
                 let row = slot + m;
                 let sum = if G::HALVES {
@@ -99,6 +138,10 @@ unsafe fn add_part<D: Dot, G: Group, const MR: usize, const N: usize>(
             }
         }
         add_integers::<D, G, MR, N>(&mut totals, groups, x, (slot, part));
+        if folds {
+            add_folded::<D, G, MR, N>(acc, (groups, &totals), x, (slot, block));
+            return;
+        }
         let mut scales = [D::S::zero(); N];
         for (scale, group) in scales.iter_mut().zip(groups) {
             *scale = G::scale::<D>(group, part);

@@ -3,6 +3,8 @@
 //! Written without closures: one that is not inlined is compiled without the instruction set.
 //! Invariant: each output adds the same numbers in the same order whatever `MR` is.
 
+#[cfg(target_arch = "x86_64")]
+use super::{avx2_bf16, avx2_nibbles};
 use super::{
     GROUP,
     activations::{BAND, View, slot},
@@ -43,6 +45,49 @@ pub(super) trait Tiles: Dot {
         row: usize,
         to: &mut [Outputs; MR],
     );
+}
+
+/// `six` = six rows of one band times bfloat16 panels, by AVX2.
+///
+/// # Safety
+/// As [`Tiles::bf16`].
+#[cfg(target_arch = "x86_64")]
+#[inline(always)]
+pub(super) unsafe fn six_bf16(
+    panels: [*const u8; NR],
+    x: &View,
+    row: usize,
+    six: &mut [Outputs; 6],
+) {
+    for (n, panel) in panels.into_iter().enumerate() {
+        // SAFETY: the caller vouches.
+        unsafe { avx2_bf16::six_rows(panel, x, row, (&mut *six, n * LANES)) };
+    }
+}
+
+/// `six` = six rows of one band times panels unpacked from four bits, groups of `G`.
+///
+/// # Safety
+/// As [`Tiles::quantized`]; [`part::folds_zero`] is true of `D` and `G`.
+#[cfg(target_arch = "x86_64")]
+#[inline(always)]
+pub(super) unsafe fn six_folded<G: Group>(
+    panels: [*const u8; NR],
+    x: &View,
+    row: usize,
+    six: &mut [Outputs; 6],
+) {
+    for (n, panel) in panels.into_iter().enumerate() {
+        // SAFETY: the caller vouches; only AVX2 folds.
+        unsafe {
+            let to = (&mut *six, n * LANES);
+            if G::MIN {
+                avx2_nibbles::six_rows::<true>(panel, x, row, to);
+            } else {
+                avx2_nibbles::six_rows::<false>(panel, x, row, to);
+            }
+        }
+    }
 }
 
 macro_rules! tiles_on {

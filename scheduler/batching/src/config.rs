@@ -15,6 +15,9 @@ pub struct PlannerConfig {
     pub max_running_seqs: u32,
     /// Input tokens of one sequence per step, so that a long prompt leaves room for others.
     pub prefill_chunk: u32,
+    /// Input tokens of all prompts in a step that others decode in: while it is computed, those
+    /// who read along see nothing.
+    pub mixed_prefill: u32,
     /// Steps with fewer input tokens than this are filled up to it with drafts (guesses at tokens
     /// to come); 0 guesses nothing. A step this small is bound by reading the weights, so a draft
     /// costs little; beyond, it costs as much as any other token.
@@ -37,6 +40,7 @@ impl Default for PlannerConfig {
             max_waiting_per_tenant: 1024,
             max_running_seqs: 256,
             prefill_chunk: 512,
+            mixed_prefill: 128,
             draft_fill: 8,
             max_choices: 128,
             prefix_caching: true,
@@ -54,6 +58,7 @@ impl std::fmt::Debug for PlannerConfig {
             .field("max_waiting_per_tenant", &self.max_waiting_per_tenant)
             .field("max_running_seqs", &self.max_running_seqs)
             .field("prefill_chunk", &self.prefill_chunk)
+            .field("mixed_prefill", &self.mixed_prefill)
             .field("draft_fill", &self.draft_fill)
             .field("max_choices", &self.max_choices)
             .field("prefix_caching", &self.prefix_caching)

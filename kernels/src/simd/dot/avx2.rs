@@ -69,6 +69,7 @@ unsafe fn centred_256(acc: __m256i, w: __m256i, a: __m256i) -> __m256i {
 impl<const VNNI: bool> Dot for Dot256<VNNI> {
     const WIDE: bool = false;
     const AVX2: bool = true;
+    const FOLDS_ZERO: bool = !VNNI;
     type S = Avx2;
     type Line = [__m256i; 2];
     type I = [__m256i; 2];
@@ -209,6 +210,10 @@ impl<const VNNI: bool> Dot for Dot256<VNNI> {
         }
     }
     #[inline(always)]
+    unsafe fn bf16_of<const SECOND: bool>(line: Self::Line) -> [__m256; 2] {
+        unsafe { [bf16_of_256::<SECOND>(line[0]), bf16_of_256::<SECOND>(line[1])] }
+    }
+    #[inline(always)]
     unsafe fn to_f32(x: Self::I) -> [__m256; 2] {
         unsafe { [_mm256_cvtepi32_ps(x[0]), _mm256_cvtepi32_ps(x[1])] }
     }
@@ -242,14 +247,25 @@ impl<const VNNI: bool> Dot for Dot256<VNNI> {
 }
 
 /// # Safety
+/// The machine has AVX2.
+#[inline(always)]
+unsafe fn bf16_of_256<const SECOND: bool>(w: __m256i) -> __m256 {
+    // SAFETY: the caller vouches for the instruction set.
+    unsafe {
+        let high = _mm256_set1_epi32(0xffff_0000_u32 as i32);
+        let half =
+            if SECOND { _mm256_and_si256(w, high) } else { _mm256_slli_epi32::<16>(w) };
+        _mm256_castsi256_ps(half)
+    }
+}
+
+/// # Safety
 /// The machine has AVX2 and FMA.
 #[inline(always)]
 unsafe fn dot_bf16_256(acc: __m256, w: __m256i, a: [__m256; 2]) -> __m256 {
     // SAFETY: the caller vouches for the instruction set.
     unsafe {
-        let low = _mm256_castsi256_ps(_mm256_slli_epi32::<16>(w));
-        let high = _mm256_set1_epi32(0xffff_0000_u32 as i32);
-        let high = _mm256_castsi256_ps(_mm256_and_si256(w, high));
+        let (low, high) = (bf16_of_256::<false>(w), bf16_of_256::<true>(w));
         _mm256_fmadd_ps(high, a[1], _mm256_fmadd_ps(low, a[0], acc))
     }
 }

@@ -38,6 +38,9 @@ pub(crate) trait Dot {
     const WIDE: bool;
     /// Whether its vectors have 256 bits: AVX2.
     const AVX2: bool = false;
+    /// Whether the zero point of four bits is seen to in floats, as part of the minimum: where
+    /// sums of 16 bits are ended, an instruction more costs most.
+    const FOLDS_ZERO: bool = false;
     /// Whether there is an instruction that rounds to bfloat16.
     #[cfg_attr(not(target_arch = "x86_64"), allow(dead_code, reason = "x86-64 alone asks"))]
     const ROUNDS_TO_BF16: bool = false;
@@ -85,6 +88,19 @@ pub(crate) trait Dot {
     unsafe fn widen<const HALF: usize>(line: Self::Line) -> Self::Line;
     /// `acc[i] + w[2i] · a[0] + w[2i + 1] · a[1]`, all signed and of 16 bits.
     unsafe fn dot16(acc: Self::I, w: Self::Line, a: u32) -> Self::I;
+    /// The first or second bfloat16 of each output's two.
+    unsafe fn bf16_of<const SECOND: bool>(line: Self::Line) -> <Self::S as Simd>::V {
+        let (mut bytes, mut floats) = ([0_u8; LINE], [0.0; LANES]);
+        // SAFETY: 64 bytes and sixteen floats; the caller vouches for the instruction set.
+        unsafe {
+            Self::put_line(bytes.as_mut_ptr(), line);
+            for (float, pair) in floats.iter_mut().zip(bytes.as_chunks::<4>().0) {
+                let pair = bf16_pair(u32::from_le_bytes(*pair));
+                *float = if SECOND { pair.1 } else { pair.0 };
+            }
+            Self::S::load(floats.as_ptr())
+        }
+    }
     /// The integers as floats.
     unsafe fn to_f32(x: Self::I) -> <Self::S as Simd>::V;
     /// Sixteen halves widened.

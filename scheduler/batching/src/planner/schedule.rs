@@ -52,10 +52,10 @@ impl Planner {
         for id in &decodes {
             self.schedule(*id, 1, &mut outline);
         }
-        let chunk = self.chunk();
+        let (chunk, budget) = (self.chunk(), self.prefill_budget(&outline));
         // Room that was just taken from someone is not given to the next in the queue.
         if !outline.preempted {
-            self.admit(outline.tokens_left, chunk);
+            self.admit(budget, chunk);
         }
         let scheduled = |id: &SeqId| decodes.binary_search(id).is_ok();
         let rest = self.running.values().filter(|seq| !scheduled(&seq.id));
@@ -64,7 +64,7 @@ impl Planner {
             tenant: seq.common.tenant().clone(),
             num_tokens: seq.num_remaining().min(chunk),
         });
-        for (id, num_tokens) in share(prefills.collect(), outline.tokens_left) {
+        for (id, num_tokens) in share(prefills.collect(), self.prefill_budget(&outline)) {
             self.schedule(id, num_tokens, &mut outline);
         }
         self.add_drafts(&mut outline);
@@ -86,6 +86,13 @@ impl Planner {
             true => chunk,
             false => chunk.min((self.limits.max_step_tokens as usize / 2).max(1)),
         }
+    }
+
+    /// What a step that decodes already has left for prompts.
+    fn prefill_budget(&self, outline: &Outline) -> usize {
+        let mixed = self.config.mixed_prefill.max(1) as usize;
+        let most = if outline.items.is_empty() { usize::MAX } else { mixed };
+        outline.tokens_left.min(most)
     }
 
     /// Gives a running sequence its share of the step, preempting others if blocks run out.

@@ -43,6 +43,7 @@ pub(crate) fn config(rng: &mut StdRng) -> PlannerConfig {
     PlannerConfig {
         max_running_seqs: rng.random_range(1..=10),
         prefill_chunk: rng.random_range(1..=16),
+        mixed_prefill: rng.random_range(1..=16),
         draft_fill: rng.random_range(0..=24),
         prefix_caching: rng.random_bool(0.85),
         cache_key: rng.random(),

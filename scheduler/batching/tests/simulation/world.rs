@@ -176,9 +176,25 @@ impl World {
         if let Some(work) = step.work.iter().find(|work| work.num_known() > chunk) {
             return Err(format!("{:?} has a chunk of {}", work.seq, work.num_known()));
         }
+        self.check_mix(step)?;
         self.check_drafts(step)?;
         self.check_progress(step)?;
         self.planner.audit()
+    }
+
+    /// Beside those who decoded before, prompts get no more than they may.
+    fn check_mix(&self, step: &Step) -> Result<(), String> {
+        let Some((_, sampled, _)) = &self.latest else { return Ok(()) };
+        let most = self.config.mixed_prefill.max(1) as usize;
+        let (decodes, others): (Vec<_>, Vec<_>) =
+            step.work.iter().partition(|work| sampled.contains(&work.seq));
+        // A prompt with one token left counts as one that decodes.
+        let of_prompts = others.iter().map(|work| work.num_known()).filter(|known| *known > 1);
+        let num_tokens = of_prompts.sum::<usize>();
+        if decodes.is_empty() || num_tokens <= most {
+            return Ok(());
+        }
+        Err(format!("{num_tokens} tokens of prompts beside {} that decode", decodes.len()))
     }
 
     /// Who decoded goes on decoding unless preempted; the oldest goes on in any case.

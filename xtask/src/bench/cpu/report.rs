@@ -8,7 +8,7 @@ use anyhow::Result;
 use serde::Serialize;
 
 use super::limits::{Limits, Share, shares};
-use super::samples::Samples;
+use super::samples::{FAR, Samples};
 use super::variant::Contender;
 use super::work::{Reach, Row, Section};
 use crate::bench::machine::{Machine, number};
@@ -38,7 +38,8 @@ impl Report {
 
     pub(super) fn markdown(&self) -> String {
         let mut text = format!(
-            "# CPU, {}\n\n{}\nMedians of {} runs in turn.\n",
+            "# CPU, {}\n\n{}\nMedians of {} runs in turn; in brackets what a peer gave in the sweep \
+             over variants, where it was {FAR} times worse than the best and so ran in no pairs.\n",
             self.machine.date,
             self.machine.line(),
             self.samples.num_pairs(),
@@ -69,16 +70,24 @@ impl Report {
     }
 
     fn row(&self, section: Section, row: &Row) -> String {
-        let median = |contender| self.samples.median(section, contender, row);
-        let ours = median(Contender::Ours);
+        let ours = self.samples.median(section, Contender::Ours, row);
         let mut cells = vec![row.title.to_owned(), cell(ours)];
-        cells.extend(Contender::peers(section).iter().map(|peer| cell(median(*peer))));
+        cells.extend(Contender::peers(section).iter().map(|peer| self.peer(section, *peer, row)));
         let best = self.samples.best_peer(section, row).map(|(_, value)| value);
         let ratio = ours.zip(best).map(|(ours, best)| ours / best);
         cells.push(ratio.map_or_else(none, |ratio| format!("{ratio:.2}")));
         cells.push(row.reach.to_string());
         cells.push(ratio.map_or_else(none, |ratio| met(row.reach, ratio)));
         format!("| {} |\n", cells.join(" | "))
+    }
+
+    /// A median of the pairs, or in brackets what the sweep gave one that was out of the running.
+    fn peer(&self, section: Section, peer: Contender, row: &Row) -> String {
+        let swept = || self.samples.swept(section, peer, row);
+        match self.samples.median(section, peer, row) {
+            Some(median) => number(median),
+            None => swept().map_or_else(none, |swept| format!("({})", number(swept))),
+        }
     }
 
     fn limits(&self) -> String {

@@ -8,6 +8,10 @@ use serde::{Deserialize, Serialize};
 use super::variant::{Contender, Variant};
 use super::work::{Figures, Reach, Row, Section, Work};
 
+/// Who is so many times worse than the best of the sweep is out of the running: more than chance
+/// makes of two measurements.
+pub(super) const FAR: f64 = 1.6;
+
 /// One measurement and what it gave.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Sample {
@@ -74,6 +78,22 @@ impl Samples {
             return contender.variants(section).into_iter().next();
         }
         Some(self.ranking(section, contender, row).first()?.0.clone())
+    }
+
+    /// What a contender's chosen variant gave in the sweep.
+    pub(super) fn swept(&self, section: Section, contender: Contender, row: &Row) -> Option<f64> {
+        Some(self.ranking(section, contender, row).first()?.1)
+    }
+
+    /// Whether a contender may be the best of the peers: one that was far from it in the sweep
+    /// does not run in the pairs. Ours always does.
+    pub(super) fn contends(&self, section: Section, contender: Contender, row: &Row) -> bool {
+        let swept = |peer: &Contender| self.swept(section, *peer, row);
+        let Some(own) = swept(&contender) else { return contender == Contender::Ours };
+        Contender::peers(section).iter().filter_map(swept).all(|other| match row.reach {
+            Reach::AtLeast(_) => own * FAR > other,
+            Reach::AtMost(_) => own < other * FAR,
+        })
     }
 
     /// The median over the pairs of a contender with its chosen variant.
@@ -152,5 +172,12 @@ mod tests {
         assert_eq!(best(rate), Some((Contender::IkLlamaCpp, 90.0)));
         assert_eq!(best(ttft), Some((Contender::LlamaCpp, 30.0)));
         assert_eq!(samples.num_pairs(), 2);
+        let contends = |who| samples.contends(Section::Q4, who, rate);
+        assert!(contends(Contender::Ours) && contends(Contender::IkLlamaCpp));
+        let mut samples = samples;
+        samples.0[5].figures = [(Figure::TokensPerS, 60.0)].into();
+        assert!(!samples.contends(Section::Q4, Contender::IkLlamaCpp, rate));
+        assert!(samples.contends(Section::Q4, Contender::LlamaCpp, rate));
+        assert!(!samples.contends(Section::Q4, Contender::OpenVino, rate), "it has no figure");
     }
 }
