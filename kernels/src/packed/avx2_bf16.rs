@@ -22,10 +22,19 @@ const TURNS: usize = GROUP / 4;
 macro_rules! row {
     ($m:literal $lo:literal $hi:literal $pair:literal $widen:literal) => {
         concat!(
-            "vpbroadcastd ymm14, dword ptr [{x} + 128*", $m, " + 4*", $pair, "]\n",
-            $widen, "\n",
-            "vfmadd231ps ymm", $lo, ", ymm12, ymm14\n",
-            "vfmadd231ps ymm", $hi, ", ymm13, ymm14\n",
+            "vpbroadcastd ymm14, dword ptr [{x} + 128*",
+            $m,
+            " + 4*",
+            $pair,
+            "]\n",
+            $widen,
+            "\n",
+            "vfmadd231ps ymm",
+            $lo,
+            ", ymm12, ymm14\n",
+            "vfmadd231ps ymm",
+            $hi,
+            ", ymm13, ymm14\n",
         )
     };
 }

@@ -24,19 +24,39 @@ static ZERO: f32 = 8.0;
 macro_rules! row {
     ($m:literal $lo:literal $hi:literal $quad:literal) => {
         concat!(
-            "vpbroadcastd ymm14, dword ptr [{x} + 64*", $m, " + 4*", $quad, "]\n",
+            "vpbroadcastd ymm14, dword ptr [{x} + 64*",
+            $m,
+            " + 4*",
+            $quad,
+            "]\n",
             "vpmaddubsw ymm15, ymm12, ymm14\n",
-            "vpaddw ymm", $lo, ", ymm", $lo, ", ymm15\n",
+            "vpaddw ymm",
+            $lo,
+            ", ymm",
+            $lo,
+            ", ymm15\n",
             "vpmaddubsw ymm14, ymm13, ymm14\n",
-            "vpaddw ymm", $hi, ", ymm", $hi, ", ymm14\n",
+            "vpaddw ymm",
+            $hi,
+            ", ymm",
+            $hi,
+            ", ymm14\n",
         )
     };
     // The first of a block.
     ($m:literal $lo:literal $hi:literal $quad:literal begins) => {
         concat!(
-            "vpbroadcastd ymm14, dword ptr [{x} + 64*", $m, " + 4*", $quad, "]\n",
-            "vpmaddubsw ymm", $lo, ", ymm12, ymm14\n",
-            "vpmaddubsw ymm", $hi, ", ymm13, ymm14\n",
+            "vpbroadcastd ymm14, dword ptr [{x} + 64*",
+            $m,
+            " + 4*",
+            $quad,
+            "]\n",
+            "vpmaddubsw ymm",
+            $lo,
+            ", ymm12, ymm14\n",
+            "vpmaddubsw ymm",
+            $hi,
+            ", ymm13, ymm14\n",
         )
     };
 }
@@ -71,13 +91,41 @@ macro_rules! each_row {
 macro_rules! widen {
     ($m:literal $lo:literal $hi:literal $block:literal) => {
         concat!(
-            "vpmaddwd ymm", $lo, ", ymm", $lo, ", ymm15\n",
-            "vpmaddwd ymm", $hi, ", ymm", $hi, ", ymm15\n",
-            "vcvtdq2ps ymm", $lo, ", ymm", $lo, "\n",
-            "vcvtdq2ps ymm", $hi, ", ymm", $hi, "\n",
-            "vbroadcastss ymm14, dword ptr [{scales} + 8*", $m, " + 4*", $block, "]\n",
-            "vmulps ymm", $lo, ", ymm", $lo, ", ymm14\n",
-            "vmulps ymm", $hi, ", ymm", $hi, ", ymm14\n",
+            "vpmaddwd ymm",
+            $lo,
+            ", ymm",
+            $lo,
+            ", ymm15\n",
+            "vpmaddwd ymm",
+            $hi,
+            ", ymm",
+            $hi,
+            ", ymm15\n",
+            "vcvtdq2ps ymm",
+            $lo,
+            ", ymm",
+            $lo,
+            "\n",
+            "vcvtdq2ps ymm",
+            $hi,
+            ", ymm",
+            $hi,
+            "\n",
+            "vbroadcastss ymm14, dword ptr [{scales} + 8*",
+            $m,
+            " + 4*",
+            $block,
+            "]\n",
+            "vmulps ymm",
+            $lo,
+            ", ymm",
+            $lo,
+            ", ymm14\n",
+            "vmulps ymm",
+            $hi,
+            ", ymm",
+            $hi,
+            ", ymm14\n",
         )
     };
 }
@@ -86,8 +134,16 @@ macro_rules! widen {
 macro_rules! scale {
     ($m:literal $lo:literal $hi:literal $block:literal) => {
         concat!(
-            "vfmadd213ps ymm", $lo, ", ymm12, [{to} + 128*", $m, "]\n",
-            "vfmadd213ps ymm", $hi, ", ymm13, [{to} + 128*", $m, " + 32]\n",
+            "vfmadd213ps ymm",
+            $lo,
+            ", ymm12, [{to} + 128*",
+            $m,
+            "]\n",
+            "vfmadd213ps ymm",
+            $hi,
+            ", ymm13, [{to} + 128*",
+            $m,
+            " + 32]\n",
         )
     };
 }
@@ -96,11 +152,27 @@ macro_rules! scale {
 macro_rules! offset {
     ($m:literal $lo:literal $hi:literal $block:literal) => {
         concat!(
-            "vbroadcastss ymm15, dword ptr [{sums} + 8*", $m, " + 4*", $block, "]\n",
-            "vfmadd231ps ymm", $lo, ", ymm14, ymm15\n",
-            "vfmadd231ps ymm", $hi, ", ymm12, ymm15\n",
-            "vmovups [{to} + 128*", $m, "], ymm", $lo, "\n",
-            "vmovups [{to} + 128*", $m, " + 32], ymm", $hi, "\n",
+            "vbroadcastss ymm15, dword ptr [{sums} + 8*",
+            $m,
+            " + 4*",
+            $block,
+            "]\n",
+            "vfmadd231ps ymm",
+            $lo,
+            ", ymm14, ymm15\n",
+            "vfmadd231ps ymm",
+            $hi,
+            ", ymm12, ymm15\n",
+            "vmovups [{to} + 128*",
+            $m,
+            "], ymm",
+            $lo,
+            "\n",
+            "vmovups [{to} + 128*",
+            $m,
+            " + 32], ymm",
+            $hi,
+            "\n",
         )
     };
 }
@@ -153,7 +225,10 @@ macro_rules! no_minima {
 
 /// Runs through all groups of a panel.
 macro_rules! tile {
-    ($group_bytes:expr, $first:expr, $second:expr, $panel:ident, $x:ident, $first_slot:ident, $to:ident) => {
+    (
+        $group_bytes:expr, $first:expr, $second:expr,
+        $panel:ident, $x:ident, $first_slot:ident, $to:ident
+    ) => {
         asm!(
             "2:",
             block!(0 [0 1 2 3 4 5 6 7] $first),
@@ -203,11 +278,25 @@ pub(super) unsafe fn six_rows<const MIN: bool>(
     unsafe {
         let to = to.add(column);
         if MIN {
-            tile!(Unpacked::<Packed<4, true>>::BYTES, minima!("vpslld"),
-                minima!("vpsrld" "vpslld"), panel, x, first_slot, to);
+            tile!(
+                Unpacked::<Packed<4, true>>::BYTES,
+                minima!("vpslld"),
+                minima!("vpsrld" "vpslld"),
+                panel,
+                x,
+                first_slot,
+                to
+            );
         } else {
-            tile!(Unpacked::<Packed<4, false>>::BYTES, no_minima!(), no_minima!(),
-                panel, x, first_slot, to);
+            tile!(
+                Unpacked::<Packed<4, false>>::BYTES,
+                no_minima!(),
+                no_minima!(),
+                panel,
+                x,
+                first_slot,
+                to
+            );
         }
     }
 }

@@ -3,14 +3,14 @@
 //! Written without closures: one that is not inlined is compiled without the instruction set.
 //! Invariant: each output adds the same numbers in the same order whatever `MR` is.
 
-#[cfg(target_arch = "x86_64")]
-use super::{avx2_bf16, avx2_nibbles};
 use super::{
     GROUP,
     activations::{BAND, View, slot},
     group::Group,
     part,
 };
+#[cfg(target_arch = "x86_64")]
+use super::{avx2_bf16, avx2_nibbles};
 use crate::simd::{Dot, LANES, LINE, Portable, Simd};
 
 /// Pairs of inputs in a group.

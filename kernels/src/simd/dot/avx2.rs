@@ -253,8 +253,7 @@ unsafe fn bf16_of_256<const SECOND: bool>(w: __m256i) -> __m256 {
     // SAFETY: the caller vouches for the instruction set.
     unsafe {
         let high = _mm256_set1_epi32(0xffff_0000_u32 as i32);
-        let half =
-            if SECOND { _mm256_and_si256(w, high) } else { _mm256_slli_epi32::<16>(w) };
+        let half = if SECOND { _mm256_and_si256(w, high) } else { _mm256_slli_epi32::<16>(w) };
         _mm256_castsi256_ps(half)
     }
 }

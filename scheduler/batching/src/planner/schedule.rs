@@ -88,9 +88,9 @@ impl Planner {
         }
     }
 
-    /// What a step that decodes already has left for prompts.
+    /// What a step has left for prompts: a token for each of them at least.
     fn prefill_budget(&self, outline: &Outline) -> usize {
-        let mixed = self.config.mixed_prefill.max(1) as usize;
+        let mixed = (self.config.mixed_prefill.max(1) as usize).max(self.running.len());
         let most = if outline.items.is_empty() { usize::MAX } else { mixed };
         outline.tokens_left.min(most)
     }

@@ -78,4 +78,20 @@ impl World {
         }
         Ok(())
     }
+
+    /// Beside those who decoded before, prompts get no more than they may, or a token for each that
+    /// could run.
+    pub(crate) fn check_mix(&self, step: &Step) -> Result<(), String> {
+        let Some((_, sampled, _)) = &self.latest else { return Ok(()) };
+        let most = self.config.mixed_prefill.max(self.config.max_running_seqs) as usize;
+        let (decodes, others): (Vec<_>, Vec<_>) =
+            step.work.iter().partition(|work| sampled.contains(&work.seq));
+        // A prompt with one token left counts as one that decodes.
+        let of_prompts = others.iter().map(|work| work.num_known()).filter(|known| *known > 1);
+        let num_tokens = of_prompts.sum::<usize>();
+        if decodes.is_empty() || num_tokens <= most {
+            return Ok(());
+        }
+        Err(format!("{num_tokens} tokens of prompts beside {} that decode", decodes.len()))
+    }
 }

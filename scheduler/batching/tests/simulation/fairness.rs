@@ -138,7 +138,7 @@ fn a_first_token_waits_for_nobody_elses_prompts() {
             market.step();
         }
         let began = clock.now();
-        let num_prompt = market.rng.random_range(1..=100);
+        let num_prompt = market.rng.random_range(1..=60);
         let id = market.submit(1, num_prompt, 3);
         while !market.step().contains(&id) {}
         // Its prompt fits its share of one step.

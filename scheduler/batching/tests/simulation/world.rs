@@ -48,7 +48,7 @@ pub(crate) struct World {
     /// Which choice each sequence is: ids count up in order of submission.
     pub(crate) choices: Vec<(RequestId, u32)>,
     /// The latest step: its oldest sequence, those that sampled, preemptions before it.
-    latest: Option<(SeqId, Vec<SeqId>, u64)>,
+    pub(crate) latest: Option<(SeqId, Vec<SeqId>, u64)>,
     pub(crate) heard: BTreeMap<RequestId, Heard>,
     /// Accepted, and neither admitted nor ended.
     pub(crate) waiting: HashSet<RequestId>,
@@ -180,21 +180,6 @@ impl World {
         self.check_drafts(step)?;
         self.check_progress(step)?;
         self.planner.audit()
-    }
-
-    /// Beside those who decoded before, prompts get no more than they may.
-    fn check_mix(&self, step: &Step) -> Result<(), String> {
-        let Some((_, sampled, _)) = &self.latest else { return Ok(()) };
-        let most = self.config.mixed_prefill.max(1) as usize;
-        let (decodes, others): (Vec<_>, Vec<_>) =
-            step.work.iter().partition(|work| sampled.contains(&work.seq));
-        // A prompt with one token left counts as one that decodes.
-        let of_prompts = others.iter().map(|work| work.num_known()).filter(|known| *known > 1);
-        let num_tokens = of_prompts.sum::<usize>();
-        if decodes.is_empty() || num_tokens <= most {
-            return Ok(());
-        }
-        Err(format!("{num_tokens} tokens of prompts beside {} that decode", decodes.len()))
     }
 
     /// Who decoded goes on decoding unless preempted; the oldest goes on in any case.

@@ -129,9 +129,7 @@ fn variants(samples: &Samples, section: Section, contender: Contender, work: Wor
         return if ours { contender.variants(section) } else { Vec::new() };
     }
     let mut variants: Vec<Variant> = Vec::new();
-    let contends = |row: &&work::Row| {
-        row.work == work && samples.contends(section, contender, row)
-    };
+    let contends = |row: &&work::Row| row.work == work && samples.contends(section, contender, row);
     for row in section.rows(false).iter().filter(contends) {
         let chosen = samples.chosen(section, contender, row);
         variants.extend(chosen.filter(|variant| !variants.contains(variant)));

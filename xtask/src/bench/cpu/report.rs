@@ -38,8 +38,8 @@ impl Report {
 
     pub(super) fn markdown(&self) -> String {
         let mut text = format!(
-            "# CPU, {}\n\n{}\nMedians of {} runs in turn; in brackets what a peer gave in the sweep \
-             over variants, where it was {FAR} times worse than the best and so ran in no pairs.\n",
+            "# CPU, {}\n\n{}\nMedians of {} runs in turn. In brackets what a peer gave in the \
+             sweep over variants: {FAR} times worse\nthan the best, it ran in no pairs.\n",
             self.machine.date,
             self.machine.line(),
             self.samples.num_pairs(),
