@@ -133,9 +133,9 @@ fn preempted_and_resumed_gives_the_same_text() {
         // 9 blocks: the longest sequence needs 7, all of them together 23.
         let mut engine = smollm2(9 * block_bytes, numbers);
         assert_eq!(engine.limits().num_blocks, 9);
-        // All begin before one ends, so that blocks run out.
-        let together = PlannerConfig { mixed_prefill: 512, ..config() };
-        let mut planner = Planner::new(engine.limits(), together);
+        // Without guesses all grow alike, whatever they say, until blocks run out.
+        let alike = PlannerConfig { draft_fill: 0, ..config() };
+        let mut planner = Planner::new(engine.limits(), alike);
         let got = answers(&mut planner, &mut engine, requests(&greedy()));
         assert!(planner.stats().preemptions > 0, "nothing was preempted");
         assert_eq!(tokens(&got), tokens(&expected), "{numbers:?}");

@@ -225,10 +225,7 @@ macro_rules! no_minima {
 
 /// Runs through all groups of a panel.
 macro_rules! tile {
-    (
-        $group_bytes:expr, $first:expr, $second:expr,
-        $panel:ident, $x:ident, $first_slot:ident, $to:ident
-    ) => {
+    ($bytes:expr, $first:expr, $second:expr, $panel:ident, $x:ident, $slot:ident, $to:ident) => {
         asm!(
             "2:",
             block!(0 [0 1 2 3 4 5 6 7] $first),
@@ -240,13 +237,13 @@ macro_rules! tile {
             "dec {groups}",
             "jnz 2b",
             w = inout(reg) $panel => _,
-            x = inout(reg) $x.int8.add($first_slot * LINE) => _,
-            scales = inout(reg) $x.scales.add($first_slot * 2) => _,
-            sums = inout(reg) $x.scaled_sums.add($first_slot * 2) => _,
+            x = inout(reg) $x.int8.add($slot * LINE) => _,
+            scales = inout(reg) $x.scales.add($slot * 2) => _,
+            sums = inout(reg) $x.scaled_sums.add($slot * 2) => _,
             groups = inout(reg) $x.groups => _,
             to = in(reg) $to,
             zero = in(reg) &raw const ZERO,
-            group_bytes = const $group_bytes,
+            group_bytes = const $bytes,
             band_bytes = const BAND * LINE,
             band_scales = const BAND * 8,
             out("ymm0") _, out("ymm1") _, out("ymm2") _, out("ymm3") _, out("ymm4") _,
