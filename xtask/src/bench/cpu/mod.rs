@@ -71,7 +71,8 @@ impl Args {
 
 pub(crate) fn run(args: &Args) -> Result<()> {
     tools::require_c_compiler()?;
-    let ours = args.binary.clone().map_or_else(|| server::build("release"), Ok)?;
+    let given = args.binary.as_ref().map(std::path::absolute).transpose()?;
+    let ours = given.map_or_else(|| server::build("release"), Ok)?;
     let sections = args.sections();
     let mut setup = Setup::obtain(ours, args.threads, &sections)?;
     setup.under = args.under.iter().flat_map(|line| line.split(' ')).map(str::to_owned).collect();
