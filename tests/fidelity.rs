@@ -130,15 +130,17 @@ fn preempted_and_resumed_gives_the_same_text() {
         let expected = alone(&mut ample, requests(&greedy()));
         let block_bytes = AMPLE / ample.limits().num_blocks as usize;
         drop(ample);
-        // 9 blocks: the longest sequence needs 7, all of them together 23.
-        let mut engine = smollm2(9 * block_bytes, numbers);
-        assert_eq!(engine.limits().num_blocks, 9);
-        // Without guesses all grow alike, whatever they say, until blocks run out.
-        let alike = PlannerConfig { draft_fill: 0, ..config() };
-        let mut planner = Planner::new(engine.limits(), alike);
-        let got = answers(&mut planner, &mut engine, requests(&greedy()));
-        assert!(planner.stats().preemptions > 0, "nothing was preempted");
-        assert_eq!(tokens(&got), tokens(&expected), "{numbers:?}");
+        // 8 blocks: the longest sequence needs 7, all of them together 23.
+        let mut engine = smollm2(8 * block_bytes, numbers);
+        assert_eq!(engine.limits().num_blocks, 8);
+        // Guessing ahead, and one token at a time.
+        for draft_fill in [config().draft_fill, 0] {
+            let mut planner =
+                Planner::new(engine.limits(), PlannerConfig { draft_fill, ..config() });
+            let got = answers(&mut planner, &mut engine, requests(&greedy()));
+            assert!(planner.stats().preemptions > 0, "nothing was preempted: {draft_fill}");
+            assert_eq!(tokens(&got), tokens(&expected), "{numbers:?}");
+        }
     }
 }
 

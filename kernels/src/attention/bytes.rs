@@ -9,7 +9,7 @@ use super::{
     BLOCK_SIZE, TILE,
     flash::Sums,
     rows::{BAND, BLOCKS, Numbers, Rows},
-    softmax::soften,
+    softmax::{ROUND, soften},
 };
 use crate::simd::{Dot, LANES, LINE, Simd, prefetch};
 
@@ -54,8 +54,6 @@ impl Numbers for Bytes {
 
 /// The largest operand.
 const MAX: f32 = 32767.0;
-/// Adding it leaves the rounded number in the low bits.
-const ROUND: f32 = 12_582_912.0; // 1.5 · 2²³
 
 /// Puts a query into its place in a band, and returns its scale. What is not a number makes the
 /// scale so.

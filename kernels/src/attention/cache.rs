@@ -7,7 +7,7 @@
 //! for each position: a line of those of keys and one of those of values end the tile. Invariant:
 //! a block is written from its first position on, and that write zeroes the values of all others.
 
-use super::{BLOCK_SIZE, Run};
+use super::{BLOCK_SIZE, Run, softmax::ROUND};
 use crate::{
     isa::Isa,
     packed::to_bf16,
@@ -276,9 +276,7 @@ fn scale_of(x: &[f32]) -> (f32, f32) {
 
 /// `round(x * inverse)`, ties to even, of a magnitude up to 127.
 fn to_byte(x: f32, inverse: f32) -> i8 {
-    /// Adding it leaves the rounded number in the low bits; without SSE4.1, which a plain build
-    /// may not assume, rounding is a call.
-    const ROUND: f32 = 12_582_912.0; // 1.5 · 2²³
+    // Without SSE4.1, which a plain build may not assume, rounding by its name is a call.
     (x * inverse + ROUND).to_bits() as i8
 }
 

@@ -85,7 +85,7 @@ pub(super) unsafe fn soften<D: Dot>(
     update(scores, seen, state)
 }
 
-/// 1.5 · 2²³: adding it leaves the whole part in the low bits.
+/// 1.5 · 2²³: adding it leaves the rounded number in the low bits.
 pub(super) const ROUND: f32 = 12_582_912.0;
 /// `ln(2)ᵏ / k!`, the highest power first.
 pub(super) const POWERS: [f32; 7] = [

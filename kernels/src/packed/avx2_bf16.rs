@@ -19,22 +19,14 @@ const ROW: usize = GROUP * 2;
 const TURNS: usize = GROUP / 4;
 
 /// One input of a row, widened by `$widen`, times the weights in ymm12 and ymm13.
+#[rustfmt::skip]
 macro_rules! row {
     ($m:literal $lo:literal $hi:literal $pair:literal $widen:literal) => {
         concat!(
-            "vpbroadcastd ymm14, dword ptr [{x} + 128*",
-            $m,
-            " + 4*",
-            $pair,
-            "]\n",
-            $widen,
-            "\n",
-            "vfmadd231ps ymm",
-            $lo,
-            ", ymm12, ymm14\n",
-            "vfmadd231ps ymm",
-            $hi,
-            ", ymm13, ymm14\n",
+            "vpbroadcastd ymm14, dword ptr [{x} + 128*", $m, " + 4*", $pair, "]\n",
+            $widen, "\n",
+            "vfmadd231ps ymm", $lo, ", ymm12, ymm14\n",
+            "vfmadd231ps ymm", $hi, ", ymm13, ymm14\n",
         )
     };
 }
@@ -50,6 +42,7 @@ macro_rules! rows {
 }
 
 /// A pair of inputs: the first of each 32 bits is the lower half.
+#[rustfmt::skip]
 macro_rules! pair {
     ($pair:literal) => {
         concat!(
@@ -70,6 +63,8 @@ macro_rules! pair {
 /// # Safety
 /// Panel and rows are within bounds, the rows are of one band, there is a group at least,
 /// `column` is 0 or 16, and the machine has AVX2 and FMA.
+// So that upper halves are cleared at the end: what of SSE comes after would else be slow.
+#[target_feature(enable = "avx2,fma")]
 pub(super) unsafe fn six_rows(
     panel: *const u8,
     x: &View,

@@ -15,164 +15,96 @@ use super::{
 use crate::simd::{LANES, LINE};
 
 /// Rows of a tile.
-pub(super) const ROWS: usize = 6;
+const ROWS: usize = 6;
 /// What a zero point of four bits takes from a minimum.
 static ZERO: f32 = 8.0;
 
-/// Four inputs of a row: both halves of the line in ymm12 and ymm13 times them, added to `$lo`
-/// and `$hi`.
+/// Four inputs of a row times both halves of the line, in ymm12 and ymm13: the first of a block
+/// are the sums `$lo` and `$hi`, further ones are added to them.
+#[rustfmt::skip]
 macro_rules! row {
-    ($m:literal $lo:literal $hi:literal $quad:literal) => {
+    ($m:literal $lo:literal $hi:literal $quad:literal $($begins:ident)?) => {
         concat!(
-            "vpbroadcastd ymm14, dword ptr [{x} + 64*",
-            $m,
-            " + 4*",
-            $quad,
-            "]\n",
-            "vpmaddubsw ymm15, ymm12, ymm14\n",
-            "vpaddw ymm",
-            $lo,
-            ", ymm",
-            $lo,
-            ", ymm15\n",
-            "vpmaddubsw ymm14, ymm13, ymm14\n",
-            "vpaddw ymm",
-            $hi,
-            ", ymm",
-            $hi,
-            ", ymm14\n",
+            "vpbroadcastd ymm14, dword ptr [{x} + 64*", $m, " + 4*", $quad, "]\n",
+            row!(times $lo $hi $($begins)?),
         )
     };
-    // The first of a block.
-    ($m:literal $lo:literal $hi:literal $quad:literal begins) => {
+    (times $lo:literal $hi:literal begins) => {
         concat!(
-            "vpbroadcastd ymm14, dword ptr [{x} + 64*",
-            $m,
-            " + 4*",
-            $quad,
-            "]\n",
-            "vpmaddubsw ymm",
-            $lo,
-            ", ymm12, ymm14\n",
-            "vpmaddubsw ymm",
-            $hi,
-            ", ymm13, ymm14\n",
+            "vpmaddubsw ymm", $lo, ", ymm12, ymm14\n",
+            "vpmaddubsw ymm", $hi, ", ymm13, ymm14\n",
+        )
+    };
+    (times $lo:literal $hi:literal) => {
+        concat!(
+            "vpmaddubsw ymm15, ymm12, ymm14\n",
+            "vpaddw ymm", $lo, ", ymm", $lo, ", ymm15\n",
+            "vpmaddubsw ymm14, ymm13, ymm14\n",
+            "vpaddw ymm", $hi, ", ymm", $hi, ", ymm14\n",
+        )
+    };
+}
+
+/// The same for both sums of every row.
+#[rustfmt::skip]
+macro_rules! each_row {
+    ($part:ident $($of:tt)+) => {
+        concat!(
+            $part!(0 0 1 $($of)+), $part!(1 2 3 $($of)+), $part!(2 4 5 $($of)+),
+            $part!(3 6 7 $($of)+), $part!(4 8 9 $($of)+), $part!(5 10 11 $($of)+),
         )
     };
 }
 
 /// A line times all rows.
+#[rustfmt::skip]
 macro_rules! quad {
     ($quad:literal $($begins:ident)?) => {
         concat!(
             "vmovdqu ymm12, [{w} + 64*", $quad, "]\n",
             "vmovdqu ymm13, [{w} + 64*", $quad, " + 32]\n",
-            row!(0 0 1 $quad $($begins)?),
-            row!(1 2 3 $quad $($begins)?),
-            row!(2 4 5 $quad $($begins)?),
-            row!(3 6 7 $quad $($begins)?),
-            row!(4 8 9 $quad $($begins)?),
-            row!(5 10 11 $quad $($begins)?),
-        )
-    };
-}
-
-/// The same instructions for both sums of every row.
-macro_rules! each_row {
-    ($part:ident $block:literal) => {
-        concat!(
-            $part!(0 0 1 $block), $part!(1 2 3 $block), $part!(2 4 5 $block),
-            $part!(3 6 7 $block), $part!(4 8 9 $block), $part!(5 10 11 $block),
+            each_row!(row $quad $($begins)?),
         )
     };
 }
 
 /// Sums of 16 bits to floats, by ones in ymm15.
+#[rustfmt::skip]
 macro_rules! widen {
     ($m:literal $lo:literal $hi:literal $block:literal) => {
         concat!(
-            "vpmaddwd ymm",
-            $lo,
-            ", ymm",
-            $lo,
-            ", ymm15\n",
-            "vpmaddwd ymm",
-            $hi,
-            ", ymm",
-            $hi,
-            ", ymm15\n",
-            "vcvtdq2ps ymm",
-            $lo,
-            ", ymm",
-            $lo,
-            "\n",
-            "vcvtdq2ps ymm",
-            $hi,
-            ", ymm",
-            $hi,
-            "\n",
-            "vbroadcastss ymm14, dword ptr [{scales} + 8*",
-            $m,
-            " + 4*",
-            $block,
-            "]\n",
-            "vmulps ymm",
-            $lo,
-            ", ymm",
-            $lo,
-            ", ymm14\n",
-            "vmulps ymm",
-            $hi,
-            ", ymm",
-            $hi,
-            ", ymm14\n",
+            "vpmaddwd ymm", $lo, ", ymm", $lo, ", ymm15\n",
+            "vpmaddwd ymm", $hi, ", ymm", $hi, ", ymm15\n",
+            "vcvtdq2ps ymm", $lo, ", ymm", $lo, "\n",
+            "vcvtdq2ps ymm", $hi, ", ymm", $hi, "\n",
+            "vbroadcastss ymm14, dword ptr [{scales} + 8*", $m, " + 4*", $block, "]\n",
+            "vmulps ymm", $lo, ", ymm", $lo, ", ymm14\n",
+            "vmulps ymm", $hi, ", ymm", $hi, ", ymm14\n",
         )
     };
 }
 
 /// Times the weights' scales in ymm12 and ymm13, and what has been added up before.
+#[rustfmt::skip]
 macro_rules! scale {
     ($m:literal $lo:literal $hi:literal $block:literal) => {
         concat!(
-            "vfmadd213ps ymm",
-            $lo,
-            ", ymm12, [{to} + 128*",
-            $m,
-            "]\n",
-            "vfmadd213ps ymm",
-            $hi,
-            ", ymm13, [{to} + 128*",
-            $m,
-            " + 32]\n",
+            "vfmadd213ps ymm", $lo, ", ymm12, [{to} + 128*", $m, "]\n",
+            "vfmadd213ps ymm", $hi, ", ymm13, [{to} + 128*", $m, " + 32]\n",
         )
     };
 }
 
 /// The minima in ymm14 and ymm12.
+#[rustfmt::skip]
 macro_rules! offset {
     ($m:literal $lo:literal $hi:literal $block:literal) => {
         concat!(
-            "vbroadcastss ymm15, dword ptr [{sums} + 8*",
-            $m,
-            " + 4*",
-            $block,
-            "]\n",
-            "vfmadd231ps ymm",
-            $lo,
-            ", ymm14, ymm15\n",
-            "vfmadd231ps ymm",
-            $hi,
-            ", ymm12, ymm15\n",
-            "vmovups [{to} + 128*",
-            $m,
-            "], ymm",
-            $lo,
-            "\n",
-            "vmovups [{to} + 128*",
-            $m,
-            " + 32], ymm",
-            $hi,
-            "\n",
+            "vbroadcastss ymm15, dword ptr [{sums} + 8*", $m, " + 4*", $block, "]\n",
+            "vfmadd231ps ymm", $lo, ", ymm14, ymm15\n",
+            "vfmadd231ps ymm", $hi, ", ymm12, ymm15\n",
+            "vmovups [{to} + 128*", $m, "], ymm", $lo, "\n",
+            "vmovups [{to} + 128*", $m, " + 32], ymm", $hi, "\n",
         )
     };
 }
@@ -260,6 +192,8 @@ macro_rules! tile {
 /// # Safety
 /// `panel` is unpacked from `Packed<4, MIN>`, rows are within bounds and one band, there is a
 /// group at least, and the machine has AVX2 and FMA.
+// So that upper halves are cleared at the end: what of SSE comes after would else be slow.
+#[target_feature(enable = "avx2,fma")]
 pub(super) unsafe fn six_rows<const MIN: bool>(
     panel: *const u8,
     x: &View,

@@ -46,7 +46,7 @@ pub(super) unsafe fn panels<D: Dot, G: Group, const MR: usize, const N: usize>(
     }
 }
 
-/// Whether minima and zero point are one number, which [`add_offsets`] adds.
+/// Whether minima and zero point are one number, which [`add_folded`] adds.
 pub(super) const fn folds_zero<D: Dot, G: Group>() -> bool {
     D::FOLDS_ZERO && G::ZERO_BITS == 3
 }

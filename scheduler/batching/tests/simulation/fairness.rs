@@ -37,7 +37,10 @@ struct Market {
 
 impl Market {
     fn new(seed: u64, max_running_seqs: u32) -> Self {
-        let config = PlannerConfig { max_running_seqs, ..PlannerConfig::default() };
+        Self::with(seed, PlannerConfig { max_running_seqs, ..PlannerConfig::default() })
+    }
+
+    fn with(seed: u64, config: PlannerConfig) -> Self {
         Self {
             rng: StdRng::seed_from_u64(seed),
             planner: Planner::new(LIMITS, config),
@@ -126,7 +129,16 @@ fn tenants_with_work_waiting_are_served_alike() {
 
 #[test]
 fn a_first_token_waits_for_nobody_elses_prompts() {
-    let mut market = Market::new(1, 256);
+    // Half of what a step has for prompts where others decode: of a whole step, and by default.
+    let default = PlannerConfig::default().mixed_prefill;
+    for (mixed_prefill, longest) in [(LIMITS.max_step_tokens, 100), (default, 60)] {
+        let config =
+            PlannerConfig { max_running_seqs: 256, mixed_prefill, ..PlannerConfig::default() };
+        first_tokens_within_a_step(Market::with(1, config), longest);
+    }
+}
+
+fn first_tokens_within_a_step(mut market: Market, longest: u32) {
     let clock = market.engine.clock();
     for _ in 0..40 {
         market.submit(0, 3000, 20);
@@ -138,7 +150,7 @@ fn a_first_token_waits_for_nobody_elses_prompts() {
             market.step();
         }
         let began = clock.now();
-        let num_prompt = market.rng.random_range(1..=60);
+        let num_prompt = market.rng.random_range(1..=longest);
         let id = market.submit(1, num_prompt, 3);
         while !market.step().contains(&id) {}
         // Its prompt fits its share of one step.
