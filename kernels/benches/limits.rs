@@ -1,8 +1,10 @@
-//! What the machine can do at most: register-only multiply-add loops and plain reading loops, as
-//! JSON in figures of 10⁹ a second: `cargo bench -p kernels --bench limits`.
+//! What the machine can do at most: register-only multiply-add loops and plain reading loops, and
+//! our main product beside it, as JSON in figures of 10⁹ a second:
+//! `cargo bench -p kernels --bench limits`.
 //!
 //! Invariant: each loop does nothing but the instruction (or the loads) it is named after, with
-//! enough independent accumulators to hide its latency; the best of several runs counts.
+//! enough independent accumulators to hide its latency; the best of several runs counts. The
+//! product and the loop take turns, so that a slow moment of the machine slows both.
 
 #![allow(unsafe_code, reason = "vector instructions")]
 #![allow(clippy::print_stdout, reason = "a benchmark's output")]
@@ -14,7 +16,14 @@ use std::{
     time::{Duration, Instant},
 };
 
-use kernels::Isa;
+mod common;
+
+use kernels::{Isa, pool::Pool, quant::DType};
+
+/// Rows and columns of gate and up, and tokens: SmolLM2-135M's, for a prompt of 512.
+const MAIN_PRODUCT: ((usize, usize), usize) = ((1536, 576), 512);
+/// Turns of them and of the loop.
+const TURNS: usize = 9;
 
 /// Independent sums: multiply-adds take 4 to 6 cycles, and two may begin in each.
 const SUMS: usize = 12;
@@ -32,12 +41,13 @@ fn main() {
         |threads, megabytes: usize| giga(Some(read_rate(isa, threads, megabytes * 1_000_000)));
     println!(
         "{{\"isa\": \"{}\", \"int8_gops_1t\": {}, \"bf16_gflops_1t\": {}, \
-         \"f32_gflops_1t\": {}, \"read_100mb_gbs_1t\": {}, \"read_100mb_gbs_2t\": {}, \
+         \"f32_gflops_1t\": {}, \"product_share\": {}, \"read_100mb_gbs_1t\": {}, \"read_100mb_gbs_2t\": {}, \
          \"read_1gb_gbs_1t\": {}, \"read_1gb_gbs_2t\": {}}}",
         isa.name(),
         giga(int8),
         giga(bf16),
         giga(f32),
+        product_share(isa).map_or("null".to_owned(), |share| format!("{share:.3}")),
         read(1, 100),
         read(2, 100),
         read(1, 1000),
@@ -65,6 +75,19 @@ fn peaks(isa: Isa) -> Peaks {
     }
     let _ = isa;
     Peaks::default()
+}
+
+/// What gate and up in Q4_1, which are half of prefill's work, reach of the integer peak on one
+/// thread, SiLU and rounding of their outputs included: the median of turns.
+fn product_share(isa: Isa) -> Option<f64> {
+    let (mut pool, (shape, tokens)) = (Pool::new(1).ok()?, MAIN_PRODUCT);
+    let mut turn = || {
+        let product = common::gated(DType::Q4_1, (Isa::detect(), &mut pool), shape, tokens);
+        Some(product.gops * 1e9 / peaks(isa).int8?)
+    };
+    let mut shares = (0..TURNS).map(|_| turn()).collect::<Option<Vec<f64>>>()?;
+    shares.sort_by(f64::total_cmp);
+    Some(shares[TURNS / 2])
 }
 
 /// Bytes a second at which `threads` threads together read a buffer of `len` bytes, each its own

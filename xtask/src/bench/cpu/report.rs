@@ -108,7 +108,8 @@ impl Report {
             text.push_str("\n| ours | share | reach | met | counted |\n|---|---:|---:|---:|---|\n");
         }
         for Share { name, share, reach, count } in &self.shares {
-            let met = met(*reach, *share);
+            let met = reach.map_or_else(none, |reach| met(reach, *share));
+            let reach = reach.map_or_else(none, |reach| reach.to_string());
             text.push_str(&format!("| {name} | {share:.2} | {reach} | {met} | {count} |\n"));
         }
         text
@@ -199,6 +200,7 @@ mod tests {
         ]);
         let limits = Limits {
             int8_gops_1t: Some(400.0),
+            product_share: Some(0.71),
             read_100mb_gbs_2t: Some(40.0),
             ..Limits::default()
         };
@@ -213,7 +215,8 @@ mod tests {
             // 300 × (96.4 + 192 × 0.02304) MB of 40 GB/s.
             "| decode, 1 stream, of the reading that the machine allows | 0.76 | ≥ 0.8 | no |",
             // 3000 × 0.21234 Gop of 800 Gop/s.
-            "| prefill of 512, its matrix products alone, of the integer peak | 0.80 | ≥ 0.6 | yes",
+            "| prefill of 512, all of its time, of the integer peak | 0.80 | – | – |",
+            "| main products of prefill, 512 tokens, 1 thread, of the integer peak | 0.71 | ≥ 0.6 | yes",
             // 16 ms for 8.6 Gop at 800 Gop/s, which take longer than the bytes.
             "| step of 32 decodes, times its roofline | 1.49 | ≤ 2 | yes | 8.6 Gop",
         ] {
