@@ -59,7 +59,7 @@ impl Setup {
     /// llama.cpp's own files of the same model.
     fn requantise(&self) -> Result<()> {
         std::fs::create_dir_all(&self.models)?;
-        for weights in [Weights::Q4_0, Weights::Q8_0, Weights::BF16] {
+        for weights in [Weights::Q4_0, Weights::Q8_0, Weights::BF16, Weights::F16] {
             let to = self.gguf(weights);
             if to.exists() {
                 continue;

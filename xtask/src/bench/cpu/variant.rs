@@ -30,6 +30,7 @@ pub(super) enum Weights {
     Q4_0,
     Q8_0,
     BF16,
+    F16,
 }
 
 /// A set-up. Ours has none: it is measured with its defaults.
@@ -68,7 +69,9 @@ impl Contender {
     /// Everything that can be set, for work that is quickly done.
     pub(super) fn variants(self, section: Section) -> Vec<Variant> {
         let weights: &[Weights] = match section {
-            Section::Bf16 => &[Weights::BF16],
+            // It reads no GGUF in BF16.
+            Section::Bf16 if self == Self::OpenVino => &[Weights::F16],
+            Section::Bf16 => &[Weights::BF16, Weights::F16],
             Section::Q4 | Section::Avx2 => &[Weights::Q4_1, Weights::Q4_0, Weights::Q8_0],
         };
         weights.iter().flat_map(|weights| self.settings(*weights)).collect()
