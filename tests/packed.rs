@@ -1,5 +1,5 @@
-//! Packed weights are kept from one start to the next, never believed blindly, and go with the
-//! model.
+//! Packed weights are kept from one start to the next, made again when their header or length is
+//! not what it must be, and go with the model.
 
 mod support;
 

@@ -92,3 +92,23 @@ fn a_stream_that_outlasts_the_drain_is_told_and_a_second_signal_does_not_wait() 
     signal(&server, "-INT");
     assert_eq!(server.child.wait().expect("it ends at once").code(), Some(130));
 }
+
+/// The driver's thread computes too, so there is one worker fewer than threads.
+#[cfg(target_os = "linux")]
+#[test]
+fn as_many_threads_compute_as_were_asked_for() {
+    for threads in ["1", "3"] {
+        let dir = TempDir::new().expect("a folder");
+        import(dir.path(), "llama");
+        let server = Server::start_with(dir.path(), &["--threads", threads]);
+        let key = server.key.clone().expect("the first start shows a key");
+        while !server.get("/ready", &key).starts_with("HTTP/1.1 200") {
+            std::thread::sleep(std::time::Duration::from_millis(20));
+        }
+        let tasks = fs::read_dir(format!("/proc/{}/task", server.child.id())).expect("it runs");
+        let names = tasks.filter_map(|task| fs::read_to_string(task.ok()?.path().join("comm")).ok());
+        let workers = names.filter(|name| name.starts_with("cpu-")).count();
+        assert_eq!((workers + 1).to_string(), threads);
+        server.kill();
+    }
+}

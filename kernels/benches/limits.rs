@@ -189,10 +189,9 @@ mod x86 {
     sums!(f32_avx512, "avx512f", _mm512_setzero_ps(), _mm512_set1_ps(0.5), |sum, x| {
         _mm512_fmadd_ps(x, x, sum)
     });
-    // Summed in 16 bits, as products are until a block ends. The sum goes in again, so that the
-    // product is not computed only once.
+    // The product goes in again, so that it is not computed only once.
     sums!(int8_avx2, "avx2", _mm256_setzero_si256(), _mm256_set1_epi8(1), |sum, x| {
-        _mm256_add_epi16(sum, _mm256_maddubs_epi16(x, sum))
+        _mm256_maddubs_epi16(x, sum)
     });
     sums!(int8_avx_vnni, "avx2,avxvnni", _mm256_setzero_si256(), _mm256_set1_epi8(1), |sum, x| {
         _mm256_dpbusd_avx_epi32(sum, x, x)

@@ -54,6 +54,19 @@ impl Isa {
         })
     }
 
+    /// Whether `AGENTBASE_ISA`, if it is set, names one that this machine has; else all that it has.
+    ///
+    /// # Errors
+    /// A message for whoever set it.
+    pub fn check_forced() -> Result<(), String> {
+        let Ok(forced) = std::env::var(VARIABLE) else { return Ok(()) };
+        let names: Vec<&str> = Self::available().into_iter().map(Self::name).collect();
+        if forced.is_empty() || names.contains(&forced.as_str()) {
+            return Ok(());
+        }
+        Err(format!("{VARIABLE} is `{forced}`; this machine has {}", names.join(", ")))
+    }
+
     /// All instruction sets that this machine can run, plainest first.
     pub fn available() -> Vec<Self> {
         Self::ALL.into_iter().filter(|isa| isa.is_available()).collect()

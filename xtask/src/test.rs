@@ -32,6 +32,7 @@ const PARTS: &[Part] = &[
     Part { name: "clippy", slow: false, run: clippy },
     Part { name: "weights", slow: false, run: fetch },
     Part { name: "tests", slow: false, run: tests },
+    Part { name: "without SIMD", slow: true, run: without_simd },
     Part { name: "doc tests", slow: true, run: doc_tests },
     Part { name: "official clients", slow: true, run: official_clients },
     Part { name: "load", slow: true, run: under_load },
@@ -112,6 +113,13 @@ fn tests() -> Result<Tally> {
         command
     };
     run_counted(command.env("AGENTBASE_TEST_GGUF", weights::obtain()?))
+}
+
+/// What models say, with plain code only.
+fn without_simd() -> Result<Tally> {
+    let tests = ["--test", "golden", "--test", "drafts", "--test", "allocations"];
+    let mut command = cargo(&["test", "--package", "engine-llm", "--locked", "--no-fail-fast"]);
+    run_counted(command.args(tests).env("AGENTBASE_ISA", "portable"))
 }
 
 fn doc_tests() -> Result<Tally> {

@@ -66,12 +66,16 @@ fn batch(rows: usize, at: u32) -> Batch {
 #[test]
 fn a_step_allocates_nothing() {
     for name in golden::TINY {
-        for precision in [Precision::Fast, Precision::Exact] {
+        for (precision, kv_dtype) in [
+            (Precision::Fast, KvDtype::Bf16),
+            (Precision::Fast, KvDtype::Int8),
+            (Precision::Exact, KvDtype::F32),
+        ] {
             let (model, _) = golden::tiny(name);
             let options = CpuOptions {
                 threads: 2,
                 kv_cache_bytes: 8 << 20,
-                kv_dtype: KvDtype::default(),
+                kv_dtype,
                 max_step_tokens: 64,
                 precision,
                 packed: None,
@@ -96,7 +100,7 @@ fn a_step_allocates_nothing() {
                 ALLOCATIONS.load(Ordering::Relaxed) - before
             };
             let allocated = (0..ROUNDS).map(|_| round()).min();
-            assert_eq!(allocated, Some(0), "{name}, {precision:?}");
+            assert_eq!(allocated, Some(0), "{name}, {precision:?}, {kv_dtype:?}");
         }
     }
 }

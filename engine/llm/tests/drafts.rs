@@ -9,7 +9,7 @@ mod golden;
 
 use std::sync::Arc;
 
-use engine::{engine, exact, standard};
+use engine::{engine, exact, kv_in_8_bits, standard};
 use engine_core::{
     BlockId, BlockTable, Engine, History, Sample, Sampled, SamplingParams, SeqId, SeqWork, Step,
     TokenId, Want,
@@ -135,7 +135,7 @@ fn check(engine: &mut LlmEngine, prompt: &[TokenId], case: (&str, SamplingParams
 #[test]
 fn drafts_change_nothing_of_the_answer() {
     for name in golden::TINY {
-        for options in [exact(), standard()] {
+        for options in [exact(), standard(), kv_in_8_bits()] {
             let (model, golden) = golden::tiny(name);
             let mut engine = engine(model, options);
             for (case, params, bans) in cases() {

@@ -57,9 +57,11 @@ fn check_perplexity(name: &str, got: f64, want: f64, tolerance: f64) {
 fn distributions_on_real_text_are_close_to_exact_ones_and_those_are_transformers() {
     let golden = golden::wikitext();
     let mut exact = engine(smollm2(&golden.model_sha256), exact());
-    let mut standard = engine(smollm2(&golden.model_sha256), standard());
+    let settings = [("KV in bfloat16", standard()), ("KV in 8 bits", kv_in_8_bits())];
+    let mut settings = settings.map(|(name, options)| {
+        (name, engine(smollm2(&golden.model_sha256), options), Compared::default())
+    });
     let vocab_size = exact.limits().vocab_size as usize;
-    let mut compared = Compared::default();
     let chunks = golden.tokens.chunks(golden.context).zip(&golden.transformers.nll);
     for (i, (chunk, want)) in chunks.take(NUM_COMPARED).enumerate() {
         let rows = scored_logits(&mut exact, chunk);
@@ -68,9 +70,14 @@ fn distributions_on_real_text_are_close_to_exact_ones_and_those_are_transformers
         let got: f64 = scored.map(|(row, target)| nll(row, *target)).sum();
         println!("chunk {i}: off by {:e}", got / want - 1.0);
         assert!((got / want - 1.0).abs() < 1e-6, "chunk {i}: {got}, by transformers {want}");
-        compared.add(&rows, &scored_logits(&mut standard, chunk), vocab_size);
+        for (_, engine, compared) in &mut settings {
+            compared.add(&rows, &scored_logits(engine, chunk), vocab_size);
+        }
     }
-    check_distance(&compared.summary(), &golden.llama_cpp_from_transformers);
+    for (name, _, compared) in settings {
+        println!("{name}:");
+        check_distance(&compared.summary(), &golden.llama_cpp_from_transformers);
+    }
 }
 
 /// About as far as llama.cpp is. Rounding errors of the same size fall differently in another
@@ -90,19 +97,22 @@ fn perplexity_on_real_text_is_llama_cpps() {
     let golden = golden::wikitext();
     let want = golden.llama_cpp.f16[NUM_SCORED - 1];
     check_perplexity("standard", perplexity(&golden, standard()), want, 0.005);
-    check_perplexity("KV in 8 bits", perplexity(&golden, kv_in_8_bits()), want, 0.01);
+    check_perplexity("KV in 8 bits", perplexity(&golden, kv_in_8_bits()), want, 0.005);
 }
 
 #[test]
 fn tiny_models_of_every_stored_format_are_close_under_standard_settings() {
     for name in golden::TINY {
-        let (model, golden) = golden::tiny(name);
-        let mut engine = engine(model, standard());
-        let mut compared = Compared::default();
-        let got = logits(&mut engine, &golden.prompt, 0);
-        compared.add(&golden.logits, &got, golden.vocab_size);
-        let off = compared.summary();
-        println!("{name}: {off:?}");
-        assert!(off.max_relative_rms < 0.05, "{name}: {off:?}");
+        let (_, golden) = golden::tiny(name);
+        for options in [standard(), kv_in_8_bits()] {
+            let (kv, (model, _)) = (options.kv_dtype, golden::tiny(name));
+            let mut engine = engine(model, options);
+            let mut compared = Compared::default();
+            let got = logits(&mut engine, &golden.prompt, 0);
+            compared.add(&golden.logits, &got, golden.vocab_size);
+            let off = compared.summary();
+            println!("{name}, {kv:?}: {off:?}");
+            assert!(off.max_relative_rms < 0.05, "{name}, {kv:?}: {off:?}");
+        }
     }
 }

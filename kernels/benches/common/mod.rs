@@ -54,9 +54,11 @@ pub(crate) fn gated(
         return Speed::default();
     };
     let gate = Matrix { data: &data, format, rows, cols, bias: None };
+    let others = data.clone();
+    let up = Matrix { data: &others, ..gate };
     let mut out = Activations::new(m, rows, &[format.activations()]);
     best(2 * m * rows * cols, 2 * data.len(), || {
-        let product = GatedProduct { gate, up: gate, out: &mut out };
+        let product = GatedProduct { gate, up, out: &mut out };
         gated_product((isa, pool, &mut scratch), &x, m, product);
     })
 }

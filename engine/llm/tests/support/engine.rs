@@ -1,9 +1,9 @@
 //! The executor under the settings that tests hold to different tolerances, and one sequence run
 //! through it.
 //!
-//! Invariant: [`exact`] computes what the weights say, in F32 throughout; [`standard`] is what a
-//! user gets on most processors; they differ in nothing but the number formats of activations, keys
-//! and values.
+//! Invariant: [`exact`] computes what the weights say, in F32 throughout; [`standard`] and
+//! [`kv_in_8_bits`] are what users get, by their processor; they differ in nothing but the number
+//! formats of activations, keys and values.
 #![allow(dead_code, reason = "each test binary uses a part of it")]
 
 use std::path::{Path, PathBuf};
@@ -21,7 +21,7 @@ pub(crate) fn exact() -> CpuOptions {
     CpuOptions { kv_dtype: KvDtype::F32, precision: Precision::Exact, ..standard() }
 }
 
-/// What a user gets who sets nothing, but for the cache, which some processors have in bytes.
+/// What a user gets who sets nothing, where the cache is in bfloat16.
 pub(crate) fn standard() -> CpuOptions {
     CpuOptions {
         threads: 2,
@@ -33,7 +33,7 @@ pub(crate) fn standard() -> CpuOptions {
     }
 }
 
-/// The same with keys and values in 8 bits.
+/// What a user gets on AVX2: keys and values in 8 bits.
 pub(crate) fn kv_in_8_bits() -> CpuOptions {
     CpuOptions { kv_dtype: KvDtype::Int8, ..standard() }
 }

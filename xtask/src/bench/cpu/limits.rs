@@ -12,8 +12,10 @@ use crate::{repo, shell};
 
 /// What `kernels/benches/limits.rs` prints. Each is absent where the processor has no such
 /// instruction.
-#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(super) struct Limits {
+    /// The widest instructions there are.
+    pub(super) isa: String,
     /// Multiplications and additions of 8-bit integers, one thread, 10⁹ a second.
     pub(super) int8_gops_1t: Option<f64>,
     pub(super) bf16_gflops_1t: Option<f64>,
@@ -40,8 +42,13 @@ const LAYER_WEIGHTS: f64 = 106.17e6;
 const HEAD_WEIGHTS: f64 = 28.31e6;
 /// Bytes of the Q4_1 file's tensors: a decoded token reads all (the head is the embedding).
 const WEIGHT_BYTES: f64 = 96.4e6;
-/// Bytes of keys and values per position in bfloat16: 30 layers of 3 heads of 64, twice.
-const KV_BYTES: f64 = 2.0 * 30.0 * 2.0 * 3.0 * 64.0;
+/// Keys and values per position: 30 layers of 3 heads of 64, twice.
+const KV_NUMBERS: f64 = 30.0 * 2.0 * 3.0 * 64.0;
+
+/// Bytes of them by default: in 8 bits, with a scale for each head, on AVX2; else in 16.
+fn kv_bytes(isa: &str) -> f64 {
+    if isa.starts_with("avx2") { KV_NUMBERS * (1.0 + 4.0 / 64.0) } else { KV_NUMBERS * 2.0 }
+}
 
 /// A share of a limit.
 #[derive(Debug, Serialize)]
@@ -64,7 +71,7 @@ pub(super) fn shares(samples: &Samples, limits: &Limits) -> Vec<Share> {
     let mut shares = Vec::new();
     if let (Some(rate), Some(read)) = (rate(Work::Decode(128)), limits.read_100mb_gbs_2t) {
         // 128 tokens after 128: 192 positions are read on average.
-        let bytes = WEIGHT_BYTES + 192.0 * KV_BYTES;
+        let bytes = WEIGHT_BYTES + 192.0 * kv_bytes(&limits.isa);
         shares.push(Share {
             name: "decode, 1 stream, of the reading that the machine allows",
             share: rate * bytes / (read * 1e9),
@@ -95,7 +102,7 @@ pub(super) fn shares(samples: &Samples, limits: &Limits) -> Vec<Share> {
         let streams = STREAMS as f64;
         let ops = streams * 2.0 * (LAYER_WEIGHTS + HEAD_WEIGHTS);
         // 32 tokens after 128: 144 positions on average.
-        let bytes = WEIGHT_BYTES + streams * 144.0 * KV_BYTES;
+        let bytes = WEIGHT_BYTES + streams * 144.0 * kv_bytes(&limits.isa);
         let roofline = (ops / peak).max(bytes / read);
         shares.push(Share {
             name: "step of 32 decodes, times its roofline",

@@ -38,15 +38,9 @@ pub(crate) struct Args {
     /// Only the rows that are quickly measured, and one pair unless --pairs says more
     #[arg(long)]
     quick: bool,
-    /// Also the same weights in BF16
-    #[arg(long)]
-    bf16: bool,
-    /// Also ours and llama.cpp with nothing newer than AVX2
-    #[arg(long)]
-    avx2: bool,
-    /// Only the sections that were asked for, not the main one
-    #[arg(long)]
-    no_q4: bool,
+    /// What to compare
+    #[arg(long, value_enum, value_delimiter = ',', default_values = ["q4", "bf16", "avx2"])]
+    sections: Vec<Section>,
     /// Try all variants of the peers again, instead of going by an earlier sweep on this machine
     #[arg(long)]
     sweep: bool,
@@ -61,19 +55,11 @@ pub(crate) struct Args {
     under: Option<String>,
 }
 
-impl Args {
-    fn sections(&self) -> Vec<Section> {
-        let chosen =
-            [(!self.no_q4, Section::Q4), (self.bf16, Section::Bf16), (self.avx2, Section::Avx2)];
-        chosen.into_iter().filter_map(|(is, section)| is.then_some(section)).collect()
-    }
-}
-
 pub(crate) fn run(args: &Args) -> Result<()> {
     tools::require_c_compiler()?;
     let given = args.binary.as_ref().map(std::path::absolute).transpose()?;
     let ours = given.map_or_else(|| server::build("release"), Ok)?;
-    let sections = args.sections();
+    let sections = args.sections.clone();
     let mut setup = Setup::obtain(ours, args.threads, &sections)?;
     setup.under = args.under.iter().flat_map(|line| line.split(' ')).map(str::to_owned).collect();
     let mut samples = Samples::default();
@@ -127,7 +113,7 @@ fn take_turns(
 fn variants(samples: &Samples, section: Section, contender: Contender, work: Work) -> Vec<Variant> {
     if work == Work::Step {
         let ours = contender == Contender::Ours;
-        return if ours { contender.variants(section) } else { Vec::new() };
+        return if ours { vec![Variant::plain(Weights::Q4_1)] } else { Vec::new() };
     }
     let mut variants: Vec<Variant> = Vec::new();
     let contends = |row: &&work::Row| row.work == work && samples.contends(section, contender, row);

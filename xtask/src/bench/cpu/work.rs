@@ -72,7 +72,7 @@ pub(super) enum Figure {
 pub(super) type Figures = BTreeMap<Figure, f64>;
 
 /// The weights and instructions that are compared.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Section {
     /// The Q4_1 file.

@@ -71,6 +71,9 @@ pub struct CpuOptions {
 /// Why an executor could not be set up.
 #[derive(Debug, thiserror::Error)]
 pub enum CpuError {
+    /// The environment asks for instructions that there are none of.
+    #[error("{0}")]
+    Isa(String),
     /// A tensor is missing or has the wrong shape or type.
     #[error(transparent)]
     Weights(#[from] WeightsError),
@@ -124,6 +127,7 @@ impl CpuExecutor {
         weights: &Weights,
         options: CpuOptions,
     ) -> Result<Self, CpuError> {
+        Isa::check_forced().map_err(CpuError::Isa)?;
         let mut decoder = DecoderWeights::load(&spec, weights)?;
         let threads = options.threads.max(1);
         let mut pool =
