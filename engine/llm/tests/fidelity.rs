@@ -57,9 +57,11 @@ fn check_perplexity(name: &str, got: f64, want: f64, tolerance: f64) {
 fn distributions_on_real_text_are_close_to_exact_ones_and_those_are_transformers() {
     let golden = golden::wikitext();
     let mut exact = engine(smollm2(&golden.model_sha256), exact());
-    let settings = [("KV in bfloat16", standard()), ("KV in 8 bits", kv_in_8_bits())];
-    let mut settings = settings.map(|(name, options)| {
-        (name, engine(smollm2(&golden.model_sha256), options), Compared::default())
+    // With keys and values in bytes we are further off than llama.cpp is with them in 16 bits: by
+    // half on average, and one position in a thousand by several times.
+    let settings = [(standard(), Slack::SAME), (kv_in_8_bits(), Slack::BYTES)];
+    let mut settings = settings.map(|(options, slack)| {
+        (slack, engine(smollm2(&golden.model_sha256), options), Compared::default())
     });
     let vocab_size = exact.limits().vocab_size as usize;
     let chunks = golden.tokens.chunks(golden.context).zip(&golden.transformers.nll);
@@ -74,21 +76,33 @@ fn distributions_on_real_text_are_close_to_exact_ones_and_those_are_transformers
             compared.add(&rows, &scored_logits(engine, chunk), vocab_size);
         }
     }
-    for (name, _, compared) in settings {
-        println!("{name}:");
-        check_distance(&compared.summary(), &golden.llama_cpp_from_transformers);
+    for (slack, _, compared) in settings {
+        check_distance(&compared.summary(), &golden.llama_cpp_from_transformers, slack);
     }
 }
 
-/// About as far as llama.cpp is. Rounding errors of the same size fall differently in another
-/// program, and llama.cpp's distance was taken over all chunks: so a quarter more on average
-/// (an eighth for the root of a square), twice as much at the worst position.
-fn check_distance(got: &Distance, llama_cpp: &Distance) {
-    println!("{got:?}, llama.cpp {llama_cpp:?}");
-    assert!(got.mean_kl < 1.25 * llama_cpp.mean_kl, "{got:?}");
-    assert!(got.max_kl < 2.0 * llama_cpp.max_kl, "{got:?}");
+/// How many times as far off as llama.cpp: on average (of a square's root, half of what is over 1),
+/// and at the worst position.
+#[derive(Clone, Copy, Debug)]
+struct Slack {
+    mean: f64,
+    max: f64,
+}
+
+impl Slack {
+    /// About as far as llama.cpp is. Rounding errors of the same size fall differently in another
+    /// program, and llama.cpp's distance was taken over all chunks.
+    const SAME: Self = Self { mean: 1.25, max: 2.0 };
+    const BYTES: Self = Self { mean: 1.5, max: 8.0 };
+}
+
+fn check_distance(got: &Distance, llama_cpp: &Distance, slack: Slack) {
+    println!("{slack:?}: {got:?}, llama.cpp {llama_cpp:?}");
+    let root = f64::midpoint(1.0, slack.mean);
+    assert!(got.mean_kl < slack.mean * llama_cpp.mean_kl, "{got:?}");
+    assert!(got.max_kl < slack.max * llama_cpp.max_kl, "{got:?}");
     assert!(got.same_top > llama_cpp.same_top - 0.01, "{got:?}");
-    assert!(got.mean_relative_rms < 1.125 * llama_cpp.mean_relative_rms, "{got:?}");
+    assert!(got.mean_relative_rms < root * llama_cpp.mean_relative_rms, "{got:?}");
     assert!(got.max_relative_rms < 2.0 * llama_cpp.max_relative_rms, "{got:?}");
 }
 

@@ -23,7 +23,7 @@ use anyhow::Result;
 use self::contend::Measurement;
 use self::samples::{Sample, Samples};
 use self::setup::Setup;
-use self::variant::{Contender, Variant};
+use self::variant::{Contender, Variant, Weights};
 use self::work::{Section, Work};
 use crate::{repo, server, tools};
 
