@@ -20,10 +20,13 @@ pub struct ChatRequest {
     /// How many of the likeliest tokens to report at each position; only with `logprobs`.
     #[schema(minimum = 0, maximum = 20)]
     pub top_logprobs: Option<i64>,
-    /// Tools, for the model's chat template.
+    /// Functions that the model may call.
     pub tools: Option<Vec<Value>>,
-    /// `auto` or `none`.
+    /// `auto` (the default), `none`, `required`, or one function:
+    /// `{"type": "function", "function": {"name": …}}`.
     pub tool_choice: Option<Value>,
+    /// Whether several may be called in one answer; by default they may.
+    pub parallel_tool_calls: Option<bool>,
     /// Only `text`.
     pub modalities: Option<Vec<String>>,
     /// Whether the rendered chat ends with the opening of an answer; by default it does.
@@ -148,7 +151,7 @@ pub struct ChatChoice {
     pub message: AssistantMessage,
     /// Set if asked for.
     pub logprobs: Option<ChatLogprobs>,
-    /// `stop` or `length`.
+    /// `stop`, `length` or `tool_calls`.
     pub finish_reason: String,
 }
 
@@ -157,10 +160,37 @@ pub struct ChatChoice {
 pub struct AssistantMessage {
     /// Always `assistant`.
     pub role: Role,
-    /// The text.
-    pub content: String,
+    /// The text; null where nothing is said beside calls.
+    pub content: Option<String>,
     /// Always null: this server's models do not refuse out of band.
     pub refusal: Option<String>,
+    /// What the model thought before it answered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reasoning_content: Option<String>,
+    /// The functions that the model calls.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tool_calls: Vec<ToolCall>,
+}
+
+/// A call of a function.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct ToolCall {
+    /// `call_…`; the message with the result repeats it.
+    pub id: String,
+    /// Always `function`.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// The function.
+    pub function: FunctionCall,
+}
+
+/// A function's name and arguments.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct FunctionCall {
+    /// Which.
+    pub name: String,
+    /// JSON, as the model wrote it: it may be cut off, and may not fit the function.
+    pub arguments: String,
 }
 
 /// A piece of the answer to a [`ChatRequest`] that streams.
@@ -206,6 +236,37 @@ pub struct ChatDelta {
     /// Text to append.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub content: Option<String>,
+    /// Thought to append.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reasoning_content: Option<String>,
+    /// Calls that begin or go on.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tool_calls: Vec<ToolCallDelta>,
+}
+
+/// What is new in a call.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct ToolCallDelta {
+    /// Which of the message's calls.
+    pub index: u32,
+    /// Only where the call begins.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<String>,
+    /// `function`; only where the call begins.
+    #[serde(rename = "type", default, skip_serializing_if = "Option::is_none")]
+    pub kind: Option<String>,
+    /// The function.
+    pub function: FunctionCallDelta,
+}
+
+/// What is new of a function's name and arguments.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct FunctionCallDelta {
+    /// Only where the call begins.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// To append.
+    pub arguments: String,
 }
 
 /// Log-probabilities of a message's tokens.

@@ -14,14 +14,14 @@ mod tokenize;
 
 pub use chat::{
     AssistantMessage, ChatChoice, ChatChunk, ChatChunkChoice, ChatCompletion, ChatDelta,
-    ChatLogprobs, ChatMessage, ChatRequest, ChatTokenLogprob, Content, ContentPart, Role,
-    TopLogprob,
+    ChatLogprobs, ChatMessage, ChatRequest, ChatTokenLogprob, Content, ContentPart, FunctionCall,
+    FunctionCallDelta, Role, ToolCall, ToolCallDelta, TopLogprob,
 };
 pub use completion::{Completion, CompletionChoice, CompletionLogprobs, CompletionRequest};
 pub use error::{ErrorBody, ErrorObject};
 pub use generation::{
-    GenerationOptions, PromptTokensDetails, ResponseFormat, StreamOptions, UnsupportedOptions,
-    Usage,
+    GenerationOptions, JsonSchemaFormat, PromptTokensDetails, ResponseFormat, StreamOptions,
+    StructuredOutputs, UnsupportedOptions, Usage,
 };
 pub use model::{Health, Model, ModelList};
 pub use one_or_many::OneOrMany;

@@ -4,7 +4,7 @@
 
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use engine_core::{InvalidRequest, RequestError};
+use engine_core::{EngineError, InvalidRequest, RequestError};
 use engine_text::TextError;
 use scheduler_batching::SubmitError;
 use server_api::{ErrorBody, ErrorObject};
@@ -37,7 +37,7 @@ impl ApiError {
         self
     }
 
-    fn code(mut self, code: &str) -> Self {
+    pub(crate) fn code(mut self, code: &str) -> Self {
         self.body.code = Some(code.to_owned());
         self
     }
@@ -166,6 +166,10 @@ impl ApiError {
         match error {
             RequestError::Invalid(invalid) => Self::from_invalid(invalid, param),
             RequestError::ShuttingDown => Self::shutting_down(),
+            RequestError::Engine(EngineError::Grammar(error)) => {
+                let message = format!("The answer could not follow its grammar: {error}.");
+                Self::invalid(None, message).code("grammar_failed")
+            }
             // The driver has logged the cause.
             RequestError::Engine(_) => Self::internal(),
         }

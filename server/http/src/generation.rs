@@ -17,7 +17,8 @@ use tracing::Span;
 use crate::choice::{ChoiceText, Scored};
 use crate::echo::Echo;
 use crate::params::Params;
-use crate::{ApiError, Caller, ServedModel};
+use crate::source::{PromptTokens, Source};
+use crate::ApiError;
 
 /// What a client learns, in order.
 #[derive(Debug)]
@@ -28,26 +29,6 @@ pub(crate) enum Output {
     End { index: u32, reason: &'static str },
     /// All choices of all prompts ended.
     Usage(Usage),
-}
-
-/// What to generate from.
-pub(crate) struct Source {
-    pub(crate) model: Arc<ServedModel>,
-    pub(crate) caller: Caller,
-    pub(crate) params: Arc<Params>,
-    /// The field that holds the prompt, for errors.
-    pub(crate) field: &'static str,
-    /// Whether the echoed prompt is scored.
-    pub(crate) prompt_logprobs: Option<u32>,
-}
-
-/// One prompt.
-pub(crate) struct PromptTokens {
-    pub(crate) tokens: Vec<TokenId>,
-    /// What each choice's text begins with.
-    pub(crate) echo: Option<String>,
-    /// At most this many new tokens.
-    pub(crate) max_tokens: u32,
 }
 
 /// The running choices of all prompts of a request.
@@ -196,6 +177,7 @@ impl Run {
             n: params.n,
             prompt_logprobs: source.prompt_logprobs,
             speculation: params.speculation,
+            grammar: source.grammar.clone(),
         };
         let submitted = model.handle.submit(request);
         let events = submitted.map_err(|error| ApiError::from_submit(error, field))?;

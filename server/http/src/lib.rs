@@ -10,14 +10,17 @@
 
 mod auth;
 mod blocking;
+mod chat_wire;
 mod choice;
 mod connection;
 mod echo;
 mod error;
 mod generation;
+mod grammar;
 mod json;
 mod limits;
 mod local;
+mod messages;
 mod metrics;
 mod observe;
 mod openapi;
@@ -29,6 +32,7 @@ mod serve;
 mod source;
 mod state;
 mod waiting;
+mod tools;
 mod wire;
 mod write_timeout;
 

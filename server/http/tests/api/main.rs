@@ -8,4 +8,6 @@ mod common;
 mod completions;
 mod socket;
 mod status;
+mod structured;
 mod tokens;
+mod tools;
