@@ -7,6 +7,7 @@ mod chat;
 mod completion;
 mod error;
 mod generation;
+mod messages;
 mod model;
 mod one_or_many;
 mod prompt;
@@ -22,6 +23,10 @@ pub use error::{ErrorBody, ErrorObject};
 pub use generation::{
     GenerationOptions, JsonSchemaFormat, PromptTokensDetails, ResponseFormat, StreamOptions,
     StructuredOutputs, UnsupportedOptions, Usage,
+};
+pub use messages::{
+    Blocks, InputBlock, InputMessage, InputRole, Message, MessagesRequest, MessagesTokenCount,
+    MessagesTool, MessagesToolChoice, MessagesUsage, OutputBlock, Thinking,
 };
 pub use model::{Health, Model, ModelList};
 pub use one_or_many::OneOrMany;

@@ -37,17 +37,13 @@ struct Choice {
 }
 
 impl ChatWire {
-    pub(crate) fn new(
-        source: &Source, tools: &Tools, opens_thought: bool, with_logprobs: bool) -> Self {
-        let family = tools.family(source.model.text.family());
-        // What a grammar makes the model write is the answer.
-        let reasons = opens_thought && source.grammar.is_none();
-        let parser = || AnswerParser::new(family, tools.are_used(), reasons);
-        let choice = |_| Choice { parser: parser(), begun: false, num_calls: 0 };
+    pub(crate) fn new(source: &Source, tools: &Tools, opens_thought: bool) -> Self {
+        let parser = tools.parser(source, opens_thought);
+        let choice = |_| Choice { parser: parser.clone(), begun: false, num_calls: 0 };
         Self {
             head: Head::new("chatcmpl", &source.model),
             text: Arc::clone(&source.model.text),
-            with_logprobs,
+            with_logprobs: source.params.sampling.logprobs.is_some(),
             include_usage: source.params.include_usage,
             choices: (0..source.params.n).map(choice).collect(),
             called: tools.finish_reason(),
@@ -156,7 +152,7 @@ fn bare(index: u32, delta: ChatDelta) -> ChatChunkChoice {
 fn delta(part: Part, num_calls: &mut u32) -> ChatDelta {
     let call = |index: u32, name: Option<String>, arguments: String| {
         let (id, kind) = match name {
-            Some(_) => (Some(call_id()), Some("function".to_owned())),
+            Some(_) => (Some(new_id("call")), Some("function".to_owned())),
             None => (None, None),
         };
         let function = FunctionCallDelta { name, arguments };
@@ -188,7 +184,7 @@ fn message(parts: Vec<Part>) -> AssistantMessage {
             Part::Content(text) => *message.content.get_or_insert_default() += &text,
             Part::Reasoning(text) => *message.reasoning_content.get_or_insert_default() += &text,
             Part::Call { name } => message.tool_calls.push(ToolCall {
-                id: call_id(),
+                id: new_id("call"),
                 kind: "function".to_owned(),
                 function: FunctionCall { name, arguments: String::new() },
             }),
@@ -205,8 +201,9 @@ fn message(parts: Vec<Part>) -> AssistantMessage {
     message
 }
 
-fn call_id() -> String {
-    format!("call_{:024x}", rand::random::<u128>() >> 32)
+/// A name that nobody has guessed.
+pub(crate) fn new_id(prefix: &str) -> String {
+    format!("{prefix}_{:024x}", rand::random::<u128>() >> 32)
 }
 
 impl Wire for ChatWire {
@@ -220,7 +217,7 @@ impl Wire for ChatWire {
                 let logprobs = self.logprobs(&tokens);
                 self.pieces((index, parts), logprobs, &mut chunks);
             }
-            Output::End { index, reason } => {
+            Output::End { index, reason, .. } => {
                 let parts = self.choices[index as usize].parser.finish();
                 self.pieces((index, parts), None, &mut chunks);
                 let finish_reason = Some(self.reason(index as usize, reason).to_owned());

@@ -94,6 +94,11 @@ impl ApiError {
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "server_error", message).code("internal_error")
     }
 
+    /// The status of the answer.
+    pub(crate) fn status(&self) -> StatusCode {
+        self.status
+    }
+
     /// The body, as an answer or as an event of a stream.
     pub(crate) fn body(&self) -> ErrorBody {
         ErrorBody { error: self.body.clone() }
@@ -189,6 +194,8 @@ impl ApiError {
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         let mut response = (self.status, axum::Json(self.body())).into_response();
+        // For APIs that shape it differently.
+        response.extensions_mut().insert(self.clone());
         if let Some(seconds) = self.retry_after_s {
             response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
         }

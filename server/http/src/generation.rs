@@ -25,8 +25,8 @@ use crate::ApiError;
 pub(crate) enum Output {
     /// More of choice `index`.
     Delta { index: u32, text: String, tokens: Vec<Scored> },
-    /// Choice `index` ended.
-    End { index: u32, reason: &'static str },
+    /// Choice `index` ended, perhaps by one of the stop texts.
+    End { index: u32, reason: &'static str, stop_text: Option<usize> },
     /// All choices of all prompts ended.
     Usage(Usage),
 }
@@ -225,9 +225,9 @@ impl Run {
         if !piece.is_empty() {
             self.delta(index, piece.text, piece.tokens);
         }
-        if stopped {
+        if stopped.is_some() {
             self.events.cancel_choice(index);
-            self.end(index, "stop");
+            self.end(index, "stop", stopped);
         }
     }
 
@@ -237,11 +237,12 @@ impl Run {
             return;
         }
         let piece = choice.finish();
-        let stopped = piece.stopped || reason != FinishReason::Length;
+        let (stop_text, is_cut) = (piece.stopped, reason == FinishReason::Length);
         if !piece.is_empty() {
             self.delta(index, piece.text, piece.tokens);
         }
-        self.end(index, if stopped { "stop" } else { "length" });
+        let reason = if is_cut && stop_text.is_none() { "length" } else { "stop" };
+        self.end(index, reason, stop_text);
     }
 
     fn delta(&mut self, index: u32, text: String, tokens: Vec<Scored>) {
@@ -249,9 +250,9 @@ impl Run {
         self.ready.push_back(Ok(Output::Delta { index, text, tokens }));
     }
 
-    fn end(&mut self, index: u32, reason: &'static str) {
+    fn end(&mut self, index: u32, reason: &'static str, stop_text: Option<usize>) {
         let index = self.first_index + index;
-        self.ready.push_back(Ok(Output::End { index, reason }));
+        self.ready.push_back(Ok(Output::End { index, reason, stop_text }));
     }
 
     /// Begins each choice with the prompt, before anything else. `scores` lacks the first token.

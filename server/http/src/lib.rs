@@ -8,6 +8,7 @@
 //! Invariant: a handler holds nothing that outlives its response; dropping the response's body, or
 //! the handler while it waits, cancels the work.
 
+mod anthropic;
 mod auth;
 mod blocking;
 mod chat_wire;

@@ -3,12 +3,13 @@
 //! Invariant: past this module every function has a name and a schema, and a result of a call
 //! follows that call.
 
-use engine_grammar::{CallForm, Calls, Source};
-use engine_text::Family;
+use engine_grammar::{CallForm, Calls};
+use engine_text::{AnswerParser, Family};
 use serde_json::{Value, json};
 use server_api::{ChatMessage, ChatRequest, Role};
 
 use crate::ApiError;
+use crate::source::Source;
 
 /// OpenAI's limits.
 const MAX_TOOLS: usize = 128;
@@ -70,8 +71,16 @@ impl Tools {
         }
     }
 
+    /// What finds thoughts and calls in an answer.
+    pub(crate) fn parser(&self, source: &Source, opens_thought: bool) -> AnswerParser {
+        let family = self.family(source.model.text.family());
+        // What a grammar makes the model write is the answer.
+        let reasons = opens_thought && source.grammar.is_none();
+        AnswerParser::new(family, self.are_used(), reasons)
+    }
+
     /// The grammar that makes the model call, if it must.
-    pub(crate) fn grammar(&self, family: Family) -> Option<Source> {
+    pub(crate) fn grammar(&self, family: Family) -> Option<engine_grammar::Source> {
         let is_called = |function: &&Function| match &self.choice {
             Choice::None | Choice::Auto => false,
             Choice::Required => true,
@@ -89,7 +98,7 @@ impl Tools {
         let forms: Vec<CallForm> = self.functions.iter().filter(is_called).map(form).collect();
         let several = self.parallel && self.choice == Choice::Required;
         let between = several.then(|| between.to_owned());
-        (!forms.is_empty()).then_some(Source::Calls(Calls { forms, between }))
+        (!forms.is_empty()).then_some(engine_grammar::Source::Calls(Calls { forms, between }))
     }
 }
 

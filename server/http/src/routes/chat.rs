@@ -29,27 +29,62 @@ pub(crate) async fn create(
     Extension(caller): Extension<Caller>,
     ApiJson(body, num_bytes): ApiJson<Generate<ChatRequest>>,
 ) -> Result<Response, ApiError> {
-    params::refuse(&body.unsupported)?;
-    let logprobs = check(&body.request)?;
-    let tools = Tools::of(&body.request)?;
-    let mut source = source::new(&state, caller, body.options, logprobs, "messages")?;
-    source::follow(&state, &mut source, tools.grammar(source.model.text.family())).await?;
-    show_marks(&mut source, &tools);
-    let echo = source.params.echo.then(|| final_answer(&body.request.messages));
-    let context = source.model.handle.limits().max_sequence_len();
-    let chat = chat(body.request, &tools, context, num_bytes);
-    let ChatPrompt { tokens, opens_thought } =
-        chat_tokens(&state, &source.model.text, chat).await?;
-    let max_tokens = source::max_tokens(&source, tokens.len(), None)?;
-    let prompts = vec![PromptTokens { tokens, echo, max_tokens }];
-    source::check_size(&source, &prompts, state.limits())?;
-    let generation = Generation::start(&source, prompts)?;
-    let wire = ChatWire::new(&source, &tools, opens_thought, logprobs.is_some());
+    let Started { source, tools, opens_thought, generation, .. } =
+        start(&state, caller, body, num_bytes).await?;
+    let wire = ChatWire::new(&source, &tools, opens_thought);
     if source.params.stream {
         return Ok(wire::stream(generation, wire, state.limits()));
     }
     let (answers, usage) = wire::collect(generation, source.params.n as usize).await?;
     Ok(Json(wire.completion(answers, usage)).into_response())
+}
+
+/// A chat whose answer is under way.
+pub(super) struct Started {
+    pub(super) source: Source,
+    pub(super) tools: Tools,
+    /// Whether the answer begins within a thought.
+    pub(super) opens_thought: bool,
+    pub(super) num_prompt: usize,
+    pub(super) generation: Generation,
+}
+
+/// Checks a chat and submits it.
+pub(super) async fn start(
+    state: &AppState,
+    caller: Caller,
+    body: Generate<ChatRequest>,
+    num_bytes: usize,
+) -> Result<Started, ApiError> {
+    params::refuse(&body.unsupported)?;
+    let logprobs = check(&body.request)?;
+    let tools = Tools::of(&body.request)?;
+    let mut source = source::new(state, caller, body.options, logprobs, "messages")?;
+    source::follow(state, &mut source, tools.grammar(source.model.text.family())).await?;
+    show_marks(&mut source, &tools);
+    let echo = source.params.echo.then(|| final_answer(&body.request.messages));
+    let context = source.model.handle.limits().max_sequence_len();
+    let chat = chat(body.request, &tools, context, num_bytes);
+    let ChatPrompt { tokens, opens_thought } =
+        chat_tokens(state, &source.model.text, chat).await?;
+    let (num_prompt, max_tokens) =
+        (tokens.len(), source::max_tokens(&source, tokens.len(), None)?);
+    let prompts = vec![PromptTokens { tokens, echo, max_tokens }];
+    source::check_size(&source, &prompts, state.limits())?;
+    let generation = Generation::start(&source, prompts)?;
+    Ok(Started { source, tools, opens_thought, num_prompt, generation })
+}
+
+/// The prompt's tokens, of a chat that is only counted.
+pub(super) async fn count(
+    state: &AppState,
+    body: Generate<ChatRequest>,
+    num_bytes: usize,
+) -> Result<usize, ApiError> {
+    let tools = Tools::of(&body.request)?;
+    let model = state.model_or_only(body.options.model.as_deref())?;
+    let chat = chat(body.request, &tools, u32::MAX, num_bytes);
+    Ok(chat_tokens(state, &model.text, chat).await?.tokens.len())
 }
 
 /// Checks what only a chat has; how many alternatives to each token are asked for.

@@ -6,6 +6,7 @@ mod bounds;
 mod chat;
 mod common;
 mod completions;
+mod messages;
 mod socket;
 mod status;
 mod structured;
