@@ -106,7 +106,8 @@ fn as_many_threads_compute_as_were_asked_for() {
             std::thread::sleep(std::time::Duration::from_millis(20));
         }
         let tasks = fs::read_dir(format!("/proc/{}/task", server.child.id())).expect("it runs");
-        let names = tasks.filter_map(|task| fs::read_to_string(task.ok()?.path().join("comm")).ok());
+        let names =
+            tasks.filter_map(|task| fs::read_to_string(task.ok()?.path().join("comm")).ok());
         let workers = names.filter(|name| name.starts_with("cpu-")).count();
         assert_eq!((workers + 1).to_string(), threads);
         server.kill();

@@ -215,7 +215,8 @@ impl Loading {
         let observer = self.state.metrics().observer(manifest.name.as_str());
         let (handle, driver) = spawn_with(Box::new(engine), self.planner.clone(), observer);
         // Only on cores that the engine leaves: taken from it, they would slow every sequence.
-        let num_workers = load::cores().saturating_sub(self.options.threads).min(MAX_GRAMMAR_WORKERS);
+        let num_workers =
+            load::cores().saturating_sub(self.options.threads).min(MAX_GRAMMAR_WORKERS);
         self.drivers.add(Running { handle: handle.clone(), driver });
         self.state.install(ServedModel {
             id: manifest.name.as_str().to_owned(),

@@ -165,7 +165,8 @@ impl Request {
             return Err(InvalidRequest::Parameter("max_tokens must be at least 1"));
         }
         if self.grammar.is_some() && (self.stop.ignore_eos || self.stop.min_tokens > 0) {
-            let message = "a grammar excludes ignore_eos and min_tokens: it says itself when to end";
+            let message =
+                "a grammar excludes ignore_eos and min_tokens: it says itself when to end";
             return Err(InvalidRequest::Parameter(message));
         }
         let vocab_size = limits.vocab_size;

@@ -84,7 +84,8 @@ impl Compiler {
         kept.clock += 1;
         let now = kept.clock;
         if kept.entries.len() >= MAX_KEPT && !kept.entries.contains_key(&key) {
-            let oldest = kept.entries.iter().min_by_key(|(_, (_, used))| *used).map(|(key, _)| *key);
+            let oldest =
+                kept.entries.iter().min_by_key(|(_, (_, used))| *used).map(|(key, _)| *key);
             oldest.map(|oldest| kept.entries.remove(&oldest));
         }
         let (entry, used) = kept.entries.entry(key).or_default();
@@ -99,8 +100,8 @@ impl Compiler {
         let parser = factory.create_parser(grammar);
         let parser = parser.map_err(|error| CompileError::from_library(&format!("{error:#}")))?;
         let mut matcher = Matcher::new(Ok(parser));
-        let first = first_mask(&mut matcher)
-            .map_err(|error| CompileError::from_library(&error.0))?;
+        let first =
+            first_mask(&mut matcher).map_err(|error| CompileError::from_library(&error.0))?;
         Ok(Compiled { matcher: Mutex::new(matcher), first, workers: self.workers.clone() })
     }
 }

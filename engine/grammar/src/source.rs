@@ -51,7 +51,9 @@ impl Source {
     pub(crate) fn to_library(&self) -> Result<TopLevelGrammar, CompileError> {
         match self {
             Self::JsonObject => json::object().map(TopLevelGrammar::from_json_schema),
-            Self::JsonSchema(schema) => json::prepare(schema).map(TopLevelGrammar::from_json_schema),
+            Self::JsonSchema(schema) => {
+                json::prepare(schema).map(TopLevelGrammar::from_json_schema)
+            }
             Self::Regex(regex) => {
                 check_len("the regular expression", regex.len())?;
                 Ok(TopLevelGrammar::from_regex(regex))

@@ -3,8 +3,8 @@
 mod support;
 
 use engine_grammar::{CompileError, Source};
-use rand::rngs::StdRng;
 use rand::SeedableRng;
+use rand::rngs::StdRng;
 use serde_json::{Value, json};
 use support::{End, compiler, random_schema, walk};
 
@@ -55,7 +55,8 @@ fn whatever_follows_a_picked_schema_is_valid() {
     assert!(picked.len() >= 40, "{}", picked.len());
     let mut rng = StdRng::seed_from_u64(7);
     for schema in &picked {
-        let ended = (0..6).map(|_| hold(schema, &mut rng).unwrap_or_else(|error| panic!("{error}")));
+        let ended =
+            (0..6).map(|_| hold(schema, &mut rng).unwrap_or_else(|error| panic!("{error}")));
         assert!(ended.sum::<usize>() > 0, "no walk came to an end: {schema}");
     }
 }
@@ -86,17 +87,15 @@ fn texts_match_their_expression_choice_or_grammar() {
     let lark = "start: expr\nexpr: NUMBER | \"(\" expr \"+\" expr \")\"\nNUMBER: /[0-9]{1,3}/\n";
     let cases: [(Source, &dyn Fn(&str) -> bool); 4] = [
         (Source::Regex("[0-9]{4}-[0-9]{2}-[0-9]{2}".into()), &is_date),
-        (
-            Source::Choice(["yes", "no", "n\"ö\n"].map(String::from).to_vec()),
-            &|text| ["yes", "no", "n\"ö\n"].contains(&text),
-        ),
+        (Source::Choice(["yes", "no", "n\"ö\n"].map(String::from).to_vec()), &|text| {
+            ["yes", "no", "n\"ö\n"].contains(&text)
+        }),
         (Source::Grammar(gbnf.into()), &is_sum),
         (Source::Grammar(lark.into()), &is_sum),
     ];
     for (source, is_right) in cases {
         let compiled = compiler.compile("t", &source).expect("it compiles");
-        let walks: Vec<_> =
-            (0..40).map(|_| walk(&*compiled.grammar(), &mut rng, 300)).collect();
+        let walks: Vec<_> = (0..40).map(|_| walk(&*compiled.grammar(), &mut rng, 300)).collect();
         let ended: Vec<_> = walks.iter().filter(|(_, end)| *end == End::Ended).collect();
         assert!(ended.len() > 20, "{source:?}: {walks:?}");
         for (text, _) in ended {
@@ -124,7 +123,10 @@ fn what_cannot_be_honoured_is_refused_by_name() {
         (Source::Choice(Vec::new()), "choice"),
         (Source::Choice(vec!["a".into(), String::new()]), "empty"),
         (Source::Grammar("start: missing".into()), "missing"),
-        (Source::Grammar("start: %json {\"x-guidance\": {\"lenient\": true}}".into()), "x-guidance"),
+        (
+            Source::Grammar("start: %json {\"x-guidance\": {\"lenient\": true}}".into()),
+            "x-guidance",
+        ),
         (Source::Grammar("root ::= missing".into()), "missing"),
     ];
     for (source, expect) in cases {
@@ -151,10 +153,14 @@ fn hostile_grammars_end() {
         Source::JsonSchema(json!({"anyOf": any_of})),
         Source::JsonSchema(json!({"type": "string", "pattern": "^(a|aa)+$"})),
         Source::JsonSchema(json!({"type": "string", "maxLength": 1_000_000_000})),
-        Source::JsonSchema(json!({"type": "array", "minItems": 100_000, "items": {"type": "null"}})),
+        Source::JsonSchema(
+            json!({"type": "array", "minItems": 100_000, "items": {"type": "null"}}),
+        ),
         Source::JsonSchema(json!({"allOf": [{"$ref": "#"}]})),
-        Source::JsonSchema(json!({"$defs": {"a": {"$ref": "#/$defs/b"}, "b": {"$ref": "#/$defs/a"}},
-            "$ref": "#/$defs/a"})),
+        Source::JsonSchema(
+            json!({"$defs": {"a": {"$ref": "#/$defs/b"}, "b": {"$ref": "#/$defs/a"}},
+            "$ref": "#/$defs/a"}),
+        ),
         Source::Regex("(a{1,1000}){1,1000}{1,1000}".into()),
         Source::Regex("(x+x+)+y".into()),
         Source::Regex("(.*a){30}".into()),
@@ -162,11 +168,9 @@ fn hostile_grammars_end() {
         Source::Grammar("start: a\na: a a | \"x\" | \"\"".into()),
         Source::Grammar("root ::= root root root | \"x\"?".into()),
         Source::Grammar("root ::= root".into()),
-        Source::Grammar(
-            (0..40).fold("root ::= r0\nr40 ::= \"a\"\n".to_owned(), |text, i| {
-                text + &format!("r{i} ::= r{0} r{0} | r{0}\n", i + 1)
-            }),
-        ),
+        Source::Grammar((0..40).fold("root ::= r0\nr40 ::= \"a\"\n".to_owned(), |text, i| {
+            text + &format!("r{i} ::= r{0} r{0} | r{0}\n", i + 1)
+        })),
     ];
     for source in hostile {
         let shown: String = format!("{source:?}").chars().take(100).collect();

@@ -14,11 +14,11 @@ use scheduler_batching::EventStream;
 use server_api::Usage;
 use tracing::Span;
 
+use crate::ApiError;
 use crate::choice::{ChoiceText, Scored};
 use crate::echo::Echo;
 use crate::params::Params;
 use crate::source::{PromptTokens, Source};
-use crate::ApiError;
 
 /// What a client learns, in order.
 #[derive(Debug)]

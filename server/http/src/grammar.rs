@@ -28,7 +28,8 @@ impl Asked {
 
 /// 400: an answer cannot be a call and something else.
 pub(crate) fn excludes_calls(asked: &Asked) -> ApiError {
-    let message = format!("'{}' and a 'tool_choice' that requires a call exclude each other.", asked.param);
+    let message =
+        format!("'{}' and a 'tool_choice' that requires a call exclude each other.", asked.param);
     ApiError::invalid(Some("tool_choice"), message)
 }
 

@@ -32,8 +32,8 @@ mod routes;
 mod serve;
 mod source;
 mod state;
-mod waiting;
 mod tools;
+mod waiting;
 mod wire;
 mod write_timeout;
 

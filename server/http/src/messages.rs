@@ -59,7 +59,8 @@ pub(crate) fn write_out_tools(messages: &mut Vec<Value>, tools: Option<&[Value]>
             let calls = calls.iter().filter_map(|call| call.get("function"));
             let calls = calls.map(|call| format!("<tool_call>\n{call}\n</tool_call>"));
             let said = text(message);
-            let parts: Vec<String> = Some(said).filter(|s| !s.is_empty()).into_iter().chain(calls).collect();
+            let parts: Vec<String> =
+                Some(said).filter(|s| !s.is_empty()).into_iter().chain(calls).collect();
             message["content"] = parts.join("\n").into();
         }
         if message["role"] == "tool" {
@@ -118,6 +119,9 @@ mod tests {
         // What is there already is kept.
         let mut messages = vec![json!({"role": "system", "content": "Be brief."})];
         write_out_tools(&mut messages, Some(&[tool]));
-        assert!(messages.len() == 1 && messages[0]["content"].as_str().unwrap().starts_with("Be brief."));
+        assert!(
+            messages.len() == 1
+                && messages[0]["content"].as_str().unwrap().starts_with("Be brief.")
+        );
     }
 }

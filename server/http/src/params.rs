@@ -91,12 +91,7 @@ pub(crate) fn logprobs(param: &str, value: Option<i64>) -> Result<Option<u32>, A
 
 /// Refuses options that this server does not have.
 pub(crate) fn refuse(unsupported: &UnsupportedOptions) -> Result<(), ApiError> {
-    let UnsupportedOptions {
-        audio,
-        functions,
-        web_search_options,
-        suffix,
-    } = unsupported;
+    let UnsupportedOptions { audio, functions, web_search_options, suffix } = unsupported;
     let present = [
         ("audio", audio),
         ("functions", functions),

@@ -44,7 +44,8 @@ impl Tools {
         let functions = request.tools.iter().flatten().enumerate();
         let functions: Vec<Function> = functions.map(function).collect::<Result<_, ApiError>>()?;
         if functions.len() > MAX_TOOLS {
-            let message = format!("'tools' has {} entries, the limit is {MAX_TOOLS}.", functions.len());
+            let message =
+                format!("'tools' has {} entries, the limit is {MAX_TOOLS}.", functions.len());
             return Err(ApiError::invalid(Some("tools"), message));
         }
         let choice = choice(request.tool_choice.as_ref(), &functions)?;

@@ -34,7 +34,8 @@ pub(crate) fn to_lark(text: &str) -> Result<String, CompileError> {
     let reachable: BTreeMap<&str, BTreeSet<&str>> =
         rules.keys().map(|name| (name.as_str(), reachable(&rules, name))).collect();
     let is_recursive = |name: &str| reachable[name].contains(name);
-    let is_parsed = |name: &str| is_recursive(name) || reachable[name].iter().any(|n| is_recursive(n));
+    let is_parsed =
+        |name: &str| is_recursive(name) || reachable[name].iter().any(|n| is_recursive(n));
     let name = |(i, name): (usize, &'_ String)| match is_parsed(name) {
         true => format!("rule_{i}"),
         false => format!("TERM_{i}"),
@@ -125,7 +126,10 @@ mod tests {
             "rule_2: (TERM_3 rule_1)",
             r#"TERM_3: ((/[\x20\x09\x0a]/)? "A\"")"#,
         ];
-        let got: Vec<String> = lark.lines().map(|line| line.replace("((/[0-9]/){1,3} | rule_1)", "(/[0-9]/){1,3} | rule_1")).collect();
+        let got: Vec<String> = lark
+            .lines()
+            .map(|line| line.replace("((/[0-9]/){1,3} | rule_1)", "(/[0-9]/){1,3} | rule_1"))
+            .collect();
         assert_eq!(got, expected);
     }
 

@@ -95,9 +95,8 @@ impl<'a> Parser<'a> {
                 Some('{') => {
                     let end = self.rest().find('}').ok_or_else(|| self.unexpected())?;
                     let times: String = self.rest()[..=end].split_whitespace().collect();
-                    let is_well = times[1..times.len() - 1]
-                        .chars()
-                        .all(|c| c.is_ascii_digit() || c == ',');
+                    let is_well =
+                        times[1..times.len() - 1].chars().all(|c| c.is_ascii_digit() || c == ',');
                     if !is_well {
                         return Err(self.unexpected());
                     }

@@ -71,11 +71,9 @@ impl Family {
     pub(super) fn marks(self) -> &'static [(&'static str, Begins)] {
         const THINK: (&str, Begins) = ("<think>", Begins::Reasoning);
         match self {
-            Self::Hermes => &[
-                THINK,
-                ("<tool_call>", Begins::Object),
-                ("</tool_call>", Begins::Nothing),
-            ],
+            Self::Hermes => {
+                &[THINK, ("<tool_call>", Begins::Object), ("</tool_call>", Begins::Nothing)]
+            }
             Self::Json => &[THINK, ("<|python_tag|>", Begins::Object)],
             Self::Mistral => &[("[THINK]", Begins::Reasoning), ("[TOOL_CALLS]", Begins::Calls)],
             Self::DeepSeek => &[

@@ -29,19 +29,34 @@ pub(super) enum State {
     Content,
     Reasoning,
     /// An object, with the text it had so far, mark included: what it is if it is no call.
-    Object { call: Box<ObjectCall>, raw: String, in_array: bool },
+    Object {
+        call: Box<ObjectCall>,
+        raw: String,
+        in_array: bool,
+    },
     /// Between the objects of an array, or between calls that `;` parts.
-    BetweenObjects { in_array: bool },
+    BetweenObjects {
+        in_array: bool,
+    },
     /// After Mistral's mark: an array or a name.
-    Calls { raw: String },
+    Calls {
+        raw: String,
+    },
     /// A name, up to one of these.
-    Name { ends: &'static [&'static str], raw: String },
+    Name {
+        ends: &'static [&'static str],
+        raw: String,
+    },
     /// Arguments that stand by themselves.
-    Arguments { value: ValueEnd },
+    Arguments {
+        value: ValueEnd,
+    },
     /// A channel's header.
     Channel,
     /// What is nobody's, up to this mark.
-    Skip { to: &'static str },
+    Skip {
+        to: &'static str,
+    },
 }
 
 impl AnswerParser {
@@ -172,9 +187,9 @@ impl AnswerParser {
                 };
                 let (header, rest) = (header.trim().to_owned(), rest.to_owned());
                 self.buffer = rest;
-                let tool = header.split_once("to=functions.").map(|(_, name)| {
-                    name.split_whitespace().next().unwrap_or_default().to_owned()
-                });
+                let tool = header
+                    .split_once("to=functions.")
+                    .map(|(_, name)| name.split_whitespace().next().unwrap_or_default().to_owned());
                 self.state = match tool.filter(|name| !name.is_empty() && self.tools) {
                     Some(name) => {
                         self.begin_call(name, parts);

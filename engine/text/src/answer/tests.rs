@@ -60,7 +60,8 @@ fn what_is_no_call_is_text() {
         "",
     ] {
         let text = text.replace("</tool_call>", "");
-        let expect: Vec<Part> = Some(content(&text)).filter(|_| !text.is_empty()).into_iter().collect();
+        let expect: Vec<Part> =
+            Some(content(&text)).filter(|_| !text.is_empty()).into_iter().collect();
         check(Family::Hermes, TOOLS, &text, &expect);
     }
     // Broken after its name: a call, with what there was of its arguments.
@@ -96,7 +97,8 @@ fn objects_alone() {
 #[test]
 fn mistral() {
     let [begin, end] = call("f", r#"{"a": [1]}"#);
-    let array = r#"[TOOL_CALLS] [{"name": "f", "arguments": {"a": [1]}}, {"name": "g", "arguments": {}}]"#;
+    let array =
+        r#"[TOOL_CALLS] [{"name": "f", "arguments": {"a": [1]}}, {"name": "g", "arguments": {}}]"#;
     let [second, none] = call("g", "{}");
     check(Family::Mistral, TOOLS, array, &[begin.clone(), end.clone(), second, none]);
     let named = r#"hm[TOOL_CALLS]f[ARGS]{"a": [1]}[TOOL_CALLS]f{"a": [1]}"#;

@@ -121,9 +121,7 @@ impl MessagesWire {
     fn open(&mut self, kind: Kind, block: Value, events: &mut Vec<Value>) {
         self.close(events);
         let index = self.num_blocks;
-        events.push(
-            json!({"type": "content_block_start", "index": index, "content_block": block}),
-        );
+        events.push(json!({"type": "content_block_start", "index": index, "content_block": block}));
         self.open = Some(kind);
     }
 

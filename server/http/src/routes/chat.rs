@@ -65,10 +65,8 @@ pub(super) async fn start(
     let echo = source.params.echo.then(|| final_answer(&body.request.messages));
     let context = source.model.handle.limits().max_sequence_len();
     let chat = chat(body.request, &tools, context, num_bytes);
-    let ChatPrompt { tokens, opens_thought } =
-        chat_tokens(state, &source.model.text, chat).await?;
-    let (num_prompt, max_tokens) =
-        (tokens.len(), source::max_tokens(&source, tokens.len(), None)?);
+    let ChatPrompt { tokens, opens_thought } = chat_tokens(state, &source.model.text, chat).await?;
+    let (num_prompt, max_tokens) = (tokens.len(), source::max_tokens(&source, tokens.len(), None)?);
     let prompts = vec![PromptTokens { tokens, echo, max_tokens }];
     source::check_size(&source, &prompts, state.limits())?;
     let generation = Generation::start(&source, prompts)?;

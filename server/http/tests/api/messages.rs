@@ -8,8 +8,7 @@ use serde_json::{Value, json};
 use crate::common::{EOS, call, post_request, says, server};
 
 const PATH: &str = "/v1/messages";
-const CALL: &str =
-    "<think>\nHm.\n</think>\n\nI look.\n<tool_call>\n{\"name\": \"weather\", \"arguments\": {\"city\": \"Köln\"}}\n</tool_call>";
+const CALL: &str = "<think>\nHm.\n</think>\n\nI look.\n<tool_call>\n{\"name\": \"weather\", \"arguments\": {\"city\": \"Köln\"}}\n</tool_call>";
 
 fn request(more: Value) -> Value {
     let messages = json!([{"role": "user", "content": "hello"}]);
@@ -32,7 +31,10 @@ async fn send(server: &crate::common::Server, body: Value) -> (StatusCode, Value
 /// The events of a stream: each is named by its type.
 async fn events(server: &crate::common::Server, body: Value) -> Vec<Value> {
     let (status, headers, text) = call(&server.router, post_request(PATH, body.to_string())).await;
-    assert_eq!((status, &headers["content-type"]), (StatusCode::OK, &"text/event-stream".parse().unwrap()));
+    assert_eq!(
+        (status, &headers["content-type"]),
+        (StatusCode::OK, &"text/event-stream".parse().unwrap())
+    );
     let event = |block: &str| {
         let (name, data) = block.split_once('\n').unwrap();
         let data: Value = serde_json::from_str(data.strip_prefix("data: ").unwrap()).unwrap();
@@ -47,9 +49,21 @@ async fn a_message_and_why_it_ended() {
     for (says_text, more, text, reason, sequence) in [
         ("Hello", json!({}), "Hello", "end_turn", Value::Null),
         ("Hello", json!({"max_tokens": 2}), "He", "max_tokens", Value::Null),
-        ("Hello STOP", json!({"stop_sequences": ["x", " STOP"]}), "Hello", "stop_sequence", json!(" STOP")),
+        (
+            "Hello STOP",
+            json!({"stop_sequences": ["x", " STOP"]}),
+            "Hello",
+            "stop_sequence",
+            json!(" STOP"),
+        ),
         ("Hello", json!({"system": "Be brief."}), "Hello", "end_turn", Value::Null),
-        ("Hello", json!({"system": [{"type": "text", "text": "a"}]}), "Hello", "end_turn", Value::Null),
+        (
+            "Hello",
+            json!({"system": [{"type": "text", "text": "a"}]}),
+            "Hello",
+            "end_turn",
+            Value::Null,
+        ),
     ] {
         let server = says(says_text);
         let (status, answer) = send(&server, request(more)).await;
@@ -81,11 +95,15 @@ async fn thoughts_texts_and_calls_are_blocks() {
     assert_eq!(events[0]["message"]["content"], json!([]));
     assert_eq!(types[types.len() - 2..], ["message_delta", "message_stop"]);
     let starts = events.iter().filter(|event| event["type"] == "content_block_start");
-    let kinds: Vec<_> = starts.map(|event| (event["index"].as_u64().unwrap(), event["content_block"]["type"].clone())).collect();
+    let kinds: Vec<_> = starts
+        .map(|event| (event["index"].as_u64().unwrap(), event["content_block"]["type"].clone()))
+        .collect();
     assert_eq!(kinds, [(0, json!("thinking")), (1, json!("text")), (2, json!("tool_use"))]);
     assert_eq!(types.iter().filter(|kind| **kind == "content_block_stop").count(), 3);
     let join = |index: u64, field: &str| {
-        let deltas = events.iter().filter(|event| event["type"] == "content_block_delta" && event["index"] == index);
+        let deltas = events
+            .iter()
+            .filter(|event| event["type"] == "content_block_delta" && event["index"] == index);
         deltas.map(|event| event["delta"][field].as_str().unwrap()).collect::<String>()
     };
     assert_eq!(join(0, "thinking"), "\nHm.\n");
@@ -100,9 +118,12 @@ async fn thoughts_texts_and_calls_are_blocks() {
 async fn a_tool_can_be_required_and_its_result_given() {
     let rambles = MockModel { eos_token: Some(EOS), eos_probability: 0.2, ..MockModel::default() };
     let server = server(rambles);
-    for choice in [json!({"type": "any", "disable_parallel_tool_use": true}),
-        json!({"type": "tool", "name": "weather"})] {
-        let (status, answer) = send(&server, request(json!({"tools": tools(), "tool_choice": choice}))).await;
+    for choice in [
+        json!({"type": "any", "disable_parallel_tool_use": true}),
+        json!({"type": "tool", "name": "weather"}),
+    ] {
+        let (status, answer) =
+            send(&server, request(json!({"tools": tools(), "tool_choice": choice}))).await;
         assert_eq!(status, StatusCode::OK, "{answer}");
         assert_eq!(answer["content"][0]["input"], json!({"city": "Köln"}), "{answer}");
         assert_eq!(answer["stop_reason"], "tool_use");
@@ -116,7 +137,8 @@ async fn a_tool_can_be_required_and_its_result_given() {
             {"type": "tool_result", "tool_use_id": "toolu_1", "content": [{"type": "text", "text": "21"}]},
             {"type": "text", "text": "So?"}]},
     ]);
-    let (status, answer) = send(&server, request(json!({"messages": turns, "tools": tools()}))).await;
+    let (status, answer) =
+        send(&server, request(json!({"messages": turns, "tools": tools()}))).await;
     assert_eq!(status, StatusCode::OK, "{answer}");
 }
 
@@ -144,10 +166,25 @@ async fn errors_have_anthropics_shape() {
         (json!({"messages": []}), 400, "invalid_request_error", "messages"),
         (json!({"messages": 3}), 400, "invalid_request_error", "messages"),
         (json!({"messages": image}), 400, "invalid_request_error", "image"),
-        (json!({"messages": [{"role": "system", "content": "a"}]}), 400, "invalid_request_error", "role"),
+        (
+            json!({"messages": [{"role": "system", "content": "a"}]}),
+            400,
+            "invalid_request_error",
+            "role",
+        ),
         (json!({"temperature": 9}), 400, "invalid_request_error", "temperature"),
-        (json!({"tools": [{"type": "web_search_20250305", "name": "w"}]}), 400, "invalid_request_error", "server"),
-        (json!({"tool_choice": {"type": "tool"}}), 400, "invalid_request_error", "tool_choice.name"),
+        (
+            json!({"tools": [{"type": "web_search_20250305", "name": "w"}]}),
+            400,
+            "invalid_request_error",
+            "server",
+        ),
+        (
+            json!({"tool_choice": {"type": "tool"}}),
+            400,
+            "invalid_request_error",
+            "tool_choice.name",
+        ),
         (
             json!({"messages": [{"role": "user", "content": [{"type": "tool_result", "tool_use_id": "x"}]}]}),
             400,

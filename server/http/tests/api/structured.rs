@@ -44,7 +44,10 @@ async fn every_name_for_a_schema_makes_answers_match_it() {
             let text = choice["message"]["content"].as_str().unwrap();
             let value: Value = serde_json::from_str(text).unwrap();
             assert!(value["ok"].is_boolean() && [1, 22].contains(&value["n"].as_i64().unwrap()));
-            assert_eq!((value.as_object().unwrap().len(), &choice["finish_reason"]), (2, &json!("stop")));
+            assert_eq!(
+                (value.as_object().unwrap().len(), &choice["finish_reason"]),
+                (2, &json!("stop"))
+            );
         }
     }
 }

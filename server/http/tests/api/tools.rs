@@ -100,7 +100,8 @@ async fn a_required_call_is_made_and_fits_its_schema() {
             let more = json!({"tool_choice": choice, "parallel_tool_calls": parallel, "n": 1,
                 "max_tokens": 400, "stream": stream});
             let (calls, finish) = if stream {
-                let (content, calls, reason) = gather(&events(&server.router, PATH, chat(more)).await);
+                let (content, calls, reason) =
+                    gather(&events(&server.router, PATH, chat(more)).await);
                 assert_eq!(content, "");
                 (calls.into_iter().map(|(_, name, args)| (name, args)).collect::<Vec<_>>(), reason)
             } else {
@@ -123,7 +124,9 @@ async fn a_required_call_is_made_and_fits_its_schema() {
             for (name, arguments) in &calls {
                 let arguments: Value = serde_json::from_str(arguments).unwrap();
                 match name.as_str() {
-                    "weather" => assert!(["Köln", "Bonn"].contains(&arguments["city"].as_str().unwrap())),
+                    "weather" => {
+                        assert!(["Köln", "Bonn"].contains(&arguments["city"].as_str().unwrap()))
+                    }
                     name => assert!(name == "clock" && reason != "stop" && arguments.is_object()),
                 }
             }
@@ -136,7 +139,10 @@ async fn thoughts_come_by_themselves() {
     let server = says("<think>\nHm.\n</think>\n\nHello");
     let (_, answer) = post(&server.router, PATH, chat(json!({"tools": null}))).await;
     let message = &answer["choices"][0]["message"];
-    assert_eq!((&message["reasoning_content"], &message["content"]), (&json!("\nHm.\n"), &json!("Hello")));
+    assert_eq!(
+        (&message["reasoning_content"], &message["content"]),
+        (&json!("\nHm.\n"), &json!("Hello"))
+    );
     let events = events(&server.router, PATH, chat(json!({"tools": null, "stream": true}))).await;
     let join = |field: &str| {
         let pieces = events.iter().filter_map(|e| e["choices"][0]["delta"][field].as_str());
@@ -181,10 +187,7 @@ async fn what_makes_no_sense_is_refused() {
             "tools",
         ),
         (json!({"messages": result("y")}), "messages[2].tool_call_id"),
-        (
-            json!({"messages": [{"role": "tool", "content": "noon"}]}),
-            "messages[0].tool_call_id",
-        ),
+        (json!({"messages": [{"role": "tool", "content": "noon"}]}), "messages[0].tool_call_id"),
     ] {
         let (status, answer) = post(&server.router, PATH, chat(more.clone())).await;
         assert_eq!(status, StatusCode::BAD_REQUEST, "{more}: {answer}");
