@@ -12,11 +12,12 @@ mod model;
 mod one_or_many;
 mod prompt;
 mod tokenize;
+mod tools;
 
 pub use chat::{
     AssistantMessage, ChatChoice, ChatChunk, ChatChunkChoice, ChatCompletion, ChatDelta,
-    ChatLogprobs, ChatMessage, ChatRequest, ChatTokenLogprob, Content, ContentPart, FunctionCall,
-    FunctionCallDelta, Role, ToolCall, ToolCallDelta, TopLogprob,
+    ChatLogprobs, ChatMessage, ChatRequest, ChatTokenLogprob, Content, ContentPart, Role,
+    TopLogprob,
 };
 pub use completion::{Completion, CompletionChoice, CompletionLogprobs, CompletionRequest};
 pub use error::{ErrorBody, ErrorObject};
@@ -32,3 +33,4 @@ pub use model::{Health, Model, ModelList};
 pub use one_or_many::OneOrMany;
 pub use prompt::Prompt;
 pub use tokenize::{DetokenizeRequest, DetokenizeResponse, TokenizeRequest, TokenizeResponse};
+pub use tools::{FunctionCall, FunctionCallDelta, ToolCall, ToolCallDelta};

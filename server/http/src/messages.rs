@@ -102,7 +102,8 @@ mod tests {
         let messages = json!([
             {"role": "user", "content": "What time is it?"},
             {"role": "assistant", "content": "I look.", "tool_calls": [
-                {"id": "x", "type": "function", "function": {"name": "f", "arguments": "{\"a\": 1}"}}]},
+                {"id": "x", "type": "function",
+                    "function": {"name": "f", "arguments": "{\"a\": 1}"}}]},
             {"role": "tool", "tool_call_id": "x", "content": [{"type": "text", "text": "noon"}]},
         ]);
         let messages = serde_json::from_value(messages).unwrap();

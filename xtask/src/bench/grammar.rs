@@ -1,5 +1,5 @@
-//! `cargo xtask bench grammar`: sixteen streams that follow a schema beside sixteen that do not, and
-//! plain ones while schemas arrive that are made to be slow.
+//! `cargo xtask bench grammar`: sixteen streams that follow a schema beside sixteen that do
+//! not, and plain ones while schemas arrive that are made to be slow.
 //!
 //! Invariant: kinds of load take turns on one server, and differ in nothing else.
 

@@ -109,7 +109,8 @@ fn mistral() {
 #[test]
 fn deepseek() {
     let [begin, end] = call("f", r#"{"a": 1}"#);
-    let v3 = "<｜tool▁calls▁begin｜><｜tool▁call▁begin｜>function<｜tool▁sep｜>f\n```json\n{\"a\": 1}\n```\
+    let v3 = "<｜tool▁calls▁begin｜><｜tool▁call▁begin｜>function<｜tool▁sep｜>\
+              f\n```json\n{\"a\": 1}\n```\
               <｜tool▁call▁end｜><｜tool▁calls▁end｜>";
     let v31 = "<｜tool▁calls▁begin｜><｜tool▁call▁begin｜>f<｜tool▁sep｜>{\"a\": 1}<｜tool▁call▁end｜>\
                <｜tool▁calls▁end｜>";

@@ -8,7 +8,8 @@ use serde_json::{Value, json};
 use crate::common::{EOS, call, post_request, says, server};
 
 const PATH: &str = "/v1/messages";
-const CALL: &str = "<think>\nHm.\n</think>\n\nI look.\n<tool_call>\n{\"name\": \"weather\", \"arguments\": {\"city\": \"Köln\"}}\n</tool_call>";
+const CALL: &str = "<think>\nHm.\n</think>\n\nI look.\n<tool_call>\n\
+    {\"name\": \"weather\", \"arguments\": {\"city\": \"Köln\"}}\n</tool_call>";
 
 fn request(more: Value) -> Value {
     let messages = json!([{"role": "user", "content": "hello"}]);
@@ -134,7 +135,8 @@ async fn a_tool_can_be_required_and_its_result_given() {
             {"type": "text", "text": "I look."},
             {"type": "tool_use", "id": "toolu_1", "name": "weather", "input": {"city": "Köln"}}]},
         {"role": "user", "content": [
-            {"type": "tool_result", "tool_use_id": "toolu_1", "content": [{"type": "text", "text": "21"}]},
+            {"type": "tool_result", "tool_use_id": "toolu_1",
+                "content": [{"type": "text", "text": "21"}]},
             {"type": "text", "text": "So?"}]},
     ]);
     let (status, answer) =
@@ -186,7 +188,8 @@ async fn errors_have_anthropics_shape() {
             "tool_choice.name",
         ),
         (
-            json!({"messages": [{"role": "user", "content": [{"type": "tool_result", "tool_use_id": "x"}]}]}),
+            json!({"messages": [{"role": "user",
+                "content": [{"type": "tool_result", "tool_use_id": "x"}]}]}),
             400,
             "invalid_request_error",
             "tool_call_id",

@@ -7,8 +7,9 @@ use serde_json::{Value, json};
 use crate::common::{EOS, events, post, says, server};
 
 const PATH: &str = "/v1/chat/completions";
-const CALL: &str = "I look.\n<tool_call>\n{\"name\": \"weather\", \"arguments\": {\"city\": \"Köln\"}}\n\
-                    </tool_call>\n<tool_call>\n{\"name\": \"clock\", \"arguments\": {}}\n</tool_call>";
+const CALL: &str = "I look.\n\
+    <tool_call>\n{\"name\": \"weather\", \"arguments\": {\"city\": \"Köln\"}}\n</tool_call>\n\
+    <tool_call>\n{\"name\": \"clock\", \"arguments\": {}}\n</tool_call>";
 
 fn tools() -> Value {
     let city = json!({"type": "object", "properties": {"city": {"enum": ["Köln", "Bonn"]}},
