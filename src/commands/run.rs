@@ -148,6 +148,7 @@ impl Chat<'_> {
             n: 1,
             prompt_logprobs: None,
             speculation: true,
+            grammar: None,
         })
     }
 }

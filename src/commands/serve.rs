@@ -9,6 +9,7 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 use engine_core::TenantId;
+use engine_grammar::Compiler;
 use model_registry::ModelName;
 use scheduler_batching::{Driver, Handle, PlannerConfig, Shutdown, spawn_with};
 use server_http::{AppState, AuthError, Authenticate, Caller, HttpLimits, NoAuth, ServedModel};
@@ -25,6 +26,8 @@ use crate::{
 const DEFAULT_LISTEN: SocketAddr =
     SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 8080);
 const DEFAULT_MAX_WAITING: usize = 1024;
+/// Threads of each model that compute masks for grammars.
+const MAX_GRAMMAR_WORKERS: usize = 4;
 /// The tenant of the first key.
 const DEFAULT_TENANT: &str = "default";
 
@@ -211,11 +214,15 @@ impl Loading {
         let Loaded { manifest, engine, text } = loaded;
         let observer = self.state.metrics().observer(manifest.name.as_str());
         let (handle, driver) = spawn_with(Box::new(engine), self.planner.clone(), observer);
+        // Only on cores that the engine leaves: taken from it, they would slow every sequence.
+        let num_workers =
+            load::cores().saturating_sub(self.options.threads).min(MAX_GRAMMAR_WORKERS);
         self.drivers.add(Running { handle: handle.clone(), driver });
         self.state.install(ServedModel {
             id: manifest.name.as_str().to_owned(),
             version: manifest.digest.into(),
             created_unix: manifest.created_unix,
+            grammars: Arc::new(Compiler::new(Arc::clone(&text), num_workers)),
             text,
             handle,
         });

@@ -1,6 +1,6 @@
 //! The one trait between schedulers and models.
 
-use crate::{Step, StepOutput};
+use crate::{GrammarError, Step, StepOutput};
 
 /// Something that computes steps: a language model on some device, or a mock of one.
 ///
@@ -51,4 +51,7 @@ pub enum EngineError {
     /// The device failed or ran out of memory.
     #[error("device: {0}")]
     Device(String),
+    /// The grammar that a sequence must match cannot be followed any further.
+    #[error("grammar: {0}")]
+    Grammar(#[from] GrammarError),
 }

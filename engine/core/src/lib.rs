@@ -5,12 +5,14 @@
 
 mod engine;
 mod event;
+mod grammar;
 mod ids;
 mod request;
 mod step;
 
 pub use engine::{Engine, EngineError, EngineLimits};
 pub use event::{Event, FinishReason, RequestError, Usage};
+pub use grammar::{Constraint, Grammar, GrammarError, PendingMask, TokenMask};
 pub use ids::{BlockId, CacheScope, RequestId, SeqId, TenantId, TokenId};
 pub use request::{InvalidRequest, Request, SamplingParams, StopRules};
 pub use step::{

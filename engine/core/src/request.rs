@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::{CacheScope, EngineLimits, RequestId, TokenId};
+use crate::{CacheScope, EngineLimits, Grammar, RequestId, TokenId};
 
 /// A validated request. Text has become tokens; stop *strings* stay with the caller,
 /// who sees text and cancels when one matches.
@@ -25,6 +25,9 @@ pub struct Request {
     pub prompt_logprobs: Option<u32>,
     /// Whether tokens may be guessed ahead; the answer is the same either way.
     pub speculation: bool,
+    /// What every choice must match. It ends at the end-of-sequence token, so that must not be
+    /// forbidden by `stop`.
+    pub grammar: Option<Arc<dyn Grammar>>,
 }
 
 /// How the next token is chosen. The defaults choose from the plain distribution.
@@ -160,6 +163,11 @@ impl Request {
         }
         if max_tokens == 0 && self.prompt_logprobs.is_none() {
             return Err(InvalidRequest::Parameter("max_tokens must be at least 1"));
+        }
+        if self.grammar.is_some() && (self.stop.ignore_eos || self.stop.min_tokens > 0) {
+            let message =
+                "a grammar excludes ignore_eos and min_tokens: it says itself when to end";
+            return Err(InvalidRequest::Parameter(message));
         }
         let vocab_size = limits.vocab_size;
         let biased = self.sampling.logit_bias.iter().map(|(token, _)| token);

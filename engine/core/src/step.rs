@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use crate::{BlockId, EngineError, SamplingParams, SeqId, TokenId};
+use crate::{BlockId, EngineError, PendingMask, SamplingParams, SeqId, TokenId};
 
 /// Everything an engine computes in one go.
 #[derive(Clone, Debug, Default)]
@@ -96,6 +96,8 @@ pub struct Sample {
     pub banned: Arc<[TokenId]>,
     /// Set if [`SamplingParams::needs_history`].
     pub history: Option<History>,
+    /// Set if the sequence must match a grammar; then there are no drafts.
+    pub mask: Option<Arc<dyn PendingMask>>,
 }
 
 impl Sample {

@@ -56,6 +56,7 @@ fn median_us(vocab: usize, params: &Arc<SamplingParams>) -> f64 {
         min_tokens: 0,
         banned: [].into(),
         history: None,
+        mask: None,
     };
     let mut times: Vec<f64> = (0..REPETITIONS)
         .map(|_| {

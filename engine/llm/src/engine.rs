@@ -123,9 +123,9 @@ fn check(step: &Step, limits: &EngineLimits) -> Result<(), String> {
 fn check_work(work: &SeqWork, limits: &EngineLimits) -> Result<(), &'static str> {
     let end = work.num_cached_tokens as usize + work.input.len();
     let num_drafts = work.num_drafts as usize;
-    let samples = match work.want {
-        Want::Nothing => 0,
-        Want::Sample(_) => 1 + num_drafts,
+    let (samples, has_mask) = match &work.want {
+        Want::Nothing => (0, false),
+        Want::Sample(sample) => (1 + num_drafts, sample.mask.is_some()),
     };
     let targets = work.score.as_ref().map_or(0, |score| score.targets.len());
     let blocks = &work.block_table.0;
@@ -135,6 +135,8 @@ fn check_work(work: &SeqWork, limits: &EngineLimits) -> Result<(), &'static str>
         Err("no input but drafts")
     } else if num_drafts > 0 && samples == 0 {
         Err("drafts where nothing is sampled")
+    } else if num_drafts > 0 && has_mask {
+        Err("drafts where a grammar is followed")
     } else if end > limits.max_model_len as usize {
         Err("past the end of the context")
     } else if work.input.iter().any(|token| *token >= limits.vocab_size) {
@@ -201,6 +203,7 @@ mod tests {
             min_tokens: 0,
             banned: [].into(),
             history: None,
+            mask: None,
         };
         SeqWork {
             seq: SeqId(seq),

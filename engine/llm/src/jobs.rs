@@ -9,7 +9,7 @@ use engine_core::{EngineError, Sample, Sampled, SeqOutput, SeqWork, Step, TokenL
 
 use crate::{
     executors::{Batch, Executor},
-    sampler::{NotFinite, check_row, sample, token_logprobs},
+    sampler::{SampleError, check_row, sample, token_logprobs},
 };
 
 /// What is to be made of one row of logits.
@@ -31,7 +31,7 @@ enum Outcome {
     Scored(TokenLogprobs),
 }
 
-type Done = Result<Outcome, NotFinite>;
+type Done = Result<Outcome, SampleError>;
 
 /// A job, the row it reads, and the entry of the step it belongs to.
 pub(crate) struct RowJob<'a> {
@@ -55,7 +55,8 @@ pub(crate) fn run_jobs(
         let result = match &jobs[i].job {
             Job::Sample { request, .. } => sample(logits, request).map(Outcome::Sampled),
             Job::Score { target, num_top } => check_row(logits)
-                .map(|()| Outcome::Scored(token_logprobs(logits, *target, *num_top))),
+                .map(|()| Outcome::Scored(token_logprobs(logits, *target, *num_top)))
+                .map_err(SampleError::from),
         };
         // Each row is handed over once; a second answer would be the same.
         let _ = done[i].set(result);
@@ -75,7 +76,10 @@ pub(crate) fn run_jobs(
             }
             // One bad row is no reason to fail the sequences beside it.
             Err(error) if num_right == 0 => {
-                output.error = Some(EngineError::Device(error.to_string()));
+                output.error = Some(match error {
+                    SampleError::Grammar(error) => EngineError::Grammar(error),
+                    SampleError::NotFinite(error) => EngineError::Device(error.to_string()),
+                });
             }
             Ok(Outcome::Sampled(_)) | Err(_) => {}
         }

@@ -82,6 +82,7 @@ impl Run<'_> {
             min_tokens: MIN_TOKENS,
             banned: Arc::clone(&self.banned),
             history: self.params.needs_history().then_some(history),
+            mask: None,
             params: Arc::clone(&self.params),
         };
         let work = SeqWork {

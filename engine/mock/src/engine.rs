@@ -126,12 +126,16 @@ impl MockEngine {
     fn answer(&self, work: &SeqWork, after: &[u64]) -> SeqOutput {
         let vocab_size = self.limits.vocab_size;
         let mut sampled = Vec::new();
+        let mut error = None;
         if let Want::Sample(sample) = &work.want {
             let drafts = work.drafts();
             for (num_right, prefix) in after[work.num_known() - 1..].iter().enumerate() {
                 if work.is_reached(num_right, &sampled) {
                     let sample = sample.after(&drafts[..num_right]);
-                    sampled.push(self.model.sample(*prefix, &sample, vocab_size));
+                    match self.model.sample(*prefix, &sample, vocab_size) {
+                        Ok(token) => sampled.push(token),
+                        Err(cause) => error = Some(cause.into()),
+                    }
                 }
             }
         }
@@ -141,7 +145,7 @@ impl MockEngine {
                 .map(|(token, prefix)| self.model.score(*prefix, *token, score.num_top, vocab_size))
         });
         let scores: Vec<TokenLogprobs> = scores.collect();
-        SeqOutput { seq: work.seq, sampled, scores, error: None }
+        SeqOutput { seq: work.seq, sampled, scores, error }
     }
 }
 
@@ -152,6 +156,9 @@ fn check_wants(work: &SeqWork) -> Result<(), String> {
         return Err("drafts where nothing is sampled".into());
     }
     if let Want::Sample(sample) = &work.want {
+        if sample.mask.is_some() && work.num_drafts > 0 {
+            return Err("drafts where a grammar is followed".into());
+        }
         if sample.history.is_some() != sample.params.needs_history() {
             return Err("history set without need, or missing".into());
         }

@@ -5,7 +5,7 @@
 use std::num::NonZeroU32;
 use std::sync::Arc;
 
-use engine_core::{Sample, Sampled, TokenId, TokenLogprobs};
+use engine_core::{GrammarError, Sample, Sampled, TokenId, TokenLogprobs};
 
 use crate::StepCost;
 use crate::memory::mix;
@@ -57,7 +57,12 @@ impl MockModel {
     }
 
     /// The token after a prefix with this hash.
-    pub(crate) fn sample(&self, prefix: u64, sample: &Sample, vocab_size: u32) -> Sampled {
+    pub(crate) fn sample(
+        &self,
+        prefix: u64,
+        sample: &Sample,
+        vocab_size: u32,
+    ) -> Result<Sampled, GrammarError> {
         let (own, place) = (mix(self.seed ^ mix(sample.seed)), sample.num_generated);
         let draw = mix(prefix ^ own ^ u64::from(place));
         let draw = match self.refrain {
@@ -67,12 +72,19 @@ impl MockModel {
         let scripted = self.script.as_ref();
         let scripted = scripted.and_then(|s| s.token(sample.num_generated, self.eos_token));
         let first = scripted.unwrap_or_else(|| self.draw(draw, vocab_size));
-        // The next token up that is not banned; at most the whole vocabulary is looked at.
+        // The next token up that is allowed; at most the whole vocabulary is looked at.
         let banned = sample.banned_now();
-        let candidates = (0..vocab_size).map(|i| (first + i) % vocab_size);
-        let token = candidates.into_iter().find(|t| !banned.contains(t)).unwrap_or(first);
+        let mask = sample.mask.as_ref().map(|mask| mask.wait()).transpose()?;
+        let is_allowed = |token: &TokenId| {
+            !banned.contains(token) && mask.as_ref().is_none_or(|mask| mask.allows(*token))
+        };
+        let token = match (0..vocab_size).map(|i| (first + i) % vocab_size).find(is_allowed) {
+            Some(token) => token,
+            None if mask.is_some() => return Err(GrammarError("no token may follow".to_owned())),
+            None => first,
+        };
         let logprobs = sample.params.logprobs.map(|k| self.score(prefix, token, k, vocab_size));
-        Sampled { token, logprobs }
+        Ok(Sampled { token, logprobs })
     }
 
     fn draw(&self, draw: u64, vocab_size: u32) -> TokenId {

@@ -30,6 +30,7 @@ fn sample(seed: u64, num_generated: u32, banned: &[TokenId]) -> Want {
         min_tokens: num_generated + 1,
         banned: banned.into(),
         history: None,
+        mask: None,
     })
 }
 

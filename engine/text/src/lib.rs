@@ -4,6 +4,7 @@
 //! everything that advances token by token ([`Detokenizer`], [`StopMatcher`]) belongs to one
 //! choice of one request. All work is bounded by [`limits`].
 
+mod answer;
 mod bpe;
 mod chat;
 mod detokenizer;
@@ -15,6 +16,7 @@ mod model;
 mod pieces;
 mod stop;
 
+pub use answer::{AnswerParser, Family, Part};
 pub use chat::ChatInput;
 pub use detokenizer::Detokenizer;
 pub use error::TextError;

@@ -8,7 +8,7 @@ use crate::chat::{ChatInput, ChatTemplate, CompiledTemplates};
 use crate::gguf::GgufVocab;
 use crate::limits::{MAX_RUN_CHARS, MAX_TEXT_BYTES};
 use crate::pieces::{Pieces, char_of};
-use crate::{TextError, chat};
+use crate::{Family, TextError, chat};
 
 /// Tokenizer, end tokens and chat template of one model.
 #[derive(Debug)]
@@ -17,6 +17,9 @@ pub struct TextModel {
     pieces: Pieces,
     eos: Vec<u32>,
     templates: Option<CompiledTemplates>,
+    family: Family,
+    /// Whether the template tells the model of tools.
+    has_tools: bool,
 }
 
 /// How text becomes ids.
@@ -39,8 +42,13 @@ pub(crate) struct Parts {
 impl TextModel {
     pub(crate) fn new(parts: Parts) -> Result<Self, TextError> {
         let Parts { tokens, pieces, eos, template } = parts;
+        let texts = template.iter().flat_map(|t| [Some(&t.default), t.tool_use.as_ref()]).flatten();
+        let texts: Vec<&String> = texts.collect();
+        let families = texts.iter().map(|text| Family::of_template(text));
+        let family = families.max_by_key(|family| *family != Family::default()).unwrap_or_default();
+        let has_tools = texts.iter().any(|text| text.contains("tools"));
         let templates = template.map(CompiledTemplates::new).transpose()?;
-        Ok(Self { tokens, pieces, eos, templates })
+        Ok(Self { tokens, pieces, eos, templates, family, has_tools })
     }
 
     /// A tokenizer for tests and the mock engine: ids 0 to 255 are the bytes, then `<bos>`,
@@ -134,6 +142,11 @@ impl TextModel {
         self.pieces.get(id).to_vec()
     }
 
+    /// Whether a token is no text but a mark, as that of an end of a message.
+    pub fn is_special(&self, id: u32) -> bool {
+        self.pieces.is_special(id)
+    }
+
     /// The prompt of a conversation.
     ///
     /// # Errors
@@ -150,6 +163,16 @@ impl TextModel {
     /// All tokens that end a generation.
     pub fn eos_token_ids(&self) -> &[u32] {
         &self.eos
+    }
+
+    /// How the model writes thoughts and calls of tools, judged by its template.
+    pub fn family(&self) -> Family {
+        self.family
+    }
+
+    /// Whether the template tells the model of tools.
+    pub fn has_tools(&self) -> bool {
+        self.has_tools
     }
 
     /// Whether conversations can be rendered.

@@ -92,8 +92,12 @@ impl Pieces {
 
     /// The bytes to show for one token; none if it is special and those are skipped.
     pub(crate) fn shown(&self, id: u32, skip_special_tokens: bool) -> Option<&[u8]> {
-        let special = self.special.get(id as usize).copied().unwrap_or(false);
-        (!(special && skip_special_tokens)).then(|| self.get(id))
+        (!(skip_special_tokens && self.is_special(id))).then(|| self.get(id))
+    }
+
+    /// Whether a token is no text but a mark.
+    pub(crate) fn is_special(&self, id: u32) -> bool {
+        self.special.get(id as usize).copied().unwrap_or(false)
     }
 
     /// The first bytes of a text, without the space that some tokenizers put before it.

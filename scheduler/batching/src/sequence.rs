@@ -7,7 +7,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use engine_core::{BlockId, History, Request, Sample, SeqId, TenantId, TokenId};
+use engine_core::{BlockId, Constraint, History, Request, Sample, SeqId, TenantId, TokenId};
 
 use crate::prefix::{BlockHash, PrefixKey};
 use crate::speculation::{Speculation, Tried};
@@ -50,10 +50,13 @@ pub(crate) struct Sequence {
     /// Whether the step that is being executed holds it.
     pub(crate) in_flight: bool,
     speculation: Speculation,
+    /// Where the request's grammar stands after `generated`.
+    constraint: Option<Box<dyn Constraint>>,
 }
 
 impl Sequence {
     pub(crate) fn new(id: SeqId, index: u32, common: Arc<Common>) -> Self {
+        let constraint = common.request.grammar.as_ref().map(|grammar| grammar.start());
         Self {
             id,
             index,
@@ -65,6 +68,7 @@ impl Sequence {
             hashes: Vec::new(),
             in_flight: false,
             speculation: Speculation::default(),
+            constraint,
         }
     }
 
@@ -123,16 +127,27 @@ impl Sequence {
             min_tokens: request.stop.min_tokens,
             banned: Arc::clone(&self.common.banned),
             history,
+            mask: self.constraint.as_ref().map(|constraint| constraint.mask()),
+        }
+    }
+
+    /// Takes new tokens in; unless the last of them ends the sequence, others will follow.
+    pub(crate) fn extend(&mut self, tokens: impl IntoIterator<Item = TokenId>, ends: bool) {
+        let num_known = self.generated.len();
+        self.generated.extend(tokens);
+        if let Some(constraint) = self.constraint.as_mut().filter(|_| !ends) {
+            self.generated[num_known..].iter().for_each(|token| constraint.accept(*token));
         }
     }
 
     /// At most `most` guesses at the next tokens. A step brings one token more than it has drafts,
     /// so there are fewer than may still come.
     pub(crate) fn guess(&mut self, most: usize) -> Vec<TokenId> {
-        let Self { common, generated, speculation, .. } = self;
+        let Self { common, generated, speculation, constraint, .. } = self;
         let request = &common.request;
         let to_come = (request.stop.max_tokens as usize).saturating_sub(generated.len());
-        match request.speculation {
+        // Each draft would need a mask of its own.
+        match request.speculation && constraint.is_none() {
             true => {
                 speculation.guess(&request.prompt, generated, most.min(to_come.saturating_sub(1)))
             }
@@ -184,6 +199,7 @@ mod tests {
             n: 1,
             prompt_logprobs: None,
             speculation: true,
+            grammar: None,
         };
         let key = PrefixKey::new([0; 32]);
         let mut seq = Sequence::new(SeqId(0), 0, Arc::new(Common::new(request, &key)));

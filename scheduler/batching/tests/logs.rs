@@ -65,6 +65,7 @@ fn a_panic_is_logged_with_its_place_and_without_its_words() {
             n: 1,
             prompt_logprobs: None,
             speculation: true,
+            grammar: None,
         })
         .unwrap();
     let event = stream.blocking_next();

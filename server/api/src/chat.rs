@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
-use crate::Usage;
+use crate::{ToolCall, ToolCallDelta, Usage};
 
 /// A request for the next message of a chat; see also
 /// [`GenerationOptions`](crate::GenerationOptions).
@@ -20,10 +20,13 @@ pub struct ChatRequest {
     /// How many of the likeliest tokens to report at each position; only with `logprobs`.
     #[schema(minimum = 0, maximum = 20)]
     pub top_logprobs: Option<i64>,
-    /// Tools, for the model's chat template.
+    /// Functions that the model may call.
     pub tools: Option<Vec<Value>>,
-    /// `auto` or `none`.
+    /// `auto` (the default), `none`, `required`, or one function:
+    /// `{"type": "function", "function": {"name": …}}`.
     pub tool_choice: Option<Value>,
+    /// Whether several may be called in one answer; by default they may.
+    pub parallel_tool_calls: Option<bool>,
     /// Only `text`.
     pub modalities: Option<Vec<String>>,
     /// Whether the rendered chat ends with the opening of an answer; by default it does.
@@ -148,7 +151,7 @@ pub struct ChatChoice {
     pub message: AssistantMessage,
     /// Set if asked for.
     pub logprobs: Option<ChatLogprobs>,
-    /// `stop` or `length`.
+    /// `stop`, `length` or `tool_calls`.
     pub finish_reason: String,
 }
 
@@ -157,10 +160,16 @@ pub struct ChatChoice {
 pub struct AssistantMessage {
     /// Always `assistant`.
     pub role: Role,
-    /// The text.
-    pub content: String,
+    /// The text; null where nothing is said beside calls.
+    pub content: Option<String>,
     /// Always null: this server's models do not refuse out of band.
     pub refusal: Option<String>,
+    /// What the model thought before it answered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reasoning_content: Option<String>,
+    /// The functions that the model calls.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tool_calls: Vec<ToolCall>,
 }
 
 /// A piece of the answer to a [`ChatRequest`] that streams.
@@ -206,6 +215,12 @@ pub struct ChatDelta {
     /// Text to append.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub content: Option<String>,
+    /// Thought to append.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reasoning_content: Option<String>,
+    /// Calls that begin or go on.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tool_calls: Vec<ToolCallDelta>,
 }
 
 /// Log-probabilities of a message's tokens.

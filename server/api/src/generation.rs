@@ -69,8 +69,18 @@ pub struct GenerationOptions {
     pub skip_special_tokens: Option<bool>,
     /// Whether the answer begins with the prompt.
     pub echo: Option<bool>,
-    /// Only the type `text`.
+    /// The form of the answer. Without, or with `text`, any text.
     pub response_format: Option<ResponseFormat>,
+    /// The same by vLLM's name, and with more forms.
+    pub structured_outputs: Option<StructuredOutputs>,
+    /// A JSON schema, by vLLM's older name.
+    pub guided_json: Option<Value>,
+    /// A regular expression, by vLLM's older name.
+    pub guided_regex: Option<String>,
+    /// Texts to choose from, by vLLM's older name.
+    pub guided_choice: Option<Vec<String>>,
+    /// A grammar, by vLLM's older name.
+    pub guided_grammar: Option<String>,
     /// Whether tokens may be guessed ahead; by default they are. The answer is the same.
     pub speculation: Option<bool>,
     /// Who asks on the client's side. Accepted, not used.
@@ -89,16 +99,6 @@ pub struct UnsupportedOptions {
     pub web_search_options: Option<Value>,
     /// Text after the completion.
     pub suffix: Option<Value>,
-    /// vLLM's constraints on the answer.
-    pub structured_outputs: Option<Value>,
-    /// vLLM's constraint to a JSON schema.
-    pub guided_json: Option<Value>,
-    /// vLLM's constraint to a regular expression.
-    pub guided_regex: Option<Value>,
-    /// vLLM's constraint to one of several texts.
-    pub guided_choice: Option<Value>,
-    /// vLLM's constraint to a grammar.
-    pub guided_grammar: Option<Value>,
 }
 
 /// How to stream.
@@ -111,9 +111,40 @@ pub struct StreamOptions {
 /// The form of the answer.
 #[derive(Clone, Debug, Deserialize, ToSchema)]
 pub struct ResponseFormat {
-    /// `text`.
+    /// `text`, `json_object` or `json_schema`.
     #[serde(rename = "type")]
     pub kind: String,
+    /// With `json_schema`.
+    pub json_schema: Option<JsonSchemaFormat>,
+}
+
+/// A schema with its name.
+#[derive(Clone, Debug, Deserialize, ToSchema)]
+pub struct JsonSchemaFormat {
+    /// For logs of the client's side; not used.
+    pub name: Option<String>,
+    /// What it is for; not used.
+    pub description: Option<String>,
+    /// The schema.
+    #[schema(value_type = Option<Object>)]
+    pub schema: Option<Value>,
+    /// Answers match the schema whether this is set or not.
+    pub strict: Option<bool>,
+}
+
+/// vLLM's forms of the answer; one of them.
+#[derive(Clone, Debug, Deserialize, ToSchema)]
+pub struct StructuredOutputs {
+    /// A JSON schema, as JSON or as a text that holds JSON.
+    pub json: Option<Value>,
+    /// Any JSON object.
+    pub json_object: Option<bool>,
+    /// A regular expression that the whole answer matches.
+    pub regex: Option<String>,
+    /// Texts to choose from.
+    pub choice: Option<Vec<String>>,
+    /// A grammar in Lark's notation, or in GBNF.
+    pub grammar: Option<String>,
 }
 
 /// What a request used.

@@ -7,10 +7,12 @@ mod chat;
 mod completion;
 mod error;
 mod generation;
+mod messages;
 mod model;
 mod one_or_many;
 mod prompt;
 mod tokenize;
+mod tools;
 
 pub use chat::{
     AssistantMessage, ChatChoice, ChatChunk, ChatChunkChoice, ChatCompletion, ChatDelta,
@@ -20,10 +22,15 @@ pub use chat::{
 pub use completion::{Completion, CompletionChoice, CompletionLogprobs, CompletionRequest};
 pub use error::{ErrorBody, ErrorObject};
 pub use generation::{
-    GenerationOptions, PromptTokensDetails, ResponseFormat, StreamOptions, UnsupportedOptions,
-    Usage,
+    GenerationOptions, JsonSchemaFormat, PromptTokensDetails, ResponseFormat, StreamOptions,
+    StructuredOutputs, UnsupportedOptions, Usage,
+};
+pub use messages::{
+    Blocks, InputBlock, InputMessage, InputRole, Message, MessagesRequest, MessagesTokenCount,
+    MessagesTool, MessagesToolChoice, MessagesUsage, OutputBlock, Thinking,
 };
 pub use model::{Health, Model, ModelList};
 pub use one_or_many::OneOrMany;
 pub use prompt::Prompt;
 pub use tokenize::{DetokenizeRequest, DetokenizeResponse, TokenizeRequest, TokenizeResponse};
+pub use tools::{FunctionCall, FunctionCallDelta, ToolCall, ToolCallDelta};

@@ -87,6 +87,7 @@ fn start_server() -> (SocketAddr, Handle) {
         id: "mock".to_owned(),
         version: "sha256:0123456789abcdef".into(),
         created_unix: 0,
+        grammars: Arc::new(engine_grammar::Compiler::new(Arc::new(TextModel::byte_level()), 0)),
         text: Arc::new(TextModel::byte_level()),
         handle: handle.clone(),
     };

@@ -3,12 +3,14 @@
 use std::sync::Arc;
 
 use axum::extract::{Request, State};
-use axum::http::header;
+use axum::http::{HeaderName, header};
 use axum::middleware::Next;
 use axum::response::Response;
 use engine_core::TenantId;
 
 use crate::{ApiError, AppState};
+
+const X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 
 /// Who a request is from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -68,9 +70,10 @@ pub(crate) async fn require_caller(
     mut request: Request,
     next: Next,
 ) -> Result<Response, ApiError> {
-    let header = request.headers().get(header::AUTHORIZATION);
-    let bearer = header.and_then(|value| value.to_str().ok()).and_then(bearer_token);
-    let caller = state.auth().check(bearer);
+    let text = |name: HeaderName| request.headers().get(name).and_then(|value| value.to_str().ok());
+    // Anthropic's clients have a header of their own for it.
+    let key = text(header::AUTHORIZATION).and_then(bearer_token).or_else(|| text(X_API_KEY));
+    let caller = state.auth().check(key);
     let caller = caller.map_err(|error| ApiError::unauthorized(error.to_string()))?;
     tracing::Span::current().record("key_id", &*caller.key_id);
     request.extensions_mut().insert(caller);

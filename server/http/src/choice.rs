@@ -37,8 +37,8 @@ impl Scored {
 pub(crate) struct Piece {
     pub(crate) text: String,
     pub(crate) tokens: Vec<Scored>,
-    /// A stop text was met: the choice has ended.
-    pub(crate) stopped: bool,
+    /// The stop text that was met, by which the choice has ended.
+    pub(crate) stopped: Option<usize>,
 }
 
 impl Piece {
@@ -110,7 +110,7 @@ impl ChoiceText {
         let text = self.detokenizer.finish();
         let mut piece = self.advance(text);
         self.ended = true;
-        if !piece.stopped {
+        if piece.stopped.is_none() {
             piece.text += &self.stops.finish();
             piece.tokens.append(&mut self.pending);
         }
@@ -120,13 +120,13 @@ impl ChoiceText {
     fn advance(&mut self, text: String) -> Piece {
         self.num_chars += text.chars().count();
         let (text, stopped) = if self.num_tokens < self.params.stop.min_tokens {
-            (text, false)
+            (text, None)
         } else {
             let step = self.stops.push(&text);
-            (step.emit, step.stopped.is_some())
+            (step.emit, step.stopped)
         };
         self.num_emitted += text.chars().count();
-        self.ended |= stopped;
+        self.ended |= stopped.is_some();
         let num_out = self.pending.partition_point(|scored| scored.offset < self.num_emitted);
         Piece { text, tokens: self.pending.drain(..num_out).collect(), stopped }
     }

@@ -4,7 +4,7 @@
 
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use engine_core::{InvalidRequest, RequestError};
+use engine_core::{EngineError, InvalidRequest, RequestError};
 use engine_text::TextError;
 use scheduler_batching::SubmitError;
 use server_api::{ErrorBody, ErrorObject};
@@ -37,7 +37,7 @@ impl ApiError {
         self
     }
 
-    fn code(mut self, code: &str) -> Self {
+    pub(crate) fn code(mut self, code: &str) -> Self {
         self.body.code = Some(code.to_owned());
         self
     }
@@ -92,6 +92,11 @@ impl ApiError {
     pub(crate) fn internal() -> Self {
         let message = "The server had an error while processing your request.";
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "server_error", message).code("internal_error")
+    }
+
+    /// The status of the answer.
+    pub(crate) fn status(&self) -> StatusCode {
+        self.status
     }
 
     /// The body, as an answer or as an event of a stream.
@@ -166,6 +171,10 @@ impl ApiError {
         match error {
             RequestError::Invalid(invalid) => Self::from_invalid(invalid, param),
             RequestError::ShuttingDown => Self::shutting_down(),
+            RequestError::Engine(EngineError::Grammar(error)) => {
+                let message = format!("The answer could not follow its grammar: {error}.");
+                Self::invalid(None, message).code("grammar_failed")
+            }
             // The driver has logged the cause.
             RequestError::Engine(_) => Self::internal(),
         }
@@ -185,6 +194,8 @@ impl ApiError {
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         let mut response = (self.status, axum::Json(self.body())).into_response();
+        // For APIs that shape it differently.
+        response.extensions_mut().insert(self.clone());
         if let Some(seconds) = self.retry_after_s {
             response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
         }

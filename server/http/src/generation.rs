@@ -14,40 +14,21 @@ use scheduler_batching::EventStream;
 use server_api::Usage;
 use tracing::Span;
 
+use crate::ApiError;
 use crate::choice::{ChoiceText, Scored};
 use crate::echo::Echo;
 use crate::params::Params;
-use crate::{ApiError, Caller, ServedModel};
+use crate::source::{PromptTokens, Source};
 
 /// What a client learns, in order.
 #[derive(Debug)]
 pub(crate) enum Output {
     /// More of choice `index`.
     Delta { index: u32, text: String, tokens: Vec<Scored> },
-    /// Choice `index` ended.
-    End { index: u32, reason: &'static str },
+    /// Choice `index` ended, perhaps by one of the stop texts.
+    End { index: u32, reason: &'static str, stop_text: Option<usize> },
     /// All choices of all prompts ended.
     Usage(Usage),
-}
-
-/// What to generate from.
-pub(crate) struct Source {
-    pub(crate) model: Arc<ServedModel>,
-    pub(crate) caller: Caller,
-    pub(crate) params: Arc<Params>,
-    /// The field that holds the prompt, for errors.
-    pub(crate) field: &'static str,
-    /// Whether the echoed prompt is scored.
-    pub(crate) prompt_logprobs: Option<u32>,
-}
-
-/// One prompt.
-pub(crate) struct PromptTokens {
-    pub(crate) tokens: Vec<TokenId>,
-    /// What each choice's text begins with.
-    pub(crate) echo: Option<String>,
-    /// At most this many new tokens.
-    pub(crate) max_tokens: u32,
 }
 
 /// The running choices of all prompts of a request.
@@ -196,6 +177,7 @@ impl Run {
             n: params.n,
             prompt_logprobs: source.prompt_logprobs,
             speculation: params.speculation,
+            grammar: source.grammar.clone(),
         };
         let submitted = model.handle.submit(request);
         let events = submitted.map_err(|error| ApiError::from_submit(error, field))?;
@@ -243,9 +225,9 @@ impl Run {
         if !piece.is_empty() {
             self.delta(index, piece.text, piece.tokens);
         }
-        if stopped {
+        if stopped.is_some() {
             self.events.cancel_choice(index);
-            self.end(index, "stop");
+            self.end(index, "stop", stopped);
         }
     }
 
@@ -255,11 +237,12 @@ impl Run {
             return;
         }
         let piece = choice.finish();
-        let stopped = piece.stopped || reason != FinishReason::Length;
+        let (stop_text, is_cut) = (piece.stopped, reason == FinishReason::Length);
         if !piece.is_empty() {
             self.delta(index, piece.text, piece.tokens);
         }
-        self.end(index, if stopped { "stop" } else { "length" });
+        let reason = if is_cut && stop_text.is_none() { "length" } else { "stop" };
+        self.end(index, reason, stop_text);
     }
 
     fn delta(&mut self, index: u32, text: String, tokens: Vec<Scored>) {
@@ -267,9 +250,9 @@ impl Run {
         self.ready.push_back(Ok(Output::Delta { index, text, tokens }));
     }
 
-    fn end(&mut self, index: u32, reason: &'static str) {
+    fn end(&mut self, index: u32, reason: &'static str, stop_text: Option<usize>) {
         let index = self.first_index + index;
-        self.ready.push_back(Ok(Output::End { index, reason }));
+        self.ready.push_back(Ok(Output::End { index, reason, stop_text }));
     }
 
     /// Begins each choice with the prompt, before anything else. `scores` lacks the first token.

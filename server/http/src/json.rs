@@ -46,6 +46,12 @@ impl FromJson for server_api::TokenizeRequest {
     }
 }
 
+impl FromJson for server_api::MessagesRequest {
+    fn from_json(json: &[u8]) -> Result<Self, ApiError> {
+        parse(json)
+    }
+}
+
 impl FromJson for server_api::DetokenizeRequest {
     fn from_json(json: &[u8]) -> Result<Self, ApiError> {
         parse(json)

@@ -8,16 +8,20 @@
 //! Invariant: a handler holds nothing that outlives its response; dropping the response's body, or
 //! the handler while it waits, cancels the work.
 
+mod anthropic;
 mod auth;
 mod blocking;
+mod chat_wire;
 mod choice;
 mod connection;
 mod echo;
 mod error;
 mod generation;
+mod grammar;
 mod json;
 mod limits;
 mod local;
+mod messages;
 mod metrics;
 mod observe;
 mod openapi;
@@ -28,6 +32,7 @@ mod routes;
 mod serve;
 mod source;
 mod state;
+mod tools;
 mod waiting;
 mod wire;
 mod write_timeout;

@@ -35,10 +35,15 @@ pub struct HttpLimits {
     pub max_answer_entries: u64,
     /// Large texts that are tokenized at once; more wait.
     pub max_text_jobs: usize,
+    /// Grammars that are compiled at once; more wait.
+    pub max_grammar_jobs: usize,
+    /// For a grammar to be compiled, waiting included; then the request gets 400.
+    pub grammar_timeout: Duration,
 }
 
 impl Default for HttpLimits {
     fn default() -> Self {
+        let num_cores = std::thread::available_parallelism().map_or(2, usize::from);
         Self {
             max_body_bytes: 8 << 20,
             body_timeout: Duration::from_secs(60),
@@ -54,7 +59,10 @@ impl Default for HttpLimits {
             max_choices: 256,
             // One choice of 131,072 tokens with 20 alternatives each is within.
             max_answer_entries: 4 << 20,
-            max_text_jobs: std::thread::available_parallelism().map_or(2, usize::from),
+            max_text_jobs: num_cores,
+            // The cores have a model to run.
+            max_grammar_jobs: (num_cores / 2).max(1),
+            grammar_timeout: Duration::from_secs(10),
         }
     }
 }

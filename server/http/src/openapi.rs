@@ -67,6 +67,8 @@ pub(crate) enum Refusals {
         routes::models::show,
         routes::chat::create,
         routes::completions::create,
+        routes::messages::create,
+        routes::messages::count_tokens,
         routes::tokens::tokenize,
         routes::tokens::detokenize,
         routes::status::health,

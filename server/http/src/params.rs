@@ -63,10 +63,6 @@ pub(crate) fn check(options: GenerationOptions, context: &Context<'_>) -> Result
         let message = "'stream_options' is only allowed when 'stream' is true.";
         return Err(ApiError::invalid(Some("stream_options"), message));
     }
-    if let Some(format) = options.response_format.as_ref().filter(|format| format.kind != "text") {
-        let message = format!("'response_format' of type '{}' is not supported yet.", format.kind);
-        return Err(ApiError::unsupported("response_format", message));
-    }
     let (max_tokens_name, max_tokens) = match options.max_completion_tokens {
         Some(tokens) => ("max_completion_tokens", Some(tokens)),
         None => ("max_tokens", options.max_tokens),
@@ -95,27 +91,12 @@ pub(crate) fn logprobs(param: &str, value: Option<i64>) -> Result<Option<u32>, A
 
 /// Refuses options that this server does not have.
 pub(crate) fn refuse(unsupported: &UnsupportedOptions) -> Result<(), ApiError> {
-    let UnsupportedOptions {
-        audio,
-        functions,
-        web_search_options,
-        suffix,
-        structured_outputs,
-        guided_json,
-        guided_regex,
-        guided_choice,
-        guided_grammar,
-    } = unsupported;
+    let UnsupportedOptions { audio, functions, web_search_options, suffix } = unsupported;
     let present = [
         ("audio", audio),
         ("functions", functions),
         ("web_search_options", web_search_options),
         ("suffix", suffix),
-        ("structured_outputs", structured_outputs),
-        ("guided_json", guided_json),
-        ("guided_regex", guided_regex),
-        ("guided_choice", guided_choice),
-        ("guided_grammar", guided_grammar),
     ];
     let empty = |value: &serde_json::Value| match value {
         serde_json::Value::String(text) => text.is_empty(),

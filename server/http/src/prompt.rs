@@ -8,10 +8,10 @@ use std::sync::Arc;
 use engine_core::TokenId;
 use engine_text::{ChatInput, TextError, TextModel};
 use serde_json::{Map, Value};
-use server_api::{ChatMessage, Content, ContentPart, Prompt, Role};
+use server_api::{ChatMessage, Prompt};
 
 use crate::blocking::run_sized;
-use crate::{ApiError, AppState};
+use crate::{ApiError, AppState, messages};
 
 /// A chat to render.
 pub(crate) struct Chat {
@@ -37,6 +37,16 @@ pub(crate) struct Prompts {
     pub(crate) context: Option<u32>,
 }
 
+/// What templates of models that always think end a prompt with.
+const THOUGHTS: [&str; 2] = ["<think>", "[THINK]"];
+
+/// A rendered chat.
+pub(crate) struct ChatPrompt {
+    pub(crate) tokens: Vec<TokenId>,
+    /// Whether the answer begins within a thought.
+    pub(crate) opens_thought: bool,
+}
+
 /// A prompt as tokens, and as the text to echo.
 pub(crate) struct Tokenized {
     pub(crate) tokens: Vec<TokenId>,
@@ -48,7 +58,7 @@ pub(crate) async fn chat_tokens(
     state: &AppState,
     text: &Arc<TextModel>,
     chat: Chat,
-) -> Result<Vec<TokenId>, ApiError> {
+) -> Result<ChatPrompt, ApiError> {
     if chat.messages.is_empty() {
         return Err(ApiError::invalid(Some("messages"), "'messages' must not be empty."));
     }
@@ -100,9 +110,13 @@ pub(crate) async fn token_strs(
     run_sized(state, size, strs).await
 }
 
-fn render(text: &TextModel, chat: Chat) -> Result<Vec<TokenId>, ApiError> {
-    let messages = template_messages(chat.messages)?;
-    let tools = chat.tools.filter(|tools| !tools.is_empty()).map(Value::Array);
+fn render(text: &TextModel, chat: Chat) -> Result<ChatPrompt, ApiError> {
+    let mut messages = messages::for_template(chat.messages)?;
+    let mut tools = chat.tools.filter(|tools| !tools.is_empty());
+    if !text.has_tools() {
+        messages::write_out_tools(&mut messages, tools.take().as_deref());
+    }
+    let (messages, tools) = (Value::Array(messages), tools.map(Value::Array));
     let opens_answer = chat.add_generation_prompt.unwrap_or(!chat.continue_final_message);
     let rendered = text.render_chat(&ChatInput {
         messages: &messages,
@@ -111,8 +125,12 @@ fn render(text: &TextModel, chat: Chat) -> Result<Vec<TokenId>, ApiError> {
         continue_final_message: chat.continue_final_message,
         kwargs: chat.kwargs,
     });
-    let tokens = rendered.and_then(|prompt| text.encode(&prompt, chat.add_special_tokens));
-    tokens.map_err(|error| refused(text, &error, "messages", chat.context))
+    let prompt = rendered.and_then(|prompt| {
+        let opens_thought = THOUGHTS.iter().any(|mark| prompt.trim_end().ends_with(mark));
+        let tokens = text.encode(&prompt, chat.add_special_tokens)?;
+        Ok(ChatPrompt { tokens, opens_thought })
+    });
+    prompt.map_err(|error| refused(text, &error, "messages", chat.context))
 }
 
 /// What is too long to tokenize is mostly too long for the context, too; then that is said.
@@ -131,39 +149,6 @@ fn refused(text: &TextModel, error: &TextError, field: &str, context: Option<u32
         }
         _ => ApiError::from_text(error, field),
     }
-}
-
-/// The messages as templates know them: no `developer`, no message without content.
-fn template_messages(messages: Vec<ChatMessage>) -> Result<Value, ApiError> {
-    let messages = messages.into_iter().enumerate().map(|(idx, mut message)| {
-        let path = format!("messages[{idx}].content");
-        match &message.content {
-            Some(Content::Text(_)) => {}
-            Some(Content::Parts(parts)) => check_parts(parts, &path)?,
-            None if message.role == Role::Assistant => {
-                message.content = Some(Content::Text(String::new()));
-            }
-            None => return Err(ApiError::missing(&path)),
-        }
-        if message.role == Role::Developer {
-            message.role = Role::System;
-        }
-        serde_json::to_value(message).map_err(|_| ApiError::internal())
-    });
-    messages.collect::<Result<_, _>>().map(Value::Array)
-}
-
-fn check_parts(parts: &[ContentPart], path: &str) -> Result<(), ApiError> {
-    for (idx, part) in parts.iter().enumerate() {
-        if part.kind != "text" {
-            let message = format!("Content of type '{}' is not supported: send text.", part.kind);
-            return Err(ApiError::unsupported(&format!("{path}[{idx}].type"), message));
-        }
-        if part.text.is_none() {
-            return Err(ApiError::missing(&format!("{path}[{idx}].text")));
-        }
-    }
-    Ok(())
 }
 
 #[cfg(test)]
@@ -209,7 +194,7 @@ mod tests {
         assert!(token_strs(&state, &text, &tokens[..100]).now_or_never().unwrap().is_ok());
         assert!(token_strs(&state, &text, &tokens).now_or_never().is_none());
         drop(place);
-        assert!(!chat_tokens(&state, &text, chat(large)).await.unwrap().is_empty());
+        assert!(!chat_tokens(&state, &text, chat(large)).await.unwrap().tokens.is_empty());
         let tokenized = prompt_tokens(&state, &text, echoed(large)).await.unwrap();
         assert_eq!(tokenized[0].text.as_deref().map(str::len), Some(large));
         assert_eq!(token_strs(&state, &text, &tokens).await.unwrap().len(), large);

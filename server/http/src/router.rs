@@ -3,12 +3,13 @@
 use axum::Router;
 use axum::extract::Request;
 use axum::http::StatusCode;
-use axum::middleware::{from_fn, from_fn_with_state};
+use axum::middleware::{from_fn, from_fn_with_state, map_response};
 use axum::response::IntoResponse;
 use axum::routing::{get, post};
 use tower_http::catch_panic::CatchPanicLayer;
 
-use crate::routes::{chat, completions, models, status, tokens};
+use crate::anthropic::shape_errors;
+use crate::routes::{chat, completions, messages, models, status, tokens};
 use crate::{ApiError, AppState, auth, local, observe};
 
 /// All routes. Those for models need a key, those for probes and browsing do not.
@@ -22,6 +23,12 @@ pub fn router(state: AppState) -> Router {
         .route("/detokenize", post(tokens::detokenize))
         .method_not_allowed_fallback(method_not_allowed)
         .route_layer(from_fn_with_state(state.clone(), auth::require_caller));
+    let messages = Router::new()
+        .route("/v1/messages", post(messages::create))
+        .route("/v1/messages/count_tokens", post(messages::count_tokens))
+        .method_not_allowed_fallback(method_not_allowed)
+        .route_layer(from_fn_with_state(state.clone(), auth::require_caller))
+        .layer(map_response(shape_errors));
     let open = Router::new()
         .route("/health", get(status::health))
         .route("/ready", get(status::ready))
@@ -29,7 +36,7 @@ pub fn router(state: AppState) -> Router {
         .route("/openapi.json", get(status::openapi_json))
         .route("/docs", get(status::docs))
         .method_not_allowed_fallback(method_not_allowed);
-    let mut router = api.merge(open).fallback(not_found);
+    let mut router = api.merge(messages).merge(open).fallback(not_found);
     if state.auth().is_open() {
         router = router.layer(from_fn(local::require_local));
     }

@@ -2,11 +2,36 @@
 
 use std::sync::Arc;
 
+use engine_core::{Grammar, TokenId};
 use server_api::GenerationOptions;
 
-use crate::generation::{PromptTokens, Source};
-use crate::params::{self, Context};
-use crate::{ApiError, AppState, Caller, HttpLimits};
+use crate::grammar::Asked;
+use crate::params::{self, Context, Params};
+use crate::{ApiError, AppState, Caller, HttpLimits, ServedModel, grammar};
+
+/// What to generate from.
+pub(crate) struct Source {
+    pub(crate) model: Arc<ServedModel>,
+    pub(crate) caller: Caller,
+    pub(crate) params: Arc<Params>,
+    /// The field that holds the prompt, for errors.
+    pub(crate) field: &'static str,
+    /// Whether the echoed prompt is scored.
+    pub(crate) prompt_logprobs: Option<u32>,
+    /// What every choice shall match, until it is compiled.
+    pub(crate) asked: Option<Asked>,
+    /// What every choice must match.
+    pub(crate) grammar: Option<Arc<dyn Grammar>>,
+}
+
+/// One prompt.
+pub(crate) struct PromptTokens {
+    pub(crate) tokens: Vec<TokenId>,
+    /// What each choice's text begins with.
+    pub(crate) echo: Option<String>,
+    /// At most this many new tokens.
+    pub(crate) max_tokens: u32,
+}
 
 /// Finds the model and checks the options against it.
 pub(crate) fn new(
@@ -24,8 +49,25 @@ pub(crate) fn new(
         eos_token_ids: model.text.eos_token_ids(),
         logprobs,
     };
+    let asked = grammar::asked(&options)?;
     let params = Arc::new(params::check(options, &context)?);
-    Ok(Source { model, caller, params, field, prompt_logprobs: None })
+    Ok(Source { model, caller, params, field, prompt_logprobs: None, asked, grammar: None })
+}
+
+/// Compiles the grammar that was asked for, or that of the calls the model must make.
+pub(crate) async fn follow(
+    state: &AppState,
+    source: &mut Source,
+    calls: Option<engine_grammar::Source>,
+) -> Result<(), ApiError> {
+    let asked = match (source.asked.take(), calls) {
+        (Some(asked), Some(_)) => return Err(grammar::excludes_calls(&asked)),
+        (asked, None) => asked,
+        (None, calls) => calls.map(Asked::calls),
+    };
+    let who = (&source.model, &source.caller.tenant);
+    source.grammar = grammar::compile(state, who, asked, &source.params.stop).await?;
+    Ok(())
 }
 
 /// How many tokens may follow a prompt of `num_prompt`: what was asked for, else at most

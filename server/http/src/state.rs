@@ -27,6 +27,8 @@ pub struct ServedModel {
     pub created_unix: u64,
     /// Tokenizer and chat template.
     pub text: Arc<TextModel>,
+    /// Grammars for answers.
+    pub grammars: Arc<engine_grammar::Compiler>,
     /// The way to its driver.
     pub handle: scheduler_batching::Handle,
 }
@@ -62,6 +64,7 @@ struct Inner {
     limits: HttpLimits,
     metrics: Arc<Metrics>,
     text_jobs: Arc<Semaphore>,
+    grammar_jobs: Arc<Semaphore>,
 }
 
 /// Gathers an [`AppState`].
@@ -112,9 +115,10 @@ impl AppStateBuilder {
     #[must_use]
     pub fn build(self) -> AppState {
         let text_jobs = Arc::new(Semaphore::new(self.limits.max_text_jobs.max(1)));
+        let grammar_jobs = Arc::new(Semaphore::new(self.limits.max_grammar_jobs.max(1)));
         let Self { models, auth, limits, metrics } = self;
         let models = RwLock::new(models);
-        AppState(Arc::new(Inner { models, auth, limits, metrics, text_jobs }))
+        AppState(Arc::new(Inner { models, auth, limits, metrics, text_jobs, grammar_jobs }))
     }
 }
 
@@ -232,6 +236,10 @@ impl AppState {
     #[must_use]
     pub fn metrics(&self) -> &Arc<Metrics> {
         &self.0.metrics
+    }
+
+    pub(crate) fn grammar_jobs(&self) -> Arc<Semaphore> {
+        Arc::clone(&self.0.grammar_jobs)
     }
 
     pub(crate) fn text_jobs(&self) -> Arc<Semaphore> {

@@ -11,6 +11,7 @@ use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use axum::response::{IntoResponse, Response};
 use futures_util::stream::Stream;
 use serde::Serialize;
+use serde_json::Value;
 use server_api::Usage;
 use tokio::time::{Instant, Sleep};
 
@@ -46,8 +47,22 @@ impl Head {
 pub(crate) trait Wire: Send + 'static {
     type Chunk: Serialize;
 
+    /// What ends a stream.
+    const END: &'static [u8] = b"data: [DONE]\n\n";
+
     /// The chunks for one output; none for a usage that was not asked for.
     fn chunks(&mut self, output: Output) -> Vec<Self::Chunk>;
+
+    /// The event's name, where events have names.
+    fn name(chunk: &Self::Chunk) -> Option<&str> {
+        let _ = chunk;
+        None
+    }
+
+    /// An error in the middle of a stream.
+    fn error(error: &ApiError) -> Value {
+        serde_json::to_value(error.body()).unwrap_or_default()
+    }
 }
 
 /// Answers with server-sent events as they come; silence is filled with comments.
@@ -116,15 +131,28 @@ impl<W> Drop for Events<W> {
 fn write<W: Wire>(text: &mut Vec<u8>, wire: &mut W, output: Result<Output, ApiError>) {
     let is_last = !matches!(output, Ok(Output::Delta { .. } | Output::End { .. }));
     match output {
-        Ok(output) => wire.chunks(output).iter().for_each(|chunk| write_event(text, chunk)),
-        Err(error) => write_event(text, &error.body()),
+        Ok(output) => {
+            for chunk in wire.chunks(output) {
+                write_event(text, W::name(&chunk), &chunk);
+            }
+        }
+        Err(error) => {
+            let error = W::error(&error);
+            // Where events have names, this one is called as it is everywhere.
+            write_event(text, error["type"].as_str(), &error);
+        }
     }
     if is_last {
-        text.extend_from_slice(b"data: [DONE]\n\n");
+        text.extend_from_slice(W::END);
     }
 }
 
-fn write_event<T: Serialize>(text: &mut Vec<u8>, data: &T) {
+fn write_event<T: Serialize>(text: &mut Vec<u8>, name: Option<&str>, data: &T) {
+    if let Some(name) = name {
+        text.extend_from_slice(b"event: ");
+        text.extend_from_slice(name.as_bytes());
+        text.push(b'\n');
+    }
     text.extend_from_slice(b"data: ");
     // The wire types are plain data: writing them cannot fail. JSON has no line breaks of its own.
     let _ = serde_json::to_writer(&mut *text, data);
@@ -137,6 +165,8 @@ pub(crate) struct Answer {
     pub(crate) text: String,
     pub(crate) tokens: Vec<Scored>,
     pub(crate) reason: &'static str,
+    /// Which of the stop texts ended it.
+    pub(crate) stop_text: Option<usize>,
 }
 
 /// Waits for all choices and the usage.
@@ -153,7 +183,10 @@ pub(crate) async fn collect(
                 answer.text += &text;
                 answer.tokens.append(&mut tokens);
             }
-            Output::End { index, reason } => answers[index as usize].reason = reason,
+            Output::End { index, reason, stop_text } => {
+                let answer = &mut answers[index as usize];
+                (answer.reason, answer.stop_text) = (reason, stop_text);
+            }
             Output::Usage(usage) => total = usage,
         }
     }

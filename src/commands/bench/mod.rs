@@ -176,6 +176,7 @@ fn work(
             min_tokens: 0,
             banned: Arc::new([]),
             history: None,
+            mask: None,
         }),
         score: None,
     }

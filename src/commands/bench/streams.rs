@@ -101,5 +101,6 @@ fn request(handle: &Handle, prompt: Vec<TokenId>) -> Request {
         n: 1,
         prompt_logprobs: None,
         speculation: true,
+        grammar: None,
     }
 }

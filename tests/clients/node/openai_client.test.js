@@ -131,3 +131,33 @@ test("errors have their classes", async () => {
       error instanceof OpenAI.BadRequestError && error.code === "context_length_exceeded",
   );
 });
+
+test("answers fit a schema", async () => {
+  const schema = {
+    type: "object",
+    properties: { ok: { type: "boolean" }, size: { enum: ["S", "M", "L"] } },
+    required: ["ok", "size"],
+    additionalProperties: false,
+  };
+  const response_format = { type: "json_schema", json_schema: { name: "n", schema, strict: true } };
+  const answer = await chat({ response_format, temperature: 1, max_tokens: 100 });
+  const value = JSON.parse(answer.choices[0].message.content);
+  assert.equal(typeof value.ok, "boolean");
+  assert.ok(["S", "M", "L"].includes(value.size));
+});
+
+test("a required call is made", async () => {
+  const parameters = {
+    type: "object",
+    properties: { n: { type: "integer", minimum: 0, maximum: 99 } },
+    required: ["n"],
+    additionalProperties: false,
+  };
+  const tools = [{ type: "function", function: { name: "roll", parameters } }];
+  const options = { tools, tool_choice: "required", parallel_tool_calls: false, max_tokens: 100 };
+  const runner = client.chat.completions.stream({ model, messages, ...options });
+  const call = (await runner.finalChatCompletion()).choices[0].message.tool_calls[0];
+  assert.equal(call.function.name, "roll");
+  const { n } = JSON.parse(call.function.arguments);
+  assert.ok(Number.isInteger(n) && n >= 0 && n <= 99, `${n}`);
+});

@@ -3,6 +3,7 @@
 //! Invariant: contenders run in turn, and every run is kept in the results beside the medians.
 
 mod cpu;
+mod grammar;
 mod machine;
 mod peers;
 mod perplexity;
@@ -16,6 +17,8 @@ pub(crate) enum Bench {
     Serve(serve::Args),
     /// The CPU executor, llama.cpp, ik_llama.cpp and OpenVINO GenAI: prefill, decode, serving
     Cpu(cpu::Args),
+    /// What grammars cost those that have one, and those beside them
+    Grammar(grammar::Args),
     /// How well we and llama.cpp predict a text with the same file
     Perplexity(perplexity::Args),
 }
@@ -24,6 +27,7 @@ pub(crate) fn run(bench: &Bench) -> Result<()> {
     match bench {
         Bench::Serve(args) => serve::run(args),
         Bench::Cpu(args) => cpu::run(args),
+        Bench::Grammar(args) => grammar::run(args),
         Bench::Perplexity(args) => perplexity::run(args),
     }
 }

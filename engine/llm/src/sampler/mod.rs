@@ -11,7 +11,7 @@ mod survey;
 
 use std::cell::RefCell;
 
-use engine_core::{Sample, Sampled, TokenId};
+use engine_core::{GrammarError, Sample, Sampled, TokenId};
 
 use self::survey::Survey;
 
@@ -23,27 +23,43 @@ thread_local! {
     static SURVEY: RefCell<Survey> = RefCell::default();
 }
 
-/// Why no token could be chosen.
+/// The model gave logits of which nothing can be made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the model gave logits that are not numbers")]
 pub struct NotFinite;
 
+/// Why no token could be chosen.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SampleError {
+    /// The fault is the model's.
+    #[error(transparent)]
+    NotFinite(#[from] NotFinite),
+    /// The fault is the grammar's.
+    #[error(transparent)]
+    Grammar(#[from] GrammarError),
+}
+
 /// Chooses the next token. `logits` (one row, `vocab_size` long) is scratch afterwards.
 ///
 /// The order is the usual one: log-probabilities of the plain distribution first; then bias,
-/// bans, penalties, temperature, `min_p`, `top_k`, `top_p`, and the draw.
+/// bans, penalties, the grammar's mask, temperature, `min_p`, `top_k`, `top_p`, and the draw.
 ///
 /// # Errors
 /// [`NotFinite`] if there is a NaN, or no finite logit at all, or none is left by the request's
-/// bias and bans.
-pub fn sample(logits: &mut [f32], request: &Sample) -> Result<Sampled, NotFinite> {
+/// bias and bans; what the grammar says if it fails, or nothing may follow.
+pub fn sample(logits: &mut [f32], request: &Sample) -> Result<Sampled, SampleError> {
     let params = &*request.params;
     // Kept before anything is changed; most requests do not ask for it.
     let plain = params.logprobs.map(|_| logits.to_vec());
-    let token = SURVEY.with_borrow_mut(|survey| {
+    let token = SURVEY.with_borrow_mut(|survey| -> Result<TokenId, SampleError> {
         survey.take(logits)?;
         if processors::apply(logits, request) {
             survey.take(logits)?;
+        }
+        if let Some(mask) = &request.mask {
+            mask.wait()?.apply(logits);
+            let nothing_left = |NotFinite| GrammarError("no token may follow".to_owned());
+            survey.take(logits).map_err(nothing_left)?;
         }
         Ok(if params.temperature <= 0.0 {
             survey.argmax(logits)
@@ -86,6 +102,7 @@ mod tests {
             min_tokens: 0,
             banned: Arc::new([]),
             history: None,
+            mask: None,
         }
     }
 
@@ -112,7 +129,7 @@ mod tests {
     fn logits_that_are_no_numbers_are_an_error() {
         for mut logits in [vec![1.0, f32::NAN], vec![f32::NEG_INFINITY; 3], vec![f32::INFINITY]] {
             let request = request(SamplingParams::default());
-            assert_eq!(sample(&mut logits, &request), Err(NotFinite), "{logits:?}");
+            assert_eq!(sample(&mut logits, &request), Err(NotFinite.into()), "{logits:?}");
         }
     }
 }

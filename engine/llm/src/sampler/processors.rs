@@ -58,6 +58,7 @@ mod tests {
         let history = History { tokens: vec![0, 1, 2, 2, 9], num_prompt_tokens: 2 };
         let request = Sample {
             history: params.needs_history().then_some(history),
+            mask: None,
             params: Arc::new(params),
             seed: 0,
             num_generated: 3,

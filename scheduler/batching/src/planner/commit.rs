@@ -73,7 +73,7 @@ impl Planner {
         let (num_drafts, num_right) = (work.num_drafts as usize, sampled.len().saturating_sub(1));
         seq.learn(Tried { num_drafts, num_right, num_seqs });
         let reason = cut(&mut sampled, &seq.common.request.stop, seq.generated.len());
-        seq.generated.extend(sampled.iter().map(|sampled| sampled.token));
+        seq.extend(sampled.iter().map(|sampled| sampled.token), reason.is_some());
         seq.num_computed += work.num_known() + sampled.len().saturating_sub(1);
         self.counts.draft_tokens += num_drafts as u64;
         self.counts.accepted_draft_tokens += num_right.min(sampled.len()) as u64;

@@ -37,6 +37,7 @@ pub(crate) fn request(handle: &Handle, prompt: &[TokenId], max_tokens: u32) -> R
         n: 1,
         prompt_logprobs: None,
         speculation: true,
+        grammar: None,
     }
 }
 

@@ -38,6 +38,7 @@ pub(crate) fn request(id: u64, tenant: &str, prompt: &[TokenId], max_tokens: u32
         n: 1,
         prompt_logprobs: None,
         speculation: true,
+        grammar: None,
     }
 }
 

@@ -70,6 +70,7 @@ impl Market {
             n: 1,
             prompt_logprobs: None,
             speculation: true,
+            grammar: None,
         };
         self.planner.submit(request).unwrap();
         self.requests.insert(id, (tenant, u64::from(num_prompt)));

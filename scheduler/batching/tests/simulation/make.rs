@@ -123,5 +123,6 @@ fn request(rng: &mut StdRng, limits: &EngineLimits, id: RequestId, common: &[Tok
         n: if rng.random_bool(0.25) { rng.random_range(2..=4) } else { 1 },
         prompt_logprobs,
         speculation: rng.random_bool(0.9),
+        grammar: None,
     }
 }

@@ -11,10 +11,11 @@ use server_api::{
 };
 
 use crate::choice::Scored;
-use crate::generation::{Generation, Output, PromptTokens, Source};
+use crate::generation::{Generation, Output};
 use crate::json::{ApiJson, Generate};
 use crate::openapi::{CompletionBody, Refusals};
 use crate::prompt::{Prompts, Tokenized, prompt_tokens};
+use crate::source::{PromptTokens, Source};
 use crate::wire::{self, Answer, Head, Wire, finite};
 use crate::{ApiError, AppState, Caller, params, source};
 
@@ -37,6 +38,7 @@ pub(crate) async fn create(
     params::refuse(&body.unsupported)?;
     let logprobs = params::logprobs("logprobs", body.request.logprobs)?;
     let mut source = source::new(&state, caller, body.options, logprobs, "prompt")?;
+    source::follow(&state, &mut source, None).await?;
     check(&body.request, &source, state.limits().max_choices)?;
     source.prompt_logprobs = prompt_logprobs(&source);
     let prompts = Prompts {
@@ -169,7 +171,7 @@ impl Wire for CompletionWire {
     fn chunks(&mut self, output: Output) -> Vec<Completion> {
         let (index, answer) = match output {
             Output::Delta { index, text, tokens } => (index, Answer { text, tokens, reason: "" }),
-            Output::End { index, reason } => (index, Answer { reason, ..Answer::default() }),
+            Output::End { index, reason, .. } => (index, Answer { reason, ..Answer::default() }),
             Output::Usage(usage) if self.include_usage => {
                 return vec![self.body(Vec::new(), Some(Some(usage)))];
             }

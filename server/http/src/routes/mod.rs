@@ -2,6 +2,7 @@
 
 pub(crate) mod chat;
 pub(crate) mod completions;
+pub(crate) mod messages;
 pub(crate) mod models;
 pub(crate) mod status;
 pub(crate) mod tokens;

@@ -84,7 +84,7 @@ async fn request_tokens(
                 context: None,
                 num_bytes,
             };
-            chat_tokens(state, text, chat).await
+            Ok(chat_tokens(state, text, chat).await?.tokens)
         }
         _ => {
             let message = "Give either 'prompt' or 'messages'.";

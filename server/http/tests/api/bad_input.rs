@@ -203,13 +203,9 @@ async fn options_that_this_server_does_not_have() {
     let server = says("");
     let image = json!([{"type": "image_url", "image_url": {"url": "data:"}}]);
     let cases = [
-        (json!({"response_format": {"type": "json_object"}}), "response_format"),
-        (json!({"tool_choice": "required"}), "tool_choice"),
-        (json!({"tool_choice": {"type": "function"}}), "tool_choice"),
         (json!({"modalities": ["text", "audio"]}), "modalities"),
         (json!({"audio": {"voice": "x"}}), "audio"),
         (json!({"functions": [{}]}), "functions"),
-        (json!({"guided_regex": "a+"}), "guided_regex"),
         (json!({"messages": [{"role": "user", "content": image}]}), "messages[0].content[0].type"),
     ];
     for (more, param) in cases {

@@ -7,6 +7,7 @@ use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::http::{HeaderMap, Request, StatusCode};
 use engine_core::EngineLimits;
+use engine_grammar::Compiler;
 use engine_mock::{Fault, MockEngine, MockModel, StepCost};
 use engine_text::TextModel;
 use scheduler_batching::{Handle, PlannerConfig, Stats, spawn_with};
@@ -61,11 +62,13 @@ pub(crate) fn served(
     metrics: &Metrics,
 ) -> ServedModel {
     let (handle, _driver) = spawn_with(Box::new(engine), config, metrics.observer(id));
+    let text = Arc::new(TextModel::byte_level());
     ServedModel {
         id: id.to_owned(),
         version: "sha256:0123456789abcdef".into(),
         created_unix: 1_700_000_000,
-        text: Arc::new(TextModel::byte_level()),
+        grammars: Arc::new(Compiler::new(Arc::clone(&text), 0)),
+        text,
         handle,
     }
 }

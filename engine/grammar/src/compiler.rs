@@ -1,0 +1,170 @@
+//! From a source to a grammar that sequences can follow, with what each may cost bounded.
+//!
+//! Invariant: equal sources of one tenant are compiled once at a time and kept; tenants share
+//! nothing, so that none learns from the time it takes what another asked for.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+use engine_core::{Constraint, Grammar, TokenMask};
+use engine_text::TextModel;
+use llguidance::api::ParserLimits;
+use llguidance::earley::SlicedBiasComputer;
+use llguidance::toktrie::InferenceCapabilities;
+use llguidance::{Matcher, ParserFactory};
+
+use crate::follow::{Follower, first_mask};
+use crate::workers::Workers;
+use crate::{CompileError, Source, vocabulary};
+
+/// Grammars kept for a model, of all tenants together.
+const MAX_KEPT: usize = 256;
+
+/// What a grammar may cost. By the library's figures (50 and 14 units of fuel, 20 items a
+/// microsecond) compiling ends within about 20 ms of its lexer, and a mask within about 6 ms.
+fn limits() -> ParserLimits {
+    ParserLimits {
+        initial_lexer_fuel: 1_000_000,
+        step_lexer_fuel: 60_000,
+        step_max_items: 30_000,
+        max_lexer_states: 50_000,
+        max_grammar_size: 200_000,
+        precompute_large_lexemes: false,
+        verbose_errors: false,
+        ..ParserLimits::default()
+    }
+}
+
+/// Compiles grammars for one model.
+pub struct Compiler {
+    text: Arc<TextModel>,
+    /// Made when the first grammar comes: it takes memory, and most servers see none.
+    factory: OnceLock<Result<ParserFactory, CompileError>>,
+    workers: Workers,
+    kept: Mutex<Kept>,
+}
+
+impl fmt::Debug for Compiler {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Compiler").finish_non_exhaustive()
+    }
+}
+
+type Entry = Arc<OnceLock<Result<Arc<Compiled>, CompileError>>>;
+type Key = [u8; 32];
+
+/// Grammars by the hash of tenant and source, and the order in which they were asked for.
+#[derive(Default)]
+struct Kept {
+    entries: HashMap<Key, (Entry, u64)>,
+    clock: u64,
+}
+
+impl Compiler {
+    /// `num_workers` threads compute masks while the model runs; without any, masks are computed
+    /// where tokens are sampled.
+    pub fn new(text: Arc<TextModel>, num_workers: usize) -> Self {
+        let (factory, kept) = (OnceLock::new(), Mutex::default());
+        Self { text, factory, workers: Workers::new(num_workers), kept }
+    }
+
+    /// Compiles `source`, or waits for whoever is compiling the same for the same tenant, or finds
+    /// it. Takes up to some hundred milliseconds: not for threads that serve connections.
+    ///
+    /// # Errors
+    /// [`CompileError`].
+    pub fn compile(&self, tenant: &str, source: &Source) -> Result<Arc<Compiled>, CompileError> {
+        let entry = self.entry(key(tenant, source));
+        entry.get_or_init(|| self.compile_now(source).map(Arc::new)).clone()
+    }
+
+    fn entry(&self, key: Key) -> Entry {
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.clock += 1;
+        let now = kept.clock;
+        if kept.entries.len() >= MAX_KEPT && !kept.entries.contains_key(&key) {
+            let oldest =
+                kept.entries.iter().min_by_key(|(_, (_, used))| *used).map(|(key, _)| *key);
+            oldest.map(|oldest| kept.entries.remove(&oldest));
+        }
+        let (entry, used) = kept.entries.entry(key).or_default();
+        *used = now;
+        Arc::clone(entry)
+    }
+
+    fn compile_now(&self, source: &Source) -> Result<Compiled, CompileError> {
+        let factory = self.factory.get_or_init(|| factory(&self.text)).as_ref();
+        let factory = factory.map_err(CompileError::clone)?;
+        let grammar = source.to_library()?;
+        let parser = factory.create_parser(grammar);
+        let parser = parser.map_err(|error| CompileError::from_library(&format!("{error:#}")))?;
+        let mut matcher = Matcher::new(Ok(parser));
+        let first =
+            first_mask(&mut matcher).map_err(|error| CompileError::from_library(&error.0))?;
+        Ok(Compiled { matcher: Mutex::new(matcher), first, workers: self.workers.clone() })
+    }
+}
+
+fn factory(text: &TextModel) -> Result<ParserFactory, CompileError> {
+    let environment = vocabulary::environment(text)?;
+    let slices = SlicedBiasComputer::general_slices();
+    let factory = ParserFactory::new(&environment, InferenceCapabilities::default(), &slices);
+    let mut factory = factory.map_err(|error| CompileError::from_library(&error.to_string()))?;
+    *factory.quiet().limits_mut() = limits();
+    Ok(factory)
+}
+
+fn key(tenant: &str, source: &Source) -> Key {
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(&(tenant.len() as u64).to_le_bytes()).update(tenant.as_bytes());
+    // Unlike JSON of the source, this tells apart what is only equal as text.
+    hasher.update(format!("{source:?}").as_bytes());
+    hasher.finalize().into()
+}
+
+/// A grammar ready to be followed.
+pub struct Compiled {
+    /// Copied for each sequence; never advanced itself.
+    matcher: Mutex<Matcher>,
+    /// What an answer may begin with.
+    first: Arc<TokenMask>,
+    workers: Workers,
+}
+
+impl fmt::Debug for Compiled {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Compiled").finish_non_exhaustive()
+    }
+}
+
+impl Compiled {
+    /// The grammar as requests carry it.
+    pub fn grammar(self: &Arc<Self>) -> Arc<dyn Grammar> {
+        Arc::new(Shared(Arc::clone(self)))
+    }
+
+    /// A matcher of a sequence's own. Nothing is shared: what one sequence makes of its limits is
+    /// no other's loss.
+    pub(crate) fn matcher(&self) -> Matcher {
+        self.matcher.lock().unwrap_or_else(PoisonError::into_inner).deep_clone()
+    }
+
+    pub(crate) fn first(&self) -> Arc<TokenMask> {
+        Arc::clone(&self.first)
+    }
+
+    pub(crate) fn workers(&self) -> &Workers {
+        &self.workers
+    }
+}
+
+/// [`Compiled`], which sequences must be able to share.
+#[derive(Debug)]
+struct Shared(Arc<Compiled>);
+
+impl Grammar for Shared {
+    fn start(&self) -> Box<dyn Constraint> {
+        Box::new(Follower::new(Arc::clone(&self.0)))
+    }
+}

@@ -1,0 +1,124 @@
+//! What a client asks an answer to be.
+
+use llguidance::api::TopLevelGrammar;
+use serde_json::Value;
+
+use crate::{CompileError, ebnf, json};
+
+/// At most so many bytes of a grammar, a regular expression or all choices.
+const MAX_TEXT_BYTES: usize = 256 << 10;
+const MAX_CHOICES: usize = 10_000;
+
+/// A grammar as clients write it.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Source {
+    /// Any JSON object.
+    JsonObject,
+    /// What a JSON schema (draft 2020-12 unless it says another) describes.
+    JsonSchema(Value),
+    /// What a regular expression matches as a whole.
+    Regex(String),
+    /// One of several texts.
+    Choice(Vec<String>),
+    /// A grammar in Lark's notation or, where it has `::=`, in EBNF as llama.cpp writes it (GBNF).
+    Grammar(String),
+    /// Calls of tools.
+    Calls(Calls),
+}
+
+/// Calls of tools, one or several.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Calls {
+    /// The tools to choose from.
+    pub forms: Vec<CallForm>,
+    /// What stands between calls; absent where there is only one.
+    pub between: Option<String>,
+}
+
+/// How one tool is called.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CallForm {
+    /// What comes before the arguments.
+    pub before: String,
+    /// The arguments' schema.
+    pub schema: Value,
+    /// What comes after them.
+    pub after: String,
+}
+
+impl Source {
+    /// The same for the library.
+    pub(crate) fn to_library(&self) -> Result<TopLevelGrammar, CompileError> {
+        match self {
+            Self::JsonObject => json::object().map(TopLevelGrammar::from_json_schema),
+            Self::JsonSchema(schema) => {
+                json::prepare(schema).map(TopLevelGrammar::from_json_schema)
+            }
+            Self::Regex(regex) => {
+                check_len("the regular expression", regex.len())?;
+                Ok(TopLevelGrammar::from_regex(regex))
+            }
+            Self::Choice(choices) => choice(choices).map(TopLevelGrammar::from_lark),
+            Self::Calls(calls) => calls.to_lark().map(TopLevelGrammar::from_lark),
+            Self::Grammar(text) => {
+                check_len("the grammar", text.len())?;
+                let lark = if text.contains("::=") { ebnf::to_lark(text)? } else { text.clone() };
+                check_options(&lark)?;
+                Ok(TopLevelGrammar::from_lark(lark))
+            }
+        }
+    }
+}
+
+impl Calls {
+    fn to_lark(&self) -> Result<String, CompileError> {
+        let calls: Vec<String> = (0..self.forms.len()).map(|i| format!("call_{i}")).collect();
+        let mut lark = match &self.between {
+            Some(between) => format!("start: call ({} call)*\n", quote(between)),
+            None => "start: call\n".to_owned(),
+        };
+        lark += &format!("call: {}\n", calls.join(" | "));
+        for (i, CallForm { before, schema, after }) in self.forms.iter().enumerate() {
+            let (before, after, schema) = (quote(before), quote(after), json::prepare(schema)?);
+            lark += &format!("call_{i}: {before} args_{i} {after}\nargs_{i}: %json {schema}\n");
+        }
+        Ok(lark)
+    }
+}
+
+fn check_len(what: &str, len: usize) -> Result<(), CompileError> {
+    if len > MAX_TEXT_BYTES {
+        let message = format!("{what} has {len} bytes, the limit is {MAX_TEXT_BYTES}");
+        return Err(CompileError::TooLarge(message));
+    }
+    Ok(())
+}
+
+fn choice(choices: &[String]) -> Result<String, CompileError> {
+    if choices.is_empty() || choices.iter().any(String::is_empty) {
+        let message = "there must be at least one choice, and none may be empty".to_owned();
+        return Err(CompileError::Invalid(message));
+    }
+    if choices.len() > MAX_CHOICES {
+        let message = format!("there are {} choices, the limit is {MAX_CHOICES}", choices.len());
+        return Err(CompileError::TooLarge(message));
+    }
+    check_len("all choices together", choices.iter().map(String::len).sum())?;
+    let quoted: Vec<String> = choices.iter().map(|choice| quote(choice)).collect();
+    Ok(format!("start: {}\n", quoted.join(" | ")))
+}
+
+/// A text as a literal of Lark's.
+pub(crate) fn quote(text: &str) -> String {
+    Value::from(text).to_string()
+}
+
+/// Refuses what would let an answer be less than its grammar says.
+fn check_options(lark: &str) -> Result<(), CompileError> {
+    for option in ["lenient", "x-guidance", "allow_invalid_utf8"] {
+        if lark.contains(&format!("\"{option}\"")) {
+            return Err(CompileError::Invalid(format!("the option '{option}' is not allowed")));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,288 @@
+//! From text as it comes to parts of an answer.
+
+use super::Part;
+use super::call::{ObjectCall, push_arguments};
+use super::family::{Begins, Family};
+use super::json::{Place, ValueEnd};
+use super::pieces::{find, join, push_content, push_reasoning};
+
+/// Follows one answer.
+#[derive(Clone, Debug)]
+pub struct AnswerParser {
+    pub(super) family: Family,
+    /// Whether calls are looked for; else their marks are text.
+    tools: bool,
+    pub(super) state: State,
+    /// Text that was not given out yet.
+    pub(super) buffer: String,
+    /// Something other than white space was said, or a call begun.
+    pub(super) has_begun: bool,
+    pub(super) has_calls: bool,
+    /// A thought has just ended: line breaks after it are no part of what is said.
+    after_thought: bool,
+    /// White space that goes out only with what is said after it.
+    pub(super) space: String,
+}
+
+#[derive(Clone, Debug)]
+pub(super) enum State {
+    Content,
+    Reasoning,
+    /// An object, with the text it had so far, mark included: what it is if it is no call.
+    Object {
+        call: Box<ObjectCall>,
+        raw: String,
+        in_array: bool,
+    },
+    /// Between the objects of an array, or between calls that `;` parts.
+    BetweenObjects {
+        in_array: bool,
+    },
+    /// After Mistral's mark: an array or a name.
+    Calls {
+        raw: String,
+    },
+    /// A name, up to one of these.
+    Name {
+        ends: &'static [&'static str],
+        raw: String,
+    },
+    /// Arguments that stand by themselves.
+    Arguments {
+        value: ValueEnd,
+    },
+    /// A channel's header.
+    Channel,
+    /// What is nobody's, up to this mark.
+    Skip {
+        to: &'static str,
+    },
+}
+
+impl AnswerParser {
+    /// `tools`: whether calls are looked for. `reasons`: the prompt ended within a thought.
+    pub fn new(family: Family, tools: bool, reasons: bool) -> Self {
+        let state = if reasons { State::Reasoning } else { State::Content };
+        let (buffer, space) = (String::new(), String::new());
+        let (has_begun, has_calls, after_thought) = (false, false, reasons);
+        Self { family, tools, state, buffer, has_begun, has_calls, after_thought, space }
+    }
+
+    /// Takes in the next piece of text.
+    pub fn push(&mut self, text: &str) -> Vec<Part> {
+        self.buffer.push_str(text);
+        let mut parts = Vec::new();
+        while self.advance(&mut parts, false) {}
+        join(parts)
+    }
+
+    /// The text ended: gives out what was held back.
+    pub fn finish(&mut self) -> Vec<Part> {
+        let mut parts = Vec::new();
+        while self.advance(&mut parts, true) {}
+        let rest = std::mem::take(&mut self.buffer);
+        match std::mem::replace(&mut self.state, State::Content) {
+            State::Content => self.say(&rest, &mut parts),
+            State::Reasoning => push_reasoning(&rest, &mut parts),
+            State::Object { call, raw, .. } if !call.has_name() => self.say(&raw, &mut parts),
+            State::Calls { raw } | State::Name { raw, .. } => self.say(&(raw + &rest), &mut parts),
+            State::Object { .. }
+            | State::BetweenObjects { .. }
+            | State::Arguments { .. }
+            | State::Channel
+            | State::Skip { .. } => {}
+        }
+        if !self.has_calls {
+            push_content(&std::mem::take(&mut self.space), &mut parts);
+        }
+        join(parts)
+    }
+
+    /// One step through the buffer; false if it needs more text. At the end no text will follow.
+    fn advance(&mut self, parts: &mut Vec<Part>, is_end: bool) -> bool {
+        if self.buffer.is_empty() {
+            return false;
+        }
+        match &mut self.state {
+            State::Content => self.content(parts),
+            State::Reasoning => {
+                let end = [self.family.reasoning_end()];
+                let found = find(&self.buffer, &end);
+                let text: String = self.buffer.drain(..found.at).collect();
+                push_reasoning(&text, parts);
+                if found.which.is_some() {
+                    self.buffer.drain(..end[0].len());
+                    self.state = State::Content;
+                    self.after_thought = true;
+                }
+                found.which.is_some()
+            }
+            State::Object { .. } => self.object(parts),
+            State::BetweenObjects { in_array } => {
+                let in_array = *in_array;
+                let skipped = |c: char| c.is_whitespace() || c == if in_array { ',' } else { ';' };
+                let rest = self.buffer.trim_start_matches(skipped);
+                self.buffer.drain(..self.buffer.len() - rest.len());
+                match self.buffer.chars().next() {
+                    None => return false,
+                    Some('{') => self.state = object(String::new(), in_array),
+                    Some(']') if in_array => {
+                        self.buffer.drain(..1);
+                        self.state = State::Content;
+                    }
+                    Some(_) => self.state = State::Content,
+                }
+                true
+            }
+            State::Calls { raw } => {
+                let rest = self.buffer.trim_start();
+                match rest.chars().next() {
+                    None => return false,
+                    Some('[') => {
+                        let at = self.buffer.len() - rest.len() + 1;
+                        self.buffer.drain(..at);
+                        self.state = State::BetweenObjects { in_array: true };
+                    }
+                    Some(_) => {
+                        let raw = std::mem::take(raw);
+                        self.state = State::Name { ends: &["[ARGS]", "{"], raw };
+                    }
+                }
+                true
+            }
+            State::Name { .. } => self.name(parts, is_end),
+            State::Arguments { value } => {
+                let mut at = self.buffer.len();
+                let mut ended = false;
+                let mut text = String::new();
+                for (i, c) in self.buffer.char_indices() {
+                    match value.push(c) {
+                        Place::Before => {}
+                        Place::Within => text.push(c),
+                        Place::Last => {
+                            text.push(c);
+                            (at, ended) = (i + c.len_utf8(), true);
+                            break;
+                        }
+                        Place::After => {
+                            (at, ended) = (i, true);
+                            break;
+                        }
+                    }
+                }
+                push_arguments(parts, text);
+                self.buffer.drain(..at);
+                if ended {
+                    self.state = match self.family {
+                        // A block of code may end here.
+                        Family::DeepSeek => State::Skip { to: "<｜tool▁call▁end｜>" },
+                        _ => State::Content,
+                    };
+                }
+                ended
+            }
+            State::Channel => {
+                let Some((header, rest)) = self.buffer.split_once("<|message|>") else {
+                    return false;
+                };
+                let (header, rest) = (header.trim().to_owned(), rest.to_owned());
+                self.buffer = rest;
+                let tool = header
+                    .split_once("to=functions.")
+                    .map(|(_, name)| name.split_whitespace().next().unwrap_or_default().to_owned());
+                self.state = match tool.filter(|name| !name.is_empty() && self.tools) {
+                    Some(name) => {
+                        self.begin_call(name, parts);
+                        State::Arguments { value: ValueEnd::default() }
+                    }
+                    None if header.starts_with("analysis") => State::Reasoning,
+                    None => State::Content,
+                };
+                true
+            }
+            State::Skip { to } => {
+                let found = find(&self.buffer, &[*to]);
+                self.buffer.drain(..found.at);
+                if found.which.is_some() {
+                    self.state = State::Content;
+                }
+                found.which.is_some()
+            }
+        }
+    }
+
+    /// Says what is surely no mark.
+    fn content(&mut self, parts: &mut Vec<Part>) -> bool {
+        // An answer that is nothing but an object may be a call.
+        if self.family == Family::Json && self.tools && !self.has_begun {
+            let rest = self.buffer.trim_start();
+            if rest.is_empty() {
+                return false;
+            }
+            if rest.starts_with('{') {
+                let at = self.buffer.len() - rest.len();
+                let raw = self.buffer.drain(..at).collect();
+                self.state = object(raw, false);
+                return true;
+            }
+        }
+        let marks = self.family.marks();
+        let is_watched = |begins: Begins| match begins {
+            Begins::Object | Begins::Calls | Begins::DeepSeekCall => self.tools,
+            // Later they are quotes.
+            Begins::Reasoning => !self.has_begun,
+            Begins::Nothing => self.tools || self.family == Family::Harmony,
+            Begins::Channel | Begins::Turn => true,
+        };
+        let watched: Vec<_> = marks.iter().filter(|(_, begins)| is_watched(*begins)).collect();
+        let texts: Vec<&str> = watched.iter().map(|(mark, _)| *mark).collect();
+        let found = find(&self.buffer, &texts);
+        let text: String = self.buffer.drain(..found.at).collect();
+        self.say(&text, parts);
+        let Some(which) = found.which else { return false };
+        let (mark, begins) = *watched[which];
+        self.buffer.drain(..mark.len());
+        self.state = match begins {
+            Begins::Nothing => State::Content,
+            Begins::Reasoning => State::Reasoning,
+            Begins::Object => object(mark.to_owned(), false),
+            Begins::Calls => State::Calls { raw: mark.to_owned() },
+            Begins::DeepSeekCall => {
+                State::Name { ends: &["<｜tool▁sep｜>"], raw: mark.to_owned() }
+            }
+            Begins::Channel => State::Channel,
+            Begins::Turn => State::Skip { to: "<|channel|>" },
+        };
+        true
+    }
+
+    pub(super) fn begin_call(&mut self, name: String, parts: &mut Vec<Part>) {
+        self.space.clear();
+        (self.has_begun, self.has_calls) = (true, true);
+        parts.push(Part::Call { name });
+    }
+
+    /// Says a text; white space at its end waits, as before a call it is nothing.
+    pub(super) fn say(&mut self, text: &str, parts: &mut Vec<Part>) {
+        let text = if self.after_thought { text.trim_start_matches('\n') } else { text };
+        self.after_thought &= text.is_empty();
+        if !self.tools {
+            self.has_begun |= !text.trim().is_empty();
+            push_content(text, parts);
+            return;
+        }
+        let said = text.trim_end();
+        if said.is_empty() {
+            self.space.push_str(text);
+            return;
+        }
+        self.has_begun = true;
+        push_content(&std::mem::take(&mut self.space), parts);
+        push_content(said, parts);
+        self.space.push_str(&text[said.len()..]);
+    }
+}
+
+fn object(raw: String, in_array: bool) -> State {
+    State::Object { call: Box::default(), raw, in_array }
+}

@@ -1,0 +1,142 @@
+//! Every family's marks, and that it makes no difference where the text is cut.
+
+use super::{AnswerParser, Family, Part};
+
+fn content(text: &str) -> Part {
+    Part::Content(text.to_owned())
+}
+
+fn reasoning(text: &str) -> Part {
+    Part::Reasoning(text.to_owned())
+}
+
+fn call(name: &str, arguments: &str) -> [Part; 2] {
+    [Part::Call { name: name.to_owned() }, Part::Arguments(arguments.to_owned())]
+}
+
+/// All parts of a text that comes in pieces of `size` characters.
+fn parse(family: Family, (tools, reasons): (bool, bool), text: &str, size: usize) -> Vec<Part> {
+    let mut parser = AnswerParser::new(family, tools, reasons);
+    let chars: Vec<char> = text.chars().collect();
+    let mut parts: Vec<Part> = Vec::new();
+    for piece in chars.chunks(size) {
+        parts.extend(parser.push(&piece.iter().collect::<String>()));
+    }
+    parts.extend(parser.finish());
+    super::pieces::join(parts)
+}
+
+fn check(family: Family, flags: (bool, bool), text: &str, expect: &[Part]) {
+    for size in [1, 2, 3, 5, 7, 11, 1000] {
+        assert_eq!(parse(family, flags, text, size), expect, "{family:?} by {size}: {text}");
+    }
+}
+
+const TOOLS: (bool, bool) = (true, false);
+
+#[test]
+fn hermes() {
+    let one = r#"<tool_call>
+{"name": "get_weather", "arguments": {"city": "Köln \"}\" {", "days": [1, 2]}}
+</tool_call>"#;
+    let arguments = r#"{"city": "Köln \"}\" {", "days": [1, 2]}"#;
+    check(Family::Hermes, TOOLS, one, &call("get_weather", arguments));
+    let [begin, end] = call("get_weather", arguments);
+    let two = format!("I look.\n\n{one}\n{one}\n");
+    let expect = [content("I look."), begin.clone(), end.clone(), begin, end];
+    check(Family::Hermes, TOOLS, &two, &expect);
+    check(Family::Hermes, (false, false), one, &[content(one)]);
+}
+
+#[test]
+fn what_is_no_call_is_text() {
+    for text in [
+        "a < b <tool",
+        "<tool_call>not json",
+        "<tool_call>{\"nam\": 1}</tool_call> x",
+        "<tool_call>{\"name\"",
+        "{\"name\": \"f\"}",
+        "trailing \n ",
+        "",
+    ] {
+        let text = text.replace("</tool_call>", "");
+        let expect: Vec<Part> =
+            Some(content(&text)).filter(|_| !text.is_empty()).into_iter().collect();
+        check(Family::Hermes, TOOLS, &text, &expect);
+    }
+    // Broken after its name: a call, with what there was of its arguments.
+    let broken = r#"<tool_call>{"name": "f", "arguments": {"a": 1"#;
+    check(Family::Hermes, TOOLS, broken, &call("f", "{\"a\": 1"));
+}
+
+#[test]
+fn arguments_in_any_order_and_form() {
+    for (object, arguments) in [
+        (r#"{"arguments": {"a": 1}, "name": "f"}"#, r#"{"a": 1}"#),
+        (r#"{"name": "f", "arguments": "{\"a\": 1}"}"#, r#"{"a": 1}"#),
+        (r#"{"arguments": "{\"a\": 1}", "id": 3, "name": "f"}"#, r#"{"a": 1}"#),
+        (r#"{"id": "x", "name": "f", "parameters": {}}"#, "{}"),
+        (r#"{"name": "f"}"#, "{}"),
+        (r#"{"name": "f", "arguments": null}"#, "null"),
+    ] {
+        check(Family::Hermes, TOOLS, &format!("<tool_call>{object}"), &call("f", arguments));
+    }
+}
+
+#[test]
+fn objects_alone() {
+    let one = r#"{"name": "f", "parameters": {"a": "b"}}"#;
+    let [begin, end] = call("f", r#"{"a": "b"}"#);
+    check(Family::Json, TOOLS, one, &[begin.clone(), end.clone()]);
+    let two = format!("<|python_tag|>{one}; {one}");
+    check(Family::Json, TOOLS, &two, &[begin.clone(), end.clone(), begin, end]);
+    check(Family::Json, TOOLS, r#"{"a": 1} is JSON"#, &[content(r#"{"a": 1} is JSON"#)]);
+    check(Family::Json, TOOLS, &format!("so: {one}"), &[content(&format!("so: {one}"))]);
+}
+
+#[test]
+fn mistral() {
+    let [begin, end] = call("f", r#"{"a": [1]}"#);
+    let array =
+        r#"[TOOL_CALLS] [{"name": "f", "arguments": {"a": [1]}}, {"name": "g", "arguments": {}}]"#;
+    let [second, none] = call("g", "{}");
+    check(Family::Mistral, TOOLS, array, &[begin.clone(), end.clone(), second, none]);
+    let named = r#"hm[TOOL_CALLS]f[ARGS]{"a": [1]}[TOOL_CALLS]f{"a": [1]}"#;
+    let expect = [content("hm"), begin.clone(), end.clone(), begin, end];
+    check(Family::Mistral, TOOLS, named, &expect);
+}
+
+#[test]
+fn deepseek() {
+    let [begin, end] = call("f", r#"{"a": 1}"#);
+    let v3 = "<｜tool▁calls▁begin｜><｜tool▁call▁begin｜>function<｜tool▁sep｜>\
+              f\n```json\n{\"a\": 1}\n```\
+              <｜tool▁call▁end｜><｜tool▁calls▁end｜>";
+    let v31 = "<｜tool▁calls▁begin｜><｜tool▁call▁begin｜>f<｜tool▁sep｜>{\"a\": 1}<｜tool▁call▁end｜>\
+               <｜tool▁calls▁end｜>";
+    check(Family::DeepSeek, TOOLS, v31, &[begin.clone(), end.clone()]);
+    check(Family::DeepSeek, TOOLS, v3, &[begin, end]);
+}
+
+#[test]
+fn harmony() {
+    let text = "<|channel|>analysis<|message|>They ask.<|end|><|start|>assistant<|channel|>\
+                commentary to=functions.f <|constrain|>json<|message|>{\"a\": 1}<|call|>";
+    let [begin, end] = call("f", "{\"a\": 1}");
+    check(Family::Harmony, TOOLS, text, &[reasoning("They ask."), begin, end]);
+    let text = "<|channel|>analysis<|message|>Hm<|end|><|start|>assistant<|channel|>final\
+                <|message|>Hello<|return|>";
+    check(Family::Harmony, (false, false), text, &[reasoning("Hm"), content("Hello")]);
+}
+
+#[test]
+fn thoughts() {
+    let expect = [reasoning("\nwhy < not\n"), content("So.")];
+    for family in [Family::Hermes, Family::Json, Family::DeepSeek] {
+        check(family, (false, false), "<think>\nwhy < not\n</think>\n\nSo.", &expect);
+        check(family, (true, true), "\nwhy < not\n</think>\n\nSo.", &expect);
+    }
+    let quoted = "He wrote <think>x</think>";
+    check(Family::Hermes, (false, false), quoted, &[content(quoted)]);
+    check(Family::Hermes, (false, true), "cut off", &[reasoning("cut off")]);
+}

@@ -1,0 +1,41 @@
+//! Errors in Anthropic's shape.
+
+use axum::Json;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use serde_json::{Value, json};
+
+use crate::ApiError;
+
+/// The body of an error, as an answer or as an event of a stream.
+pub(super) fn body(error: &ApiError) -> Value {
+    let kind = match error.status() {
+        StatusCode::UNAUTHORIZED => "authentication_error",
+        StatusCode::FORBIDDEN => "permission_error",
+        StatusCode::NOT_FOUND => "not_found_error",
+        StatusCode::PAYLOAD_TOO_LARGE => "request_too_large",
+        StatusCode::TOO_MANY_REQUESTS => "rate_limit_error",
+        StatusCode::SERVICE_UNAVAILABLE => "overloaded_error",
+        StatusCode::GATEWAY_TIMEOUT => "timeout_error",
+        status if status.is_client_error() => "invalid_request_error",
+        _ => "api_error",
+    };
+    let message = error.body().error.message;
+    json!({"type": "error", "error": {"type": kind, "message": message}})
+}
+
+/// Writes an error that came from below anew.
+pub(crate) async fn shape_errors(mut response: Response) -> Response {
+    let Some(error) = response.extensions_mut().remove::<ApiError>() else { return response };
+    let mut shaped = Json(body(&error)).into_response();
+    // Anthropic's clients know a server without room by a number of its own.
+    *shaped.status_mut() = match error.status() {
+        StatusCode::SERVICE_UNAVAILABLE => StatusCode::from_u16(529).unwrap_or(error.status()),
+        status => status,
+    };
+    let kept = response.headers().iter().filter(|(name, _)| {
+        !matches!(name.as_str(), "content-type" | "content-length" | "www-authenticate")
+    });
+    shaped.headers_mut().extend(kept.map(|(name, value)| (name.clone(), value.clone())));
+    shaped
+}

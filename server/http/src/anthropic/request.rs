@@ -1,0 +1,159 @@
+//! From Anthropic's request to a chat.
+
+use serde_json::{Map, Value, json};
+use server_api::{
+    Blocks, ChatMessage, ChatRequest, Content, GenerationOptions, InputBlock, InputMessage,
+    InputRole, MessagesRequest, MessagesTool, MessagesToolChoice, OneOrMany, Role,
+    UnsupportedOptions,
+};
+
+use crate::ApiError;
+use crate::json::Generate;
+
+/// The chat that a request asks for.
+pub(crate) fn to_chat(request: MessagesRequest) -> Result<Generate<ChatRequest>, ApiError> {
+    let max_tokens = request.max_tokens.ok_or_else(|| ApiError::missing("max_tokens"))?;
+    // It goes on with what the assistant has begun.
+    let continues = request.messages.last().is_some_and(|last| last.role == InputRole::Assistant);
+    let mut messages = Vec::new();
+    if let Some(system) = request.system {
+        messages.push(message(Role::System, joined_text(&system, "system")?));
+    }
+    for (idx, input) in request.messages.into_iter().enumerate() {
+        add(&mut messages, input, idx)?;
+    }
+    let (tool_choice, parallel_tool_calls) = tool_choice(request.tool_choice)?;
+    let kwargs = request.thinking.map(|thinking| {
+        Map::from_iter([("enable_thinking".to_owned(), (thinking.kind == "enabled").into())])
+    });
+    let tools = request.tools.map(|tools| tools.into_iter().enumerate().map(tool).collect());
+    Ok(Generate {
+        request: ChatRequest {
+            messages,
+            logprobs: None,
+            top_logprobs: None,
+            tools: tools.transpose()?,
+            tool_choice,
+            parallel_tool_calls,
+            modalities: None,
+            add_generation_prompt: continues.then_some(false),
+            continue_final_message: continues.then_some(true),
+            chat_template_kwargs: kwargs,
+        },
+        options: GenerationOptions {
+            model: request.model,
+            stream: request.stream,
+            max_tokens: Some(max_tokens),
+            temperature: request.temperature,
+            top_p: request.top_p,
+            top_k: request.top_k,
+            stop: request.stop_sequences.map(OneOrMany),
+            ..GenerationOptions::default()
+        },
+        unsupported: UnsupportedOptions::default(),
+    })
+}
+
+fn message(role: Role, text: String) -> ChatMessage {
+    ChatMessage {
+        role,
+        content: Some(Content::Text(text)),
+        name: None,
+        tool_calls: None,
+        tool_call_id: None,
+        reasoning_content: None,
+    }
+}
+
+/// Adds a message, and before it the results of tools that it holds.
+fn add(messages: &mut Vec<ChatMessage>, input: InputMessage, idx: usize) -> Result<(), ApiError> {
+    let (mut said, mut calls, mut thought) = (Vec::new(), Vec::new(), String::new());
+    let num_before = messages.len();
+    for (block_idx, block) in input.content.0.into_iter().enumerate() {
+        let path = format!("messages[{idx}].content[{block_idx}]");
+        let missing = |field: &str| ApiError::missing(&format!("{path}.{field}"));
+        match (block.kind.as_str(), input.role) {
+            ("text", _) => said.push(block.text.ok_or_else(|| missing("text"))?),
+            ("thinking", InputRole::Assistant) => thought += &block.thinking.unwrap_or_default(),
+            ("redacted_thinking", InputRole::Assistant) => {}
+            ("tool_use", InputRole::Assistant) => {
+                let id = block.id.ok_or_else(|| missing("id"))?;
+                let name = block.name.ok_or_else(|| missing("name"))?;
+                let arguments = block.input.unwrap_or_else(|| json!({})).to_string();
+                calls.push(json!({"id": id, "type": "function",
+                    "function": {"name": name, "arguments": arguments}}));
+            }
+            ("tool_result", InputRole::User) => {
+                let id = block.tool_use_id.ok_or_else(|| missing("tool_use_id"))?;
+                let text = joined_text(&block.content.unwrap_or_default(), &path)?;
+                let result = message(Role::Tool, text);
+                messages.push(ChatMessage { tool_call_id: Some(id), ..result });
+            }
+            (kind, _) => {
+                let kind: String = kind.chars().take(64).collect();
+                let message = format!("Content of type '{kind}' is not supported here: send text.");
+                return Err(ApiError::unsupported(&format!("{path}.type"), message));
+            }
+        }
+    }
+    let only_results = said.is_empty() && messages.len() > num_before;
+    if !only_results {
+        let role = match input.role {
+            InputRole::User => Role::User,
+            InputRole::Assistant => Role::Assistant,
+        };
+        messages.push(ChatMessage {
+            tool_calls: Some(calls).filter(|calls| !calls.is_empty()),
+            reasoning_content: Some(thought).filter(|thought| !thought.is_empty()),
+            ..message(role, said.join("\n"))
+        });
+    }
+    Ok(())
+}
+
+/// The texts of blocks that hold nothing else.
+fn joined_text(Blocks(blocks): &Blocks, path: &str) -> Result<String, ApiError> {
+    let text = |block: &InputBlock| match (block.kind.as_str(), &block.text) {
+        ("text", Some(text)) => Ok(text.clone()),
+        _ => {
+            let message = format!("Only text is supported in '{path}'.");
+            Err(ApiError::unsupported(path, message))
+        }
+    };
+    Ok(blocks.iter().map(text).collect::<Result<Vec<_>, _>>()?.join("\n"))
+}
+
+fn tool((idx, tool): (usize, MessagesTool)) -> Result<Value, ApiError> {
+    if tool.kind.as_deref().is_some_and(|kind| kind != "custom") {
+        let message = "Tools that run on the server are not supported.";
+        return Err(ApiError::unsupported(&format!("tools[{idx}].type"), message));
+    }
+    let mut function = json!({"name": tool.name});
+    if let Some(description) = tool.description {
+        function["description"] = description.into();
+    }
+    if let Some(schema) = tool.input_schema {
+        function["parameters"] = schema;
+    }
+    Ok(json!({"type": "function", "function": function}))
+}
+
+fn tool_choice(
+    choice: Option<MessagesToolChoice>,
+) -> Result<(Option<Value>, Option<bool>), ApiError> {
+    let Some(choice) = choice else { return Ok((None, None)) };
+    let mapped = match choice.kind.as_str() {
+        "auto" => json!("auto"),
+        "any" => json!("required"),
+        "none" => json!("none"),
+        "tool" => {
+            let name = choice.name.ok_or_else(|| ApiError::missing("tool_choice.name"))?;
+            json!({"type": "function", "function": {"name": name}})
+        }
+        _ => {
+            let message = "'tool_choice.type' must be 'auto', 'any', 'tool' or 'none'.";
+            return Err(ApiError::invalid(Some("tool_choice.type"), message));
+        }
+    };
+    Ok((Some(mapped), choice.disable_parallel_tool_use.map(|disabled| !disabled)))
+}

@@ -1,0 +1,159 @@
+//! What an answer must match: from the several names that clients have for it to one grammar.
+//!
+//! Invariant: grammars are compiled on blocking threads, a bounded number at a time and within a
+//! deadline; one that cannot be honoured is refused, never loosened.
+
+use std::sync::Arc;
+
+use engine_core::{Grammar, StopRules, TenantId};
+use engine_grammar::Source;
+use serde_json::Value;
+use server_api::{GenerationOptions, ResponseFormat, StructuredOutputs};
+
+use crate::{ApiError, AppState, ServedModel};
+
+/// A grammar, and the option that it came from.
+#[derive(Debug)]
+pub(crate) struct Asked {
+    param: &'static str,
+    source: Source,
+}
+
+impl Asked {
+    /// Calls that the model must make.
+    pub(crate) fn calls(source: Source) -> Self {
+        Self { param: "tools", source }
+    }
+}
+
+/// 400: an answer cannot be a call and something else.
+pub(crate) fn excludes_calls(asked: &Asked) -> ApiError {
+    let message =
+        format!("'{}' and a 'tool_choice' that requires a call exclude each other.", asked.param);
+    ApiError::invalid(Some("tool_choice"), message)
+}
+
+/// The grammar that the options ask for.
+pub(crate) fn asked(options: &GenerationOptions) -> Result<Option<Asked>, ApiError> {
+    let mut all = Vec::new();
+    if let Some(format) = &options.response_format {
+        all.extend(response_format(format)?.map(|source| ("response_format", source)));
+    }
+    if let Some(outputs) = &options.structured_outputs {
+        all.extend(structured_outputs(outputs)?);
+    }
+    if let Some(schema) = &options.guided_json {
+        all.push(("guided_json", Source::JsonSchema(schema_or_text("guided_json", schema)?)));
+    }
+    let regex = options.guided_regex.clone().map(Source::Regex);
+    let choice = options.guided_choice.clone().map(Source::Choice);
+    let grammar = options.guided_grammar.clone().map(Source::Grammar);
+    all.extend(regex.map(|regex| ("guided_regex", regex)));
+    all.extend(choice.map(|choice| ("guided_choice", choice)));
+    all.extend(grammar.map(|grammar| ("guided_grammar", grammar)));
+    if let [(first, _), (second, _), ..] = all.as_slice() {
+        let message = format!("'{first}' and '{second}' exclude each other.");
+        return Err(ApiError::invalid(Some(second), message));
+    }
+    Ok(all.pop().map(|(param, source)| Asked { param, source }))
+}
+
+fn response_format(format: &ResponseFormat) -> Result<Option<Source>, ApiError> {
+    match format.kind.as_str() {
+        "text" => Ok(None),
+        "json_object" => Ok(Some(Source::JsonObject)),
+        "json_schema" => {
+            let named = format.json_schema.as_ref();
+            let named = named.ok_or_else(|| ApiError::missing("response_format.json_schema"))?;
+            let schema = named.schema.clone();
+            let schema =
+                schema.ok_or_else(|| ApiError::missing("response_format.json_schema.schema"))?;
+            Ok(Some(Source::JsonSchema(schema)))
+        }
+        kind => {
+            let kind: String = kind.chars().take(64).collect();
+            let message = format!(
+                "Invalid 'response_format.type': '{kind}' is none of 'text', 'json_object' and \
+                 'json_schema'."
+            );
+            Err(ApiError::invalid(Some("response_format.type"), message))
+        }
+    }
+}
+
+fn structured_outputs(
+    outputs: &StructuredOutputs,
+) -> Result<Vec<(&'static str, Source)>, ApiError> {
+    let mut all = Vec::new();
+    if let Some(schema) = &outputs.json {
+        let param = "structured_outputs.json";
+        all.push((param, Source::JsonSchema(schema_or_text(param, schema)?)));
+    }
+    if outputs.json_object == Some(true) {
+        all.push(("structured_outputs.json_object", Source::JsonObject));
+    }
+    let regex = outputs.regex.clone().map(Source::Regex);
+    let choice = outputs.choice.clone().map(Source::Choice);
+    let grammar = outputs.grammar.clone().map(Source::Grammar);
+    all.extend(regex.map(|regex| ("structured_outputs.regex", regex)));
+    all.extend(choice.map(|choice| ("structured_outputs.choice", choice)));
+    all.extend(grammar.map(|grammar| ("structured_outputs.grammar", grammar)));
+    if all.is_empty() {
+        let message = "'structured_outputs' needs one of 'json', 'json_object', 'regex', 'choice' \
+                       and 'grammar'.";
+        return Err(ApiError::invalid(Some("structured_outputs"), message));
+    }
+    Ok(all)
+}
+
+/// vLLM takes a schema as JSON or as a text that holds JSON.
+fn schema_or_text(param: &str, schema: &Value) -> Result<Value, ApiError> {
+    let Value::String(text) = schema else { return Ok(schema.clone()) };
+    serde_json::from_str(text).map_err(|error| {
+        let message = format!("Invalid value for '{param}': the text is no JSON: {error}.");
+        ApiError::invalid(Some(param), message)
+    })
+}
+
+/// Compiles it for this model.
+pub(crate) async fn compile(
+    state: &AppState,
+    (model, tenant): (&Arc<ServedModel>, &TenantId),
+    asked: Option<Asked>,
+    stop: &StopRules,
+) -> Result<Option<Arc<dyn Grammar>>, ApiError> {
+    let Some(Asked { param, source }) = asked else { return Ok(None) };
+    let forbidden = [("ignore_eos", stop.ignore_eos), ("min_tokens", stop.min_tokens > 0)];
+    if let Some((name, _)) = forbidden.into_iter().find(|(_, is_set)| *is_set) {
+        let message = format!("'{name}' and '{param}' exclude each other.");
+        return Err(ApiError::invalid(Some(name), message));
+    }
+    let (model, tenant) = (Arc::clone(model), tenant.clone());
+    let jobs = state.grammar_jobs();
+    let compiled = async {
+        let permit = jobs.acquire_owned().await.map_err(|_| ApiError::internal())?;
+        let job = move || {
+            // Held by the job: it works on to its end even where its client is gone.
+            let _permit = permit;
+            model.grammars.compile(&tenant.0, &source)
+        };
+        tokio::task::spawn_blocking(job).await.map_err(|_| {
+            // Not what it said: it may quote the grammar.
+            tracing::error!("compiling a grammar panicked");
+            ApiError::internal()
+        })
+    };
+    let timeout = state.limits().grammar_timeout;
+    let compiled = tokio::time::timeout(timeout, compiled).await.map_err(|_| {
+        let message = format!(
+            "Invalid value for '{param}': it was not compiled within {} s. Use a simpler one, or \
+             retry later.",
+            timeout.as_secs_f32()
+        );
+        ApiError::invalid(Some(param), message).code("grammar_timeout")
+    })??;
+    let compiled = compiled.map_err(|error| {
+        ApiError::invalid(Some(param), format!("Invalid value for '{param}': {error}."))
+    })?;
+    Ok(Some(compiled.grammar()))
+}

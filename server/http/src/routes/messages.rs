@@ -1,0 +1,50 @@
+//! `POST /v1/messages` and `/v1/messages/count_tokens`, as Anthropic has them.
+
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use axum::{Extension, Json};
+use server_api::{Message, MessagesRequest, MessagesTokenCount};
+
+use super::chat::{self, Started};
+use crate::anthropic::{MessagesWire, to_chat};
+use crate::json::ApiJson;
+use crate::openapi::Refusals;
+use crate::wire::{self, Head};
+use crate::{ApiError, AppState, Caller};
+
+/// The next message of a chat.
+#[utoipa::path(post, path = "/v1/messages", tag = "Messages", operation_id = "create_message",
+    request_body = MessagesRequest,
+    responses((status = 200, description = "With `stream`, Anthropic's events", body = Message),
+        Refusals))]
+pub(crate) async fn create(
+    State(state): State<AppState>,
+    Extension(caller): Extension<Caller>,
+    ApiJson(request, num_bytes): ApiJson<MessagesRequest>,
+) -> Result<Response, ApiError> {
+    let chat = to_chat(request)?;
+    let started = chat::start(&state, caller, chat, num_bytes).await?;
+    let Started { source, tools, opens_thought, num_prompt, generation } = started;
+    let head = Head::new("msg", &source.model);
+    let stop_texts = source.params.stop_texts.clone();
+    let parser = tools.parser(&source, opens_thought);
+    let wire = MessagesWire::new(head, parser, stop_texts, num_prompt);
+    if source.params.stream {
+        return Ok(wire::stream(generation, wire, state.limits()));
+    }
+    let (mut answers, usage) = wire::collect(generation, 1).await?;
+    Ok(Json(wire.message(answers.remove(0), usage)).into_response())
+}
+
+/// How many tokens the prompt of a request would have.
+#[utoipa::path(post, path = "/v1/messages/count_tokens", tag = "Messages",
+    operation_id = "count_message_tokens", request_body = MessagesRequest,
+    responses((status = 200, description = "The number", body = MessagesTokenCount), Refusals))]
+pub(crate) async fn count_tokens(
+    State(state): State<AppState>,
+    ApiJson(mut request, num_bytes): ApiJson<MessagesRequest>,
+) -> Result<Json<MessagesTokenCount>, ApiError> {
+    request.max_tokens = Some(1);
+    let input_tokens = chat::count(&state, to_chat(request)?, num_bytes).await? as u64;
+    Ok(Json(MessagesTokenCount { input_tokens }))
+}

@@ -1,0 +1,194 @@
+//! The functions of a chat: what is asked of the model, and what of the client.
+//!
+//! Invariant: past this module every function has a name and a schema, and a result of a call
+//! follows that call.
+
+use engine_grammar::{CallForm, Calls};
+use engine_text::{AnswerParser, Family};
+use serde_json::{Value, json};
+use server_api::{ChatMessage, ChatRequest, Role};
+
+use crate::ApiError;
+use crate::source::Source;
+
+/// OpenAI's limits.
+const MAX_TOOLS: usize = 128;
+const MAX_NAME_CHARS: usize = 64;
+
+/// A chat's functions, and which must be called.
+#[derive(Debug)]
+pub(crate) struct Tools {
+    functions: Vec<Function>,
+    choice: Choice,
+    parallel: bool,
+}
+
+#[derive(Debug)]
+struct Function {
+    name: String,
+    parameters: Value,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Choice {
+    None,
+    Auto,
+    Required,
+    Named(String),
+}
+
+impl Tools {
+    /// Those of a request; also checks what its messages say of calls.
+    pub(crate) fn of(request: &ChatRequest) -> Result<Self, ApiError> {
+        check_results(&request.messages)?;
+        let functions = request.tools.iter().flatten().enumerate();
+        let functions: Vec<Function> = functions.map(function).collect::<Result<_, ApiError>>()?;
+        if functions.len() > MAX_TOOLS {
+            let message =
+                format!("'tools' has {} entries, the limit is {MAX_TOOLS}.", functions.len());
+            return Err(ApiError::invalid(Some("tools"), message));
+        }
+        let choice = choice(request.tool_choice.as_ref(), &functions)?;
+        let parallel = request.parallel_tool_calls.unwrap_or(true);
+        Ok(Self { functions, choice, parallel })
+    }
+
+    /// Whether the model is told of them and its calls are looked for.
+    pub(crate) fn are_used(&self) -> bool {
+        !self.functions.is_empty() && self.choice != Choice::None
+    }
+
+    /// Why an answer with calls ended: OpenAI says so only where calling was the model's choice.
+    pub(crate) fn finish_reason(&self) -> &'static str {
+        if matches!(self.choice, Choice::Named(_)) { "stop" } else { "tool_calls" }
+    }
+
+    /// How the model writes its calls: where it must call, in a form that a grammar can hold it to.
+    pub(crate) fn family(&self, family: Family) -> Family {
+        match self.choice {
+            Choice::None | Choice::Auto => family,
+            Choice::Required | Choice::Named(_) if family == Family::Hermes => family,
+            Choice::Required | Choice::Named(_) => Family::Json,
+        }
+    }
+
+    /// What finds thoughts and calls in an answer.
+    pub(crate) fn parser(&self, source: &Source, opens_thought: bool) -> AnswerParser {
+        let family = self.family(source.model.text.family());
+        // What a grammar makes the model write is the answer.
+        let reasons = opens_thought && source.grammar.is_none();
+        AnswerParser::new(family, self.are_used(), reasons)
+    }
+
+    /// The grammar that makes the model call, if it must.
+    pub(crate) fn grammar(&self, family: Family) -> Option<engine_grammar::Source> {
+        let is_called = |function: &&Function| match &self.choice {
+            Choice::None | Choice::Auto => false,
+            Choice::Required => true,
+            Choice::Named(name) => *name == function.name,
+        };
+        let (begin, end, between) = match family {
+            Family::Hermes => ("<tool_call>\n", "\n</tool_call>", "\n"),
+            _ => ("", "", "; "),
+        };
+        let form = |function: &Function| CallForm {
+            before: format!("{begin}{{\"name\": {}, \"arguments\": ", json!(function.name)),
+            schema: function.parameters.clone(),
+            after: format!("}}{end}"),
+        };
+        let forms: Vec<CallForm> = self.functions.iter().filter(is_called).map(form).collect();
+        let several = self.parallel && self.choice == Choice::Required;
+        let between = several.then(|| between.to_owned());
+        (!forms.is_empty()).then_some(engine_grammar::Source::Calls(Calls { forms, between }))
+    }
+}
+
+fn function((idx, tool): (usize, &Value)) -> Result<Function, ApiError> {
+    let invalid = |field: &str, what: &str| {
+        let param = format!("tools[{idx}]{field}");
+        Err(ApiError::invalid(Some(&param), format!("Invalid value for '{param}': {what}.")))
+    };
+    if tool.get("type").and_then(Value::as_str) != Some("function") {
+        return invalid(".type", "only 'function' is supported");
+    }
+    let Some(function) = tool.get("function").filter(|function| function.is_object()) else {
+        return Err(ApiError::missing(&format!("tools[{idx}].function")));
+    };
+    let Some(name) = function.get("name").and_then(Value::as_str) else {
+        return Err(ApiError::missing(&format!("tools[{idx}].function.name")));
+    };
+    let is_well = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.' | '/' | ':');
+    if name.is_empty() || name.chars().count() > MAX_NAME_CHARS || !name.chars().all(is_well) {
+        let what = format!("a name has 1 to {MAX_NAME_CHARS} letters, digits, '_' and '-'");
+        return invalid(".function.name", &what);
+    }
+    let parameters = match function.get("parameters") {
+        None | Some(Value::Null) => json!({"type": "object", "properties": {}}),
+        Some(parameters) if parameters.is_object() => parameters.clone(),
+        Some(_) => return invalid(".function.parameters", "a JSON schema is an object"),
+    };
+    Ok(Function { name: name.to_owned(), parameters })
+}
+
+fn choice(choice: Option<&Value>, functions: &[Function]) -> Result<Choice, ApiError> {
+    let invalid = |message: String| Err(ApiError::invalid(Some("tool_choice"), message));
+    let choice = match choice {
+        None | Some(Value::Null) => return Ok(Choice::Auto),
+        Some(Value::String(word)) => match word.as_str() {
+            "none" => return Ok(Choice::None),
+            "auto" => return Ok(Choice::Auto),
+            "required" => Choice::Required,
+            _ => {
+                let message = "'tool_choice' must be 'none', 'auto', 'required' or a function.";
+                return invalid(message.to_owned());
+            }
+        },
+        Some(object) => match object.pointer("/function/name").and_then(Value::as_str) {
+            Some(name) => Choice::Named(name.to_owned()),
+            None => return Err(ApiError::missing("tool_choice.function.name")),
+        },
+    };
+    if functions.is_empty() {
+        let message = "'tool_choice' is only allowed when 'tools' are specified.";
+        return invalid(message.to_owned());
+    }
+    match &choice {
+        Choice::Named(name) if !functions.iter().any(|function| function.name == *name) => {
+            invalid(format!("The function '{}' of 'tool_choice' is not in 'tools'.", clip(name)))
+        }
+        _ => Ok(choice),
+    }
+}
+
+/// Each result must answer a call of the assistant's message before it.
+fn check_results(messages: &[ChatMessage]) -> Result<(), ApiError> {
+    let mut open: Vec<&str> = Vec::new();
+    for (idx, message) in messages.iter().enumerate() {
+        match message.role {
+            Role::Assistant => {
+                let calls = message.tool_calls.iter().flatten();
+                open = calls.filter_map(|call| call.get("id")?.as_str()).collect();
+            }
+            Role::Tool => {
+                let param = format!("messages[{idx}].tool_call_id");
+                let Some(id) = message.tool_call_id.as_deref() else {
+                    return Err(ApiError::missing(&param));
+                };
+                if !open.contains(&id) {
+                    let message = format!(
+                        "Invalid value for '{param}': '{}' is no call of the assistant's message \
+                         before it.",
+                        clip(id)
+                    );
+                    return Err(ApiError::invalid(Some(&param), message));
+                }
+            }
+            _ => open.clear(),
+        }
+    }
+    Ok(())
+}
+
+fn clip(text: &str) -> &str {
+    text.char_indices().nth(MAX_NAME_CHARS).map_or(text, |(end, _)| &text[..end])
+}

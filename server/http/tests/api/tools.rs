@@ -1,0 +1,199 @@
+//! Calls of functions: in answers and streams, by the model's choice and by the client's.
+
+use axum::http::StatusCode;
+use engine_mock::MockModel;
+use serde_json::{Value, json};
+
+use crate::common::{EOS, events, post, says, server};
+
+const PATH: &str = "/v1/chat/completions";
+const CALL: &str = "I look.\n\
+    <tool_call>\n{\"name\": \"weather\", \"arguments\": {\"city\": \"Köln\"}}\n</tool_call>\n\
+    <tool_call>\n{\"name\": \"clock\", \"arguments\": {}}\n</tool_call>";
+
+fn tools() -> Value {
+    let city = json!({"type": "object", "properties": {"city": {"enum": ["Köln", "Bonn"]}},
+        "required": ["city"], "additionalProperties": false});
+    json!([
+        {"type": "function", "function": {"name": "weather", "parameters": city}},
+        {"type": "function", "function": {"name": "clock", "description": "The time"}},
+    ])
+}
+
+fn chat(more: Value) -> Value {
+    let messages = json!([{"role": "user", "content": "hello"}]);
+    let mut body = json!({"model": "mock", "messages": messages, "tools": tools()});
+    body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    body
+}
+
+#[tokio::test]
+async fn calls_of_the_models_own_choice() {
+    let server = says(CALL);
+    let (status, answer) = post(&server.router, PATH, chat(json!({}))).await;
+    assert_eq!(status, StatusCode::OK, "{answer}");
+    let choice = &answer["choices"][0];
+    assert_eq!(choice["finish_reason"], "tool_calls");
+    assert_eq!(choice["message"]["content"], "I look.");
+    let calls = choice["message"]["tool_calls"].as_array().unwrap();
+    let functions: Vec<_> = calls.iter().map(|call| &call["function"]).collect();
+    let weather = json!({"name": "weather", "arguments": "{\"city\": \"Köln\"}"});
+    assert_eq!(functions, [&weather, &json!({"name": "clock", "arguments": "{}"})]);
+    assert!(calls.iter().all(|call| call["type"] == "function"));
+    let ids: Vec<_> = calls.iter().map(|call| call["id"].as_str().unwrap()).collect();
+    assert!(ids[0].starts_with("call_") && ids[0] != ids[1], "{ids:?}");
+}
+
+/// A stream's calls as clients gather them.
+fn gather(events: &[Value]) -> (String, Vec<(String, String, String)>, String) {
+    let (mut content, mut calls, mut reason) = (String::new(), Vec::new(), String::new());
+    for choice in events.iter().map(|event| &event["choices"][0]) {
+        content += choice["delta"]["content"].as_str().unwrap_or_default();
+        for call in choice["delta"]["tool_calls"].as_array().into_iter().flatten() {
+            let index = call["index"].as_u64().unwrap() as usize;
+            if let Some(name) = call["function"]["name"].as_str() {
+                assert_eq!((index, &call["type"]), (calls.len(), &json!("function")));
+                let id = call["id"].as_str().unwrap().to_owned();
+                calls.push((id, name.to_owned(), String::new()));
+            }
+            calls[index].2 += call["function"]["arguments"].as_str().unwrap();
+        }
+        reason += choice["finish_reason"].as_str().unwrap_or_default();
+    }
+    (content, calls, reason)
+}
+
+#[tokio::test]
+async fn a_stream_brings_the_same_calls_piece_by_piece() {
+    let server = says(CALL);
+    let events = events(&server.router, PATH, chat(json!({"stream": true}))).await;
+    let (content, calls, reason) = gather(&events);
+    assert_eq!((content.as_str(), reason.as_str()), ("I look.", "tool_calls"));
+    let got: Vec<_> = calls.iter().map(|(_, name, args)| (name.as_str(), args.as_str())).collect();
+    assert_eq!(got, [("weather", "{\"city\": \"Köln\"}"), ("clock", "{}")]);
+    let num_pieces = events.iter().filter(|e| e["choices"][0]["delta"]["tool_calls"].is_array());
+    assert!(num_pieces.count() > 10, "arguments come as they are written");
+}
+
+#[tokio::test]
+async fn without_tools_or_with_none_a_call_is_text() {
+    let server = says(CALL);
+    for more in [json!({"tools": null}), json!({"tools": []}), json!({"tool_choice": "none"})] {
+        let (_, answer) = post(&server.router, PATH, chat(more)).await;
+        assert_eq!(answer["choices"][0]["message"]["content"], CALL);
+        assert_eq!(answer["choices"][0]["finish_reason"], "stop");
+        assert!(answer["choices"][0]["message"].get("tool_calls").is_none());
+    }
+}
+
+#[tokio::test]
+async fn a_required_call_is_made_and_fits_its_schema() {
+    let rambles = MockModel { eos_token: Some(EOS), eos_probability: 0.2, ..MockModel::default() };
+    let server = server(rambles);
+    let named = json!({"type": "function", "function": {"name": "weather"}});
+    for (choice, parallel, reason) in [
+        (json!("required"), true, "tool_calls"),
+        (json!("required"), false, "tool_calls"),
+        (named, true, "stop"),
+    ] {
+        for stream in [false, true] {
+            // Without a bound a model that rambles might call for ever.
+            let more = json!({"tool_choice": choice, "parallel_tool_calls": parallel, "n": 1,
+                "max_tokens": 400, "stream": stream});
+            let (calls, finish) = if stream {
+                let (content, calls, reason) =
+                    gather(&events(&server.router, PATH, chat(more)).await);
+                assert_eq!(content, "");
+                (calls.into_iter().map(|(_, name, args)| (name, args)).collect::<Vec<_>>(), reason)
+            } else {
+                let (status, answer) = post(&server.router, PATH, chat(more)).await;
+                assert_eq!(status, StatusCode::OK, "{answer}");
+                let choice = &answer["choices"][0];
+                assert_eq!(choice["message"]["content"], Value::Null);
+                let text = |value: &Value| value.as_str().unwrap().to_owned();
+                let call = |call: &Value| {
+                    (text(&call["function"]["name"]), text(&call["function"]["arguments"]))
+                };
+                let calls = choice["message"]["tool_calls"].as_array().unwrap();
+                (calls.iter().map(call).collect(), text(&choice["finish_reason"]))
+            };
+            assert!(!calls.is_empty() && (parallel || calls.len() == 1), "{calls:?}");
+            if finish == "length" {
+                continue;
+            }
+            assert_eq!(finish, reason, "{calls:?}");
+            for (name, arguments) in &calls {
+                let arguments: Value = serde_json::from_str(arguments).unwrap();
+                match name.as_str() {
+                    "weather" => {
+                        assert!(["Köln", "Bonn"].contains(&arguments["city"].as_str().unwrap()))
+                    }
+                    name => assert!(name == "clock" && reason != "stop" && arguments.is_object()),
+                }
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn thoughts_come_by_themselves() {
+    let server = says("<think>\nHm.\n</think>\n\nHello");
+    let (_, answer) = post(&server.router, PATH, chat(json!({"tools": null}))).await;
+    let message = &answer["choices"][0]["message"];
+    assert_eq!(
+        (&message["reasoning_content"], &message["content"]),
+        (&json!("\nHm.\n"), &json!("Hello"))
+    );
+    let events = events(&server.router, PATH, chat(json!({"tools": null, "stream": true}))).await;
+    let join = |field: &str| {
+        let pieces = events.iter().filter_map(|e| e["choices"][0]["delta"][field].as_str());
+        pieces.collect::<String>()
+    };
+    assert_eq!((join("reasoning_content"), join("content")), ("\nHm.\n".into(), "Hello".into()));
+}
+
+#[tokio::test]
+async fn what_makes_no_sense_is_refused() {
+    let server = says("");
+    let function = |function: Value| json!([{"type": "function", "function": function}]);
+    let result = |id: &str| {
+        json!([{"role": "user", "content": "a"},
+            {"role": "assistant", "tool_calls": [{"id": "x", "type": "function",
+                "function": {"name": "clock", "arguments": "{}"}}]},
+            {"role": "tool", "tool_call_id": id, "content": "noon"}])
+    };
+    let many: Vec<Value> = (0..129)
+        .map(|i| json!({"type": "function", "function": {"name": format!("f{i}")}}))
+        .collect();
+    for (more, param) in [
+        (json!({"tools": [{"type": "retrieval"}]}), "tools[0].type"),
+        (json!({"tools": [1]}), "tools[0].type"),
+        (json!({"tools": [{"type": "function"}]}), "tools[0].function"),
+        (json!({"tools": function(json!({}))}), "tools[0].function.name"),
+        (json!({"tools": function(json!({"name": "a b"}))}), "tools[0].function.name"),
+        (json!({"tools": function(json!({"name": "x".repeat(65)}))}), "tools[0].function.name"),
+        (
+            json!({"tools": function(json!({"name": "f", "parameters": []}))}),
+            "tools[0].function.parameters",
+        ),
+        (json!({"tools": many}), "tools"),
+        (json!({"tool_choice": "perhaps"}), "tool_choice"),
+        (json!({"tool_choice": {"type": "function"}}), "tool_choice.function.name"),
+        (json!({"tool_choice": {"type": "function", "function": {"name": "g"}}}), "tool_choice"),
+        (json!({"tools": null, "tool_choice": "required"}), "tool_choice"),
+        (json!({"tool_choice": "required", "guided_regex": "a"}), "tool_choice"),
+        (
+            json!({"tools": function(json!({"name": "f", "parameters": {"not": {}}})),
+                "tool_choice": "required"}),
+            "tools",
+        ),
+        (json!({"messages": result("y")}), "messages[2].tool_call_id"),
+        (json!({"messages": [{"role": "tool", "content": "noon"}]}), "messages[0].tool_call_id"),
+    ] {
+        let (status, answer) = post(&server.router, PATH, chat(more.clone())).await;
+        assert_eq!(status, StatusCode::BAD_REQUEST, "{more}: {answer}");
+        assert_eq!(answer["error"]["param"], param, "{more}: {answer}");
+    }
+    let (status, _) = post(&server.router, PATH, chat(json!({"messages": result("x")}))).await;
+    assert_eq!(status, StatusCode::OK);
+}
