@@ -50,10 +50,14 @@ pub(crate) struct EngineOptions {
     max_model_len: Option<usize>,
 }
 
+/// As many threads as this machine runs at once.
+pub(crate) fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
+
 impl EngineOptions {
     /// The arguments, with defaults where they are open.
     pub(crate) fn new(args: &EngineArgs) -> Self {
-        let cores = || std::thread::available_parallelism().map_or(1, usize::from);
         Self {
             threads: args.threads.unwrap_or_else(cores),
             kv_cache: args.kv_cache.unwrap_or(DEFAULT_KV_CACHE),

@@ -48,6 +48,7 @@ fn request(id: u64, prompt: Vec<TokenId>, sampling: SamplingParams) -> Request {
         n: 1,
         prompt_logprobs: None,
         speculation: true,
+        grammar: None,
     }
 }
 

@@ -41,7 +41,8 @@ fn main() {
         |threads, megabytes: usize| giga(Some(read_rate(isa, threads, megabytes * 1_000_000)));
     println!(
         "{{\"isa\": \"{}\", \"int8_gops_1t\": {}, \"bf16_gflops_1t\": {}, \
-         \"f32_gflops_1t\": {}, \"product_share\": {}, \"read_100mb_gbs_1t\": {}, \"read_100mb_gbs_2t\": {}, \
+         \"f32_gflops_1t\": {}, \"product_share\": {}, \"read_100mb_gbs_1t\": {}, \
+         \"read_100mb_gbs_2t\": {}, \
          \"read_1gb_gbs_1t\": {}, \"read_1gb_gbs_2t\": {}}}",
         isa.name(),
         giga(int8),

@@ -54,7 +54,7 @@ impl Isa {
         })
     }
 
-    /// Whether `AGENTBASE_ISA`, if it is set, names one that this machine has; else all that it has.
+    /// Whether `AGENTBASE_ISA`, if it is set, names one that this machine has.
     ///
     /// # Errors
     /// A message for whoever set it.

@@ -71,11 +71,10 @@ impl Endpoint {
     }
 
     /// Sends a POST; the body of the answer is still to be read.
-    pub(crate) fn send(
-        &self,
-        path: &str,
-        body: &Value,
-    ) -> Result<ureq::http::Response<ureq::Body>> {
+    ///
+    /// # Errors
+    /// When the connection fails.
+    pub fn send(&self, path: &str, body: &Value) -> Result<ureq::http::Response<ureq::Body>> {
         let mut request = self
             .agent
             .post(format!("{}{path}", self.base_url))

@@ -34,6 +34,9 @@ pub(crate) fn message(error: &str) -> String {
     if error.starts_with("panic:") {
         return "the grammar could not be processed".to_owned();
     }
+    if error.contains("NoExtension") {
+        return "nothing can match it".to_owned();
+    }
     let end = ["\n<", "\n\n"].iter().filter_map(|mark| error.find(mark)).min();
     let error = error[..end.unwrap_or(error.len())].trim();
     match error.char_indices().nth(MAX_CHARS) {
@@ -50,6 +53,7 @@ mod tests {
     fn of_the_librarys_errors_the_cause_is_left() {
         let cases = [
             ("Unimplemented keys: [\"not\"]\n<non-verbose/>", "Unimplemented keys: [\"not\"]"),
+            ("NoExtensionBias", "nothing can match it"),
             ("panic: secret\n<backtrace>…", "the grammar could not be processed"),
         ];
         for (error, expect) in cases {

@@ -1,6 +1,6 @@
 //! JSON schemas before they are compiled.
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::CompileError;
 
@@ -12,6 +12,24 @@ const MAX_ENUM: usize = 5_000;
 /// White space between tokens: none, a space, or a new line and its indentation. Without a bound a
 /// small model may write spaces until its tokens are spent.
 const WHITESPACE: &str = r"[ ]|\n[ ]{0,32}";
+
+macro_rules! time {
+    () => {
+        concat!(
+            r"([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\.[0-9]{1,9})?",
+            "([Zz]|[+-]([01][0-9]|2[0-3]):[0-5][0-9])"
+        )
+    };
+}
+
+macro_rules! date {
+    () => {
+        concat!(
+            "[0-9]{4}-((0[13578]|1[02])-(0[1-9]|[12][0-9]|3[01])",
+            "|(0[469]|11)-(0[1-9]|[12][0-9]|30)|02-(0[1-9]|1[0-9]|2[0-8]))"
+        )
+    };
+}
 
 /// The schema of any object.
 pub(crate) fn object() -> Result<Value, CompileError> {
@@ -27,8 +45,47 @@ pub(crate) fn prepare(schema: &Value) -> Result<Value, CompileError> {
         Value::Bool(true) => serde_json::Map::new(),
         _ => return Err(CompileError::Invalid("the schema must be an object".to_owned())),
     };
+    schema.iter_mut().for_each(|(name, value)| sharpen(name, value));
+    sharpen_format(&mut schema);
     schema.insert("x-guidance".to_owned(), json!({"whitespace_pattern": WHITESPACE}));
     Ok(Value::Object(schema))
+}
+
+/// Formats of which the library allows more than validators do: a 61st second at any time, and
+/// e-mail addresses of any length.
+const FORMATS: [(&str, &str); 3] = [
+    ("time", concat!("^", time!(), "$")),
+    ("date-time", concat!("^", date!(), "[Tt]", time!(), "$")),
+    (
+        "email",
+        concat!(
+            r"^[A-Za-z0-9_+-]{1,32}(\.[A-Za-z0-9_+-]{1,15}){0,2}",
+            r"@([a-z0-9]{1,20}(-[a-z0-9]{1,20})?\.){1,3}[a-z]{2,8}$"
+        ),
+    ),
+];
+
+/// Writes those formats as patterns, in all schemas below.
+fn sharpen(name: &str, value: &mut Value) {
+    match value {
+        // Not schemas but values.
+        _ if matches!(name, "const" | "enum" | "default" | "examples") => {}
+        Value::Object(fields) => {
+            fields.iter_mut().for_each(|(name, value)| sharpen(name, value));
+            sharpen_format(fields);
+        }
+        Value::Array(items) => items.iter_mut().for_each(|item| sharpen("", item)),
+        _ => {}
+    }
+}
+
+fn sharpen_format(schema: &mut Map<String, Value>) {
+    let format = schema.get("format").and_then(Value::as_str);
+    let pattern = FORMATS.iter().find(|(name, _)| Some(*name) == format).map(|(_, p)| *p);
+    if let Some(pattern) = pattern.filter(|_| !schema.contains_key("pattern")) {
+        schema.remove("format");
+        schema.insert("pattern".to_owned(), pattern.into());
+    }
 }
 
 /// Counts values, and refuses what is too large. Depth is bounded where bodies are parsed.

@@ -115,7 +115,7 @@ pub(crate) fn quote(text: &str) -> String {
 
 /// Refuses what would let an answer be less than its grammar says.
 fn check_options(lark: &str) -> Result<(), CompileError> {
-    for option in ["lenient", "x-guidance", "allow_invalid_utf8"] {
+    for option in ["x-guidance", "lenient", "allow_invalid_utf8"] {
         if lark.contains(&format!("\"{option}\"")) {
             return Err(CompileError::Invalid(format!("the option '{option}' is not allowed")));
         }

@@ -25,8 +25,12 @@ fn hold(schema: &Value, rng: &mut StdRng) -> Result<usize, String> {
             continue;
         }
         num_ended += 1;
-        let value: Value = serde_json::from_str(&text)
-            .map_err(|error| format!("{error}\n{text}\nfor {schema}"))?;
+        // JSON has numbers that no float holds.
+        let value = serde_json::from_str(&text);
+        if value.as_ref().is_err_and(|error| error.to_string().contains("out of range")) {
+            continue;
+        }
+        let value: Value = value.map_err(|error| format!("{error}\n{text}\nfor {schema}"))?;
         if let Err(error) = validator.validate(&value) {
             return Err(format!("{error}\n{text}\nfor {schema}"));
         }

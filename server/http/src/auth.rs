@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::extract::{Request, State};
-use axum::http::{HeaderName, header};
+use axum::http::{HeaderMap, HeaderName, header};
 use axum::middleware::Next;
 use axum::response::Response;
 use engine_core::TenantId;
@@ -70,14 +70,17 @@ pub(crate) async fn require_caller(
     mut request: Request,
     next: Next,
 ) -> Result<Response, ApiError> {
-    let text = |name: HeaderName| request.headers().get(name).and_then(|value| value.to_str().ok());
-    // Anthropic's clients have a header of their own for it.
-    let key = text(header::AUTHORIZATION).and_then(bearer_token).or_else(|| text(X_API_KEY));
-    let caller = state.auth().check(key);
+    let caller = state.auth().check(key(request.headers()));
     let caller = caller.map_err(|error| ApiError::unauthorized(error.to_string()))?;
     tracing::Span::current().record("key_id", &*caller.key_id);
     request.extensions_mut().insert(caller);
     Ok(next.run(request).await)
+}
+
+/// Anthropic's clients have a header of their own for it.
+fn key(headers: &HeaderMap) -> Option<&str> {
+    let text = |name: HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
+    text(header::AUTHORIZATION).and_then(bearer_token).or_else(|| text(X_API_KEY))
 }
 
 fn bearer_token(header: &str) -> Option<&str> {

@@ -17,7 +17,6 @@ use tracing::Span;
 use crate::ApiError;
 use crate::choice::{ChoiceText, Scored};
 use crate::echo::Echo;
-use crate::params::Params;
 use crate::source::{PromptTokens, Source};
 
 /// What a client learns, in order.

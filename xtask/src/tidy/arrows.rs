@@ -23,6 +23,7 @@ const ARROWS: &[Arrow] = &[
     arrow("kernels", &[], &[]),
     arrow("engine-core", &[], &[]),
     arrow("engine-text", &[], &[]),
+    arrow("engine-grammar", &["engine-core", "engine-text"], &[]),
     arrow("engine-llm", &["engine-core", "kernels"], &["engine-text"]),
     arrow("engine-mock", &["engine-core"], &[]),
     arrow("scheduler-batching", &["engine-core"], &["engine-mock"]),
@@ -30,13 +31,14 @@ const ARROWS: &[Arrow] = &[
     arrow("server-api", &[], &[]),
     arrow(
         "server-http",
-        &["engine-core", "engine-text", "scheduler-batching", "server-api"],
+        &["engine-core", "engine-grammar", "engine-text", "scheduler-batching", "server-api"],
         &["engine-mock"],
     ),
     arrow(
         "agentbase",
         &[
             "engine-core",
+            "engine-grammar",
             "engine-text",
             "engine-llm",
             "scheduler-batching",

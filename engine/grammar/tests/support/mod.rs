@@ -10,8 +10,8 @@ use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
 use serde_json::{Map, Value, json};
 
-/// The end of a sequence in the byte-level vocabulary.
-const EOS: u32 = 257;
+/// The ends of a sequence in the byte-level vocabulary.
+const EOS: [u32; 2] = [257, 259];
 
 /// How a walk ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,14 +40,14 @@ pub(crate) fn walk(grammar: &dyn Grammar, rng: &mut StdRng, most: usize) -> (Str
         };
         let allowed: Vec<u32> = (0..300).filter(|token| mask.allows(*token)).collect();
         assert!(!allowed.is_empty(), "nothing may follow {:?}", String::from_utf8_lossy(&bytes));
-        assert!(!allowed.iter().any(|token| *token > 255 && *token != EOS), "{allowed:?}");
-        let closing = [EOS, u32::from(b'"'), u32::from(b'}'), u32::from(b']'), u32::from(b')')];
+        assert!(!allowed.iter().any(|token| *token > 255 && !EOS.contains(token)), "{allowed:?}");
+        let closing = [EOS[0], u32::from(b'"'), u32::from(b'}'), u32::from(b']'), u32::from(b')')];
         let closing: Vec<u32> = closing.into_iter().filter(|c| allowed.contains(c)).collect();
         let token = match closing.choose(rng) {
             Some(token) if rng.random_bool(0.4) => *token,
             _ => *allowed.choose(rng).expect("not empty"),
         };
-        if token == EOS {
+        if EOS.contains(&token) {
             return (String::from_utf8(bytes).expect("whole characters"), End::Ended);
         }
         bytes.push(token as u8);

@@ -1,10 +1,10 @@
 //! The parser within a call.
 
 use super::Part;
-use super::call::Step;
+use super::call::{Step, push_arguments};
 use super::family::Family;
-use super::json::ValueEnd;
-use super::parser::{AnswerParser, State};
+use super::json::{Place, ValueEnd};
+use super::parser::{AnswerParser, State, object};
 use super::pieces::find;
 
 /// A name longer than this is none.
@@ -94,6 +94,98 @@ impl AnswerParser {
         self.buffer = rest;
         self.begin_call(name, parts);
         self.state = State::Arguments { value: ValueEnd::default() };
+        true
+    }
+
+    /// What comes after an object: another one, or the end of the calls.
+    pub(super) fn between_objects(&mut self) -> bool {
+        let State::BetweenObjects { in_array } = &mut self.state else { return false };
+        let in_array = *in_array;
+        let skipped = |c: char| c.is_whitespace() || c == if in_array { ',' } else { ';' };
+        let rest = self.buffer.trim_start_matches(skipped);
+        self.buffer.drain(..self.buffer.len() - rest.len());
+        match self.buffer.chars().next() {
+            None => return false,
+            Some('{') => self.state = object(String::new(), in_array),
+            Some(']') if in_array => {
+                self.buffer.drain(..1);
+                self.state = State::Content;
+            }
+            Some(_) => self.state = State::Content,
+        }
+        true
+    }
+
+    /// An array of objects, or a name.
+    pub(super) fn calls(&mut self) -> bool {
+        let State::Calls { raw } = &mut self.state else { return false };
+        let rest = self.buffer.trim_start();
+        match rest.chars().next() {
+            None => return false,
+            Some('[') => {
+                let at = self.buffer.len() - rest.len() + 1;
+                self.buffer.drain(..at);
+                self.state = State::BetweenObjects { in_array: true };
+            }
+            Some(_) => {
+                let raw = std::mem::take(raw);
+                self.state = State::Name { ends: &["[ARGS]", "{"], raw };
+            }
+        }
+        true
+    }
+
+    /// Arguments that stand by themselves.
+    pub(super) fn arguments(&mut self, parts: &mut Vec<Part>) -> bool {
+        let State::Arguments { value } = &mut self.state else { return false };
+        let mut at = self.buffer.len();
+        let mut ended = false;
+        let mut text = String::new();
+        for (i, c) in self.buffer.char_indices() {
+            match value.push(c) {
+                Place::Before => {}
+                Place::Within => text.push(c),
+                Place::Last => {
+                    text.push(c);
+                    (at, ended) = (i + c.len_utf8(), true);
+                    break;
+                }
+                Place::After => {
+                    (at, ended) = (i, true);
+                    break;
+                }
+            }
+        }
+        push_arguments(parts, text);
+        self.buffer.drain(..at);
+        if ended {
+            self.state = match self.family {
+                // A block of code may end here.
+                Family::DeepSeek => State::Skip { to: "<｜tool▁call▁end｜>" },
+                _ => State::Content,
+            };
+        }
+        ended
+    }
+
+    /// A channel's header, once it is whole.
+    pub(super) fn channel(&mut self, parts: &mut Vec<Part>) -> bool {
+        let Some((header, rest)) = self.buffer.split_once("<|message|>") else {
+            return false;
+        };
+        let (header, rest) = (header.trim().to_owned(), rest.to_owned());
+        self.buffer = rest;
+        let tool = header
+            .split_once("to=functions.")
+            .map(|(_, name)| name.split_whitespace().next().unwrap_or_default().to_owned());
+        self.state = match tool.filter(|name| !name.is_empty() && self.tools) {
+            Some(name) => {
+                self.begin_call(name, parts);
+                State::Arguments { value: ValueEnd::default() }
+            }
+            None if header.starts_with("analysis") => State::Reasoning,
+            None => State::Content,
+        };
         true
     }
 }

@@ -1,9 +1,9 @@
 //! From text as it comes to parts of an answer.
 
 use super::Part;
-use super::call::{ObjectCall, push_arguments};
+use super::call::ObjectCall;
 use super::family::{Begins, Family};
-use super::json::{Place, ValueEnd};
+use super::json::ValueEnd;
 use super::pieces::{find, join, push_content, push_reasoning};
 
 /// Follows one answer.
@@ -11,7 +11,7 @@ use super::pieces::{find, join, push_content, push_reasoning};
 pub struct AnswerParser {
     pub(super) family: Family,
     /// Whether calls are looked for; else their marks are text.
-    tools: bool,
+    pub(super) tools: bool,
     pub(super) state: State,
     /// Text that was not given out yet.
     pub(super) buffer: String,
@@ -118,88 +118,11 @@ impl AnswerParser {
                 found.which.is_some()
             }
             State::Object { .. } => self.object(parts),
-            State::BetweenObjects { in_array } => {
-                let in_array = *in_array;
-                let skipped = |c: char| c.is_whitespace() || c == if in_array { ',' } else { ';' };
-                let rest = self.buffer.trim_start_matches(skipped);
-                self.buffer.drain(..self.buffer.len() - rest.len());
-                match self.buffer.chars().next() {
-                    None => return false,
-                    Some('{') => self.state = object(String::new(), in_array),
-                    Some(']') if in_array => {
-                        self.buffer.drain(..1);
-                        self.state = State::Content;
-                    }
-                    Some(_) => self.state = State::Content,
-                }
-                true
-            }
-            State::Calls { raw } => {
-                let rest = self.buffer.trim_start();
-                match rest.chars().next() {
-                    None => return false,
-                    Some('[') => {
-                        let at = self.buffer.len() - rest.len() + 1;
-                        self.buffer.drain(..at);
-                        self.state = State::BetweenObjects { in_array: true };
-                    }
-                    Some(_) => {
-                        let raw = std::mem::take(raw);
-                        self.state = State::Name { ends: &["[ARGS]", "{"], raw };
-                    }
-                }
-                true
-            }
+            State::BetweenObjects { .. } => self.between_objects(),
+            State::Calls { .. } => self.calls(),
             State::Name { .. } => self.name(parts, is_end),
-            State::Arguments { value } => {
-                let mut at = self.buffer.len();
-                let mut ended = false;
-                let mut text = String::new();
-                for (i, c) in self.buffer.char_indices() {
-                    match value.push(c) {
-                        Place::Before => {}
-                        Place::Within => text.push(c),
-                        Place::Last => {
-                            text.push(c);
-                            (at, ended) = (i + c.len_utf8(), true);
-                            break;
-                        }
-                        Place::After => {
-                            (at, ended) = (i, true);
-                            break;
-                        }
-                    }
-                }
-                push_arguments(parts, text);
-                self.buffer.drain(..at);
-                if ended {
-                    self.state = match self.family {
-                        // A block of code may end here.
-                        Family::DeepSeek => State::Skip { to: "<｜tool▁call▁end｜>" },
-                        _ => State::Content,
-                    };
-                }
-                ended
-            }
-            State::Channel => {
-                let Some((header, rest)) = self.buffer.split_once("<|message|>") else {
-                    return false;
-                };
-                let (header, rest) = (header.trim().to_owned(), rest.to_owned());
-                self.buffer = rest;
-                let tool = header
-                    .split_once("to=functions.")
-                    .map(|(_, name)| name.split_whitespace().next().unwrap_or_default().to_owned());
-                self.state = match tool.filter(|name| !name.is_empty() && self.tools) {
-                    Some(name) => {
-                        self.begin_call(name, parts);
-                        State::Arguments { value: ValueEnd::default() }
-                    }
-                    None if header.starts_with("analysis") => State::Reasoning,
-                    None => State::Content,
-                };
-                true
-            }
+            State::Arguments { .. } => self.arguments(parts),
+            State::Channel => self.channel(parts),
             State::Skip { to } => {
                 let found = find(&self.buffer, &[*to]);
                 self.buffer.drain(..found.at);
@@ -242,6 +165,10 @@ impl AnswerParser {
         let Some(which) = found.which else { return false };
         let (mark, begins) = *watched[which];
         self.buffer.drain(..mark.len());
+        if begins == Begins::Reasoning && self.has_begun {
+            self.say(mark, parts);
+            return true;
+        }
         self.state = match begins {
             Begins::Nothing => State::Content,
             Begins::Reasoning => State::Reasoning,
@@ -283,6 +210,6 @@ impl AnswerParser {
     }
 }
 
-fn object(raw: String, in_array: bool) -> State {
+pub(super) fn object(raw: String, in_array: bool) -> State {
     State::Object { call: Box::default(), raw, in_array }
 }

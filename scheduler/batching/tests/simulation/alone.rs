@@ -69,6 +69,7 @@ fn compute(
         min_tokens: request.stop.min_tokens,
         banned: ends.collect(),
         history,
+        mask: None,
     };
     let first = num_generated == 0;
     let work = SeqWork {

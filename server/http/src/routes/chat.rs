@@ -60,7 +60,8 @@ pub(super) async fn start(
     let logprobs = check(&body.request)?;
     let tools = Tools::of(&body.request)?;
     let mut source = source::new(state, caller, body.options, logprobs, "messages")?;
-    source::follow(state, &mut source, tools.grammar(source.model.text.family())).await?;
+    let calls = tools.grammar(source.model.text.family());
+    source::follow(state, &mut source, calls).await?;
     show_marks(&mut source, &tools);
     let echo = source.params.echo.then(|| final_answer(&body.request.messages));
     let context = source.model.handle.limits().max_sequence_len();

@@ -170,7 +170,9 @@ impl Wire for CompletionWire {
 
     fn chunks(&mut self, output: Output) -> Vec<Completion> {
         let (index, answer) = match output {
-            Output::Delta { index, text, tokens } => (index, Answer { text, tokens, reason: "" }),
+            Output::Delta { index, text, tokens } => {
+                (index, Answer { text, tokens, ..Answer::default() })
+            }
             Output::End { index, reason, .. } => (index, Answer { reason, ..Answer::default() }),
             Output::Usage(usage) if self.include_usage => {
                 return vec![self.body(Vec::new(), Some(Some(usage)))];

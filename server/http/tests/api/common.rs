@@ -78,6 +78,12 @@ pub(crate) fn says(text: &str) -> Server {
     server(MockModel::scripted(text, EOS))
 }
 
+/// The same with room for longer prompts.
+pub(crate) fn roomy(model: MockModel) -> Server {
+    let limits = EngineLimits { max_model_len: 2048, ..LIMITS };
+    server_of(MockEngine::new(limits, model), PlannerConfig::default(), HttpLimits::default())
+}
+
 /// A model that never ends, with steps of some milliseconds.
 pub(crate) fn endless() -> MockModel {
     let cost = StepCost { delay: Duration::from_millis(3), ..StepCost::default() };

@@ -5,7 +5,12 @@ use axum::http::{Request, StatusCode};
 use engine_mock::MockModel;
 use serde_json::{Value, json};
 
-use crate::common::{EOS, call, post_request, says, server};
+use crate::common::{EOS, Server, call, post_request, roomy};
+
+/// A model that says `text` and then ends.
+fn says(text: &str) -> Server {
+    roomy(MockModel::scripted(text, EOS))
+}
 
 const PATH: &str = "/v1/messages";
 const CALL: &str = "<think>\nHm.\n</think>\n\nI look.\n<tool_call>\n\
@@ -24,13 +29,13 @@ fn tools() -> Value {
     json!([{"name": "weather", "description": "d", "input_schema": schema}])
 }
 
-async fn send(server: &crate::common::Server, body: Value) -> (StatusCode, Value) {
+async fn send(server: &Server, body: Value) -> (StatusCode, Value) {
     let (status, _, text) = call(&server.router, post_request(PATH, body.to_string())).await;
     (status, serde_json::from_str(&text).unwrap())
 }
 
 /// The events of a stream: each is named by its type.
-async fn events(server: &crate::common::Server, body: Value) -> Vec<Value> {
+async fn events(server: &Server, body: Value) -> Vec<Value> {
     let (status, headers, text) = call(&server.router, post_request(PATH, body.to_string())).await;
     assert_eq!(
         (status, &headers["content-type"]),
@@ -118,7 +123,7 @@ async fn thoughts_texts_and_calls_are_blocks() {
 #[tokio::test]
 async fn a_tool_can_be_required_and_its_result_given() {
     let rambles = MockModel { eos_token: Some(EOS), eos_probability: 0.2, ..MockModel::default() };
-    let server = server(rambles);
+    let server = roomy(rambles);
     for choice in [
         json!({"type": "any", "disable_parallel_tool_use": true}),
         json!({"type": "tool", "name": "weather"}),

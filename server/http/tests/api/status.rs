@@ -184,6 +184,8 @@ async fn the_description_names_every_route_and_each_is_there() {
         "post /tokenize",
         "post /v1/chat/completions",
         "post /v1/completions",
+        "post /v1/messages",
+        "post /v1/messages/count_tokens",
     ];
     assert_eq!(routes, expected);
     for route in routes {

@@ -9,6 +9,9 @@ use crate::common::{EOS, events, post, says, server};
 const CHAT: &str = "/v1/chat/completions";
 const PLAIN: &str = "/v1/completions";
 
+/// Whether a text is what was asked for.
+type Check<'a> = &'a dyn Fn(&str) -> bool;
+
 /// A model that says anything and would end by chance.
 fn rambles() -> MockModel {
     MockModel { eos_token: Some(EOS), eos_probability: 0.1, ..MockModel::default() }
@@ -61,7 +64,7 @@ async fn other_forms_match_too_in_plain_completions_and_streams() {
     };
     let is_choice = |text: &str| ["yes", "no"].contains(&text);
     let is_regex = |text: &str| text.len() == 4 && text.bytes().all(|b| b.is_ascii_digit());
-    let cases: [(Value, &dyn Fn(&str) -> bool); 6] = [
+    let cases: [(Value, Check<'_>); 6] = [
         (json!({"guided_regex": "[0-9]{4}"}), &is_regex),
         (json!({"structured_outputs": {"regex": "[0-9]{4}"}}), &is_regex),
         (json!({"guided_choice": ["yes", "no"]}), &is_choice),

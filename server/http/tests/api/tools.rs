@@ -4,7 +4,12 @@ use axum::http::StatusCode;
 use engine_mock::MockModel;
 use serde_json::{Value, json};
 
-use crate::common::{EOS, events, post, says, server};
+use crate::common::{EOS, Server, events, post, roomy};
+
+/// A model that says `text` and then ends.
+fn says(text: &str) -> Server {
+    roomy(MockModel::scripted(text, EOS))
+}
 
 const PATH: &str = "/v1/chat/completions";
 const CALL: &str = "I look.\n\
@@ -89,7 +94,7 @@ async fn without_tools_or_with_none_a_call_is_text() {
 #[tokio::test]
 async fn a_required_call_is_made_and_fits_its_schema() {
     let rambles = MockModel { eos_token: Some(EOS), eos_probability: 0.2, ..MockModel::default() };
-    let server = server(rambles);
+    let server = roomy(rambles);
     let named = json!({"type": "function", "function": {"name": "weather"}});
     for (choice, parallel, reason) in [
         (json!("required"), true, "tool_calls"),
