@@ -8,6 +8,9 @@ use rand::rngs::StdRng;
 use serde_json::{Value, json};
 use support::{End, compiler, random_schema, walk};
 
+/// Whether a text is what was asked for.
+type Check<'a> = &'a dyn Fn(&str) -> bool;
+
 /// Walks through a schema some times; each answer that ended is held to the schema.
 fn hold(schema: &Value, rng: &mut StdRng) -> Result<usize, String> {
     let compiler = compiler();
@@ -89,7 +92,7 @@ fn texts_match_their_expression_choice_or_grammar() {
         factor ::= [0-9]{1,3} | "(" root ")"
     "#;
     let lark = "start: expr\nexpr: NUMBER | \"(\" expr \"+\" expr \")\"\nNUMBER: /[0-9]{1,3}/\n";
-    let cases: [(Source, &dyn Fn(&str) -> bool); 4] = [
+    let cases: [(Source, Check<'_>); 4] = [
         (Source::Regex("[0-9]{4}-[0-9]{2}-[0-9]{2}".into()), &is_date),
         (Source::Choice(["yes", "no", "n\"ö\n"].map(String::from).to_vec()), &|text| {
             ["yes", "no", "n\"ö\n"].contains(&text)
@@ -177,14 +180,12 @@ fn hostile_grammars_end() {
         })),
     ];
     for source in hostile {
-        let shown: String = format!("{source:?}").chars().take(100).collect();
-        let began = std::time::Instant::now();
         match compiler.compile("t", &source) {
             Ok(compiled) => {
-                let (text, end) = walk(&*compiled.grammar(), &mut rng, 60);
-                println!("{shown}: {end:?} {} bytes, {:?}", text.len(), began.elapsed());
+                let (text, _) = walk(&*compiled.grammar(), &mut rng, 60);
+                assert!(text.len() <= 60, "{text}");
             }
-            Err(error) => println!("{shown}: {error}, {:?}", began.elapsed()),
+            Err(error) => assert!(!error.to_string().contains("panic"), "{error}"),
         }
         let plain = compiler.compile("t", &Source::Regex("ab".into())).expect("it still works");
         assert_eq!(walk(&*plain.grammar(), &mut rng, 9), ("ab".to_owned(), End::Ended));
