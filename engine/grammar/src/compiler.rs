@@ -19,7 +19,10 @@ use crate::workers::Workers;
 use crate::{CompileError, Source, vocabulary};
 
 /// Grammars kept for a model, of all tenants together.
-const MAX_KEPT: usize = 256;
+const MAX_KEPT: usize = 64;
+/// The library goes down from rule to rule, and by references, on the stack; how many there may be
+/// is bounded so that this holds them. Memory is taken only as far as it is used.
+const STACK_BYTES: usize = 256 << 20;
 
 /// What a grammar may cost. By the library's figures (50 and 14 units of fuel, 20 items a
 /// microsecond) compiling ends within about 20 ms of its lexer, and a mask within about 6 ms.
@@ -28,7 +31,7 @@ fn limits() -> ParserLimits {
         initial_lexer_fuel: 1_000_000,
         step_lexer_fuel: 60_000,
         step_max_items: 30_000,
-        max_lexer_states: 50_000,
+        max_lexer_states: 10_000,
         max_grammar_size: 200_000,
         precompute_large_lexemes: false,
         verbose_errors: false,
@@ -76,7 +79,7 @@ impl Compiler {
     /// [`CompileError`].
     pub fn compile(&self, tenant: &str, source: &Source) -> Result<Arc<Compiled>, CompileError> {
         let entry = self.entry(key(tenant, source));
-        entry.get_or_init(|| self.compile_now(source).map(Arc::new)).clone()
+        entry.get_or_init(|| self.compile_deep(source).map(Arc::new)).clone()
     }
 
     fn entry(&self, key: Key) -> Entry {
@@ -91,6 +94,17 @@ impl Compiler {
         let (entry, used) = kept.entries.entry(key).or_default();
         *used = now;
         Arc::clone(entry)
+    }
+
+    /// Compiles on a thread with a stack for the deepest of grammars.
+    fn compile_deep(&self, source: &Source) -> Result<Compiled, CompileError> {
+        let failed = || CompileError::TooLarge("the grammar could not be processed".to_owned());
+        std::thread::scope(|scope| {
+            let thread = std::thread::Builder::new().name("grammar".to_owned());
+            let thread = thread.stack_size(STACK_BYTES);
+            let thread = thread.spawn_scoped(scope, || self.compile_now(source));
+            thread.map_err(|_| failed())?.join().map_err(|_| failed())?
+        })
     }
 
     fn compile_now(&self, source: &Source) -> Result<Compiled, CompileError> {

@@ -6,6 +6,10 @@ use crate::CompileError;
 
 /// Values of all kinds in a schema.
 const MAX_VALUES: usize = 50_000;
+/// References in all: one may lead to the next.
+const MAX_REFS: usize = 1000;
+/// Patterns of one object's properties: each is held against all others.
+const MAX_PATTERNS: usize = 32;
 /// Values of one `enum`.
 const MAX_ENUM: usize = 5_000;
 
@@ -38,8 +42,7 @@ pub(crate) fn object() -> Result<Value, CompileError> {
 
 /// A copy of the client's schema with our options, and without what may bend its meaning.
 pub(crate) fn prepare(schema: &Value) -> Result<Value, CompileError> {
-    let mut num_values = 0;
-    check(schema, &mut num_values)?;
+    check(schema, &mut Counts::default())?;
     let mut schema = match schema {
         Value::Object(fields) => fields.clone(),
         Value::Bool(true) => serde_json::Map::new(),
@@ -88,25 +91,40 @@ fn sharpen_format(schema: &mut Map<String, Value>) {
     }
 }
 
-/// Counts values, and refuses what is too large. Depth is bounded where bodies are parsed.
-fn check(value: &Value, num_values: &mut usize) -> Result<(), CompileError> {
-    *num_values += 1;
-    if *num_values > MAX_VALUES {
-        let message = format!("the schema has more than {MAX_VALUES} values");
-        return Err(CompileError::TooLarge(message));
+#[derive(Default)]
+struct Counts {
+    values: usize,
+    refs: usize,
+}
+
+/// Counts, and refuses what is too large. Depth is bounded where bodies are parsed.
+fn check(value: &Value, counts: &mut Counts) -> Result<(), CompileError> {
+    let too_many = |what: &str, limit: usize| {
+        Err(CompileError::TooLarge(format!("the schema has more than {limit} {what}")))
+    };
+    counts.values += 1;
+    if counts.values > MAX_VALUES {
+        return too_many("values", MAX_VALUES);
     }
     match value {
-        Value::Array(items) => items.iter().try_for_each(|item| check(item, num_values)),
+        Value::Array(items) => items.iter().try_for_each(|item| check(item, counts)),
         Value::Object(fields) => fields.iter().try_for_each(|(name, value)| {
-            match value.as_array() {
-                Some(values) if name == "enum" && values.len() > MAX_ENUM => {
-                    let num = values.len();
-                    let message = format!("'enum' has {num} values, the limit is {MAX_ENUM}");
-                    return Err(CompileError::TooLarge(message));
-                }
-                _ => {}
+            let len = value.as_array().map_or(0, Vec::len);
+            let num_fields = value.as_object().map_or(0, Map::len);
+            counts.refs += usize::from(name == "$ref");
+            if counts.refs > MAX_REFS {
+                return too_many("'$ref'", MAX_REFS);
             }
-            check(value, num_values)
+            match name.as_str() {
+                "enum" if len > MAX_ENUM => {
+                    let message = format!("'enum' has {len} values, the limit is {MAX_ENUM}");
+                    Err(CompileError::TooLarge(message))
+                }
+                "patternProperties" if num_fields > MAX_PATTERNS => {
+                    too_many("'patternProperties' of an object", MAX_PATTERNS)
+                }
+                _ => check(value, counts),
+            }
         }),
         _ => Ok(()),
     }

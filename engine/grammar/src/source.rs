@@ -8,6 +8,7 @@ use crate::{CompileError, ebnf, json};
 /// At most so many bytes of a grammar, a regular expression or all choices.
 const MAX_TEXT_BYTES: usize = 256 << 10;
 const MAX_CHOICES: usize = 10_000;
+const MAX_LINES: usize = 2000;
 
 /// A grammar as clients write it.
 #[derive(Clone, Debug, PartialEq)]
@@ -113,8 +114,16 @@ pub(crate) fn quote(text: &str) -> String {
     Value::from(text).to_string()
 }
 
-/// Refuses what would let an answer be less than its grammar says.
+/// Refuses what would let an answer be less than its grammar says, and more rules than can be gone
+/// through one from another.
 fn check_options(lark: &str) -> Result<(), CompileError> {
+    if lark.lines().count() > MAX_LINES {
+        return Err(CompileError::TooLarge(format!("the grammar has more than {MAX_LINES} lines")));
+    }
+    if lark.contains("%llguidance") || (lark.contains("%json") && lark.contains("\\u")) {
+        let message = "'%llguidance', and '\\u' beside '%json', are not allowed".to_owned();
+        return Err(CompileError::Invalid(message));
+    }
     for option in ["x-guidance", "lenient", "allow_invalid_utf8"] {
         if lark.contains(&format!("\"{option}\"")) {
             return Err(CompileError::Invalid(format!("the option '{option}' is not allowed")));

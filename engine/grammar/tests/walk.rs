@@ -143,6 +143,21 @@ fn what_cannot_be_honoured_is_refused_by_name() {
     }
 }
 
+/// A schema that leads through `num` references to a text.
+fn references(num: usize) -> Value {
+    let defs = (0..num).map(|i| {
+        let next = format!("#/$defs/a{}", i + 1);
+        (format!("a{i}"), json!({"$ref": next}))
+    });
+    let last = (format!("a{num}"), json!({"type": "string"}));
+    json!({"$defs": serde_json::Map::from_iter(defs.chain([last])), "$ref": "#/$defs/a0"})
+}
+
+fn patterns(num: usize) -> Value {
+    let patterns = (0..num).map(|i| (format!("^k{i:05}$"), json!({"type": "null"})));
+    Value::Object(serde_json::Map::from_iter(patterns))
+}
+
 /// Grammars that are made to be slow are refused, or followed; each within a bound.
 #[test]
 fn hostile_grammars_end() {
@@ -175,6 +190,20 @@ fn hostile_grammars_end() {
         Source::Grammar("start: a\na: a a | \"x\" | \"\"".into()),
         Source::Grammar("root ::= root root root | \"x\"?".into()),
         Source::Grammar("root ::= root".into()),
+        Source::Grammar(format!("root ::= \"a\"{}", "*".repeat(100_000))),
+        Source::Grammar((0..998).fold("root ::= r0\nr998 ::= \"a\"\n".into(), |text, i| {
+            text + &format!("r{i} ::= r{}\n", i + 1)
+        })),
+        Source::Grammar((0..1990).fold("start: r0\nr1990: \"a\"\n".into(), |text, i| {
+            text + &format!("r{i}: r{}\n", i + 1)
+        })),
+        Source::Grammar(
+            (0..20_000).fold("start: r0\n".into(), |text, i| text + &format!("r{i}: r{}\n", i + 1)),
+        ),
+        Source::JsonSchema(references(999)),
+        Source::JsonSchema(references(20_000)),
+        Source::JsonSchema(json!({"type": "object", "patternProperties": patterns(10_000)})),
+        Source::JsonSchema(json!({"type": "object", "patternProperties": patterns(32)})),
         Source::Grammar((0..40).fold("root ::= r0\nr40 ::= \"a\"\n".to_owned(), |text, i| {
             text + &format!("r{i} ::= r{0} r{0} | r{0}\n", i + 1)
         })),

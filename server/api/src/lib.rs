@@ -27,7 +27,8 @@ pub use generation::{
 };
 pub use messages::{
     Blocks, InputBlock, InputMessage, InputRole, Message, MessagesRequest, MessagesTokenCount,
-    MessagesTool, MessagesToolChoice, MessagesUsage, OutputBlock, Thinking,
+    MessagesTool, MessagesToolChoice, MessagesUsage, OutputBlock, OutputConfig, OutputFormat,
+    Thinking,
 };
 pub use model::{Health, Model, ModelList};
 pub use one_or_many::OneOrMany;

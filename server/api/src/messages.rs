@@ -36,6 +36,8 @@ pub struct MessagesRequest {
     pub tool_choice: Option<MessagesToolChoice>,
     /// `{"type": "enabled"}` or `disabled`, for models that can do both.
     pub thinking: Option<Thinking>,
+    /// The form of the answer.
+    pub output_config: Option<OutputConfig>,
 }
 
 /// One message.
@@ -140,10 +142,28 @@ pub struct MessagesToolChoice {
     pub disable_parallel_tool_use: Option<bool>,
 }
 
+/// The form of the answer.
+#[derive(Clone, Debug, Deserialize, ToSchema)]
+pub struct OutputConfig {
+    /// A JSON schema that the answer matches.
+    pub format: Option<OutputFormat>,
+}
+
+/// A JSON schema.
+#[derive(Clone, Debug, Deserialize, ToSchema)]
+pub struct OutputFormat {
+    /// `json_schema`.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// The schema.
+    #[schema(value_type = Option<Object>)]
+    pub schema: Option<Value>,
+}
+
 /// Whether the model thinks before it answers.
 #[derive(Clone, Debug, Deserialize, ToSchema)]
 pub struct Thinking {
-    /// `enabled` or `disabled`.
+    /// `enabled`, `adaptive` or `disabled`.
     #[serde(rename = "type")]
     pub kind: String,
 }
@@ -192,7 +212,7 @@ pub enum OutputBlock {
         id: String,
         /// The tool.
         name: String,
-        /// The arguments; a text where what the model wrote is no JSON.
+        /// The arguments; empty where what the model wrote is no object, or was cut.
         input: Value,
     },
 }

@@ -58,6 +58,11 @@ impl Tools {
         !self.functions.is_empty() && self.choice != Choice::None
     }
 
+    /// Whether the model has no choice.
+    pub(crate) fn must_be_called(&self) -> bool {
+        matches!(self.choice, Choice::Required | Choice::Named(_))
+    }
+
     /// Why an answer with calls ended: OpenAI says so only where calling was the model's choice.
     pub(crate) fn finish_reason(&self) -> &'static str {
         if matches!(self.choice, Choice::Named(_)) { "stop" } else { "tool_calls" }
@@ -77,7 +82,10 @@ impl Tools {
         let family = self.family(source.model.text.family());
         // What a grammar makes the model write is the answer.
         let reasons = opens_thought && source.grammar.is_none();
-        AnswerParser::new(family, self.are_used(), reasons)
+        // An answer of another form is no call, even if it looks like one.
+        let may_call = self.are_used() && (source.grammar.is_none() || self.must_be_called());
+        let names = self.functions.iter().map(|function| function.name.clone()).collect();
+        AnswerParser::new(family, may_call, reasons).with_names(names)
     }
 
     /// The grammar that makes the model call, if it must.

@@ -6,6 +6,8 @@ use crate::source::quote;
 
 /// Brackets inside each other.
 const MAX_DEPTH: usize = 64;
+/// Rules lead to one another, and all that each leads to is looked at.
+const MAX_RULES: usize = 1000;
 
 /// A place in a grammar's text.
 pub(super) struct Parser<'a> {
@@ -30,6 +32,10 @@ impl<'a> Parser<'a> {
             self.skip_space(false);
             self.expect("::=")?;
             let node = self.choice(0)?;
+            if rules.len() >= MAX_RULES {
+                let message = format!("there are more than {MAX_RULES} rules");
+                return Err(CompileError::TooLarge(message));
+            }
             if rules.insert(name.clone(), node).is_some() {
                 return Err(invalid(&format!("the rule '{name}' is there twice")));
             }
@@ -88,27 +94,29 @@ impl<'a> Parser<'a> {
         Ok(if nodes.len() == 1 { nodes.remove(0) } else { Node::Sequence(nodes) })
     }
 
-    fn repeated(&mut self, mut node: Node) -> Result<Node, CompileError> {
-        loop {
-            let times = match self.rest().chars().next() {
-                Some(c @ ('*' | '+' | '?')) => c.to_string(),
-                Some('{') => {
-                    let end = self.rest().find('}').ok_or_else(|| self.unexpected())?;
-                    let times: String = self.rest()[..=end].split_whitespace().collect();
-                    let is_well =
-                        times[1..times.len() - 1].chars().all(|c| c.is_ascii_digit() || c == ',');
-                    if !is_well {
-                        return Err(self.unexpected());
-                    }
-                    self.at += end + 1;
-                    node = Node::Repeat(Box::new(node), times);
-                    continue;
+    /// At most one repetition: of several, each would be a level more to go down.
+    fn repeated(&mut self, node: Node) -> Result<Node, CompileError> {
+        let times = match self.rest().chars().next() {
+            Some(c @ ('*' | '+' | '?')) => {
+                self.at += 1;
+                c.to_string()
+            }
+            Some('{') => {
+                let end = self.rest().find('}').ok_or_else(|| self.unexpected())?;
+                let times: String = self.rest()[..=end].split_whitespace().collect();
+                let inner = times[1..times.len() - 1].chars();
+                if !inner.into_iter().all(|c| c.is_ascii_digit() || c == ',') {
+                    return Err(self.unexpected());
                 }
-                _ => return Ok(node),
-            };
-            self.at += 1;
-            node = Node::Repeat(Box::new(node), times);
+                self.at += end + 1;
+                times
+            }
+            _ => return Ok(node),
+        };
+        if self.rest().starts_with(['*', '+', '?', '{']) {
+            return Err(self.unexpected());
         }
+        Ok(Node::Repeat(Box::new(node), times))
     }
 
     /// Characters in square brackets, as a regular expression.

@@ -46,6 +46,11 @@ impl ObjectCall {
         self.name.is_some()
     }
 
+    /// The tool, once it is known.
+    pub(super) fn name(&self) -> Option<&str> {
+        self.name.as_deref()
+    }
+
     /// Takes in one character; `parts` gets what it completes.
     pub(super) fn push(&mut self, c: char, parts: &mut Vec<Part>) -> Step {
         match self.expect {
@@ -128,6 +133,13 @@ impl ObjectCall {
             }
         }
         self.held.clear();
+    }
+
+    /// The text ended within it.
+    pub(super) fn cut(self, parts: &mut Vec<Part>) {
+        if self.expect == Expect::Value && self.is_arguments() && !self.held.is_empty() {
+            push_arguments(parts, self.held);
+        }
     }
 
     fn end(&mut self, parts: &mut Vec<Part>) -> Step {

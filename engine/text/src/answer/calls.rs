@@ -4,7 +4,7 @@ use super::Part;
 use super::call::{Step, push_arguments};
 use super::family::Family;
 use super::json::{Place, ValueEnd};
-use super::parser::{AnswerParser, State, object};
+use super::parser::{AnswerParser, MAX_HEADER_BYTES, State, object};
 use super::pieces::find;
 
 /// A name longer than this is none.
@@ -13,7 +13,7 @@ const MAX_NAME_BYTES: usize = 256;
 impl AnswerParser {
     pub(super) fn object(&mut self, parts: &mut Vec<Part>) -> bool {
         let State::Object { call, raw, in_array } = &mut self.state else { return false };
-        let had_name = call.has_name();
+        let (had_name, num_parts, mut is_call) = (call.has_name(), parts.len(), true);
         let mut step = Step::On;
         let (mut last, mut at) = (0, 0);
         for (i, c) in self.buffer.char_indices() {
@@ -22,11 +22,19 @@ impl AnswerParser {
                 raw.push(c);
             }
             step = call.push(c, parts);
+            let is_known = |name| match (self.family, &self.names) {
+                (Family::Json, Some(names)) => names.iter().any(|known| known == name),
+                _ => true,
+            };
+            if !had_name && !call.name().is_none_or(is_known) {
+                parts.truncate(num_parts);
+                (step, is_call) = (Step::Broken, false);
+            }
             if step != Step::On {
                 break;
             }
         }
-        let (has_name, in_array) = (call.has_name(), *in_array);
+        let (has_name, in_array) = (call.has_name() && is_call, *in_array);
         if has_name && !had_name {
             self.space.clear();
             (self.has_begun, self.has_calls) = (true, true);
@@ -37,6 +45,7 @@ impl AnswerParser {
                 false
             }
             Step::End => {
+                self.after_call = true;
                 self.buffer.drain(..at);
                 let several = in_array || self.family == Family::Json;
                 self.state =
@@ -66,13 +75,16 @@ impl AnswerParser {
         if found.which.is_none() && found.at <= MAX_NAME_BYTES && !is_end {
             return false;
         }
-        let Some(which) = found.which.filter(|_| found.at <= MAX_NAME_BYTES) else {
-            let raw = std::mem::take(raw) + &std::mem::take(&mut self.buffer);
+        let is_name = found.at <= MAX_NAME_BYTES && !self.buffer[..found.at].trim().is_empty();
+        let Some(which) = found.which.filter(|_| is_name) else {
+            // What is no name is text, and so is its mark; calls may follow.
+            let raw = std::mem::take(raw);
             self.state = State::Content;
             self.say(&raw, parts);
-            return false;
+            return true;
         };
-        let name = self.buffer[..found.at].trim().to_owned();
+        let name = self.buffer[..found.at].split("[CALL_ID]").next().unwrap_or_default();
+        let name = name.trim().to_owned();
         let end = found.at + ends[which].len();
         if self.family != Family::DeepSeek {
             // The brace is the arguments' first.
@@ -171,7 +183,12 @@ impl AnswerParser {
     /// A channel's header, once it is whole.
     pub(super) fn channel(&mut self, parts: &mut Vec<Part>) -> bool {
         let Some((header, rest)) = self.buffer.split_once("<|message|>") else {
-            return false;
+            // No header is so long.
+            let is_text = self.buffer.len() > MAX_HEADER_BYTES;
+            if is_text {
+                self.state = State::Content;
+            }
+            return is_text;
         };
         let (header, rest) = (header.trim().to_owned(), rest.to_owned());
         self.buffer = rest;

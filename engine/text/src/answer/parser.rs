@@ -1,10 +1,17 @@
 //! From text as it comes to parts of an answer.
 
+use std::sync::Arc;
+
 use super::Part;
 use super::call::ObjectCall;
 use super::family::{Begins, Family};
 use super::json::ValueEnd;
 use super::pieces::{find, join, push_content, push_reasoning};
+
+/// Taken in at once.
+const MAX_PIECE_BYTES: usize = 1 << 10;
+/// A channel's header is no longer.
+pub(super) const MAX_HEADER_BYTES: usize = 1 << 10;
 
 /// Follows one answer.
 #[derive(Clone, Debug)]
@@ -12,12 +19,16 @@ pub struct AnswerParser {
     pub(super) family: Family,
     /// Whether calls are looked for; else their marks are text.
     pub(super) tools: bool,
+    /// All tools; where a call looks like any other object, only theirs are calls.
+    pub(super) names: Option<Arc<[String]>>,
     pub(super) state: State,
     /// Text that was not given out yet.
     pub(super) buffer: String,
     /// Something other than white space was said, or a call begun.
     pub(super) has_begun: bool,
     pub(super) has_calls: bool,
+    /// Nothing was said since a call ended.
+    pub(super) after_call: bool,
     /// A thought has just ended: line breaks after it are no part of what is said.
     after_thought: bool,
     /// White space that goes out only with what is said after it.
@@ -64,15 +75,38 @@ impl AnswerParser {
     pub fn new(family: Family, tools: bool, reasons: bool) -> Self {
         let state = if reasons { State::Reasoning } else { State::Content };
         let (buffer, space) = (String::new(), String::new());
-        let (has_begun, has_calls, after_thought) = (false, false, reasons);
-        Self { family, tools, state, buffer, has_begun, has_calls, after_thought, space }
+        let (has_begun, has_calls, after_call, after_thought) = (false, false, false, reasons);
+        Self {
+            family,
+            tools,
+            names: None,
+            state,
+            buffer,
+            has_begun,
+            has_calls,
+            after_call,
+            after_thought,
+            space,
+        }
+    }
+
+    /// The same for these tools and no others.
+    #[must_use]
+    pub fn with_names(self, names: Arc<[String]>) -> Self {
+        Self { names: Some(names), ..self }
     }
 
     /// Takes in the next piece of text.
     pub fn push(&mut self, text: &str) -> Vec<Part> {
-        self.buffer.push_str(text);
         let mut parts = Vec::new();
-        while self.advance(&mut parts, false) {}
+        let mut rest = text;
+        // The buffer stays short, whatever comes at once: it is searched from its beginning.
+        while !rest.is_empty() {
+            let (piece, more) = rest.split_at(rest.floor_char_boundary(MAX_PIECE_BYTES));
+            self.buffer.push_str(piece);
+            rest = more;
+            while self.advance(&mut parts, false) {}
+        }
         join(parts)
     }
 
@@ -85,12 +119,10 @@ impl AnswerParser {
             State::Content => self.say(&rest, &mut parts),
             State::Reasoning => push_reasoning(&rest, &mut parts),
             State::Object { call, raw, .. } if !call.has_name() => self.say(&raw, &mut parts),
+            State::Object { call, .. } => call.cut(&mut parts),
             State::Calls { raw } | State::Name { raw, .. } => self.say(&(raw + &rest), &mut parts),
-            State::Object { .. }
-            | State::BetweenObjects { .. }
-            | State::Arguments { .. }
-            | State::Channel
-            | State::Skip { .. } => {}
+            State::BetweenObjects { .. } | State::Arguments { .. } | State::Skip { .. } => {}
+            State::Channel => self.say(&rest, &mut parts),
         }
         if !self.has_calls {
             push_content(&std::mem::take(&mut self.space), &mut parts);
@@ -165,7 +197,10 @@ impl AnswerParser {
         let Some(which) = found.which else { return false };
         let (mark, begins) = *watched[which];
         self.buffer.drain(..mark.len());
-        if begins == Begins::Reasoning && self.has_begun {
+        // A quote of what parts answers is text.
+        let is_stray =
+            begins == Begins::Nothing && self.family == Family::Hermes && !self.after_call;
+        if is_stray || (begins == Begins::Reasoning && self.has_begun) {
             self.say(mark, parts);
             return true;
         }
@@ -204,6 +239,7 @@ impl AnswerParser {
             return;
         }
         self.has_begun = true;
+        self.after_call = false;
         push_content(&std::mem::take(&mut self.space), parts);
         push_content(said, parts);
         self.space.push_str(&text[said.len()..]);

@@ -57,9 +57,10 @@ fn what_is_no_call_is_text() {
         "<tool_call>{\"name\"",
         "{\"name\": \"f\"}",
         "trailing \n ",
+        "a quoted </tool_call> mark",
         "",
     ] {
-        let text = text.replace("</tool_call>", "");
+        let text = text.replace("}</tool_call>", "}");
         let expect: Vec<Part> =
             Some(content(&text)).filter(|_| !text.is_empty()).into_iter().collect();
         check(Family::Hermes, TOOLS, &text, &expect);
@@ -92,6 +93,22 @@ fn objects_alone() {
     check(Family::Json, TOOLS, &two, &[begin.clone(), end.clone(), begin, end]);
     check(Family::Json, TOOLS, r#"{"a": 1} is JSON"#, &[content(r#"{"a": 1} is JSON"#)]);
     check(Family::Json, TOOLS, &format!("so: {one}"), &[content(&format!("so: {one}"))]);
+}
+
+#[test]
+fn an_object_that_names_no_tool_is_text() {
+    let text = r#"{"name": "Alice", "age": 30}"#;
+    for size in [1, 9, 100] {
+        let names = ["f".to_owned()].into();
+        let mut parser = AnswerParser::new(Family::Json, true, false).with_names(names);
+        let chars: Vec<char> = text.chars().collect();
+        let mut parts = Vec::new();
+        for piece in chars.chunks(size) {
+            parts.extend(parser.push(&piece.iter().collect::<String>()));
+        }
+        parts.extend(parser.finish());
+        assert_eq!(super::pieces::join(parts), [content(text)]);
+    }
 }
 
 #[test]

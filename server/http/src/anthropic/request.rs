@@ -3,8 +3,8 @@
 use serde_json::{Map, Value, json};
 use server_api::{
     Blocks, ChatMessage, ChatRequest, Content, GenerationOptions, InputBlock, InputMessage,
-    InputRole, MessagesRequest, MessagesTool, MessagesToolChoice, OneOrMany, Role,
-    UnsupportedOptions,
+    InputRole, JsonSchemaFormat, MessagesRequest, MessagesTool, MessagesToolChoice, OneOrMany,
+    OutputFormat, ResponseFormat, Role, UnsupportedOptions,
 };
 
 use crate::ApiError;
@@ -23,9 +23,10 @@ pub(crate) fn to_chat(request: MessagesRequest) -> Result<Generate<ChatRequest>,
         add(&mut messages, input, idx)?;
     }
     let (tool_choice, parallel_tool_calls) = tool_choice(request.tool_choice)?;
-    let kwargs = request.thinking.map(|thinking| {
-        Map::from_iter([("enable_thinking".to_owned(), (thinking.kind == "enabled").into())])
-    });
+    // Models that can do both think only if they are asked to.
+    let thinks = request.thinking.is_some_and(|thinking| thinking.kind != "disabled");
+    let kwargs = Map::from_iter([("enable_thinking".to_owned(), thinks.into())]);
+    let format = request.output_config.and_then(|config| config.format);
     let tools = request.tools.map(|tools| tools.into_iter().enumerate().map(tool).collect());
     Ok(Generate {
         request: ChatRequest {
@@ -38,7 +39,7 @@ pub(crate) fn to_chat(request: MessagesRequest) -> Result<Generate<ChatRequest>,
             modalities: None,
             add_generation_prompt: continues.then_some(false),
             continue_final_message: continues.then_some(true),
-            chat_template_kwargs: kwargs,
+            chat_template_kwargs: Some(kwargs),
         },
         options: GenerationOptions {
             model: request.model,
@@ -48,10 +49,17 @@ pub(crate) fn to_chat(request: MessagesRequest) -> Result<Generate<ChatRequest>,
             top_p: request.top_p,
             top_k: request.top_k,
             stop: request.stop_sequences.map(OneOrMany),
+            response_format: format.map(response_format),
             ..GenerationOptions::default()
         },
         unsupported: UnsupportedOptions::default(),
     })
+}
+
+fn response_format(format: OutputFormat) -> ResponseFormat {
+    let OutputFormat { kind, schema } = format;
+    let named = JsonSchemaFormat { name: None, description: None, schema, strict: None };
+    ResponseFormat { kind, json_schema: Some(named) }
 }
 
 fn message(role: Role, text: String) -> ChatMessage {

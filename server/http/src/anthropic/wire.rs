@@ -41,7 +41,7 @@ impl MessagesWire {
         num_prompt: usize,
     ) -> Self {
         let message = Message {
-            id: head.id,
+            id: new_id("msg"),
             kind: "message".to_owned(),
             role: "assistant".to_owned(),
             model: head.model,
@@ -65,9 +65,9 @@ impl MessagesWire {
         for block in &mut self.message.content {
             if let OutputBlock::ToolUse { input, .. } = block {
                 let text = input.as_str().unwrap_or_default();
-                if let Ok(read) = serde_json::from_str(text) {
-                    *input = read;
-                }
+                // Clients expect an object, also of a call that was cut.
+                let read = serde_json::from_str(text).ok().filter(Value::is_object);
+                *input = read.unwrap_or_else(|| json!({}));
             }
         }
         self.message.usage = counted(usage);

@@ -62,6 +62,12 @@ pub(super) async fn start(
     let mut source = source::new(state, caller, body.options, logprobs, "messages")?;
     let calls = tools.grammar(source.model.text.family());
     source::follow(state, &mut source, calls).await?;
+    if tools.must_be_called() {
+        // What the client would stop at is for what is said; a call is whole.
+        let params = Arc::make_mut(&mut source.params);
+        params.stop_texts.clear();
+        params.stop.stop_token_ids.clear();
+    }
     show_marks(&mut source, &tools);
     let echo = source.params.echo.then(|| final_answer(&body.request.messages));
     let context = source.model.handle.limits().max_sequence_len();

@@ -74,7 +74,7 @@ async fn a_message_and_why_it_ended() {
         let server = says(says_text);
         let (status, answer) = send(&server, request(more)).await;
         assert_eq!(status, StatusCode::OK, "{answer}");
-        assert!(answer["id"].as_str().unwrap().starts_with("msg-"), "{answer}");
+        assert!(answer["id"].as_str().unwrap().starts_with("msg_"), "{answer}");
         assert_eq!(answer["type"], "message");
         assert_eq!(answer["role"], "assistant");
         assert_eq!(answer["content"], json!([{"type": "text", "text": text}]));
