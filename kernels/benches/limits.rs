@@ -18,7 +18,13 @@ use std::{
 
 mod common;
 
-use kernels::{Isa, pool::Pool, quant::DType};
+use common::{Operands, best_seconds, operands};
+use kernels::{
+    Isa,
+    packed::{Activations, GatedProduct, Matrix, gated_product},
+    pool::Pool,
+    quant::DType,
+};
 
 /// Rows and columns of gate and up, and tokens: SmolLM2-135M's, for a prompt of 512.
 const MAIN_PRODUCT: ((usize, usize), usize) = ((1536, 576), 512);
@@ -81,10 +87,19 @@ fn peaks(isa: Isa) -> Peaks {
 /// What gate and up in Q4_1, which are half of prefill's work, reach of the integer peak on one
 /// thread, SiLU and rounding of their outputs included: the median of turns.
 fn product_share(isa: Isa) -> Option<f64> {
-    let (mut pool, (shape, tokens)) = (Pool::new(1).ok()?, MAIN_PRODUCT);
+    let (mut pool, ((rows, cols), m)) = (Pool::new(1).ok()?, MAIN_PRODUCT);
+    let Operands { format, data, x, mut scratch } = operands(DType::Q4_1, (rows, cols), m, &pool)?;
+    let others = data.clone();
+    let gate = Matrix { data: &data, format, rows, cols, bias: None };
+    let up = Matrix { data: &others, ..gate };
+    let mut out = Activations::new(m, rows, &[format.activations()]);
+    let macs = 2 * m * rows * cols;
     let mut turn = || {
-        let product = common::gated(DType::Q4_1, (Isa::detect(), &mut pool), shape, tokens);
-        Some(product.gops * 1e9 / peaks(isa).int8?)
+        let seconds = best_seconds(macs, || {
+            let product = GatedProduct { gate, up, out: &mut out };
+            gated_product((Isa::detect(), &mut pool, &mut scratch), &x, m, product);
+        });
+        Some(2.0 * macs as f64 / seconds / peaks(isa).int8?)
     };
     let mut shares = (0..TURNS).map(|_| turn()).collect::<Option<Vec<f64>>>()?;
     shares.sort_by(f64::total_cmp);

@@ -4,7 +4,13 @@
 
 mod common;
 
-use kernels::{Isa, pool::Pool, quant::DType};
+use common::{Operands, best_seconds, operands};
+use kernels::{
+    Isa,
+    packed::{Matrix, Product, products},
+    pool::Pool,
+    quant::DType,
+};
 
 fn main() {
     let isa = Isa::detect();
@@ -14,11 +20,32 @@ fn main() {
             let mut pool = Pool::new(threads).expect("threads");
             for (rows, cols) in [(1536, 768), (576, 1536), (9216, 1536)] {
                 let line = [512, 32, 8, 1].map(|m| {
-                    let speed = common::product(dtype, (isa, &mut pool), (rows, cols), m);
-                    format!("{:6.0} Gop/s {:5.1} GB/s", speed.gops, speed.gbs)
+                    let (gops, gbs) = speed(dtype, (isa, &mut pool), (rows, cols), m);
+                    format!("{gops:6.0} Gop/s {gbs:5.1} GB/s")
                 });
                 println!("{dtype:?} x{threads} {rows}x{cols} · m=512,32,8,1: {}", line.join(" | "));
             }
         }
     }
+}
+
+/// 10⁹ multiplications and additions, and bytes of weights, a second.
+fn speed(
+    dtype: DType,
+    (isa, pool): (Isa, &mut Pool),
+    (rows, cols): (usize, usize),
+    m: usize,
+) -> (f64, f64) {
+    let Some(Operands { format, data, x, mut scratch }) = operands(dtype, (rows, cols), m, pool)
+    else {
+        return (0.0, 0.0);
+    };
+    let weight = Matrix { data: &data, format, rows, cols, bias: None };
+    let mut out = vec![0.0; m * rows];
+    let macs = m * rows * cols;
+    let seconds = best_seconds(macs, || {
+        let product = Product { weight, out: &mut out, accumulate: false };
+        products((isa, pool, &mut scratch), &x, m, &mut [product]);
+    });
+    (2.0 * macs as f64 / seconds / 1e9, data.len() as f64 / seconds / 1e9)
 }

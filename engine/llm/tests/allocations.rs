@@ -69,6 +69,7 @@ fn a_step_allocates_nothing() {
         for (precision, kv_dtype) in [
             (Precision::Fast, KvDtype::Bf16),
             (Precision::Fast, KvDtype::Int8),
+            (Precision::Exact, KvDtype::Bf16),
             (Precision::Exact, KvDtype::F32),
         ] {
             let (model, _) = golden::tiny(name);

@@ -11,6 +11,7 @@
 mod anthropic;
 mod auth;
 mod blocking;
+mod chat_messages;
 mod chat_wire;
 mod choice;
 mod connection;
@@ -21,7 +22,6 @@ mod grammar;
 mod json;
 mod limits;
 mod local;
-mod messages;
 mod metrics;
 mod observe;
 mod openapi;

@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 use server_api::{ChatMessage, Prompt};
 
 use crate::blocking::run_sized;
-use crate::{ApiError, AppState, messages};
+use crate::{ApiError, AppState, chat_messages};
 
 /// A chat to render.
 pub(crate) struct Chat {
@@ -111,10 +111,10 @@ pub(crate) async fn token_strs(
 }
 
 fn render(text: &TextModel, chat: Chat) -> Result<ChatPrompt, ApiError> {
-    let mut messages = messages::for_template(chat.messages)?;
+    let mut messages = chat_messages::for_template(chat.messages)?;
     let mut tools = chat.tools.filter(|tools| !tools.is_empty());
     if !text.has_tools() {
-        messages::write_out_tools(&mut messages, tools.take().as_deref());
+        chat_messages::write_out_tools(&mut messages, tools.take().as_deref());
     }
     let (messages, tools) = (Value::Array(messages), tools.map(Value::Array));
     let opens_answer = chat.add_generation_prompt.unwrap_or(!chat.continue_final_message);

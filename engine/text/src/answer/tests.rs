@@ -60,10 +60,9 @@ fn what_is_no_call_is_text() {
         "a quoted </tool_call> mark",
         "",
     ] {
-        let text = text.replace("}</tool_call>", "}");
         let expect: Vec<Part> =
-            Some(content(&text)).filter(|_| !text.is_empty()).into_iter().collect();
-        check(Family::Hermes, TOOLS, &text, &expect);
+            Some(content(text)).filter(|_| !text.is_empty()).into_iter().collect();
+        check(Family::Hermes, TOOLS, text, &expect);
     }
     // Broken after its name: a call, with what there was of its arguments.
     let broken = r#"<tool_call>{"name": "f", "arguments": {"a": 1"#;

@@ -10,7 +10,7 @@ use super::errors;
 use crate::ApiError;
 use crate::chat_wire::new_id;
 use crate::generation::Output;
-use crate::wire::{Answer, Head, Wire};
+use crate::wire::{Answer, Wire};
 
 /// Writes one answer.
 pub(crate) struct MessagesWire {
@@ -35,7 +35,7 @@ enum Kind {
 
 impl MessagesWire {
     pub(crate) fn new(
-        head: Head,
+        model: String,
         parser: engine_text::AnswerParser,
         stop_texts: Vec<String>,
         num_prompt: usize,
@@ -44,7 +44,7 @@ impl MessagesWire {
             id: new_id("msg"),
             kind: "message".to_owned(),
             role: "assistant".to_owned(),
-            model: head.model,
+            model,
             content: Vec::new(),
             stop_reason: None,
             stop_sequence: None,

@@ -9,7 +9,7 @@ use super::chat::{self, Started};
 use crate::anthropic::{MessagesWire, to_chat};
 use crate::json::ApiJson;
 use crate::openapi::Refusals;
-use crate::wire::{self, Head};
+use crate::wire;
 use crate::{ApiError, AppState, Caller};
 
 /// The next message of a chat.
@@ -25,10 +25,9 @@ pub(crate) async fn create(
     let chat = to_chat(request)?;
     let started = chat::start(&state, caller, chat, num_bytes).await?;
     let Started { source, tools, opens_thought, num_prompt, generation } = started;
-    let head = Head::new("msg", &source.model);
     let stop_texts = source.params.stop_texts.clone();
     let parser = tools.parser(&source, opens_thought);
-    let wire = MessagesWire::new(head, parser, stop_texts, num_prompt);
+    let wire = MessagesWire::new(source.model.id.clone(), parser, stop_texts, num_prompt);
     if source.params.stream {
         return Ok(wire::stream(generation, wire, state.limits()));
     }
