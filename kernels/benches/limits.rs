@@ -40,18 +40,20 @@ const RUNS: usize = 9;
 fn main() {
     // The widest instructions there are, whether the kernels choose them or not.
     let isa = Isa::available().last().copied().unwrap_or(Isa::Portable);
-    let Peaks { int8, bf16, f32 } = peaks(isa);
+    let Peaks { int8, int16, bf16, f32 } = peaks(isa);
     let giga =
         |rate: Option<f64>| rate.map_or("null".to_owned(), |rate| format!("{:.1}", rate / 1e9));
     let read =
         |threads, megabytes: usize| giga(Some(read_rate(isa, threads, megabytes * 1_000_000)));
     println!(
-        "{{\"isa\": \"{}\", \"int8_gops_1t\": {}, \"bf16_gflops_1t\": {}, \
+        "{{\"isa\": \"{}\", \"int8_gops_1t\": {}, \"int16_gops_1t\": {}, \
+         \"bf16_gflops_1t\": {}, \
          \"f32_gflops_1t\": {}, \"product_share\": {}, \"read_100mb_gbs_1t\": {}, \
          \"read_100mb_gbs_2t\": {}, \
          \"read_1gb_gbs_1t\": {}, \"read_1gb_gbs_2t\": {}}}",
         isa.name(),
         giga(int8),
+        giga(int16),
         giga(bf16),
         giga(f32),
         product_share(isa).map_or("null".to_owned(), |share| format!("{share:.3}")),
@@ -68,6 +70,8 @@ fn main() {
 struct Peaks {
     /// Of 8-bit integers, summed in 32 bits.
     int8: Option<f64>,
+    /// Of 16-bit integers, the same.
+    int16: Option<f64>,
     /// Of bfloat16, summed in `f32`.
     bf16: Option<f64>,
     /// Fused, of `f32`.
@@ -219,6 +223,23 @@ mod x86 {
         _mm512_set1_epi8(1),
         |sum, x| _mm512_dpbusd_epi32(sum, x, x)
     );
+    sums!(int16_avx2, "avx2", _mm256_setzero_si256(), _mm256_set1_epi16(1), |sum, x| {
+        _mm256_madd_epi16(x, sum)
+    });
+    sums!(
+        int16_avx_vnni,
+        "avx2,avxvnni",
+        _mm256_setzero_si256(),
+        _mm256_set1_epi16(1),
+        |sum, x| { _mm256_dpwssd_avx_epi32(sum, x, x) }
+    );
+    sums!(
+        int16_avx512_vnni,
+        "avx512f,avx512vnni",
+        _mm512_setzero_si512(),
+        _mm512_set1_epi16(1),
+        |sum, x| _mm512_dpwssd_epi32(sum, x, x)
+    );
     sums!(
         bf16_avx512,
         "avx512f,avx512bf16",
@@ -243,6 +264,12 @@ mod x86 {
                     Isa::Avx2 | Isa::Avx512 => Some(rate(64, || int8_avx2())),
                     Isa::Avx2Vnni => Some(rate(64, || int8_avx_vnni())),
                     Isa::Avx512Vnni | Isa::Avx512Bf16 => Some(rate(128, || int8_avx512_vnni())),
+                },
+                int16: match isa {
+                    Isa::Portable | Isa::Neon | Isa::NeonDot => None,
+                    Isa::Avx2 | Isa::Avx512 => Some(rate(32, || int16_avx2())),
+                    Isa::Avx2Vnni => Some(rate(32, || int16_avx_vnni())),
+                    Isa::Avx512Vnni | Isa::Avx512Bf16 => Some(rate(64, || int16_avx512_vnni())),
                 },
                 bf16: (isa == Isa::Avx512Bf16).then(|| rate(64, || bf16_avx512())),
                 f32: match isa {

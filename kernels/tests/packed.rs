@@ -1,5 +1,6 @@
 //! Packed products against the dequantised mathematics, on every instruction set.
 
+use half::{bf16, f16};
 use kernels::{
     Isa,
     packed::{
@@ -21,6 +22,8 @@ const QUANTIZED: [DType; 8] = [
     DType::Q6K,
 ];
 
+const FLOATS: [DType; 3] = [DType::F32, DType::F16, DType::BF16];
+
 /// Numbers in −1..1 from a fixed sequence.
 fn noise(len: usize, mut seed: u64) -> Vec<f32> {
     (0..len)
@@ -34,9 +37,12 @@ fn noise(len: usize, mut seed: u64) -> Vec<f32> {
 /// Stored rows whose scales are all small normal halves.
 fn stored(dtype: DType, rows: usize, cols: usize) -> Vec<u8> {
     let len = dtype.row_bytes(cols).expect("whole blocks") * rows;
-    if dtype == DType::BF16 {
-        let values = noise(rows * cols, 7);
-        return values.iter().flat_map(|x| half::bf16::from_f32(*x).to_le_bytes()).collect();
+    let values = noise(rows * cols, 7).into_iter();
+    match dtype {
+        DType::BF16 => return values.flat_map(|x| bf16::from_f32(x).to_le_bytes()).collect(),
+        DType::F16 => return values.flat_map(|x| f16::from_f32(x).to_le_bytes()).collect(),
+        DType::F32 => return values.flat_map(f32::to_le_bytes).collect(),
+        _ => {}
     }
     let mut bytes: Vec<u8> = noise(len, 9).iter().map(|x| (x * 127.0 + 128.0) as u8).collect();
     // Where each type keeps its 16-bit scales.
@@ -53,7 +59,7 @@ fn stored(dtype: DType, rows: usize, cols: usize) -> Vec<u8> {
                 DType::Q5_1 if j == 1 => -15.0,
                 _ => 1.0,
             };
-            let scale = half::f16::from_f32(factor * (0.01 + 0.002 * (i % 7) as f32));
+            let scale = f16::from_f32(factor * (0.01 + 0.002 * (i % 7) as f32));
             block[*at..at + 2].copy_from_slice(&scale.to_le_bytes());
         }
     }
@@ -111,15 +117,17 @@ fn error(got: &[f32], want: &[f32]) -> f64 {
 
 #[test]
 fn products_are_close_to_the_dequantised_mathematics() {
-    for dtype in QUANTIZED.into_iter().chain([DType::BF16]) {
+    for dtype in QUANTIZED.into_iter().chain(FLOATS) {
         let (rows, cols, m) = (53, 768, 15);
         let packed = Packed::new(dtype, rows, cols);
         let x = noise(m * cols, 5);
         let want = reference::product(dtype, &packed.stored, cols, &x);
         for isa in Isa::available() {
             let error = error(&packed.run(isa, 2, &x, None), &want);
-            // Bytes of activations: half a step of 1/127, in squares a twelfth of it.
-            assert!(error < 0.006, "{dtype:?} on {}: {error}", isa.name());
+            // Bytes of activations: half a step of 1/127, in squares a twelfth of it; 14 bits of
+            // inputs and of weights: of 1/8191.
+            let most = if FLOATS.contains(&dtype) { 1.5e-4 } else { 0.006 };
+            assert!(error < most, "{dtype:?} on {}: {error}", isa.name());
             assert!(error > 1e-7, "{dtype:?}: activations were not quantised");
         }
     }
@@ -146,7 +154,7 @@ fn whole_activations_leave_only_rounding() {
 
 #[test]
 fn a_row_is_the_same_in_every_batch_and_on_any_number_of_threads() {
-    for dtype in QUANTIZED.into_iter().chain([DType::BF16]) {
+    for dtype in QUANTIZED.into_iter().chain(FLOATS) {
         let (rows, cols) = (70, 256);
         let packed = Packed::new(dtype, rows, cols);
         let x = noise(31 * cols, 11);
@@ -186,12 +194,12 @@ fn several_products_add_to_what_is_there_and_to_biases() {
 
 #[test]
 fn a_gated_product_is_silu_of_the_gate_times_the_other() {
-    for (dtype, m) in [(DType::Q4_1, 1), (DType::Q6K, 30), (DType::BF16, 27)] {
+    for (dtype, m) in [(DType::Q4_1, 1), (DType::Q6K, 30), (DType::BF16, 27), (DType::F16, 5)] {
         let (rows, cols) = (80, 256);
         let (gate, up) = (Packed::new(dtype, rows, cols), Packed::new(dtype, rows, cols));
         let x: Vec<f32> = noise(m * cols, 8).iter().map(|x| x * 0.3).collect();
         for isa in Isa::available() {
-            let kinds = [Kind::F32, Kind::Int8, Kind::Bf16];
+            let kinds = [Kind::F32, Kind::Int8, Kind::Int16];
             let mut out = Activations::new(m, rows, &kinds);
             let acts = activations(&x, cols, &[gate.matrix(None).format.activations()]);
             let mut pool = Pool::new(2).expect("threads");
@@ -213,12 +221,57 @@ fn a_gated_product_is_silu_of_the_gate_times_the_other() {
 
 #[test]
 fn what_is_not_a_number_shows_in_its_row_and_in_no_other() {
-    let packed = Packed::new(DType::Q4_1, 16, 128);
-    let mut x = noise(3 * 128, 4);
-    x[128 + 77] = f32::NAN;
+    for dtype in [DType::Q4_1, DType::BF16] {
+        let packed = Packed::new(dtype, 16, 128);
+        let mut x = noise(3 * 128, 4);
+        x[128 + 77] = f32::NAN;
+        for isa in Isa::available() {
+            let out = packed.run(isa, 1, &x, None);
+            assert!(out[16..32].iter().all(|x| x.is_nan()), "{}", isa.name());
+            assert!(out[..16].iter().chain(&out[32..]).all(|x| x.is_finite()), "{}", isa.name());
+        }
+    }
+}
+
+/// Large sums: all weights and inputs at their most, in every sign.
+#[test]
+fn sums_of_sixteen_bits_have_room() {
+    let cols = 192;
+    let signs: Vec<f32> = noise(cols, 6).iter().map(|x| x.signum()).collect();
+    let stored: Vec<u8> = signs.iter().flat_map(|sign| (sign * 1.999).to_le_bytes()).collect();
+    let mut packed = Packed::new(DType::F32, 1, cols);
+    packed.stored = stored;
+    pack_panels(DType::F32, &packed.stored, packed.shape, 0, &mut packed.data);
+    let x: Vec<f32> = (0..7).flat_map(|_| signs.iter().map(|sign| sign * 3.0)).collect();
     for isa in Isa::available() {
-        let out = packed.run(isa, 1, &x, None);
-        assert!(out[16..32].iter().all(|x| x.is_nan()), "{}", isa.name());
-        assert!(out[..16].iter().chain(&out[32..]).all(|x| x.is_finite()), "{}", isa.name());
+        for got in packed.run(isa, 1, &x, None) {
+            let want = 1.999 * 3.0 * cols as f32;
+            assert!((got - want).abs() < 1e-3 * want, "{}: {got}", isa.name());
+        }
+    }
+}
+
+/// Groups of nothing, of tiny and of huge values, and what is no number in a weight.
+#[test]
+fn weights_of_any_size_are_packed() {
+    let (cols, x) = (64, [1.0_f32; 64]);
+    let cases: [(&[f32], f32); 5] = [
+        (&[0.0], 0.0),
+        (&[1e-33, 2e-33], 3e-33),
+        (&[1e30, -1e20], 1e30),
+        (&[1.0, f32::NAN], f32::NAN),
+        (&[f32::INFINITY], f32::NAN),
+    ];
+    for (values, want) in cases {
+        let mut row = vec![0.0_f32; cols];
+        row[..values.len()].copy_from_slice(values);
+        let mut packed = Packed::new(DType::F32, 1, cols);
+        packed.stored = row.iter().flat_map(|x| x.to_le_bytes()).collect();
+        pack_panels(DType::F32, &packed.stored, packed.shape, 0, &mut packed.data);
+        for isa in Isa::available() {
+            let got = packed.run(isa, 1, &x, None)[0];
+            let close = (got - want).abs() <= 1e-3 * want.abs();
+            assert!(close || (got.is_nan() && want.is_nan()), "{}: {values:?}: {got}", isa.name());
+        }
     }
 }

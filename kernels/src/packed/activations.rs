@@ -9,6 +9,9 @@ use super::GROUP;
 
 /// Elements that share a scale.
 pub(super) const BLOCK: usize = 32;
+/// The most that weights and inputs of 16-bit products are: 32 products fit a sum of 32 bits.
+pub(super) const MOST_INT16: i32 = 8191;
+const _: () = assert!((MOST_INT16 as i64).pow(2) * BLOCK as i64 <= i32::MAX as i64);
 
 /// A form of activations.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,8 +20,8 @@ pub enum Kind {
     F32,
     /// Bytes, 32 to a scale.
     Int8,
-    /// Rounded to bfloat16.
-    Bf16,
+    /// Fourteen bits with the sign, 32 to a scale.
+    Int16,
 }
 
 /// Memory that threads write in disjoint places.
@@ -61,7 +64,8 @@ pub struct Activations {
     /// `scale · Σ q` of each 32, and the same as bfloat16.
     scaled_sums: Shared<f32>,
     offsets: Shared<u16>,
-    bf16: Shared<u16>,
+    int16: Shared<i16>,
+    int16_scales: Shared<f32>,
 }
 
 /// Where the forms begin, slot by slot.
@@ -74,7 +78,8 @@ pub(super) struct View {
     pub(super) block_sums: *const i32,
     pub(super) scaled_sums: *const f32,
     pub(super) offsets: *const u16,
-    pub(super) bf16: *const u16,
+    pub(super) int16: *const i16,
+    pub(super) int16_scales: *const f32,
 }
 
 /// The slot of a row's first group; the next groups' follow at distances of [`BAND`].
@@ -103,7 +108,8 @@ impl Activations {
             block_sums: Shared::new(has(Kind::Int8), len / BLOCK),
             scaled_sums: Shared::new(has(Kind::Int8), len / BLOCK),
             offsets: Shared::new(has(Kind::Int8), len / BLOCK),
-            bf16: Shared::new(has(Kind::Bf16), len),
+            int16: Shared::new(has(Kind::Int16), len),
+            int16_scales: Shared::new(has(Kind::Int16), len / BLOCK),
         }
     }
 
@@ -157,7 +163,8 @@ impl Activations {
             block_sums: self.block_sums.at(0),
             scaled_sums: self.scaled_sums.at(0),
             offsets: self.offsets.at(0),
-            bf16: self.bf16.at(0),
+            int16: self.int16.at(0),
+            int16_scales: self.int16_scales.at(0),
         }
     }
 
@@ -175,39 +182,52 @@ impl Activations {
             if !self.f32.0.is_empty() {
                 self.f32.at(plain * BLOCK).cast::<[f32; BLOCK]>().write(*x);
             }
-            if !self.bf16.0.is_empty() {
-                self.bf16.at(block * BLOCK).cast::<[u16; BLOCK]>().write(round_to_bf16(x));
+            if !self.int16.0.is_empty() {
+                let (whole, scale) = quantize::<{ MOST_INT16 }>(x);
+                let to = self.int16.at(block * BLOCK).cast::<[i16; BLOCK]>();
+                for (to, whole) in (*to).iter_mut().zip(whole) {
+                    *to = whole as i16;
+                }
+                self.int16_scales.at(block).write(scale);
             }
             if !self.int8.0.is_empty() {
-                let quantized = quantize(x);
-                self.int8.at(block * BLOCK).cast::<[i8; BLOCK]>().write(quantized.q);
-                self.scales.at(block).write(quantized.scale);
-                let [low, high] = quantized.sums;
-                self.sums
-                    .at(block * 2)
-                    .cast::<[i32; 2]>()
-                    .write([low.wrapping_neg(), high.wrapping_neg()]);
-                let sum = low.wrapping_add(high);
-                self.block_sums.at(block).write(sum.wrapping_neg());
-                let scaled_sum = quantized.scale * sum as f32;
-                self.scaled_sums.at(block).write(scaled_sum);
-                self.offsets.at(block).write(to_bf16(scaled_sum));
+                self.put_int8(block, x);
             }
+        }
+    }
+
+    /// # Safety
+    /// As [`put`](Self::put); `block` counts blocks slot by slot.
+    #[inline(always)]
+    unsafe fn put_int8(&self, block: usize, x: &[f32; BLOCK]) {
+        let (whole, scale) = quantize::<127>(x);
+        let mut sums = [0_i32; 2];
+        for (sum, whole) in sums.iter_mut().zip(whole.as_chunks::<{ BLOCK / 2 }>().0) {
+            for whole in whole {
+                *sum = sum.wrapping_add(*whole);
+            }
+        }
+        let sum = sums[0].wrapping_add(sums[1]);
+        let scaled_sum = scale * sum as f32;
+        // SAFETY: the caller vouches.
+        unsafe {
+            let to = self.int8.at(block * BLOCK).cast::<[i8; BLOCK]>();
+            for (to, whole) in (*to).iter_mut().zip(whole) {
+                *to = whole as i8;
+            }
+            self.scales.at(block).write(scale);
+            let negated = [sums[0].wrapping_neg(), sums[1].wrapping_neg()];
+            self.sums.at(block * 2).cast::<[i32; 2]>().write(negated);
+            self.block_sums.at(block).write(sum.wrapping_neg());
+            self.scaled_sums.at(block).write(scaled_sum);
+            self.offsets.at(block).write(to_bf16(scaled_sum));
         }
     }
 }
 
-/// 32 numbers as bytes.
-struct Quantized {
-    q: [i8; BLOCK],
-    scale: f32,
-    /// Sums of either half.
-    sums: [i32; 2],
-}
-
-/// `q = round(x / scale)`, `scale = max |x| / 127`.
+/// `q = round(x / scale)` and `scale = max |x| / MOST`.
 #[inline(always)]
-fn quantize(x: &[f32; BLOCK]) -> Quantized {
+fn quantize<const MOST: i32>(x: &[f32; BLOCK]) -> ([i32; BLOCK], f32) {
     /// Adding it leaves the rounded number in the low bits.
     const ROUND: f32 = 12_582_912.0; // 1.5 · 2²³
     // As integers: in order for magnitudes, with what is not a number above all. All in plain
@@ -217,21 +237,13 @@ fn quantize(x: &[f32; BLOCK]) -> Quantized {
         max = (x.to_bits() & 0x7fff_ffff).max(max);
     }
     let max = f32::from_bits(max);
-    let inverse = if max == 0.0 { 0.0 } else { 127.0 / max };
+    let inverse = MOST as f32 / max;
+    let inverse = if inverse.is_finite() { inverse } else { 0.0 };
     let mut whole = [0; BLOCK];
     for (whole, x) in whole.iter_mut().zip(x) {
         *whole = x.mul_add(inverse, ROUND).to_bits().wrapping_sub(ROUND.to_bits()) as i32;
     }
-    let (mut q, mut sums) = ([0; BLOCK], [0_i32; 2]);
-    for (sum, whole) in sums.iter_mut().zip(whole.as_chunks::<{ BLOCK / 2 }>().0) {
-        for whole in whole {
-            *sum = sum.wrapping_add(*whole);
-        }
-    }
-    for (q, whole) in q.iter_mut().zip(whole) {
-        *q = whole as i8;
-    }
-    Quantized { q, scale: max / 127.0, sums }
+    (whole, max / MOST as f32)
 }
 
 /// [`to_bf16`] of each.

@@ -45,17 +45,6 @@ macro_rules! row {
     };
 }
 
-/// The same for both sums of every row.
-#[rustfmt::skip]
-macro_rules! each_row {
-    ($part:ident $($of:tt)+) => {
-        concat!(
-            $part!(0 0 1 $($of)+), $part!(1 2 3 $($of)+), $part!(2 4 5 $($of)+),
-            $part!(3 6 7 $($of)+), $part!(4 8 9 $($of)+), $part!(5 10 11 $($of)+),
-        )
-    };
-}
-
 /// A line times all rows.
 #[rustfmt::skip]
 macro_rules! quad {

@@ -4,14 +4,17 @@
 //! bytes: quantised weights first, then scales and minima (see [`Format`]). Panels follow one
 //! another. A product reads them straight through: decoding is bound by just these bytes.
 //!
-//! Activations are quantised to bytes, 32 to a scale (or rounded to bfloat16, for bfloat16
-//! weights); integer sums are exact. Invariant: an output depends on its own row of activations
-//! only and is summed in one order, so results are the same in whatever batch a row comes, bit
-//! for bit. Between instruction sets they differ by rounding.
+//! Activations are quantised to bytes, 32 to a scale (to 14 bits where weights were stored as
+//! floating-point numbers); integer sums are exact. Invariant: an output depends on its own row of
+//! activations only and is summed in one order, so results are the same in whatever batch a row
+//! comes, bit for bit. Between instruction sets they differ by rounding.
 
+#[cfg(target_arch = "x86_64")]
+#[macro_use]
+mod avx2_rows;
 mod activations;
 #[cfg(target_arch = "x86_64")]
-mod avx2_bf16;
+mod avx2_int16;
 #[cfg(target_arch = "x86_64")]
 mod avx2_nibbles;
 mod group;
@@ -37,7 +40,7 @@ use crate::quant::DType;
 /// Outputs of a panel.
 pub const PANEL: usize = 16;
 /// Changes with every change of the layout, so that packed files of another are made anew.
-pub const LAYOUT_VERSION: u8 = 1;
+pub const LAYOUT_VERSION: u8 = 2;
 /// Inputs of a group.
 pub const GROUP: usize = 64;
 
@@ -57,8 +60,9 @@ pub enum Format {
     Q6,
     /// 8 bits, scale per 32 inputs, zero 128.
     Q8,
-    /// bfloat16, neither scale nor minimum.
-    Bf16,
+    /// Floating-point weights in 14 bits with the sign: a power of two for each 64 inputs, so that
+    /// what bfloat16 keeps of a weight is kept of those within five binades of the largest.
+    Int16,
 }
 
 impl Format {
@@ -71,14 +75,13 @@ impl Format {
             DType::Q5_1 | DType::Q5K => Self::Q5Min,
             DType::Q6K => Self::Q6,
             DType::Q8_0 => Self::Q8,
-            DType::BF16 => Self::Bf16,
-            DType::F16 | DType::F32 => return None,
+            DType::BF16 | DType::F16 | DType::F32 => Self::Int16,
         })
     }
 
     /// What activations it is multiplied with.
     pub fn activations(self) -> Kind {
-        if self == Self::Bf16 { Kind::Bf16 } else { Kind::Int8 }
+        if self == Self::Int16 { Kind::Int16 } else { Kind::Int8 }
     }
 
     /// Bytes of one group of a panel.
@@ -90,7 +93,7 @@ impl Format {
             Self::Q5Min => 8 + 2 + 1 + 1,
             Self::Q6 => 8 + 4 + 2,
             Self::Q8 => 16 + 1,
-            Self::Bf16 => 32,
+            Self::Int16 => 32 + 1,
         };
         lines * crate::simd::LINE
     }

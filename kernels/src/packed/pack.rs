@@ -6,7 +6,7 @@
 
 use half::{bf16, f16};
 
-use super::{Format, GROUP, Matrix, PANEL};
+use super::{Format, GROUP, Matrix, PANEL, activations::MOST_INT16};
 use crate::{
     quant::{DType, Parts, dequantize, parts},
     simd::LINE,
@@ -43,19 +43,38 @@ pub fn pack_panels(dtype: DType, src: &[u8], shape: [usize; 2], first: usize, ds
             }
             let src = &src[row * row_bytes..(row + 1) * row_bytes];
             match format {
-                Format::Bf16 => pack_bf16_row(dtype, src, cols, (lane, panel)),
+                Format::Int16 => pack_int16_row(dtype, src, cols, (lane, panel)),
                 _ => pack_row(dtype, src, (format, lane), panel),
             }
         }
     }
 }
 
-fn pack_bf16_row(dtype: DType, src: &[u8], cols: usize, (lane, panel): (usize, &mut [u8])) {
+fn pack_int16_row(dtype: DType, src: &[u8], cols: usize, (lane, panel): (usize, &mut [u8])) {
     let mut values = vec![0.0; cols];
     dequantize(dtype, src, &mut values);
-    for (k, value) in values.iter().enumerate() {
-        let at = k / 2 * LINE + lane * 4 + k % 2 * 2;
-        panel[at..at + 2].copy_from_slice(&bf16::from_f32(*value).to_le_bytes());
+    let most = MOST_INT16 as f32;
+    let groups = panel.chunks_exact_mut(Format::Int16.group_bytes());
+    for (values, group) in values.chunks(GROUP).zip(groups) {
+        let scale = int16_scale(values);
+        for (k, value) in values.iter().enumerate() {
+            let at = k / 2 * LINE + lane * 4 + k % 2 * 2;
+            let whole = (value / scale).round_ties_even().clamp(-most, most) as i16;
+            group[at..at + 2].copy_from_slice(&whole.to_le_bytes());
+        }
+        let at = GROUP / 2 * LINE + lane * 4;
+        group[at..at + 4].copy_from_slice(&scale.to_le_bytes());
+    }
+}
+
+/// The power of two that the largest value has its thirteen bits above; not a number where a
+/// value is none or infinite, so that it shows in every output.
+fn int16_scale(values: &[f32]) -> f32 {
+    let largest = values.iter().fold(0, |most: u32, x| most.max(x.to_bits() & 0x7fff_ffff));
+    match largest >> 23 {
+        0xff => f32::NAN,
+        // Below, the scale itself would not be a normal number.
+        exponent => f32::from_bits(exponent.saturating_sub(12).max(1) << 23),
     }
 }
 
@@ -77,7 +96,7 @@ fn put_block(format: Format, parts: &Parts, (lane, half): (usize, usize), group:
         Format::Q4 | Format::Q4Min => (4, 8.0_f32, 8 * LINE),
         Format::Q5 | Format::Q5Min => (5, 16.0, 10 * LINE),
         Format::Q6 => (6, 32.0, 12 * LINE),
-        Format::Q8 | Format::Bf16 => (8, 128.0, 16 * LINE),
+        Format::Q8 | Format::Int16 => (8, 128.0, 16 * LINE),
     };
     for (j, q) in parts.q.iter().enumerate() {
         // The place of the byte in its line, and the line's number (four inputs each).

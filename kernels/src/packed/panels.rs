@@ -112,7 +112,7 @@ impl Ready {
         let at = |n: usize| weight.data.as_ptr().wrapping_add(last.min(first + n) * bytes);
         let from: [*const u8; NR] = std::array::from_fn(at);
         let (format, groups) = (weight.format, weight.cols.div_ceil(GROUP));
-        if rows <= FEW_ROWS || format == Format::Bf16 {
+        if rows <= FEW_ROWS || format == Format::Int16 {
             return Self { format, first, from, unpacked: false };
         }
         // SAFETY: the caller vouches.
@@ -124,7 +124,7 @@ impl Ready {
                 Format::Q5Min => unpack::<D, Packed<5, true>>(from, groups, area),
                 Format::Q6 => unpack::<D, Packed<6, false>>(from, groups, area),
                 Format::Q8 => unpack::<D, Packed<8, false>>(from, groups, area),
-                Format::Bf16 => from,
+                Format::Int16 => from,
             }
         };
         Self { format, first, from, unpacked: true }
@@ -139,7 +139,7 @@ impl Ready {
         // SAFETY: the caller vouches.
         unsafe {
             match (self.format, self.unpacked) {
-                (Format::Bf16, _) => self.bf16::<D, S>(x, rows, sink),
+                (Format::Int16, _) => self.int16::<D, S>(x, rows, sink),
                 (Format::Q4, false) => self.few::<D, Packed<4, false>, S>(x, rows, sink),
                 (Format::Q4Min, false) => self.few::<D, Packed<4, true>, S>(x, rows, sink),
                 (Format::Q5, false) => self.few::<D, Packed<5, false>, S>(x, rows, sink),
@@ -218,36 +218,41 @@ impl Ready {
     /// # Safety
     /// As [`product_panels`].
     #[inline(always)]
-    unsafe fn bf16<D: Tiles, S: Sink>(
+    unsafe fn int16<D: Tiles, S: Sink>(
         &self,
         x: &View,
         (mut row, rows): (usize, usize),
         sink: &mut S,
     ) {
-        let (end, mut twelve) = (row + rows, [[0.0; BLOCK]; 12]);
+        let (end, mut six) = (row + rows, [[0.0; BLOCK]; 6]);
         // SAFETY: the caller vouches.
         unsafe {
-            while D::WIDE && row + 12 <= end {
-                D::bf16::<12>(self.from, x, row, &mut twelve);
-                sink.take((row, self.first), &twelve);
-                row += 12;
+            while D::WIDE && row + 6 <= end {
+                D::int16::<6>(self.from, x, row, &mut six);
+                sink.take((row, self.first), &six);
+                row += 6;
             }
             #[cfg(target_arch = "x86_64")]
             while D::AVX2 && row + 6 <= end {
-                let (six, _) = twelve.split_first_chunk_mut::<6>().expect("twelve");
-                super::tile::six_bf16(self.from, x, row, six);
-                sink.take((row, self.first), six);
+                super::tile::six_int16(self.from, x, row, &mut six);
+                sink.take((row, self.first), &six);
                 row += 6;
             }
-            let (two, _) = twelve.split_first_chunk_mut::<2>().expect("twelve");
+            let (four, _) = six.split_first_chunk_mut::<4>().expect("six");
+            if row + 4 <= end {
+                D::int16::<4>(self.from, x, row, four);
+                sink.take((row, self.first), four);
+                row += 4;
+            }
+            let (two, _) = four.split_first_chunk_mut::<2>().expect("four");
             while row + 2 <= end {
-                D::bf16::<2>(self.from, x, row, two);
+                D::int16::<2>(self.from, x, row, two);
                 sink.take((row, self.first), two);
                 row += 2;
             }
             let (one, _) = two.split_first_chunk_mut::<1>().expect("two");
             if row < end {
-                D::bf16::<1>(self.from, x, row, one);
+                D::int16::<1>(self.from, x, row, one);
                 sink.take((row, self.first), one);
             }
         }

@@ -94,7 +94,7 @@ impl Grid {
         } else {
             NR
         };
-        let row_bytes = weight.cols.max(1) * if weight.format == Format::Bf16 { 2 } else { 1 };
+        let row_bytes = weight.cols.max(1) * if weight.format == Format::Int16 { 2 } else { 1 };
         // Whole tiles of the widest kernel, and even chunks.
         let most = (CHUNK_BYTES / row_bytes).clamp(24, 4096);
         let chunks = m.div_ceil(most).max(1);

@@ -4,17 +4,17 @@
 //! Invariant: each output adds the same numbers in the same order whatever `MR` is.
 
 use super::{
-    GROUP,
-    activations::{BAND, View, slot},
+    Format, GROUP,
+    activations::{BAND, BLOCK, View, slot},
     group::Group,
     part,
 };
 #[cfg(target_arch = "x86_64")]
-use super::{avx2_bf16, avx2_nibbles};
+use super::{avx2_int16, avx2_nibbles};
 use crate::simd::{Dot, LANES, LINE, Portable, Simd};
 
-/// Pairs of inputs in a group.
-const PAIRS: usize = GROUP / 2;
+/// Pairs of inputs in a block.
+const PAIRS: usize = BLOCK / 2;
 /// Panels of a tile.
 pub(super) const NR: usize = 2;
 /// A row of a tile.
@@ -35,11 +35,11 @@ pub(super) trait Tiles: Dot {
         to: &mut [Outputs; MR],
     );
 
-    /// The same for bfloat16.
+    /// The same for panels of 16-bit integers.
     ///
     /// # Safety
     /// As [`quantized`](Self::quantized).
-    unsafe fn bf16<const MR: usize>(
+    unsafe fn int16<const MR: usize>(
         panels: [*const u8; NR],
         x: &View,
         row: usize,
@@ -47,13 +47,13 @@ pub(super) trait Tiles: Dot {
     );
 }
 
-/// `six` = six rows of one band times bfloat16 panels, by AVX2.
+/// `six` = six rows of one band times panels of 16-bit integers, by AVX2.
 ///
 /// # Safety
-/// As [`Tiles::bf16`].
+/// As [`Tiles::int16`].
 #[cfg(target_arch = "x86_64")]
 #[inline(always)]
-pub(super) unsafe fn six_bf16(
+pub(super) unsafe fn six_int16(
     panels: [*const u8; NR],
     x: &View,
     row: usize,
@@ -61,7 +61,7 @@ pub(super) unsafe fn six_bf16(
 ) {
     for (n, panel) in panels.into_iter().enumerate() {
         // SAFETY: the caller vouches.
-        unsafe { avx2_bf16::six_rows(panel, x, row, (&mut *six, n * LANES)) };
+        unsafe { avx2_int16::six_rows(panel, x, row, (&mut *six, n * LANES)) };
     }
 }
 
@@ -107,14 +107,14 @@ macro_rules! tiles_on {
 
             $(#[target_feature(enable = $feature)])?
             #[inline(never)]
-            unsafe fn bf16<const MR: usize>(
+            unsafe fn int16<const MR: usize>(
                 panels: [*const u8; NR],
                 x: &View,
                 row: usize,
                 to: &mut [Outputs; MR],
             ) {
                 // SAFETY: the caller vouches.
-                unsafe { store::<Self, MR>(&tile_bf16::<Self, MR>(panels, x, row), to) }
+                unsafe { store::<Self, MR>(&tile_int16::<Self, MR>(panels, x, row), to) }
             }
         }
     };
@@ -192,27 +192,64 @@ unsafe fn tile<D: Dot, G: Group, const MR: usize>(
     }
 }
 
-/// As [`tile`] for bfloat16 panels.
+/// As [`tile`] for panels of 16-bit integers.
 ///
 /// # Safety
 /// As [`tile`].
 #[inline(always)]
-unsafe fn tile_bf16<D: Dot, const MR: usize>(
+unsafe fn tile_int16<D: Dot, const MR: usize>(
     panels: [*const u8; NR],
     x: &View,
     row: usize,
 ) -> Tile<D, MR> {
     // SAFETY: the caller vouches for bounds and instruction set.
     unsafe {
-        let mut acc = [[D::S::zero(); NR]; MR];
-        let first = slot(row, x.groups);
-        for i in 0..x.groups * PAIRS {
-            let lines = [D::line(panels[0].add(i * LINE)), D::line(panels[1].add(i * LINE))];
-            let at = (first + i / PAIRS * BAND) * PAIRS + i % PAIRS;
-            for (m, acc) in acc.iter_mut().enumerate() {
-                let a = x.bf16.cast::<u32>().add(at + m * PAIRS).read_unaligned();
-                for (acc, line) in acc.iter_mut().zip(lines) {
-                    *acc = D::dot_bf16(*acc, line, a);
+        if D::WIDE {
+            return panels_int16::<D, MR, NR>(panels, x, row);
+        }
+        let mut tile = [[D::S::zero(); NR]; MR];
+        for (n, panel) in panels.into_iter().enumerate() {
+            let own = panels_int16::<D, MR, 1>([panel], x, row);
+            for (tile, [own]) in tile.iter_mut().zip(own) {
+                tile[n] = own;
+            }
+        }
+        tile
+    }
+}
+
+/// # Safety
+/// As [`tile`].
+#[inline(always)]
+unsafe fn panels_int16<D: Dot, const MR: usize, const N: usize>(
+    panels: [*const u8; N],
+    x: &View,
+    row: usize,
+) -> [[<D::S as Simd>::V; N]; MR] {
+    let first = slot(row, x.groups);
+    // SAFETY: the caller vouches for bounds and instruction set.
+    unsafe {
+        let mut acc = [[D::S::zero(); N]; MR];
+        for i in 0..x.groups * 2 {
+            let (slot, block) = (first + i / 2 * BAND, i % 2);
+            let groups = panels.map(|panel| panel.add(i / 2 * Format::Int16.group_bytes()));
+            let mut totals = [[D::zero(); N]; MR];
+            for pair in block * PAIRS..(block + 1) * PAIRS {
+                let lines = groups.map(|group| D::line(group.add(pair * LINE)));
+                for (m, totals) in totals.iter_mut().enumerate() {
+                    let inputs = x.int16.add((slot + m) * GROUP + pair * 2).cast::<u32>();
+                    let inputs = inputs.read_unaligned();
+                    for (total, line) in totals.iter_mut().zip(lines) {
+                        *total = D::dot16(*total, line, inputs);
+                    }
+                }
+            }
+            for (n, group) in groups.into_iter().enumerate() {
+                let scales = D::S::load(group.add(2 * PAIRS * LINE).cast());
+                for (m, (acc, totals)) in acc.iter_mut().zip(totals).enumerate() {
+                    let scale = D::S::splat(*x.int16_scales.add((slot + m) * 2 + block));
+                    let scaled = D::S::mul(D::to_f32(totals[n]), scales);
+                    acc[n] = D::S::fma(scaled, scale, acc[n]);
                 }
             }
         }

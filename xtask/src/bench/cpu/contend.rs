@@ -54,11 +54,17 @@ impl Measurement<'_> {
             "`{}` failed ({}):\n{}",
             shell::describe(command),
             output.status,
-            shell::tail(&errors, 5)
+            complaint(&errors)
         );
         // Some write their tables to one stream, some to the other.
         Ok(text + &errors)
     }
+}
+
+/// The check that failed, which a trace of calls may follow; else the last lines.
+fn complaint(errors: &str) -> String {
+    let check = errors.lines().find(|line| line.contains("GGML_ASSERT"));
+    check.map_or_else(|| shell::tail(errors, 5), str::to_owned)
 }
 
 impl std::fmt::Display for Measurement<'_> {

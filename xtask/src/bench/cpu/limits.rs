@@ -18,6 +18,9 @@ pub(super) struct Limits {
     pub(super) isa: String,
     /// Multiplications and additions of 8-bit integers, one thread, 10⁹ a second.
     pub(super) int8_gops_1t: Option<f64>,
+    /// Of 16-bit integers, the same; older results have none.
+    #[serde(default)]
+    pub(super) int16_gops_1t: Option<f64>,
     pub(super) bf16_gflops_1t: Option<f64>,
     pub(super) f32_gflops_1t: Option<f64>,
     /// Of the integer peak, what gate and up reach on one thread, measured in turn.

@@ -95,6 +95,7 @@ impl Report {
         let mut text = "\n## Limits\n\n| of this machine | measured |\n|---|---:|\n".to_owned();
         for (name, value) in [
             ("8-bit integer products, 1 thread, Gop/s", limits.int8_gops_1t),
+            ("16-bit integer products, 1 thread, Gop/s", limits.int16_gops_1t),
             ("BF16 products, 1 thread, GFLOP/s", limits.bf16_gflops_1t),
             ("F32 FMA, 1 thread, GFLOP/s", limits.f32_gflops_1t),
             ("reading 100 MB, 1 thread, GB/s", limits.read_100mb_gbs_1t),

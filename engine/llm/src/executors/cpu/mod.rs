@@ -44,7 +44,7 @@ const MAX_LOGIT_ROWS: usize = 32;
 /// In which numbers products are computed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Precision {
-    /// Activations in bytes for quantised weights, in bfloat16 for bfloat16 ones.
+    /// Activations in bytes for quantised weights, in 14 bits for floating-point ones.
     #[default]
     Fast,
     /// The dequantised mathematics in `f32`: slow, to compare with.
