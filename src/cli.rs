@@ -26,6 +26,9 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Serve models over HTTP
     Serve(ServeArgs),
+    /// Show API keys in other forms
+    #[command(subcommand)]
+    Key(KeyCommand),
     /// Import, list, show, remove and pull models
     #[command(subcommand)]
     Model(ModelCommand),
@@ -122,6 +125,16 @@ pub(crate) struct ServeArgs {
     /// Settings file [default: agentbase.toml in the data directory, if there is one]
     #[arg(long, value_name = "FILE", env = "AGENTBASE_CONFIG")]
     pub(crate) config: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum KeyCommand {
+    /// Print a key as AWS's clients for Bedrock take it: an access key id and a secret access key
+    Aws {
+        /// The API key [default: a line of standard input]
+        #[arg(env = "AGENTBASE_API_KEY", hide_env_values = true)]
+        key: Option<String>,
+    },
 }
 
 #[derive(Debug, Subcommand)]

@@ -1,18 +1,22 @@
 //! API keys in the data directory, hashed; the key itself is shown once and kept nowhere.
 //!
+//! AWS's clients sign with a secret that the server must know. It is derived from the key and kept
+//! beside the hash, so that a stolen file lets one sign for Bedrock's routes but gives no key away.
+//!
 //! Invariant: the file is replaced whole (write, sync, rename) by whoever holds the lock beside it,
 //! so a crash leaves the old or the new one and no key is lost to a race. A key has 256 bits of
 //! randomness, so a plain SHA-256 of it cannot be searched.
 
 use std::{
     collections::HashSet,
-    fs,
+    fmt, fs,
     io::Write,
     path::{Path, PathBuf},
     time::{SystemTime, UNIX_EPOCH},
 };
 
 use anyhow::{Context, Result, bail};
+use hmac::{Hmac, Mac};
 use rand::Rng;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -23,14 +27,54 @@ const MAX_FILE_BYTES: u64 = 16 << 20;
 const ALPHABET: &[u8] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 /// 43 letters of 62 are 256 bits.
 const KEY_LETTERS: usize = 43;
+const ID_PREFIX: &str = "key_";
+/// Takes the place of [`ID_PREFIX`] in AWS access key ids.
+const AWS_ID_PREFIX: &str = "AKAB";
+/// What a key signs to give its AWS secret; another label would give another secret.
+const AWS_LABEL: &str = "agentbase: AWS secret access key";
 
 /// One key, as stored.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct StoredKey {
     id: String,
     sha256: String,
+    /// Keys of older versions have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    aws_secret: Option<Secret>,
     tenant: String,
     created_unix: u64,
+}
+
+/// Never shown by accident.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(transparent)]
+struct Secret(String);
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(…)")
+    }
+}
+
+/// A key as AWS's clients know keys.
+pub(crate) struct AwsPair {
+    pub(crate) access_key_id: String,
+    pub(crate) secret_access_key: String,
+}
+
+impl AwsPair {
+    fn of(id: &str, key: &str) -> Self {
+        let letters = id.strip_prefix(ID_PREFIX).unwrap_or(id);
+        let access_key_id = format!("{AWS_ID_PREFIX}{letters}");
+        Self { access_key_id, secret_access_key: aws_secret(key) }
+    }
+}
+
+impl fmt::Display for AwsPair {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { access_key_id, secret_access_key } = self;
+        write!(f, "aws_access_key_id={access_key_id}\naws_secret_access_key={secret_access_key}")
+    }
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -85,14 +129,39 @@ impl Keys {
     /// # Errors
     /// If the file cannot be read or written, or is not ours.
     pub(crate) fn open_or_create(data_dir: &Path, tenant: &str) -> Result<(Self, Option<String>)> {
-        let lock = data_dir.join(LOCK_NAME);
-        let lock = fs::File::create(&lock)
-            .and_then(|file| file.lock().map(|()| file))
-            .with_context(|| format!("cannot lock {}", lock.display()))?;
+        let lock = lock(data_dir)?;
         let mut keys = Self::open(data_dir)?;
         let created = if keys.keys.is_empty() { Some(keys.create(tenant)?) } else { None };
         drop(lock);
         Ok((keys, created))
+    }
+
+    /// The AWS pair of a key; makes it where the key is of an older version.
+    ///
+    /// # Errors
+    /// If the key is not known, or the file cannot be read or written, or is not ours.
+    pub(crate) fn aws_pair(data_dir: &Path, key: &str) -> Result<AwsPair> {
+        let lock = lock(data_dir)?;
+        let mut keys = Self::open(data_dir)?;
+        let hash = hash(key);
+        let Some(found) = keys.keys.iter_mut().find(|stored| stored.sha256 == hash) else {
+            bail!("this key is not in {}", keys.path.display());
+        };
+        let pair = AwsPair::of(&found.id, key);
+        if found.aws_secret.is_none() {
+            found.aws_secret = Some(Secret(pair.secret_access_key.clone()));
+            keys.store().with_context(|| format!("cannot write {}", keys.path.display()))?;
+        }
+        drop(lock);
+        Ok(pair)
+    }
+
+    /// Whose AWS access key id this is, and the secret, if the key has one.
+    pub(crate) fn signer(&self, access_key_id: &str) -> Option<(KeyOwner, Option<&str>)> {
+        let letters = access_key_id.strip_prefix(AWS_ID_PREFIX)?;
+        let is_it = |stored: &&StoredKey| stored.id.strip_prefix(ID_PREFIX) == Some(letters);
+        let found = self.keys.iter().find(is_it)?;
+        Some((found.owner(), found.aws_secret.as_ref().map(|secret| secret.0.as_str())))
     }
 
     /// How many tenants have keys.
@@ -100,7 +169,7 @@ impl Keys {
         self.keys.iter().map(|key| &key.tenant).collect::<HashSet<_>>().len()
     }
 
-    /// Makes a key for `tenant`, stores its hash durably and returns the key itself.
+    /// Makes a key for `tenant`, stores its hash and its AWS secret durably and returns the key itself.
     ///
     /// # Errors
     /// If the file cannot be written.
@@ -113,8 +182,9 @@ impl Keys {
         let created_unix =
             SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
         self.keys.push(StoredKey {
-            id: format!("key_{}", letters(12)),
+            id: format!("{ID_PREFIX}{}", letters(12)),
             sha256: hash(&key),
+            aws_secret: Some(Secret(aws_secret(&key))),
             tenant: tenant.into(),
             created_unix,
         });
@@ -125,8 +195,7 @@ impl Keys {
     /// Whose key this is.
     pub(crate) fn owner(&self, key: &str) -> Option<KeyOwner> {
         let hash = hash(key);
-        let found = self.keys.iter().find(|stored| stored.sha256 == hash)?;
-        Some(KeyOwner { id: found.id.clone(), tenant: found.tenant.clone() })
+        self.keys.iter().find(|stored| stored.sha256 == hash).map(StoredKey::owner)
     }
 
     fn store(&self) -> Result<()> {
@@ -149,8 +218,34 @@ impl Keys {
     }
 }
 
+impl StoredKey {
+    fn owner(&self) -> KeyOwner {
+        KeyOwner { id: self.id.clone(), tenant: self.tenant.clone() }
+    }
+}
+
+/// Waits until nobody else changes the keys.
+fn lock(data_dir: &Path) -> Result<fs::File> {
+    let lock = data_dir.join(LOCK_NAME);
+    fs::File::create(&lock)
+        .and_then(|file| file.lock().map(|()| file))
+        .with_context(|| format!("cannot lock {}", lock.display()))
+}
+
 fn hash(key: &str) -> String {
-    Sha256::digest(key.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
+    hex(&Sha256::digest(key.as_bytes()))
+}
+
+/// A key has too much randomness to be searched for by what it gives.
+fn aws_secret(key: &str) -> String {
+    let mut mac =
+        Hmac::<Sha256>::new_from_slice(key.as_bytes()).expect("a key may have any length");
+    mac.update(AWS_LABEL.as_bytes());
+    hex(&mac.finalize().into_bytes())
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]
@@ -167,6 +262,38 @@ mod tests {
         assert_eq!(again.owner("ab-wrong"), None);
         let text = fs::read_to_string(dir.path().join(FILE_NAME)).expect("reads");
         assert!(!text.contains(&key), "the key itself is on disk");
+    }
+
+    #[test]
+    fn a_key_gives_its_aws_pair_also_one_of_an_older_version() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let key = Keys::open_or_create(dir.path(), "default").expect("writes").1.expect("first");
+        let pair = Keys::aws_pair(dir.path(), &key).expect("it is known");
+        assert!(pair.access_key_id.starts_with("AKAB") && pair.access_key_id.len() == 16);
+        assert_eq!(pair.secret_access_key.len(), 64);
+        let keys = Keys::open(dir.path()).expect("opens");
+        let (owner, secret) = keys.signer(&pair.access_key_id).expect("it is known");
+        assert_eq!((Some(owner), secret), (keys.owner(&key), Some(&*pair.secret_access_key)));
+        assert!(!format!("{keys:?}").contains(&pair.secret_access_key));
+        for other in ["", "AKAB", "AKABx", &pair.access_key_id[4..], "key_"] {
+            assert!(keys.signer(other).is_none(), "{other}");
+        }
+
+        let path = dir.path().join(FILE_NAME);
+        let mut file: serde_json::Value =
+            serde_json::from_slice(&fs::read(&path).expect("reads")).expect("JSON");
+        file["keys"][0].as_object_mut().expect("a key").remove("aws_secret").expect("it is there");
+        fs::write(&path, file.to_string()).expect("writes");
+        let signer =
+            |keys: &Keys| keys.signer(&pair.access_key_id).expect("known").1.map(str::to_owned);
+        assert_eq!(signer(&Keys::open(dir.path()).expect("opens")), None);
+        let again = Keys::aws_pair(dir.path(), &key).expect("it is made");
+        assert_eq!(again.secret_access_key, pair.secret_access_key);
+        let keys = Keys::open(dir.path()).expect("opens");
+        assert_eq!(signer(&keys), Some(pair.secret_access_key.clone()));
+        assert!(keys.owner(&key).is_some());
+        let Err(error) = Keys::aws_pair(dir.path(), "ab-wrong") else { panic!("it is not known") };
+        assert!(!error.to_string().contains("ab-wrong"), "{error}");
     }
 
     #[test]

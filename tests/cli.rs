@@ -4,6 +4,7 @@ mod support;
 
 use std::{
     fs,
+    io::Write,
     process::{Command, Stdio},
 };
 
@@ -30,6 +31,38 @@ fn models_are_imported_listed_shown_and_removed() {
     succeed(dir.path(), &["model", "rm", "llama"]);
     let error = fail(dir.path(), &["model", "show", "llama"]);
     assert!(error.contains("llama"), "{error}");
+}
+
+#[test]
+fn a_key_is_shown_as_awss_clients_take_it() {
+    let dir = TempDir::new().expect("a folder");
+    import(dir.path(), "llama");
+    let server = support::binary::Server::start(dir.path());
+    let key = server.key.clone().expect("the first start shows a key");
+    let shown = succeed(dir.path(), &["key", "aws", &key]);
+    let names: Vec<_> = shown.lines().filter_map(|line| line.split_once('=')).collect();
+    assert_eq!([names[0].0, names[1].0], ["aws_access_key_id", "aws_secret_access_key"]);
+    let by_variable = agentbase(dir.path())
+        .args(["key", "aws"])
+        .env("AGENTBASE_API_KEY", &key)
+        .output()
+        .expect("the binary starts");
+    assert_eq!(text(&by_variable.stdout), shown);
+    let mut by_input = agentbase(dir.path())
+        .args(["key", "aws"])
+        .env_remove("AGENTBASE_API_KEY")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("the binary starts");
+    let mut input = by_input.stdin.take().expect("piped");
+    writeln!(input, "{key}").expect("it reads");
+    drop(input);
+    let by_input = by_input.wait_with_output().expect("it ends");
+    assert_eq!(text(&by_input.stdout), shown);
+    let error = fail(dir.path(), &["key", "aws", "ab-wrong"]);
+    assert!(error.contains("not in") && !error.contains("ab-wrong"), "{error}");
+    server.kill();
 }
 
 #[test]

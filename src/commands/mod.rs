@@ -1,6 +1,7 @@
 //! One file per subcommand.
 
 mod bench;
+mod key;
 mod model;
 mod perplexity;
 mod run;
@@ -29,6 +30,7 @@ pub(crate) fn run(cli: Cli) -> Result<()> {
         .context("cannot start the runtime")?;
     match cli.command {
         Command::Serve(args) => runtime.block_on(serve::run(args, &data_dir)),
+        Command::Key(command) => key::run(command, &data_dir),
         Command::Model(command) => runtime.block_on(model::run(command, &data_dir)),
         Command::Run(args) => {
             let options = EngineOptions::new(&args.engine);

@@ -12,13 +12,15 @@ use engine_core::TenantId;
 use engine_grammar::Compiler;
 use model_registry::ModelName;
 use scheduler_batching::{Driver, Handle, PlannerConfig, Shutdown, spawn_with};
-use server_http::{AppState, AuthError, Authenticate, Caller, HttpLimits, NoAuth, ServedModel};
+use server_http::{
+    AppState, AuthError, Authenticate, Caller, HttpLimits, NoAuth, ServedModel, Signer,
+};
 use tokio::{net::TcpListener, sync::oneshot};
 
 use crate::{
     cli::ServeArgs,
     config, data_dir,
-    keys::Keys,
+    keys::{KeyOwner, Keys},
     load::{self, EngineOptions, Loaded},
     progress::Spinner,
 };
@@ -129,6 +131,8 @@ fn authentication(args: &ServeArgs, data_dir: &Path) -> Result<(Arc<dyn Authenti
     let (keys, created) = Keys::open_or_create(data_dir, DEFAULT_TENANT)?;
     if let Some(key) = created {
         outln!("API key (shown once, keep it): {key}")?;
+        let pair = Keys::aws_pair(data_dir, &key)?;
+        outln!("The same for AWS's clients (`agentbase key aws` shows it again):\n{pair}")?;
     }
     let num_tenants = keys.num_tenants();
     Ok((Arc::new(KeyFile(keys)), num_tenants))
@@ -140,8 +144,18 @@ struct KeyFile(Keys);
 impl Authenticate for KeyFile {
     fn check(&self, bearer: Option<&str>) -> Result<Caller, AuthError> {
         let owner = self.0.owner(bearer.ok_or(AuthError::Missing)?).ok_or(AuthError::Invalid)?;
-        Ok(Caller { tenant: TenantId(owner.tenant.into()), key_id: owner.id.into() })
+        Ok(caller(owner))
     }
+
+    fn signer(&self, id: &str) -> Result<Signer, AuthError> {
+        let (owner, secret) = self.0.signer(id).ok_or(AuthError::UnknownAccessKey)?;
+        let secret = secret.ok_or(AuthError::NoSecret)?.into();
+        Ok(Signer { caller: caller(owner), secret })
+    }
+}
+
+fn caller(owner: KeyOwner) -> Caller {
+    Caller { tenant: TenantId(owner.tenant.into()), key_id: owner.id.into() }
 }
 
 /// The models to serve: those named, or all there are.

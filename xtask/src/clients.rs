@@ -42,6 +42,8 @@ struct Target {
     base_url: String,
     key: String,
     model: String,
+    /// The key's AWS pair; a server that runs elsewhere is signed for as the environment says.
+    aws: Vec<(String, String)>,
 }
 
 pub(crate) fn run(args: &Args) -> Result<Tally> {
@@ -54,7 +56,7 @@ pub(crate) fn run(args: &Args) -> Result<Tally> {
     let model = args.model.clone().unwrap_or_else(|| weights::MODEL_NAME.to_owned());
     if let Some(url) = &args.url {
         let key = std::env::var("OPENAI_API_KEY").unwrap_or_else(|_| "none".to_owned());
-        return run_both(&Target { base_url: url.clone(), key, model });
+        return run_both(&Target { base_url: url.clone(), key, model, aws: Vec::new() });
     }
     let profile = if args.release { "release" } else { "dev" };
     let binary = args.binary.clone().map_or_else(|| server::build(profile), Ok)?;
@@ -62,15 +64,32 @@ pub(crate) fn run(args: &Args) -> Result<Tally> {
     let data_dir = folder.path().to_owned();
     server::import_model(&binary, &data_dir)?;
     let listen = "127.0.0.1:0".to_owned();
-    let mut server =
-        Launch { binary, data_dir, listen, extra: Vec::new(), show_log: false }.start()?;
+    let mut server = Launch {
+        binary: binary.clone(),
+        data_dir: data_dir.clone(),
+        listen,
+        extra: Vec::new(),
+        show_log: false,
+    }
+    .start()?;
     let key = server.first_key.clone().context("the first start showed no key")?;
-    let tally = run_both(&Target { base_url: server.base_url.clone(), key, model });
+    let aws = aws_pair(&binary, &data_dir, &key)?;
+    let tally = run_both(&Target { base_url: server.base_url.clone(), key, model, aws });
     let status = server.stop()?;
     if !status.success() {
         bail!("the server ended with {status} when asked to stop");
     }
     tally
+}
+
+/// The variables that AWS's clients take a key from.
+fn aws_pair(binary: &Path, data_dir: &Path, key: &str) -> Result<Vec<(String, String)>> {
+    let mut command = Command::new(binary);
+    command.arg("--data-dir").arg(data_dir).args(["key", "aws"]).env("AGENTBASE_API_KEY", key);
+    let output = command.output().context("cannot run `agentbase key aws`")?;
+    let lines = String::from_utf8(output.stdout)?;
+    let pairs = lines.lines().filter_map(|line| line.split_once('='));
+    Ok(pairs.map(|(name, value)| (name.to_uppercase(), value.to_owned())).collect())
 }
 
 fn run_both(python: &Path, node: &Node, target: &Target) -> Result<Tally> {
@@ -92,6 +111,8 @@ fn with<'a>(target: &Target, command: &'a mut Command) -> &'a mut Command {
         .env("OPENAI_BASE_URL", format!("{}/v1", target.base_url))
         .env("OPENAI_API_KEY", &target.key)
         .env("AGENTBASE_TEST_MODEL", &target.model)
+        .env("AWS_ENDPOINT_URL_BEDROCK_RUNTIME", &target.base_url)
+        .envs(target.aws.iter().map(|(name, value)| (name, value)))
 }
 
 /// Installs what `package-lock.json` pins, once.

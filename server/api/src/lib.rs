@@ -3,6 +3,7 @@
 //! Invariant: types only. Nothing here checks a range, knows a model or answers a request; unknown
 //! fields of a request are ignored, `null` means absent.
 
+mod bedrock;
 mod chat;
 mod completion;
 mod error;
@@ -14,6 +15,12 @@ mod prompt;
 mod tokenize;
 mod tools;
 
+pub use bedrock::{
+    AdditionalFields, BedrockError, ConverseBlock, ConverseContent, ConverseMessage,
+    ConverseMetrics, ConverseOutput, ConverseOutputConfig, ConverseReasoning, ConverseRequest,
+    ConverseResponse, ConverseTool, ConverseToolChoice, ConverseToolConfig, ConverseToolResult,
+    ConverseToolUse, ConverseUsage, InferenceConfig, ReasoningText,
+};
 pub use chat::{
     AssistantMessage, ChatChoice, ChatChunk, ChatChunkChoice, ChatCompletion, ChatDelta,
     ChatLogprobs, ChatMessage, ChatRequest, ChatTokenLogprob, Content, ContentPart, Role,

@@ -33,6 +33,24 @@ pub enum AuthError {
     /// The key is not known, or no longer.
     #[error("Incorrect API key provided.")]
     Invalid,
+    /// Signed with a key that is not known, or no longer.
+    #[error("The AWS access key id is not known here.")]
+    UnknownAccessKey,
+    /// The key has no secret to sign with.
+    #[error(
+        "This API key was made before requests could be signed with it. Run `agentbase key aws` \
+         with it and restart the server, or send the key itself as a bearer token."
+    )]
+    NoSecret,
+}
+
+/// Whose signature it is, and what it is made with.
+#[derive(Clone)]
+pub struct Signer {
+    /// Who signs.
+    pub caller: Caller,
+    /// The AWS secret access key. It has no `Debug`: nothing may log it.
+    pub secret: Arc<str>,
 }
 
 /// Says who a key belongs to. Called on every request: it must be quick and must not block.
@@ -42,6 +60,15 @@ pub trait Authenticate: Send + Sync {
     /// # Errors
     /// [`AuthError`] if the caller is not let in.
     fn check(&self, bearer: Option<&str>) -> Result<Caller, AuthError>;
+
+    /// Who signs with the AWS access key `id`. Nobody, where keys have no such form.
+    ///
+    /// # Errors
+    /// [`AuthError`] if no signature by this id is let in.
+    fn signer(&self, id: &str) -> Result<Signer, AuthError> {
+        let _ = id;
+        Err(AuthError::UnknownAccessKey)
+    }
 
     /// Whether everybody is let in. Then only programs and pages of this machine are served, since
     /// no key keeps a page from elsewhere out.
@@ -67,18 +94,23 @@ impl Authenticate for NoAuth {
 /// Lets a request pass with its [`Caller`], or answers 401 before its body is read.
 pub(crate) async fn require_caller(
     State(state): State<AppState>,
-    mut request: Request,
+    request: Request,
     next: Next,
 ) -> Result<Response, ApiError> {
     let caller = state.auth().check(key(request.headers()));
     let caller = caller.map_err(|error| ApiError::unauthorized(error.to_string()))?;
+    Ok(admit(caller, request, next).await)
+}
+
+/// Lets a request pass as `caller`'s.
+pub(crate) async fn admit(caller: Caller, mut request: Request, next: Next) -> Response {
     tracing::Span::current().record("key_id", &*caller.key_id);
     request.extensions_mut().insert(caller);
-    Ok(next.run(request).await)
+    next.run(request).await
 }
 
 /// Anthropic's clients have a header of their own for it.
-fn key(headers: &HeaderMap) -> Option<&str> {
+pub(crate) fn key(headers: &HeaderMap) -> Option<&str> {
     let text = |name: HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
     text(header::AUTHORIZATION).and_then(bearer_token).or_else(|| text(X_API_KEY))
 }

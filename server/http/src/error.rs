@@ -191,6 +191,20 @@ impl ApiError {
     }
 }
 
+/// An error that came from below, written in another API's shape; what headers say beside it stays.
+pub(crate) fn reshaped(
+    mut response: Response,
+    shape: impl FnOnce(&ApiError) -> Response,
+) -> Response {
+    let Some(error) = response.extensions_mut().remove::<ApiError>() else { return response };
+    let mut shaped = shape(&error);
+    let kept = response.headers().iter().filter(|(name, _)| {
+        !matches!(name.as_str(), "content-type" | "content-length" | "www-authenticate")
+    });
+    shaped.headers_mut().extend(kept.map(|(name, value)| (name.clone(), value.clone())));
+    shaped
+}
+
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         let mut response = (self.status, axum::Json(self.body())).into_response();

@@ -4,10 +4,11 @@ use axum::extract::{FromRequest, Request};
 use axum::http::{HeaderMap, StatusCode, header};
 use futures_util::StreamExt;
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 use server_api::{GenerationOptions, UnsupportedOptions};
 
 use crate::blocking::run_sized;
-use crate::{ApiError, AppState};
+use crate::{ApiError, AppState, HttpLimits};
 
 /// Objects and arrays inside each other. serde_json has the same limit, but not for fields that
 /// are ignored.
@@ -52,6 +53,13 @@ impl FromJson for server_api::MessagesRequest {
     }
 }
 
+impl FromJson for server_api::ConverseRequest {
+    // In two steps: of an object with one field too many, serde_json says that it is no JSON.
+    fn from_json(json: &[u8]) -> Result<Self, ApiError> {
+        serde_path_to_error::deserialize(parse::<Value>(json)?).map_err(parse_error)
+    }
+}
+
 impl FromJson for server_api::DetokenizeRequest {
     fn from_json(json: &[u8]) -> Result<Self, ApiError> {
         parse(json)
@@ -63,12 +71,7 @@ impl<T: FromJson> FromRequest<AppState> for ApiJson<T> {
 
     async fn from_request(request: Request, state: &AppState) -> Result<Self, ApiError> {
         check_content_type(request.headers())?;
-        let timeout = state.limits().body_timeout;
-        let read = read_body(request, state.limits().max_body_bytes);
-        let body = tokio::time::timeout(timeout, read).await.map_err(|_| {
-            let message = format!("The body did not arrive within {} s.", timeout.as_secs_f32());
-            ApiError::refused(StatusCode::REQUEST_TIMEOUT, "request_timeout", message)
-        })??;
+        let body = read_in_time(request, state.limits()).await?;
         let num_bytes = body.len();
         let parse = move || check_shape(&body).and_then(|()| T::from_json(&body));
         Ok(Self(run_sized(state, num_bytes, parse).await??, num_bytes))
@@ -86,6 +89,19 @@ fn check_content_type(headers: &HeaderMap) -> Result<(), ApiError> {
     }
     let message = "The Content-Type must be application/json.";
     Err(ApiError::refused(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", message))
+}
+
+/// Reads a body within the limits of size and time.
+pub(crate) async fn read_in_time(
+    request: Request,
+    limits: &HttpLimits,
+) -> Result<Vec<u8>, ApiError> {
+    let timeout = limits.body_timeout;
+    let read = read_body(request, limits.max_body_bytes);
+    tokio::time::timeout(timeout, read).await.map_err(|_| {
+        let message = format!("The body did not arrive within {} s.", timeout.as_secs_f32());
+        ApiError::refused(StatusCode::REQUEST_TIMEOUT, "request_timeout", message)
+    })?
 }
 
 async fn read_body(request: Request, limit: usize) -> Result<Vec<u8>, ApiError> {
@@ -151,19 +167,21 @@ fn depth(json: &[u8]) -> usize {
     deepest
 }
 
-fn parse<T: DeserializeOwned>(json: &[u8]) -> Result<T, ApiError> {
+pub(crate) fn parse<T: DeserializeOwned>(json: &[u8]) -> Result<T, ApiError> {
     let mut deserializer = serde_json::Deserializer::from_slice(json);
-    let value = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
-        let path = error.path().to_string();
-        let cause = error.into_inner();
-        if cause.is_data() {
-            return data_error(&path, &cause.to_string());
-        }
-        ApiError::invalid(None, format!("The body is not valid JSON: {cause}."))
-    })?;
+    let value = serde_path_to_error::deserialize(&mut deserializer).map_err(parse_error)?;
     let end = deserializer.end();
     end.map_err(|cause| ApiError::invalid(None, format!("The body is not valid JSON: {cause}.")))?;
     Ok(value)
+}
+
+fn parse_error(error: serde_path_to_error::Error<serde_json::Error>) -> ApiError {
+    let path = error.path().to_string();
+    let cause = error.into_inner();
+    if cause.is_data() {
+        return data_error(&path, &cause.to_string());
+    }
+    ApiError::invalid(None, format!("The body is not valid JSON: {cause}."))
 }
 
 /// Valid JSON of the wrong type; a field that is missing or there twice is named by the message

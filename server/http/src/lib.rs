@@ -10,6 +10,7 @@
 
 mod anthropic;
 mod auth;
+mod bedrock;
 mod blocking;
 mod chat_messages;
 mod chat_wire;
@@ -37,7 +38,7 @@ mod waiting;
 mod wire;
 mod write_timeout;
 
-pub use auth::{AuthError, Authenticate, Caller, NoAuth};
+pub use auth::{AuthError, Authenticate, Caller, NoAuth, Signer};
 pub use error::ApiError;
 pub use limits::HttpLimits;
 pub use metrics::Metrics;

@@ -17,10 +17,14 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const PROCESSING_MS: HeaderName = HeaderName::from_static("openai-processing-ms");
 const MAX_REQUEST_ID: usize = 128;
 
+/// A request's id, for handlers that tell it by another name.
+#[derive(Clone)]
+pub(crate) struct RequestId(pub(crate) HeaderValue);
+
 /// Gives a request its id and span, and its response the headers that tell of them.
 pub(crate) async fn observe(
     State(state): State<AppState>,
-    request: Request,
+    mut request: Request,
     next: Next,
 ) -> Response {
     let started = Instant::now();
@@ -31,6 +35,10 @@ pub(crate) async fn observe(
     let span = tracing::info_span!(
         "request", %id, method, route, key_id = Empty, model = Empty, status = Empty
     );
+    let id = HeaderValue::from_str(&id).ok();
+    if let Some(id) = &id {
+        request.extensions_mut().insert(RequestId(id.clone()));
+    }
     let mut response = next.run(request).instrument(span.clone()).await;
     let (status, took) = (response.status().as_u16(), started.elapsed());
     span.record("status", status);
@@ -44,7 +52,7 @@ pub(crate) async fn observe(
     }
     let headers = response.headers_mut();
     headers.insert(PROCESSING_MS, elapsed_ms.into());
-    if let Ok(id) = HeaderValue::from_str(&id) {
+    if let Some(id) = id {
         headers.insert(REQUEST_ID, id);
     }
     response

@@ -4,7 +4,7 @@ use server_api::{ChatChunk, ChatRequest, CompletionRequest, ErrorBody, Generatio
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
 use utoipa::{IntoResponses, Modify, OpenApi, ToSchema};
 
-use crate::routes;
+use crate::{bedrock, routes};
 
 /// A chat's fields beside the options of generation.
 #[derive(ToSchema)]
@@ -69,6 +69,10 @@ pub(crate) enum Refusals {
         routes::completions::create,
         routes::messages::create,
         routes::messages::count_tokens,
+        bedrock::converse,
+        bedrock::converse_stream,
+        bedrock::invoke,
+        bedrock::invoke_with_response_stream,
         routes::tokens::tokenize,
         routes::tokens::detokenize,
         routes::status::health,

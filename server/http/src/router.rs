@@ -10,7 +10,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::anthropic::shape_errors;
 use crate::routes::{chat, completions, messages, models, status, tokens};
-use crate::{ApiError, AppState, auth, local, observe};
+use crate::{ApiError, AppState, auth, bedrock, local, observe};
 
 /// All routes. Those for models need a key, those for probes and browsing do not.
 pub fn router(state: AppState) -> Router {
@@ -36,7 +36,8 @@ pub fn router(state: AppState) -> Router {
         .route("/openapi.json", get(status::openapi_json))
         .route("/docs", get(status::docs))
         .method_not_allowed_fallback(method_not_allowed);
-    let mut router = api.merge(messages).merge(open).fallback(not_found);
+    let mut router =
+        api.merge(messages).merge(bedrock::routes(&state)).merge(open).fallback(not_found);
     if state.auth().is_open() {
         router = router.layer(from_fn(local::require_local));
     }
@@ -52,7 +53,7 @@ async fn not_found(request: Request) -> ApiError {
     ApiError::refused(StatusCode::NOT_FOUND, "unknown_url", message)
 }
 
-async fn method_not_allowed(request: Request) -> ApiError {
+pub(crate) async fn method_not_allowed(request: Request) -> ApiError {
     let path: String = request.uri().path().chars().take(128).collect();
     let message = format!("Not allowed to {} on {path}.", request.method());
     ApiError::refused(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", message)

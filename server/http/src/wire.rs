@@ -47,6 +47,8 @@ impl Head {
 pub(crate) trait Wire: Send + 'static {
     type Chunk: Serialize;
 
+    const CONTENT_TYPE: &'static str = "text/event-stream";
+
     /// What ends a stream.
     const END: &'static [u8] = b"data: [DONE]\n\n";
 
@@ -63,9 +65,26 @@ pub(crate) trait Wire: Send + 'static {
     fn error(error: &ApiError) -> Value {
         serde_json::to_value(error.body()).unwrap_or_default()
     }
+
+    /// Appends an event with a chunk.
+    fn write(text: &mut Vec<u8>, chunk: &Self::Chunk) {
+        write_event(text, Self::name(chunk), chunk);
+    }
+
+    /// Appends an event with an error.
+    fn write_error(text: &mut Vec<u8>, error: &ApiError) {
+        let error = Self::error(error);
+        // Where events have names, this one is called as it is everywhere.
+        write_event(text, error["type"].as_str(), &error);
+    }
+
+    /// Appends what a client passes over.
+    fn write_keep_alive(text: &mut Vec<u8>) {
+        text.extend_from_slice(b":\n\n");
+    }
 }
 
-/// Answers with server-sent events as they come; silence is filled with comments.
+/// Answers with events as they come; silence is filled.
 pub(crate) fn stream<W: Wire + Unpin>(
     generation: Generation,
     wire: W,
@@ -76,7 +95,7 @@ pub(crate) fn stream<W: Wire + Unpin>(
     let events = Events { generation, wire, interval, silence, wrote: Instant::now() };
     let mut response = Body::from_stream(events).into_response();
     let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(W::CONTENT_TYPE));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
     // Proxies must not gather the pieces.
     headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
@@ -113,7 +132,7 @@ impl<W: Wire + Unpin> Stream for Events<W> {
                 this.silence.as_mut().reset(due);
             } else {
                 this.silence.as_mut().reset(Instant::now() + this.interval);
-                text.extend_from_slice(b":\n\n");
+                W::write_keep_alive(&mut text);
             }
         }
         this.wrote = Instant::now();
@@ -133,14 +152,10 @@ fn write<W: Wire>(text: &mut Vec<u8>, wire: &mut W, output: Result<Output, ApiEr
     match output {
         Ok(output) => {
             for chunk in wire.chunks(output) {
-                write_event(text, W::name(&chunk), &chunk);
+                W::write(text, &chunk);
             }
         }
-        Err(error) => {
-            let error = W::error(&error);
-            // Where events have names, this one is called as it is everywhere.
-            write_event(text, error["type"].as_str(), &error);
-        }
+        Err(error) => W::write_error(text, &error),
     }
     if is_last {
         text.extend_from_slice(W::END);

@@ -6,6 +6,7 @@ use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
 use crate::ApiError;
+use crate::error::reshaped;
 
 /// The body of an error, as an answer or as an event of a stream.
 pub(super) fn body(error: &ApiError) -> Value {
@@ -25,17 +26,13 @@ pub(super) fn body(error: &ApiError) -> Value {
 }
 
 /// Writes an error that came from below anew.
-pub(crate) async fn shape_errors(mut response: Response) -> Response {
-    let Some(error) = response.extensions_mut().remove::<ApiError>() else { return response };
-    let mut shaped = Json(body(&error)).into_response();
-    // Anthropic's clients know a server without room by a number of its own.
-    *shaped.status_mut() = match error.status() {
-        StatusCode::SERVICE_UNAVAILABLE => StatusCode::from_u16(529).unwrap_or(error.status()),
-        status => status,
-    };
-    let kept = response.headers().iter().filter(|(name, _)| {
-        !matches!(name.as_str(), "content-type" | "content-length" | "www-authenticate")
-    });
-    shaped.headers_mut().extend(kept.map(|(name, value)| (name.clone(), value.clone())));
-    shaped
+pub(crate) async fn shape_errors(response: Response) -> Response {
+    reshaped(response, |error| {
+        // Anthropic's clients know a server without room by a number of its own.
+        let status = match error.status() {
+            StatusCode::SERVICE_UNAVAILABLE => StatusCode::from_u16(529).unwrap_or(error.status()),
+            status => status,
+        };
+        (status, Json(body(error))).into_response()
+    })
 }

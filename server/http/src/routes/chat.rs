@@ -40,17 +40,17 @@ pub(crate) async fn create(
 }
 
 /// A chat whose answer is under way.
-pub(super) struct Started {
-    pub(super) source: Source,
-    pub(super) tools: Tools,
+pub(crate) struct Started {
+    pub(crate) source: Source,
+    pub(crate) tools: Tools,
     /// Whether the answer begins within a thought.
-    pub(super) opens_thought: bool,
-    pub(super) num_prompt: usize,
-    pub(super) generation: Generation,
+    pub(crate) opens_thought: bool,
+    pub(crate) num_prompt: usize,
+    pub(crate) generation: Generation,
 }
 
 /// Checks a chat and submits it.
-pub(super) async fn start(
+pub(crate) async fn start(
     state: &AppState,
     caller: Caller,
     body: Generate<ChatRequest>,

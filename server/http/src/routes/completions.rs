@@ -35,10 +35,32 @@ pub(crate) async fn create(
     Extension(caller): Extension<Caller>,
     ApiJson(body, _): ApiJson<Generate<CompletionRequest>>,
 ) -> Result<Response, ApiError> {
+    let Started { source, num_choices, generation } = start(&state, caller, body).await?;
+    let wire = CompletionWire::new(&source);
+    if source.params.stream {
+        return Ok(wire::stream(generation, wire, state.limits()));
+    }
+    let (answers, usage) = wire::collect(generation, num_choices).await?;
+    Ok(Json(wire.completion(answers, usage)).into_response())
+}
+
+/// Continuations that are under way.
+pub(crate) struct Started {
+    source: Source,
+    num_choices: usize,
+    pub(crate) generation: Generation,
+}
+
+/// Checks a request and submits its prompts.
+pub(crate) async fn start(
+    state: &AppState,
+    caller: Caller,
+    body: Generate<CompletionRequest>,
+) -> Result<Started, ApiError> {
     params::refuse(&body.unsupported)?;
     let logprobs = params::logprobs("logprobs", body.request.logprobs)?;
-    let mut source = source::new(&state, caller, body.options, logprobs, "prompt")?;
-    source::follow(&state, &mut source, None).await?;
+    let mut source = source::new(state, caller, body.options, logprobs, "prompt")?;
+    source::follow(state, &mut source, None).await?;
     check(&body.request, &source, state.limits().max_choices)?;
     source.prompt_logprobs = prompt_logprobs(&source);
     let prompts = Prompts {
@@ -47,18 +69,13 @@ pub(crate) async fn create(
         decode: source.params.echo.then_some(source.params.skip_special),
         context: Some(source.model.handle.limits().max_sequence_len()),
     };
-    let tokenized = prompt_tokens(&state, &source.model.text, prompts).await?;
+    let tokenized = prompt_tokens(state, &source.model.text, prompts).await?;
     let prompts = tokenized.into_iter().map(|prompt| to_generate(&source, prompt));
     let prompts: Vec<_> = prompts.collect::<Result<_, ApiError>>()?;
     source::check_size(&source, &prompts, state.limits())?;
     let num_choices = prompts.len() * source.params.n as usize;
     let generation = Generation::start(&source, prompts)?;
-    let wire = CompletionWire::new(&source);
-    if source.params.stream {
-        return Ok(wire::stream(generation, wire, state.limits()));
-    }
-    let (answers, usage) = wire::collect(generation, num_choices).await?;
-    Ok(Json(wire.completion(answers, usage)).into_response())
+    Ok(Started { source, num_choices, generation })
 }
 
 fn check(request: &CompletionRequest, source: &Source, max_choices: u32) -> Result<(), ApiError> {

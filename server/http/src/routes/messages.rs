@@ -24,15 +24,20 @@ pub(crate) async fn create(
 ) -> Result<Response, ApiError> {
     let chat = to_chat(request)?;
     let started = chat::start(&state, caller, chat, num_bytes).await?;
-    let Started { source, tools, opens_thought, num_prompt, generation } = started;
-    let stop_texts = source.params.stop_texts.clone();
-    let parser = tools.parser(&source, opens_thought);
-    let wire = MessagesWire::new(source.model.id.clone(), parser, stop_texts, num_prompt);
-    if source.params.stream {
-        return Ok(wire::stream(generation, wire, state.limits()));
+    let wire = writer(&started);
+    if started.source.params.stream {
+        return Ok(wire::stream(started.generation, wire, state.limits()));
     }
-    let (mut answers, usage) = wire::collect(generation, 1).await?;
+    let (mut answers, usage) = wire::collect(started.generation, 1).await?;
     Ok(Json(wire.message(answers.remove(0), usage)).into_response())
+}
+
+/// What writes the answer of a chat.
+pub(crate) fn writer(started: &Started) -> MessagesWire {
+    let Started { source, tools, opens_thought, num_prompt, .. } = started;
+    let stop_texts = source.params.stop_texts.clone();
+    let parser = tools.parser(source, *opens_thought);
+    MessagesWire::new(source.model.id.clone(), parser, stop_texts, *num_prompt)
 }
 
 /// How many tokens the prompt of a request would have.

@@ -2,6 +2,8 @@
 
 mod access;
 mod bad_input;
+mod bedrock;
+mod bedrock_access;
 mod bounds;
 mod chat;
 mod common;

@@ -1,0 +1,257 @@
+//! AWS Bedrock's Converse API.
+//!
+//! What may be one of several things is an object with one field, which names it.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use utoipa::ToSchema;
+
+use crate::{InputRole, Thinking};
+
+/// A request for the next message.
+#[derive(Clone, Debug, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ConverseRequest {
+    /// The messages so far; at least one. A last one of the assistant is continued.
+    pub messages: Vec<ConverseMessage>,
+    /// Instructions before all messages: `text` blocks.
+    pub system: Option<Vec<ConverseBlock>>,
+    /// How to generate.
+    pub inference_config: Option<InferenceConfig>,
+    /// Tools that the model may call.
+    pub tool_config: Option<ConverseToolConfig>,
+    /// More about how to generate.
+    pub additional_model_request_fields: Option<AdditionalFields>,
+    /// The form of the answer.
+    pub output_config: Option<ConverseOutputConfig>,
+    /// Refused: there are no guardrails here.
+    #[schema(value_type = Option<Object>)]
+    pub guardrail_config: Option<Value>,
+}
+
+/// One message.
+#[derive(Clone, Debug, Deserialize, ToSchema)]
+pub struct ConverseMessage {
+    /// `user` or `assistant`.
+    pub role: InputRole,
+    /// What is said, thought, called, and what tools gave; at least one block.
+    pub content: Vec<ConverseBlock>,
+}
+
+/// A part of a message; others (`image`, `document`, `video` and so on) are refused.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum ConverseBlock {
+    /// Said.
+    Text(String),
+    /// A tool is called.
+    ToolUse(ConverseToolUse),
+    /// What a tool gave.
+    ToolResult(ConverseToolResult),
+    /// Thought.
+    ReasoningContent(ConverseReasoning),
+    /// Passed over: whatever is computed is cached.
+    #[schema(value_type = Object)]
+    CachePoint(Value),
+}
+
+/// A call of a tool.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ConverseToolUse {
+    /// The result repeats it.
+    pub tool_use_id: String,
+    /// The tool.
+    pub name: String,
+    /// The arguments; empty where what the model wrote is no object, or was cut.
+    #[schema(value_type = Object)]
+    pub input: Value,
+}
+
+/// What a tool gave.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ConverseToolResult {
+    /// The call it answers.
+    pub tool_use_id: String,
+    /// The result.
+    pub content: Vec<ConverseContent>,
+}
+
+/// A part of a tool's result; others are refused.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum ConverseContent {
+    /// A text.
+    Text(String),
+    /// Data.
+    Json(Value),
+}
+
+/// Thought.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum ConverseReasoning {
+    /// In words.
+    ReasoningText(ReasoningText),
+    /// Passed over: no model here can read it.
+    #[schema(value_type = String)]
+    RedactedContent(Value),
+}
+
+/// Thought, in words; not signed.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct ReasoningText {
+    /// The words.
+    pub text: String,
+}
+
+/// How to generate.
+#[derive(Clone, Debug, Default, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct InferenceConfig {
+    /// At most this many new tokens; by default what the context leaves.
+    #[schema(minimum = 1)]
+    pub max_tokens: Option<i64>,
+    /// 0 always takes the likeliest token; 1 by default.
+    #[schema(minimum = 0, maximum = 2)]
+    pub temperature: Option<f64>,
+    /// Keep the likeliest tokens that together reach this probability.
+    #[schema(exclusive_minimum = 0, maximum = 1)]
+    pub top_p: Option<f64>,
+    /// Up to four texts that end the answer.
+    pub stop_sequences: Option<Vec<String>>,
+}
+
+/// More about how to generate. What is not known is refused.
+#[derive(Clone, Debug, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AdditionalFields {
+    /// Keep this many of the likeliest tokens.
+    pub top_k: Option<i64>,
+    /// Keep tokens at least this many times as likely as the likeliest.
+    pub min_p: Option<f64>,
+    /// Above 1, tokens seen before become less likely.
+    pub repetition_penalty: Option<f64>,
+    /// Above 0, tokens that were generated become less likely.
+    pub presence_penalty: Option<f64>,
+    /// Above 0, tokens become less likely each time they are generated.
+    pub frequency_penalty: Option<f64>,
+    /// The same seed gives the same answer.
+    pub seed: Option<i64>,
+    /// Whether a model that can do both thinks, in Anthropic's form.
+    pub thinking: Option<Thinking>,
+}
+
+/// The form of the answer.
+#[derive(Clone, Debug, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ConverseOutputConfig {
+    /// `{"type": "json_schema", "structure": {"jsonSchema": {"schema": "…"}}}`, the schema as text.
+    #[schema(value_type = Option<Object>)]
+    pub text_format: Option<Value>,
+}
+
+/// Tools, and which must be called.
+#[derive(Clone, Debug, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ConverseToolConfig {
+    /// The tools.
+    pub tools: Vec<ConverseTool>,
+    /// By default the model chooses.
+    pub tool_choice: Option<ConverseToolChoice>,
+}
+
+/// A tool; those that run on the server are refused.
+#[derive(Clone, Debug, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum ConverseTool {
+    /// One of the client's.
+    ToolSpec {
+        /// Its name.
+        name: String,
+        /// What it does.
+        description: Option<String>,
+        /// `{"json": …}`: the JSON schema of its arguments.
+        #[serde(rename = "inputSchema")]
+        input_schema: ConverseContent,
+    },
+    /// Passed over.
+    #[schema(value_type = Object)]
+    CachePoint(Value),
+}
+
+/// Whether a tool must be called.
+#[derive(Clone, Debug, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum ConverseToolChoice {
+    /// The model chooses.
+    #[schema(value_type = Object)]
+    Auto(Value),
+    /// Any of them.
+    #[schema(value_type = Object)]
+    Any(Value),
+    /// This one.
+    Tool {
+        /// Its name.
+        name: String,
+    },
+}
+
+/// The answer to a [`ConverseRequest`] that does not stream.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ConverseResponse {
+    /// What was answered.
+    pub output: ConverseOutput,
+    /// `end_turn`, `tool_use`, `max_tokens` or `stop_sequence`.
+    pub stop_reason: String,
+    /// What was used.
+    pub usage: ConverseUsage,
+    /// How long it took.
+    pub metrics: ConverseMetrics,
+}
+
+/// What was answered.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum ConverseOutput {
+    /// A message.
+    Message {
+        /// Always `assistant`.
+        role: String,
+        /// What was thought, said and called, in order.
+        content: Vec<ConverseBlock>,
+    },
+}
+
+/// What a message used.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ConverseUsage {
+    /// Tokens of the prompt that had to be computed.
+    pub input_tokens: u64,
+    /// Tokens generated.
+    pub output_tokens: u64,
+    /// All, also those that were in the cache.
+    pub total_tokens: u64,
+    /// Tokens of the prompt that were in the cache.
+    pub cache_read_input_tokens: u64,
+    /// Always 0: whatever is computed is cached.
+    pub cache_write_input_tokens: u64,
+}
+
+/// How long an answer took.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ConverseMetrics {
+    /// Milliseconds.
+    pub latency_ms: u64,
+}
+
+/// An error; the header `x-amzn-ErrorType` names its kind.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct BedrockError {
+    /// What is wrong.
+    pub message: String,
+}

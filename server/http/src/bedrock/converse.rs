@@ -1,0 +1,134 @@
+//! From a Converse request to a chat, by way of Anthropic's request, which has the same parts.
+
+use serde_json::Value;
+use server_api::{
+    Blocks, ChatRequest, ConverseBlock, ConverseContent, ConverseOutputConfig, ConverseReasoning,
+    ConverseRequest, ConverseTool, ConverseToolChoice, ConverseToolConfig, InputBlock,
+    InputMessage, MessagesRequest, MessagesTool, MessagesToolChoice, OutputConfig, OutputFormat,
+};
+
+use crate::ApiError;
+use crate::anthropic;
+use crate::json::Generate;
+
+/// The chat that a request asks for.
+pub(super) fn to_chat(
+    request: ConverseRequest,
+    model: String,
+    stream: bool,
+) -> Result<Generate<ChatRequest>, ApiError> {
+    if request.guardrail_config.is_some() {
+        let message = "There are no guardrails here: 'guardrailConfig' is not supported.";
+        return Err(ApiError::unsupported("guardrailConfig", message));
+    }
+    let config = request.inference_config.unwrap_or_default();
+    let more = request.additional_model_request_fields.unwrap_or_default();
+    let messages = request.messages.into_iter().enumerate().map(|(idx, message)| {
+        if message.content.is_empty() {
+            let path = format!("messages[{idx}].content");
+            let message = format!("'{path}' must not be empty.");
+            return Err(ApiError::invalid(Some(&path), message));
+        }
+        Ok(InputMessage { role: message.role, content: blocks(message.content) })
+    });
+    let (tools, tool_choice) = request.tool_config.map(tools).transpose()?.unzip();
+    let mut chat = anthropic::to_chat(MessagesRequest {
+        model: Some(model),
+        messages: messages.collect::<Result<_, ApiError>>()?,
+        // Anthropic's must be there, Bedrock's need not.
+        max_tokens: Some(config.max_tokens.unwrap_or(1)),
+        system: request.system.map(blocks),
+        stop_sequences: config.stop_sequences,
+        stream: Some(stream),
+        temperature: config.temperature,
+        top_p: config.top_p,
+        top_k: more.top_k,
+        tools,
+        tool_choice: tool_choice.flatten(),
+        thinking: more.thinking,
+        output_config: request.output_config.map(output_config).transpose()?,
+    })?;
+    chat.options.max_tokens = config.max_tokens;
+    chat.options.min_p = more.min_p;
+    chat.options.repetition_penalty = more.repetition_penalty;
+    chat.options.presence_penalty = more.presence_penalty;
+    chat.options.frequency_penalty = more.frequency_penalty;
+    chat.options.seed = more.seed;
+    Ok(chat)
+}
+
+fn blocks(blocks: Vec<ConverseBlock>) -> Blocks {
+    Blocks(blocks.into_iter().filter_map(block).collect())
+}
+
+fn block(block: ConverseBlock) -> Option<InputBlock> {
+    let of = |kind: &str| InputBlock { kind: kind.to_owned(), ..InputBlock::default() };
+    Some(match block {
+        ConverseBlock::Text(text) => text_block(text),
+        ConverseBlock::ToolUse(call) => InputBlock {
+            id: Some(call.tool_use_id),
+            name: Some(call.name),
+            input: Some(call.input),
+            ..of("tool_use")
+        },
+        ConverseBlock::ToolResult(result) => InputBlock {
+            tool_use_id: Some(result.tool_use_id),
+            content: Some(Blocks(result.content.into_iter().map(result_block).collect())),
+            ..of("tool_result")
+        },
+        ConverseBlock::ReasoningContent(ConverseReasoning::ReasoningText(thought)) => {
+            InputBlock { thinking: Some(thought.text), ..of("thinking") }
+        }
+        ConverseBlock::ReasoningContent(ConverseReasoning::RedactedContent(_)) => {
+            of("redacted_thinking")
+        }
+        ConverseBlock::CachePoint(_) => return None,
+    })
+}
+
+fn text_block(text: String) -> InputBlock {
+    InputBlock { kind: "text".to_owned(), text: Some(text), ..InputBlock::default() }
+}
+
+fn result_block(content: ConverseContent) -> InputBlock {
+    text_block(match content {
+        ConverseContent::Text(text) => text,
+        ConverseContent::Json(value) => value.to_string(),
+    })
+}
+
+type ToolsAndChoice = (Vec<MessagesTool>, Option<MessagesToolChoice>);
+
+fn tools(config: ConverseToolConfig) -> Result<ToolsAndChoice, ApiError> {
+    let mut tools = Vec::new();
+    for (idx, tool) in config.tools.into_iter().enumerate() {
+        let ConverseTool::ToolSpec { name, description, input_schema } = tool else { continue };
+        let ConverseContent::Json(schema) = input_schema else {
+            let path = format!("toolConfig.tools[{idx}].toolSpec.inputSchema.json");
+            return Err(ApiError::missing(&path));
+        };
+        tools.push(MessagesTool { kind: None, name, description, input_schema: Some(schema) });
+    }
+    let choice = config.tool_choice.map(|choice| {
+        let (kind, name) = match choice {
+            ConverseToolChoice::Auto(_) => ("auto", None),
+            ConverseToolChoice::Any(_) => ("any", None),
+            ConverseToolChoice::Tool { name } => ("tool", Some(name)),
+        };
+        MessagesToolChoice { kind: kind.to_owned(), name, disable_parallel_tool_use: None }
+    });
+    Ok((tools, choice))
+}
+
+/// Bedrock has the schema as a text.
+fn output_config(config: ConverseOutputConfig) -> Result<OutputConfig, ApiError> {
+    let Some(format) = config.text_format else { return Ok(OutputConfig { format: None }) };
+    let path = "outputConfig.textFormat.structure.jsonSchema.schema";
+    let schema = format.pointer("/structure/jsonSchema/schema").and_then(Value::as_str);
+    let schema = schema.ok_or_else(|| ApiError::missing(path))?;
+    let schema = serde_json::from_str(schema).map_err(|error| {
+        ApiError::invalid(Some(path), format!("'{path}' is not JSON: {error}."))
+    })?;
+    let kind = "json_schema".to_owned();
+    Ok(OutputConfig { format: Some(OutputFormat { kind, schema: Some(schema) }) })
+}

@@ -1,0 +1,71 @@
+//! Errors in AWS's shape: the kind in a header, the message in the body.
+
+use axum::Json;
+use axum::extract::Request;
+use axum::http::{HeaderName, StatusCode};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use server_api::BedrockError;
+
+use super::event_stream;
+use crate::ApiError;
+use crate::error::reshaped;
+use crate::observe::RequestId;
+
+const ERROR_TYPE: HeaderName = HeaderName::from_static("x-amzn-errortype");
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-amzn-requestid");
+
+/// 403 by one of AWS's own names, which is the error's code.
+pub(super) fn forbidden(name: &'static str, message: impl Into<String>) -> ApiError {
+    ApiError::refused(StatusCode::FORBIDDEN, name, message)
+}
+
+pub(super) fn unknown_operation() -> ApiError {
+    let message = "Bedrock's runtime has no such operation here.";
+    ApiError::refused(StatusCode::NOT_FOUND, "UnknownOperationException", message)
+}
+
+/// AWS's name for an error, and its status.
+fn kind(error: &ApiError) -> (String, StatusCode) {
+    let code = error.body().error.code.unwrap_or_default();
+    let (name, status) = match (error.status(), code.as_str()) {
+        (status, name) if name.ends_with("Exception") => return (code, status),
+        (_, "model_loading") => ("ModelNotReadyException", StatusCode::TOO_MANY_REQUESTS),
+        (StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN, _) => {
+            ("AccessDeniedException", StatusCode::FORBIDDEN)
+        }
+        (StatusCode::NOT_FOUND, _) => ("ResourceNotFoundException", StatusCode::NOT_FOUND),
+        (StatusCode::REQUEST_TIMEOUT | StatusCode::GATEWAY_TIMEOUT, _) => {
+            ("ModelTimeoutException", StatusCode::REQUEST_TIMEOUT)
+        }
+        (status @ StatusCode::TOO_MANY_REQUESTS, _) => ("ThrottlingException", status),
+        (status @ StatusCode::SERVICE_UNAVAILABLE, _) => ("ServiceUnavailableException", status),
+        (status, _) if status.is_client_error() => ("ValidationException", status),
+        (status, _) => ("InternalServerException", status),
+    };
+    (name.to_owned(), status)
+}
+
+/// Around all of Bedrock's routes: writes errors that came from below anew, and tells the
+/// request's id by AWS's name.
+pub(super) async fn shape(request: Request, next: Next) -> Response {
+    let id = request.extensions().get::<RequestId>().cloned();
+    let mut response = reshaped(next.run(request).await, |error| {
+        let (name, status) = kind(error);
+        let body = BedrockError { message: error.body().error.message };
+        (status, [(ERROR_TYPE, name)], Json(body)).into_response()
+    });
+    if let Some(RequestId(id)) = id {
+        response.headers_mut().insert(REQUEST_ID, id);
+    }
+    response
+}
+
+/// Appends the event that ends a stream with an error.
+pub(super) fn write(out: &mut Vec<u8>, error: &ApiError) {
+    let mut name = kind(error).0;
+    // What it is called as a field of the stream.
+    name[..1].make_ascii_lowercase();
+    let body = BedrockError { message: error.body().error.message };
+    event_stream::exception(out, &name, &body);
+}

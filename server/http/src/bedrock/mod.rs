@@ -1,0 +1,138 @@
+//! AWS Bedrock's runtime API over the same chat: what comes in is turned into requests that the
+//! other APIs have, what goes out is written in Bedrock's words and frames.
+//!
+//! Invariant: nothing is decided here that the chat does not decide; only names, shapes and who may
+//! ask differ. A model is found by its exact id, never by a likeness.
+
+mod access;
+mod converse;
+mod converse_wire;
+mod errors;
+mod event_stream;
+mod invoke;
+mod sigv4;
+mod text_wire;
+
+use std::time::Instant;
+
+use axum::extract::rejection::PathRejection;
+use axum::extract::{Path, State};
+use axum::http::HeaderMap;
+use axum::middleware::{from_fn, from_fn_with_state};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{any, post};
+use axum::{Extension, Json, Router};
+use server_api::{BedrockError, ConverseRequest, ConverseResponse};
+
+use self::converse_wire::ConverseWire;
+use self::invoke::{Invocation, InvokeBody};
+use crate::json::ApiJson;
+use crate::routes::{chat, messages};
+use crate::{ApiError, AppState, Caller, router, wire};
+
+pub(crate) fn routes(state: &AppState) -> Router<AppState> {
+    Router::new()
+        .route("/model/{id}/converse", post(converse))
+        .route("/model/{id}/converse-stream", post(converse_stream))
+        .route("/model/{id}/invoke", post(invoke))
+        .route("/model/{id}/invoke-with-response-stream", post(invoke_with_response_stream))
+        .route("/model/{id}/{operation}", any(unknown_operation))
+        .method_not_allowed_fallback(router::method_not_allowed)
+        .route_layer(from_fn_with_state(state.clone(), access::require_caller))
+        .layer(from_fn(errors::shape))
+}
+
+/// The id of a model, from a path in which `:` and `/` may be escaped.
+type Id = Result<Path<String>, PathRejection>;
+
+fn model(id: Id) -> Result<String, ApiError> {
+    let Path(id) = id.map_err(|error| ApiError::invalid(Some("modelId"), error.body_text()))?;
+    Ok(id)
+}
+
+/// The next message of a chat.
+#[utoipa::path(post, path = "/model/{id}/converse", tag = "Bedrock",
+    params(("id" = String, Path, description = "The model's id")), request_body = ConverseRequest,
+    responses((status = 200, description = "The message", body = ConverseResponse),
+        (status = "4XX", description = "The request is at fault", body = BedrockError),
+        (status = "5XX", description = "The server is", body = BedrockError)))]
+pub(crate) async fn converse(
+    State(state): State<AppState>,
+    Extension(caller): Extension<Caller>,
+    id: Id,
+    ApiJson(request, num_bytes): ApiJson<ConverseRequest>,
+) -> Result<Response, ApiError> {
+    let begun = Instant::now();
+    let chat = converse::to_chat(request, model(id)?, false)?;
+    let started = chat::start(&state, caller, chat, num_bytes).await?;
+    let writer = messages::writer(&started);
+    let (mut answers, usage) = wire::collect(started.generation, 1).await?;
+    let message = writer.message(answers.remove(0), usage);
+    Ok(Json(converse_wire::response(message, begun)).into_response())
+}
+
+/// The same in pieces.
+#[utoipa::path(post, path = "/model/{id}/converse-stream", tag = "Bedrock",
+    params(("id" = String, Path, description = "The model's id")), request_body = ConverseRequest,
+    responses(
+        (status = 200, description = "Events in AWS's frames", body = Vec<u8>,
+            content_type = "application/vnd.amazon.eventstream"),
+        (status = "4XX", description = "The request is at fault", body = BedrockError),
+        (status = "5XX", description = "The server is", body = BedrockError)))]
+pub(crate) async fn converse_stream(
+    State(state): State<AppState>,
+    Extension(caller): Extension<Caller>,
+    id: Id,
+    ApiJson(request, num_bytes): ApiJson<ConverseRequest>,
+) -> Result<Response, ApiError> {
+    let begun = Instant::now();
+    let chat = converse::to_chat(request, model(id)?, true)?;
+    let started = chat::start(&state, caller, chat, num_bytes).await?;
+    let writer = ConverseWire::new(messages::writer(&started), begun);
+    Ok(wire::stream(started.generation, writer, state.limits()))
+}
+
+/// An answer in the form of a model's maker, which the fields choose: `anthropic_version` with
+/// `messages`, `messages` (OpenAI), `prompt` with `max_gen_len` (Meta) or `max_tokens` (Mistral).
+#[utoipa::path(post, path = "/model/{id}/invoke", tag = "Bedrock",
+    params(("id" = String, Path, description = "The model's id")), request_body = serde_json::Value,
+    responses((status = 200, description = "The answer, in the same maker's form", body = serde_json::Value),
+        (status = "4XX", description = "The request is at fault", body = BedrockError),
+        (status = "5XX", description = "The server is", body = BedrockError)))]
+pub(crate) async fn invoke(
+    State(state): State<AppState>,
+    Extension(caller): Extension<Caller>,
+    id: Id,
+    headers: HeaderMap,
+    ApiJson(body, num_bytes): ApiJson<InvokeBody>,
+) -> Result<Response, ApiError> {
+    invoke::refuse_guardrails(&headers)?;
+    let body = body.named(model(id)?, false);
+    let invocation = Invocation::start(&state, caller, body, num_bytes).await?;
+    invocation.answer().await
+}
+
+/// The same in pieces.
+#[utoipa::path(post, path = "/model/{id}/invoke-with-response-stream", tag = "Bedrock",
+    params(("id" = String, Path, description = "The model's id")), request_body = serde_json::Value,
+    responses(
+        (status = 200, description = "Events in AWS's frames, each with a `chunk`",
+            body = Vec<u8>, content_type = "application/vnd.amazon.eventstream"),
+        (status = "4XX", description = "The request is at fault", body = BedrockError),
+        (status = "5XX", description = "The server is", body = BedrockError)))]
+pub(crate) async fn invoke_with_response_stream(
+    State(state): State<AppState>,
+    Extension(caller): Extension<Caller>,
+    id: Id,
+    headers: HeaderMap,
+    ApiJson(body, num_bytes): ApiJson<InvokeBody>,
+) -> Result<Response, ApiError> {
+    invoke::refuse_guardrails(&headers)?;
+    let body = body.named(model(id)?, true);
+    let invocation = Invocation::start(&state, caller, body, num_bytes).await?;
+    Ok(invocation.stream(state.limits()))
+}
+
+async fn unknown_operation() -> ApiError {
+    errors::unknown_operation()
+}
