@@ -151,7 +151,7 @@ fn depth(json: &[u8]) -> usize {
     deepest
 }
 
-fn parse<T: DeserializeOwned>(json: &[u8]) -> Result<T, ApiError> {
+pub(crate) fn parse<T: DeserializeOwned>(json: &[u8]) -> Result<T, ApiError> {
     let mut deserializer = serde_json::Deserializer::from_slice(json);
     let value = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
         let path = error.path().to_string();

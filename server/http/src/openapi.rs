@@ -4,7 +4,7 @@ use server_api::{ChatChunk, ChatRequest, CompletionRequest, ErrorBody, Generatio
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
 use utoipa::{IntoResponses, Modify, OpenApi, ToSchema};
 
-use crate::routes;
+use crate::{conversations, responses, routes, stored_chats};
 
 /// A chat's fields beside the options of generation.
 #[derive(ToSchema)]
@@ -69,6 +69,25 @@ pub(crate) enum Refusals {
         routes::completions::create,
         routes::messages::create,
         routes::messages::count_tokens,
+        responses::create::create,
+        responses::create::count,
+        responses::retrieve::retrieve,
+        responses::retrieve::delete,
+        responses::retrieve::input_items,
+        responses::retrieve::cancel,
+        conversations::whole::create,
+        conversations::whole::retrieve,
+        conversations::whole::update,
+        conversations::whole::delete,
+        conversations::items::create,
+        conversations::items::list,
+        conversations::items::retrieve,
+        conversations::items::delete,
+        stored_chats::routes::list,
+        stored_chats::routes::retrieve,
+        stored_chats::routes::update,
+        stored_chats::routes::delete,
+        stored_chats::routes::messages,
         routes::tokens::tokenize,
         routes::tokens::detokenize,
         routes::status::health,

@@ -63,17 +63,46 @@ pub(crate) trait Wire: Send + 'static {
     fn error(error: &ApiError) -> Value {
         serde_json::to_value(error.body()).unwrap_or_default()
     }
+
+    /// The same, where it depends on what was written before.
+    fn failed(&mut self, error: &ApiError) -> Value {
+        Self::error(error)
+    }
+
+    /// What goes out before the first output.
+    fn opening(&mut self) -> Vec<Self::Chunk> {
+        Vec::new()
+    }
+
+    /// What must be done before the last chunks go out; asked for once they are made.
+    fn seal(&mut self) -> Option<Sealing> {
+        None
+    }
 }
+
+/// Work that the end of an answer waits for; if it fails, the answer does.
+pub(crate) type Sealing = Pin<Box<dyn Future<Output = Result<(), ApiError>> + Send>>;
 
 /// Answers with server-sent events as they come; silence is filled with comments.
 pub(crate) fn stream<W: Wire + Unpin>(
     generation: Generation,
-    wire: W,
+    mut wire: W,
     limits: &HttpLimits,
 ) -> Response {
     let interval = limits.keep_alive;
     let silence = Box::pin(tokio::time::sleep(interval));
-    let events = Events { generation, wire, interval, silence, wrote: Instant::now() };
+    let (mut ready, wrote) = (Vec::new(), Instant::now());
+    for chunk in wire.opening() {
+        write_event(&mut ready, W::name(&chunk), &chunk);
+    }
+    let events = Events { generation, wire, ready, sealing: None, interval, silence, wrote };
+    event_stream(events)
+}
+
+/// The response around a stream of events.
+pub(crate) fn event_stream(
+    events: impl Stream<Item = Result<Vec<u8>, Infallible>> + Send + 'static,
+) -> Response {
     let mut response = Body::from_stream(events).into_response();
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
@@ -87,6 +116,10 @@ pub(crate) fn stream<W: Wire + Unpin>(
 struct Events<W> {
     generation: Generation,
     wire: W,
+    /// What goes out with what comes next.
+    ready: Vec<u8>,
+    /// What the last chunks wait for, and these.
+    sealing: Option<(Sealing, Vec<u8>)>,
     interval: Duration,
     /// Set anew only when it runs out: streams write far more often.
     silence: Pin<Box<Sleep>>,
@@ -98,12 +131,12 @@ impl<W: Wire + Unpin> Stream for Events<W> {
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let this = &mut *self;
-        let mut text = Vec::new();
+        let mut text = std::mem::take(&mut this.ready);
         while text.len() < MAX_PIECE_BYTES {
-            match this.generation.poll_next(cx) {
-                Poll::Ready(Some(output)) => write(&mut text, &mut this.wire, output),
-                Poll::Ready(None) if text.is_empty() => return Poll::Ready(None),
-                Poll::Ready(None) | Poll::Pending => break,
+            match this.poll_write(cx, &mut text) {
+                Poll::Ready(true) => {}
+                Poll::Ready(false) if text.is_empty() => return Poll::Ready(None),
+                Poll::Ready(false) | Poll::Pending => break,
             }
         }
         while text.is_empty() {
@@ -118,6 +151,31 @@ impl<W: Wire + Unpin> Stream for Events<W> {
         }
         this.wrote = Instant::now();
         Poll::Ready(Some(Ok(text)))
+    }
+}
+
+impl<W: Wire> Events<W> {
+    /// Appends what comes next; `false` at the end.
+    fn poll_write(&mut self, cx: &mut Context<'_>, text: &mut Vec<u8>) -> Poll<bool> {
+        if let Some((sealing, last)) = &mut self.sealing {
+            let sealed = ready!(sealing.as_mut().poll(cx));
+            match sealed {
+                Ok(()) => text.append(last),
+                Err(error) => write(text, &mut self.wire, Err(error)),
+            }
+            self.sealing = None;
+            return Poll::Ready(true);
+        }
+        let Some(output) = ready!(self.generation.poll_next(cx)) else {
+            return Poll::Ready(false);
+        };
+        let is_last = matches!(output, Ok(Output::Usage(_)));
+        let start = text.len();
+        write(text, &mut self.wire, output);
+        if is_last && let Some(sealing) = self.wire.seal() {
+            self.sealing = Some((sealing, text.split_off(start)));
+        }
+        Poll::Ready(true)
     }
 }
 
@@ -137,7 +195,7 @@ fn write<W: Wire>(text: &mut Vec<u8>, wire: &mut W, output: Result<Output, ApiEr
             }
         }
         Err(error) => {
-            let error = W::error(&error);
+            let error = wire.failed(&error);
             // Where events have names, this one is called as it is everywhere.
             write_event(text, error["type"].as_str(), &error);
         }
@@ -147,7 +205,7 @@ fn write<W: Wire>(text: &mut Vec<u8>, wire: &mut W, output: Result<Output, ApiEr
     }
 }
 
-fn write_event<T: Serialize>(text: &mut Vec<u8>, name: Option<&str>, data: &T) {
+pub(crate) fn write_event<T: Serialize>(text: &mut Vec<u8>, name: Option<&str>, data: &T) {
     if let Some(name) = name {
         text.extend_from_slice(b"event: ");
         text.extend_from_slice(name.as_bytes());

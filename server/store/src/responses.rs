@@ -21,7 +21,7 @@ const SELECT_MAKER: &str = "SELECT response_id FROM response_outputs
 const REMOVE_UNFINISHED: &str = "DELETE FROM responses WHERE tenant = $1 AND id = $2
     AND status IN ('queued', 'in_progress') RETURNING num_bytes";
 const REMOVE: &str = "DELETE FROM responses WHERE tenant = $1 AND id = $2 RETURNING num_bytes";
-const SELECT: &str = "SELECT status, previous_id, body, input FROM responses
+const SELECT: &str = "SELECT status, previous_id, conversation_id, body, input FROM responses
     WHERE tenant = $1 AND id = $2 AND expires_at > $3";
 const LINK: &str = "SELECT previous_id, num_bytes FROM responses
     WHERE tenant = $1 AND id = $2 AND expires_at > $3";
@@ -64,6 +64,8 @@ pub struct Kept {
     pub status: String,
     /// The response that it follows.
     pub previous_id: Option<String>,
+    /// The conversation that it is part of.
+    pub conversation_id: Option<String>,
     /// The response itself, as JSON.
     pub body: String,
     /// The items it was asked with, as a JSON array.
@@ -165,8 +167,9 @@ impl Store {
     pub async fn response(&self, tenant: &str, id: &str) -> Result<Kept, StoreError> {
         let select = sqlx::query_as(SELECT).bind(tenant).bind(id).bind(now());
         let row = self.in_time(async { Ok(select.fetch_optional(self.readers()).await?) }).await?;
-        let (status, previous_id, body, input) = row.ok_or_else(|| not_found(id))?;
-        Ok(Kept { status, previous_id, body, input })
+        let row = row.ok_or_else(|| not_found(id))?;
+        let (status, previous_id, conversation_id, body, input) = row;
+        Ok(Kept { status, previous_id, conversation_id, body, input })
     }
 
     /// The response that made an item.
