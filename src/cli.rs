@@ -122,6 +122,15 @@ pub(crate) struct ServeArgs {
     #[arg(long, value_name = "SECONDS", env = "AGENTBASE_DRAIN_TIMEOUT")]
     pub(crate) drain_timeout: Option<u32>,
 
+    /// How long responses, conversations and stored chat completions are kept [default: 30]
+    #[arg(long, value_name = "DAYS", env = "AGENTBASE_RETENTION_DAYS",
+        value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) retention_days: Option<u32>,
+
+    /// How much of them one tenant may keep [default: 4GiB]
+    #[arg(long, value_name = "SIZE", env = "AGENTBASE_MAX_STORED")]
+    pub(crate) max_stored: Option<ByteSize>,
+
     /// Settings file [default: agentbase.toml in the data directory, if there is one]
     #[arg(long, value_name = "FILE", env = "AGENTBASE_CONFIG")]
     pub(crate) config: Option<PathBuf>,

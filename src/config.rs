@@ -28,6 +28,8 @@ struct File {
     speculation: Option<Speculation>,
     max_waiting: Option<usize>,
     drain_timeout: Option<u32>,
+    retention_days: Option<u32>,
+    max_stored: Option<ByteSize>,
     #[serde(default)]
     no_auth: bool,
 }
@@ -54,6 +56,9 @@ pub(crate) fn complete(mut args: ServeArgs, data_dir: &Path) -> Result<ServeArgs
     if file.threads == Some(0) {
         bail!("settings {shown}: `threads` must be at least 1");
     }
+    if file.retention_days == Some(0) {
+        bail!("settings {shown}: `retention_days` must be at least 1");
+    }
     args.listen = args.listen.or(file.listen);
     if args.model.is_empty() {
         args.model = file.model;
@@ -65,6 +70,8 @@ pub(crate) fn complete(mut args: ServeArgs, data_dir: &Path) -> Result<ServeArgs
     args.engine.speculation = args.engine.speculation.or(file.speculation);
     args.max_waiting = args.max_waiting.or(file.max_waiting);
     args.drain_timeout = args.drain_timeout.or(file.drain_timeout);
+    args.retention_days = args.retention_days.or(file.retention_days);
+    args.max_stored = args.max_stored.or(file.max_stored);
     args.no_auth |= file.no_auth;
     Ok(args)
 }
@@ -98,6 +105,7 @@ mod tests {
             ("lisen = \"127.0.0.1:9\"", "lisen"),
             ("kv_cache = \"much\"", "much"),
             ("threads = 0", "threads"),
+            ("retention_days = 0", "retention_days"),
             ("speculation = \"sometimes\"", "sometimes"),
         ] {
             let error = completed(file, ServeArgs::default()).expect_err(file);

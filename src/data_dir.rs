@@ -38,6 +38,11 @@ pub(crate) fn registry(data_dir: &Path) -> Result<Registry> {
     Ok(registry.with_check(Arc::new(check)))
 }
 
+/// What clients ask to be kept.
+pub(crate) fn store(data_dir: &Path) -> PathBuf {
+    data_dir.join("store.db")
+}
+
 /// Where the packed weights of a model version are kept; they can be deleted at any time.
 pub(crate) fn packed(data_dir: &Path, digest: &str) -> PathBuf {
     data_dir.join("packed").join(format!("{digest}.bin"))

@@ -15,6 +15,7 @@ use scheduler_batching::{Driver, Handle, PlannerConfig, Shutdown, spawn_with};
 use server_http::{
     AppState, AuthError, Authenticate, Caller, HttpLimits, NoAuth, ServedModel, Signer,
 };
+use server_store::{Limits, Store};
 use tokio::{net::TcpListener, sync::oneshot};
 
 use crate::{
@@ -76,13 +77,17 @@ pub(super) async fn run(args: ServeArgs, data_dir: &Path) -> Result<()> {
         .await
         .with_context(|| format!("cannot listen on {listen}; choose another with --listen"))?;
     let address = listener.local_addr()?;
+    let store = Store::open(&data_dir::store(data_dir), store_limits(&args))
+        .await
+        .context("cannot open the store of responses and conversations")?;
     // Last, so that a start which fails does not spend the one showing of the key.
     let (auth, num_tenants) = authentication(&args, data_dir)?;
     let mut limits = HttpLimits::default();
     if let Some(seconds) = args.drain_timeout {
         limits.drain_timeout = Duration::from_secs(seconds.into());
     }
-    let mut state = AppState::builder().auth(auth).limits(limits.clone());
+    let sweeper = tokio::spawn(store.clone().sweep_forever());
+    let mut state = AppState::builder().auth(auth).limits(limits.clone()).store(store.clone());
     for name in &names {
         state = state.loading(name.as_str());
     }
@@ -111,7 +116,22 @@ pub(super) async fn run(args: ServeArgs, data_dir: &Path) -> Result<()> {
         Ok(error) = &mut all_failed => return Err(error),
     }
     loading.abort();
-    drivers.stop().await
+    sweeper.abort();
+    drivers.stop().await?;
+    store.close().await;
+    Ok(())
+}
+
+/// How long, and how much of each tenant, things are kept.
+fn store_limits(args: &ServeArgs) -> Limits {
+    let mut limits = Limits::default();
+    if let Some(days) = args.retention_days {
+        limits.retention = Duration::from_secs(u64::from(days) * 86_400);
+    }
+    if let Some(size) = args.max_stored {
+        limits.max_bytes = size.0;
+    }
+    limits
 }
 
 /// Queue bounds; where there are several tenants, none can fill the whole queue.

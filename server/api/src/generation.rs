@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
 
-use crate::OneOrMany;
+use crate::{Metadata, OneOrMany};
 
 /// How to generate; these fields stand beside the others in the body of a request.
 ///
@@ -85,6 +85,11 @@ pub struct GenerationOptions {
     pub speculation: Option<bool>,
     /// Who asks on the client's side. Accepted, not used.
     pub user: Option<String>,
+    /// Whether a chat completion is kept; by default it is not.
+    pub store: Option<bool>,
+    /// Notes on a chat completion that is kept.
+    #[schema(value_type = Option<Object>)]
+    pub metadata: Option<Metadata>,
 }
 
 /// Options that OpenAI or vLLM document and this server does not have. They are parsed so that a

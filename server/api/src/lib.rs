@@ -12,6 +12,9 @@ mod messages;
 mod model;
 mod one_or_many;
 mod prompt;
+mod response;
+mod responses;
+mod stored;
 mod tokenize;
 mod tools;
 
@@ -40,5 +43,16 @@ pub use messages::{
 pub use model::{Health, Model, ModelList};
 pub use one_or_many::OneOrMany;
 pub use prompt::Prompt;
+pub use response::{
+    ConversationId, IncompleteDetails, InputTokenCount, InputTokensDetails, OutputContent,
+    OutputItem, OutputTokensDetails, Response, ResponseError, ResponsesUsage,
+};
+pub use responses::{
+    ConversationParam, Metadata, Reasoning, ResponsesInput, ResponsesRequest, TextConfig,
+    TextFormat,
+};
+pub use stored::{
+    Conversation, ConversationItems, ConversationRequest, Deleted, List, MetadataUpdate,
+};
 pub use tokenize::{DetokenizeRequest, DetokenizeResponse, TokenizeRequest, TokenizeResponse};
 pub use tools::{FunctionCall, FunctionCallDelta, ToolCall, ToolCallDelta};

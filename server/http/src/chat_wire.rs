@@ -95,20 +95,8 @@ impl ChatWire {
     }
 
     fn logprobs(&self, tokens: &[Scored]) -> Option<ChatLogprobs> {
-        let entry = |scored: &Scored| ChatTokenLogprob {
-            token: self.text.token_text(scored.token),
-            logprob: finite(scored.logprob.unwrap_or(0.0)),
-            bytes: self.text.token_bytes(scored.token),
-            top_logprobs: scored.top.iter().map(|top| self.top(*top)).collect(),
-        };
-        // An echoed message is not scored.
-        let entries = tokens.iter().filter(|scored| scored.logprob.is_some()).map(entry);
-        self.with_logprobs.then(|| ChatLogprobs { content: entries.collect(), refusal: None })
-    }
-
-    fn top(&self, (token, logprob): (u32, f32)) -> TopLogprob {
-        let (text, bytes) = (self.text.token_text(token), self.text.token_bytes(token));
-        TopLogprob { token: text, logprob: finite(logprob), bytes }
+        let content = || token_logprobs(&self.text, tokens);
+        self.with_logprobs.then(|| ChatLogprobs { content: content(), refusal: None })
     }
 
     fn reason(&self, index: usize, reason: &'static str) -> &'static str {
@@ -142,6 +130,24 @@ impl ChatWire {
             system_fingerprint: fingerprint,
         }
     }
+}
+
+/// The log-probabilities of tokens.
+pub(crate) fn token_logprobs(text: &TextModel, tokens: &[Scored]) -> Vec<ChatTokenLogprob> {
+    let top = |&(token, logprob): &(u32, f32)| TopLogprob {
+        token: text.token_text(token),
+        logprob: finite(logprob),
+        bytes: text.token_bytes(token),
+    };
+    // An echoed message is not scored.
+    let scored = tokens.iter().filter_map(|scored| Some((scored, scored.logprob?)));
+    let entries = scored.map(|(scored, logprob)| ChatTokenLogprob {
+        token: text.token_text(scored.token),
+        logprob: finite(logprob),
+        bytes: text.token_bytes(scored.token),
+        top_logprobs: scored.top.iter().map(top).collect(),
+    });
+    entries.collect()
 }
 
 /// A piece with nothing but its delta.

@@ -94,6 +94,15 @@ impl ApiError {
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "server_error", message).code("internal_error")
     }
 
+    /// The same in the words of another API, where fields have other names.
+    pub(crate) fn renamed(mut self, names: &[(&str, &str)]) -> Self {
+        for (ours, theirs) in names {
+            self.body.message = self.body.message.replace(ours, theirs);
+            self.body.param = self.body.param.map(|param| param.replace(ours, theirs));
+        }
+        self
+    }
+
     /// The status of the answer.
     pub(crate) fn status(&self) -> StatusCode {
         self.status

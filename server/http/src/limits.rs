@@ -39,6 +39,8 @@ pub struct HttpLimits {
     pub max_grammar_jobs: usize,
     /// For a grammar to be compiled, waiting included; then the request gets 400.
     pub grammar_timeout: Duration,
+    /// Responses of one tenant that are worked on in the background.
+    pub max_background: usize,
 }
 
 impl Default for HttpLimits {
@@ -63,6 +65,7 @@ impl Default for HttpLimits {
             // The cores have a model to run.
             max_grammar_jobs: (num_cores / 2).max(1),
             grammar_timeout: Duration::from_secs(10),
+            max_background: 16,
         }
     }
 }

@@ -4,7 +4,7 @@ use server_api::{ChatChunk, ChatRequest, CompletionRequest, ErrorBody, Generatio
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
 use utoipa::{IntoResponses, Modify, OpenApi, ToSchema};
 
-use crate::{bedrock, routes};
+use crate::{bedrock, conversations, responses, routes, stored_chats};
 
 /// A chat's fields beside the options of generation.
 #[derive(ToSchema)]
@@ -73,6 +73,25 @@ pub(crate) enum Refusals {
         bedrock::converse_stream,
         bedrock::invoke,
         bedrock::invoke_with_response_stream,
+        responses::create::create,
+        responses::create::count,
+        responses::retrieve::retrieve,
+        responses::retrieve::delete,
+        responses::retrieve::input_items,
+        responses::retrieve::cancel,
+        conversations::whole::create,
+        conversations::whole::retrieve,
+        conversations::whole::update,
+        conversations::whole::delete,
+        conversations::items::create,
+        conversations::items::list,
+        conversations::items::retrieve,
+        conversations::items::delete,
+        stored_chats::routes::list,
+        stored_chats::routes::retrieve,
+        stored_chats::routes::update,
+        stored_chats::routes::delete,
+        stored_chats::routes::messages,
         routes::tokens::tokenize,
         routes::tokens::detokenize,
         routes::status::health,

@@ -10,7 +10,9 @@ use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::anthropic::shape_errors;
 use crate::routes::{chat, completions, messages, models, status, tokens};
-use crate::{ApiError, AppState, auth, bedrock, local, observe};
+use crate::{
+    ApiError, AppState, auth, bedrock, conversations, local, observe, responses, stored_chats,
+};
 
 /// All routes. Those for models need a key, those for probes and browsing do not.
 pub fn router(state: AppState) -> Router {
@@ -21,6 +23,9 @@ pub fn router(state: AppState) -> Router {
         .route("/v1/completions", post(completions::create))
         .route("/tokenize", post(tokens::tokenize))
         .route("/detokenize", post(tokens::detokenize))
+        .merge(responses::routes())
+        .merge(conversations::routes())
+        .merge(stored_chats::routes())
         .method_not_allowed_fallback(method_not_allowed)
         .route_layer(from_fn_with_state(state.clone(), auth::require_caller));
     let messages = Router::new()

@@ -9,8 +9,10 @@ use std::sync::{Arc, PoisonError, RwLock};
 use engine_text::TextModel;
 use scheduler_batching::Shutdown;
 use server_api::Health;
+use server_store::Store;
 use tokio::sync::Semaphore;
 
+use crate::responses::Background;
 use crate::{ApiError, Authenticate, HttpLimits, Metrics, NoAuth};
 
 /// Seconds a client is told to wait for a model that is still loading.
@@ -65,6 +67,8 @@ struct Inner {
     metrics: Arc<Metrics>,
     text_jobs: Arc<Semaphore>,
     grammar_jobs: Arc<Semaphore>,
+    store: Option<Store>,
+    background: Background,
 }
 
 /// Gathers an [`AppState`].
@@ -73,6 +77,7 @@ pub struct AppStateBuilder {
     auth: Arc<dyn Authenticate>,
     limits: HttpLimits,
     metrics: Arc<Metrics>,
+    store: Option<Store>,
 }
 
 impl AppStateBuilder {
@@ -111,14 +116,31 @@ impl AppStateBuilder {
         self
     }
 
+    /// Where what clients ask to be kept is kept; nowhere if not called.
+    #[must_use]
+    pub fn store(mut self, store: Store) -> Self {
+        self.store = Some(store);
+        self
+    }
+
     /// The state.
     #[must_use]
     pub fn build(self) -> AppState {
         let text_jobs = Arc::new(Semaphore::new(self.limits.max_text_jobs.max(1)));
         let grammar_jobs = Arc::new(Semaphore::new(self.limits.max_grammar_jobs.max(1)));
-        let Self { models, auth, limits, metrics } = self;
+        let background = Background::new(&self.limits);
+        let Self { models, auth, limits, metrics, store } = self;
         let models = RwLock::new(models);
-        AppState(Arc::new(Inner { models, auth, limits, metrics, text_jobs, grammar_jobs }))
+        AppState(Arc::new(Inner {
+            models,
+            auth,
+            limits,
+            metrics,
+            text_jobs,
+            grammar_jobs,
+            store,
+            background,
+        }))
     }
 }
 
@@ -131,6 +153,7 @@ impl AppState {
             auth: Arc::new(NoAuth),
             limits: HttpLimits::default(),
             metrics: Arc::new(Metrics::new()),
+            store: None,
         }
     }
 
@@ -236,6 +259,14 @@ impl AppState {
     #[must_use]
     pub fn metrics(&self) -> &Arc<Metrics> {
         &self.0.metrics
+    }
+
+    pub(crate) fn store(&self) -> Option<&Store> {
+        self.0.store.as_ref()
+    }
+
+    pub(crate) fn background(&self) -> &Background {
+        &self.0.background
     }
 
     pub(crate) fn grammar_jobs(&self) -> Arc<Semaphore> {

@@ -43,11 +43,14 @@ impl Head {
     }
 }
 
+/// The type of server-sent events.
+pub(crate) const SSE: &str = "text/event-stream";
+
 /// How an API writes the pieces of a stream.
 pub(crate) trait Wire: Send + 'static {
     type Chunk: Serialize;
 
-    const CONTENT_TYPE: &'static str = "text/event-stream";
+    const CONTENT_TYPE: &'static str = SSE;
 
     /// What ends a stream.
     const END: &'static [u8] = b"data: [DONE]\n\n";
@@ -62,7 +65,7 @@ pub(crate) trait Wire: Send + 'static {
     }
 
     /// An error in the middle of a stream.
-    fn error(error: &ApiError) -> Value {
+    fn error(&mut self, error: &ApiError) -> Value {
         serde_json::to_value(error.body()).unwrap_or_default()
     }
 
@@ -72,8 +75,8 @@ pub(crate) trait Wire: Send + 'static {
     }
 
     /// Appends an event with an error.
-    fn write_error(text: &mut Vec<u8>, error: &ApiError) {
-        let error = Self::error(error);
+    fn write_error(&mut self, text: &mut Vec<u8>, error: &ApiError) {
+        let error = self.error(error);
         // Where events have names, this one is called as it is everywhere.
         write_event(text, error["type"].as_str(), &error);
     }
@@ -82,20 +85,45 @@ pub(crate) trait Wire: Send + 'static {
     fn write_keep_alive(text: &mut Vec<u8>) {
         text.extend_from_slice(b":\n\n");
     }
+
+    /// What goes out before the first output.
+    fn opening(&mut self) -> Vec<Self::Chunk> {
+        Vec::new()
+    }
+
+    /// What must be done before the last chunks go out; asked for once they are made.
+    fn seal(&mut self) -> Option<Sealing> {
+        None
+    }
 }
+
+/// Work that the end of an answer waits for; if it fails, the answer does.
+pub(crate) type Sealing = Pin<Box<dyn Future<Output = Result<(), ApiError>> + Send>>;
 
 /// Answers with events as they come; silence is filled.
 pub(crate) fn stream<W: Wire + Unpin>(
     generation: Generation,
-    wire: W,
+    mut wire: W,
     limits: &HttpLimits,
 ) -> Response {
     let interval = limits.keep_alive;
     let silence = Box::pin(tokio::time::sleep(interval));
-    let events = Events { generation, wire, interval, silence, wrote: Instant::now() };
+    let (mut ready, wrote) = (Vec::new(), Instant::now());
+    for chunk in wire.opening() {
+        W::write(&mut ready, &chunk);
+    }
+    let events = Events { generation, wire, ready, sealing: None, interval, silence, wrote };
+    event_stream(W::CONTENT_TYPE, events)
+}
+
+/// The response around a stream of events.
+pub(crate) fn event_stream(
+    content_type: &'static str,
+    events: impl Stream<Item = Result<Vec<u8>, Infallible>> + Send + 'static,
+) -> Response {
     let mut response = Body::from_stream(events).into_response();
     let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static(W::CONTENT_TYPE));
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
     // Proxies must not gather the pieces.
     headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
@@ -106,6 +134,10 @@ pub(crate) fn stream<W: Wire + Unpin>(
 struct Events<W> {
     generation: Generation,
     wire: W,
+    /// What goes out with what comes next.
+    ready: Vec<u8>,
+    /// What the last chunks wait for, and these.
+    sealing: Option<(Sealing, Vec<u8>)>,
     interval: Duration,
     /// Set anew only when it runs out: streams write far more often.
     silence: Pin<Box<Sleep>>,
@@ -117,12 +149,12 @@ impl<W: Wire + Unpin> Stream for Events<W> {
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let this = &mut *self;
-        let mut text = Vec::new();
+        let mut text = std::mem::take(&mut this.ready);
         while text.len() < MAX_PIECE_BYTES {
-            match this.generation.poll_next(cx) {
-                Poll::Ready(Some(output)) => write(&mut text, &mut this.wire, output),
-                Poll::Ready(None) if text.is_empty() => return Poll::Ready(None),
-                Poll::Ready(None) | Poll::Pending => break,
+            match this.poll_write(cx, &mut text) {
+                Poll::Ready(true) => {}
+                Poll::Ready(false) if text.is_empty() => return Poll::Ready(None),
+                Poll::Ready(false) | Poll::Pending => break,
             }
         }
         while text.is_empty() {
@@ -137,6 +169,31 @@ impl<W: Wire + Unpin> Stream for Events<W> {
         }
         this.wrote = Instant::now();
         Poll::Ready(Some(Ok(text)))
+    }
+}
+
+impl<W: Wire> Events<W> {
+    /// Appends what comes next; `false` at the end.
+    fn poll_write(&mut self, cx: &mut Context<'_>, text: &mut Vec<u8>) -> Poll<bool> {
+        if let Some((sealing, last)) = &mut self.sealing {
+            let sealed = ready!(sealing.as_mut().poll(cx));
+            match sealed {
+                Ok(()) => text.append(last),
+                Err(error) => write(text, &mut self.wire, Err(error)),
+            }
+            self.sealing = None;
+            return Poll::Ready(true);
+        }
+        let Some(output) = ready!(self.generation.poll_next(cx)) else {
+            return Poll::Ready(false);
+        };
+        let is_last = matches!(output, Ok(Output::Usage(_)));
+        let start = text.len();
+        write(text, &mut self.wire, output);
+        if is_last && let Some(sealing) = self.wire.seal() {
+            self.sealing = Some((sealing, text.split_off(start)));
+        }
+        Poll::Ready(true)
     }
 }
 
@@ -155,14 +212,14 @@ fn write<W: Wire>(text: &mut Vec<u8>, wire: &mut W, output: Result<Output, ApiEr
                 W::write(text, &chunk);
             }
         }
-        Err(error) => W::write_error(text, &error),
+        Err(error) => wire.write_error(text, &error),
     }
     if is_last {
         text.extend_from_slice(W::END);
     }
 }
 
-fn write_event<T: Serialize>(text: &mut Vec<u8>, name: Option<&str>, data: &T) {
+pub(crate) fn write_event<T: Serialize>(text: &mut Vec<u8>, name: Option<&str>, data: &T) {
     if let Some(name) = name {
         text.extend_from_slice(b"event: ");
         text.extend_from_slice(name.as_bytes());

@@ -161,3 +161,40 @@ test("a required call is made", async () => {
   const { n } = JSON.parse(call.function.arguments);
   assert.ok(Number.isInteger(n) && n >= 0 && n <= 99, `${n}`);
 });
+
+test("responses follow each other", async () => {
+  const options = { model, max_output_tokens: 24, temperature: 0 };
+  const input = messages[0].content;
+  const first = await client.responses.create({ ...options, input });
+  assert.equal(first.status, "completed");
+  const stream = await client.responses.create({ ...options, input, stream: true });
+  let text = "";
+  let last;
+  for await (const event of stream) {
+    if (event.type === "response.output_text.delta") text += event.delta;
+    last = event;
+  }
+  assert.equal(text, first.output_text);
+  assert.equal(last.type, "response.completed");
+  const more = { ...options, input: "And of Spain?", previous_response_id: first.id };
+  const second = await client.responses.create(more);
+  assert.ok(second.usage.input_tokens > first.usage.input_tokens);
+  assert.equal((await client.responses.retrieve(second.id)).output_text, second.output_text);
+  await client.responses.delete(second.id);
+  await assert.rejects(client.responses.retrieve(second.id), OpenAI.NotFoundError);
+});
+
+test("conversations grow, and completions are stored", async () => {
+  const conversation = await client.conversations.create({ metadata: { k: "v" } });
+  const options = { model, max_output_tokens: 8, temperature: 0, conversation: conversation.id };
+  await client.responses.create({ ...options, input: "Hello" });
+  const kinds = [];
+  for await (const item of client.conversations.items.list(conversation.id, { order: "asc" })) {
+    kinds.push(item.role);
+  }
+  assert.deepEqual(kinds, ["user", "assistant"]);
+  const stored = await chat({ store: true, metadata: { from: "node" }, max_tokens: 4 });
+  const again = await client.chat.completions.retrieve(stored.id);
+  assert.deepEqual(again.choices, stored.choices);
+  assert.equal((await client.chat.completions.delete(stored.id)).deleted, true);
+});

@@ -31,9 +31,17 @@ const ARROWS: &[Arrow] = &[
     arrow("server-api", &[], &[]),
     arrow(
         "server-http",
-        &["engine-core", "engine-grammar", "engine-text", "scheduler-batching", "server-api"],
+        &[
+            "engine-core",
+            "engine-grammar",
+            "engine-text",
+            "scheduler-batching",
+            "server-api",
+            "server-store",
+        ],
         &["engine-mock"],
     ),
+    arrow("server-store", &[], &[]),
     arrow(
         "agentbase",
         &[
@@ -44,6 +52,7 @@ const ARROWS: &[Arrow] = &[
             "scheduler-batching",
             "model-registry",
             "server-http",
+            "server-store",
         ],
         &["engine-mock", "kernels", "loadtests"],
     ),
@@ -59,11 +68,14 @@ const GUARDED: &[(&str, &[&str])] = &[
     ("tower*", &["server-http", "agentbase"]),
     ("utoipa*", &["server-api", "server-http", "agentbase"]),
     ("prometheus", &["server-http", "scheduler-batching", "agentbase"]),
-    ("tokio*", &["scheduler-batching", "model-registry", "server-http", "agentbase"]),
+    (
+        "tokio*",
+        &["scheduler-batching", "model-registry", "server-http", "server-store", "agentbase"],
+    ),
     ("reqwest", &["model-registry", "agentbase"]),
     ("hf-hub", &["model-registry"]),
     ("object_store", &["model-registry", "agentbase"]),
-    ("sqlx*", &[]),
+    ("sqlx*", &["server-store"]),
     ("candle*", &["engine-llm"]),
     ("ndarray", &[]),
     ("tokenizers", &["engine-text"]),
@@ -172,7 +184,9 @@ mod tests {
         let bad = metadata(&[("engine-text", &[("tokio", None), ("axum-core", None)])]);
         assert_eq!(check(&bad).len(), 2);
         let sql = metadata(&[("server-http", &[("sqlx", None)])]);
-        assert!(check(&sql)[0].contains("nobody yet"));
+        assert!(check(&sql)[0].contains("it is for server-store"));
+        let arrays = metadata(&[("server-http", &[("ndarray", None)])]);
+        assert!(check(&arrays)[0].contains("nobody yet"));
         assert!(check(&metadata(&[("helpers", &[])]))[0].contains("no arrow table"));
         assert!(!check(&metadata(&[("serde-pickle", &[])])).is_empty());
     }

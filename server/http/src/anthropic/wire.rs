@@ -208,7 +208,7 @@ impl Wire for MessagesWire {
         chunk["type"].as_str()
     }
 
-    fn error(error: &ApiError) -> Value {
+    fn error(&mut self, error: &ApiError) -> Value {
         errors::body(error)
     }
 }

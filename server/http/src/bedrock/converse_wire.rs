@@ -134,7 +134,7 @@ impl Wire for ConverseWire {
         event_stream::event(out, kind, data);
     }
 
-    fn write_error(out: &mut Vec<u8>, error: &ApiError) {
+    fn write_error(&mut self, out: &mut Vec<u8>, error: &ApiError) {
         errors::write(out, error);
     }
 

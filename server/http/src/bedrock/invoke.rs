@@ -256,7 +256,7 @@ impl Wire for InvokeWire {
         event_stream::event(out, "chunk", &json!({"bytes": bytes}));
     }
 
-    fn write_error(out: &mut Vec<u8>, error: &ApiError) {
+    fn write_error(&mut self, out: &mut Vec<u8>, error: &ApiError) {
         errors::write(out, error);
     }
 

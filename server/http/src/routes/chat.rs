@@ -14,6 +14,7 @@ use crate::json::{ApiJson, Generate};
 use crate::openapi::{ChatBody, Refusals};
 use crate::prompt::{Chat, ChatPrompt, chat_tokens};
 use crate::source::{PromptTokens, Source};
+use crate::stored_chats::{Keep, KeptChat};
 use crate::tools::Tools;
 use crate::{ApiError, AppState, Caller, params, source, wire};
 
@@ -27,16 +28,24 @@ use crate::{ApiError, AppState, Caller, params, source, wire};
 pub(crate) async fn create(
     State(state): State<AppState>,
     Extension(caller): Extension<Caller>,
-    ApiJson(body, num_bytes): ApiJson<Generate<ChatRequest>>,
+    ApiJson(mut body, num_bytes): ApiJson<Generate<ChatRequest>>,
 ) -> Result<Response, ApiError> {
+    let keep = Keep::asked(&state, &caller, &mut body.options, &body.request.messages).await?;
     let Started { source, tools, opens_thought, generation, .. } =
         start(&state, caller, body, num_bytes).await?;
     let wire = ChatWire::new(&source, &tools, opens_thought);
     if source.params.stream {
-        return Ok(wire::stream(generation, wire, state.limits()));
+        return Ok(match keep {
+            Some(keep) => wire::stream(generation, KeptChat::new(wire, keep), state.limits()),
+            None => wire::stream(generation, wire, state.limits()),
+        });
     }
     let (answers, usage) = wire::collect(generation, source.params.n as usize).await?;
-    Ok(Json(wire.completion(answers, usage)).into_response())
+    let completion = wire.completion(answers, usage);
+    if let Some(keep) = keep {
+        keep.keep(&completion).await?;
+    }
+    Ok(Json(completion).into_response())
 }
 
 /// A chat whose answer is under way.
@@ -81,7 +90,7 @@ pub(crate) async fn start(
 }
 
 /// The prompt's tokens, of a chat that is only counted.
-pub(super) async fn count(
+pub(crate) async fn count(
     state: &AppState,
     body: Generate<ChatRequest>,
     num_bytes: usize,

@@ -210,7 +210,7 @@ async fn everything_clients_send_is_taken() {
                 {"id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}}]},
             {"role": "tool", "tool_call_id": "c", "content": "42"},
         ],
-        "user": "u", "metadata": {"a": "b"}, "store": true, "service_tier": "auto",
+        "user": "u", "metadata": {"a": "b"}, "store": false, "service_tier": "auto",
         "parallel_tool_calls": true, "reasoning_effort": "low", "prediction": null,
         "tools": [{"type": "function", "function": {"name": "f"}}], "tool_choice": "auto",
         "response_format": {"type": "text"}, "modalities": ["text"], "audio": null,

@@ -173,13 +173,25 @@ async fn the_description_names_every_route_and_each_is_there() {
     }
     routes.sort();
     let expected = [
+        "delete /v1/chat/completions/{id}",
+        "delete /v1/conversations/{id}",
+        "delete /v1/conversations/{id}/items/{item_id}",
+        "delete /v1/responses/{id}",
         "get /docs",
         "get /health",
         "get /metrics",
         "get /openapi.json",
         "get /ready",
+        "get /v1/chat/completions",
+        "get /v1/chat/completions/{id}",
+        "get /v1/chat/completions/{id}/messages",
+        "get /v1/conversations/{id}",
+        "get /v1/conversations/{id}/items",
+        "get /v1/conversations/{id}/items/{item_id}",
         "get /v1/models",
         "get /v1/models/{id}",
+        "get /v1/responses/{id}",
+        "get /v1/responses/{id}/input_items",
         "post /detokenize",
         "post /model/{id}/converse",
         "post /model/{id}/converse-stream",
@@ -187,9 +199,16 @@ async fn the_description_names_every_route_and_each_is_there() {
         "post /model/{id}/invoke-with-response-stream",
         "post /tokenize",
         "post /v1/chat/completions",
+        "post /v1/chat/completions/{id}",
         "post /v1/completions",
+        "post /v1/conversations",
+        "post /v1/conversations/{id}",
+        "post /v1/conversations/{id}/items",
         "post /v1/messages",
         "post /v1/messages/count_tokens",
+        "post /v1/responses",
+        "post /v1/responses/input_tokens",
+        "post /v1/responses/{id}/cancel",
     ];
     assert_eq!(routes, expected);
     for route in routes {

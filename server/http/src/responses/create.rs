@@ -1,0 +1,183 @@
+//! `POST /v1/responses` and `POST /v1/responses/input_tokens`.
+
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use axum::{Extension, Json};
+use serde_json::Value;
+use server_api::{InputTokenCount, ResponsesRequest};
+
+use super::context::{Context, read_context};
+use super::fit::fit;
+use super::keep::Keeper;
+use super::request::{self, NAMES};
+use super::wire::ResponsesWire;
+use super::{background, messages};
+use crate::generation::Generation;
+use crate::json::{ApiJson, FromJson, parse};
+use crate::openapi::Refusals;
+use crate::routes::chat::{self, Started};
+use crate::wire::{SSE, Wire, event_stream, stream};
+use crate::{ApiError, AppState, Caller};
+
+impl FromJson for ResponsesRequest {
+    fn from_json(json: &[u8]) -> Result<Self, ApiError> {
+        parse(json)
+    }
+}
+
+/// A response, kept unless `store` is false.
+#[utoipa::path(post, path = "/v1/responses", tag = "Responses", operation_id = "create_response",
+    request_body = ResponsesRequest,
+    responses(
+        (status = 200, description = "With `stream`, OpenAI's events",
+            content((server_api::Response = "application/json"), (String = "text/event-stream"))),
+        Refusals))]
+pub(crate) async fn create(
+    State(state): State<AppState>,
+    Extension(caller): Extension<Caller>,
+    ApiJson(asked, num_bytes): ApiJson<ResponsesRequest>,
+) -> Result<Response, ApiError> {
+    let prepared = prepare(&state, &caller, asked, num_bytes).await?;
+    if prepared.is_kept {
+        state.kept()?.check_room(&caller.tenant.0, "response", num_bytes).await?;
+    }
+    let is_background = prepared.asked.background.unwrap_or(false);
+    if is_background {
+        return in_background(&state, caller, prepared).await;
+    }
+    let Prepared { asked, context, items, is_kept, num_bytes } = prepared;
+    let response = request::response(&asked, is_kept);
+    let keeper = is_kept.then(|| keeper(&state, &caller, &context, false)).transpose()?;
+    let started = start(&state, &caller, &asked, &items, num_bytes).await?;
+    let (generation, wire) = wire(started, response, keeper);
+    if asked.stream.unwrap_or(false) {
+        return Ok(stream(generation, wire, state.limits()));
+    }
+    Ok(Json(whole(generation, wire).await?).into_response())
+}
+
+/// How many tokens the input of a response would have.
+#[utoipa::path(post, path = "/v1/responses/input_tokens", tag = "Responses",
+    operation_id = "count_response_input_tokens", request_body = ResponsesRequest,
+    responses((status = 200, description = "The number", body = InputTokenCount), Refusals))]
+pub(crate) async fn count(
+    State(state): State<AppState>,
+    Extension(caller): Extension<Caller>,
+    ApiJson(asked, num_bytes): ApiJson<ResponsesRequest>,
+) -> Result<Json<InputTokenCount>, ApiError> {
+    let asked = ResponsesRequest { store: None, background: None, ..asked };
+    let Prepared { asked, items, num_bytes, .. } =
+        prepare(&state, &caller, asked, num_bytes).await?;
+    let messages = messages::of_items(asked.instructions.as_deref(), &items, 0)?;
+    let chat = request::to_chat(&asked, messages)?;
+    let counted = chat::count(&state, chat, num_bytes).await;
+    let input_tokens = counted.map_err(|error| error.renamed(&NAMES))? as u64;
+    let object = "response.input_tokens".to_owned();
+    Ok(Json(InputTokenCount { object, input_tokens }))
+}
+
+/// A request that was checked, with all that comes before its input.
+struct Prepared {
+    asked: ResponsesRequest,
+    context: Context,
+    items: Vec<Value>,
+    is_kept: bool,
+    num_bytes: usize,
+}
+
+async fn prepare(
+    state: &AppState,
+    caller: &Caller,
+    asked: ResponsesRequest,
+    num_bytes: usize,
+) -> Result<Prepared, ApiError> {
+    request::check(&asked)?;
+    if asked.store == Some(true) || asked.background == Some(true) {
+        state.kept()?;
+    }
+    let is_kept = asked.store.unwrap_or(true) && state.store().is_some();
+    let context = read_context(state, caller, &asked, num_bytes).await?;
+    if context.items.is_empty() {
+        return Err(ApiError::missing("input"));
+    }
+    let num_bytes = context.num_bytes;
+    let mut items = context.resolved(state, caller).await?;
+    // Before anything is dropped, so that what is wrong is named by its place.
+    messages::of_items(None, &items, context.num_new)?;
+    if asked.truncation.as_deref() == Some("auto") {
+        items = fit(state, &asked, items, num_bytes).await?;
+    }
+    Ok(Prepared { asked, context, items, is_kept, num_bytes })
+}
+
+async fn start(
+    state: &AppState,
+    caller: &Caller,
+    asked: &ResponsesRequest,
+    items: &[Value],
+    num_bytes: usize,
+) -> Result<Started, ApiError> {
+    let messages = messages::of_items(asked.instructions.as_deref(), items, 0)?;
+    let chat = request::to_chat(asked, messages)?;
+    let started = chat::start(state, caller.clone(), chat, num_bytes).await;
+    started.map_err(|error| error.renamed(&NAMES))
+}
+
+fn keeper(
+    state: &AppState,
+    caller: &Caller,
+    context: &Context,
+    is_queued: bool,
+) -> Result<Keeper, ApiError> {
+    let (store, tenant) = (state.kept()?.clone(), caller.tenant.clone());
+    Ok(Keeper { store, tenant, input: context.input(), is_queued })
+}
+
+fn wire(
+    started: Started,
+    response: server_api::Response,
+    keeper: Option<Keeper>,
+) -> (Generation, ResponsesWire) {
+    let Started { source, tools, opens_thought, generation, .. } = started;
+    let parser = tools.parser(&source, opens_thought);
+    let with_logprobs = source.params.sampling.logprobs.is_some();
+    let text = source.model.text.clone();
+    (generation, ResponsesWire::new(response, parser, text, with_logprobs, keeper))
+}
+
+/// Waits for the whole response, and for its being kept.
+async fn whole(
+    mut generation: Generation,
+    mut wire: ResponsesWire,
+) -> Result<server_api::Response, ApiError> {
+    while let Some(output) = generation.next().await {
+        wire.chunks(output?);
+    }
+    if let Some(sealing) = wire.seal() {
+        sealing.await?;
+    }
+    Ok(wire.into_response())
+}
+
+/// Answers at once, and works on.
+async fn in_background(
+    state: &AppState,
+    caller: Caller,
+    prepared: Prepared,
+) -> Result<Response, ApiError> {
+    let Prepared { asked, context, items, num_bytes, .. } = prepared;
+    let mut response = request::response(&asked, true);
+    response.status = "queued".to_owned();
+    let place = state.background().reserve(&caller.tenant, &response.id)?;
+    let keeper = keeper(state, &caller, &context, true)?;
+    let started = start(state, &caller, &asked, &items, num_bytes).await?;
+    keeper.queue(&response).await?;
+    let events: std::sync::Arc<background::Events> = place.events.clone();
+    let (generation, mut wire) = wire(started, response.clone(), None);
+    events.push(&wire.queued());
+    place.run(generation, wire, keeper);
+    if asked.stream.unwrap_or(false) {
+        return Ok(event_stream(SSE, events.follow(0, state.limits().keep_alive)));
+    }
+    Ok(Json(response).into_response())
+}

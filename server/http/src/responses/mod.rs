@@ -1,0 +1,34 @@
+//! OpenAI's Responses API over the same chat: items become messages, outputs become items.
+//!
+//! Invariant: nothing is decided here that the chat does not decide, but what is kept and what
+//! comes before an input. A response that is to be kept is on disk before its end goes out.
+
+mod background;
+mod context;
+pub(crate) mod create;
+mod fit;
+mod items;
+mod keep;
+mod messages;
+mod request;
+pub(crate) mod retrieve;
+mod wire;
+
+use axum::Router;
+use axum::routing::{get, post};
+
+use crate::AppState;
+
+pub(crate) use background::Background;
+pub(crate) use items::checked as checked_items;
+pub(crate) use keep::item as kept_item;
+
+/// Its routes.
+pub(crate) fn routes() -> Router<AppState> {
+    Router::new()
+        .route("/v1/responses", post(create::create))
+        .route("/v1/responses/input_tokens", post(create::count))
+        .route("/v1/responses/{id}", get(retrieve::retrieve).delete(retrieve::delete))
+        .route("/v1/responses/{id}/input_items", get(retrieve::input_items))
+        .route("/v1/responses/{id}/cancel", post(retrieve::cancel))
+}

@@ -1,0 +1,114 @@
+//! A server with a store and two tenants, `a` and `b`.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Body;
+use axum::http::{Request, StatusCode};
+use engine_core::{EngineLimits, TenantId};
+use engine_mock::{MockEngine, MockModel};
+use scheduler_batching::{Handle, PlannerConfig};
+use serde_json::Value;
+use server_http::{AppState, AuthError, Authenticate, Caller, HttpLimits, Metrics, router};
+use server_store::{Limits, Store};
+use tempfile::TempDir;
+
+use crate::common::{EOS, LIMITS, call, served};
+
+/// A key is a tenant's name.
+struct Names;
+
+impl Authenticate for Names {
+    fn check(&self, bearer: Option<&str>) -> Result<Caller, AuthError> {
+        let tenant = bearer.ok_or(AuthError::Missing)?;
+        Ok(Caller { tenant: TenantId(tenant.into()), key_id: tenant.into() })
+    }
+}
+
+pub(crate) struct Kept {
+    pub(crate) router: Router,
+    pub(crate) handle: Handle,
+    pub(crate) store: Store,
+    _folder: TempDir,
+}
+
+/// A model that says `text` and then ends.
+pub(crate) async fn says(text: &str) -> Kept {
+    kept(MockModel::scripted(text, EOS), Limits::default()).await
+}
+
+pub(crate) async fn kept(model: MockModel, limits: Limits) -> Kept {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(&folder.path().join("store.db"), limits).await.unwrap();
+    let metrics = Arc::new(Metrics::new());
+    let engine = MockEngine::new(EngineLimits { max_model_len: 2048, ..LIMITS }, model);
+    let model = served("mock", engine, PlannerConfig::default(), &metrics);
+    let handle = model.handle.clone();
+    let state = AppState::builder().model(model).metrics(metrics).auth(Arc::new(Names));
+    let limits = HttpLimits { max_background: 2, ..HttpLimits::default() };
+    let state = state.store(store.clone()).limits(limits).build();
+    Kept { router: router(state), handle, store, _folder: folder }
+}
+
+impl Kept {
+    pub(crate) async fn send(
+        &self,
+        tenant: &str,
+        method: &str,
+        path: &str,
+        body: Value,
+    ) -> (StatusCode, Value) {
+        let (status, text) = self.text(tenant, method, path, body).await;
+        (status, serde_json::from_str(&text).unwrap())
+    }
+
+    async fn text(&self, tenant: &str, method: &str, path: &str, body: Value) -> (StatusCode, String) {
+        let request = Request::builder().method(method).uri(path);
+        let request = request.header("authorization", format!("Bearer {tenant}"));
+        let body = if body.is_null() { Body::empty() } else { Body::from(body.to_string()) };
+        let (status, _, text) = call(&self.router, request.body(body).unwrap()).await;
+        (status, text)
+    }
+
+    /// What is there for tenant `a`.
+    pub(crate) async fn get(&self, path: &str) -> Value {
+        let (status, answer) = self.send("a", "GET", path, Value::Null).await;
+        assert_eq!(status, StatusCode::OK, "{answer}");
+        answer
+    }
+
+    /// What tenant `a` gets for a body that is fine.
+    pub(crate) async fn post(&self, path: &str, body: Value) -> Value {
+        let (status, answer) = self.send("a", "POST", path, body).await;
+        assert_eq!(status, StatusCode::OK, "{answer}");
+        answer
+    }
+
+    /// The error of tenant `a`: its status, field and code.
+    pub(crate) async fn error(&self, method: &str, path: &str, body: Value) -> (u16, Value, Value) {
+        let (status, answer) = self.send("a", method, path, body).await;
+        assert!(!status.is_success(), "{answer}");
+        let error = &answer["error"];
+        assert!(!error["message"].as_str().unwrap().is_empty());
+        (status.as_u16(), error["param"].clone(), error["code"].clone())
+    }
+
+    /// The events of a stream: each is named by its type, and they are numbered.
+    pub(crate) async fn events(&self, method: &str, path: &str, body: Value) -> Vec<Value> {
+        let (status, text) = self.text("a", method, path, body).await;
+        assert_eq!(status, StatusCode::OK, "{text}");
+        let event = |block: &str| {
+            let (name, data) = block.split_once('\n').unwrap();
+            let data: Value = serde_json::from_str(data.strip_prefix("data: ").unwrap()).unwrap();
+            assert_eq!(name.strip_prefix("event: "), data["type"].as_str());
+            data
+        };
+        let blocks = text.split_terminator("\n\n").filter(|block| *block != ":");
+        let events: Vec<Value> = blocks.map(event).collect();
+        let first = events[0]["sequence_number"].as_u64().unwrap();
+        for (number, event) in (first..).zip(&events) {
+            assert_eq!(event["sequence_number"], number, "{event}");
+        }
+        events
+    }
+}

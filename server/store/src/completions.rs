@@ -1,0 +1,205 @@
+//! Chat completions that clients ask to be stored.
+
+use sqlx::{QueryBuilder, Sqlite, Transaction};
+
+use crate::database::now;
+use crate::page::{Page, PageQuery};
+use crate::{Store, StoreError};
+
+const INSERT: &str = "INSERT INTO completions
+    (tenant, id, created_at, expires_at, model, body, messages, num_bytes)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
+const INSERT_METADATA: &str = "INSERT INTO completion_metadata
+    (tenant, completion_id, name, value) VALUES ($1, $2, $3, $4)";
+const REMOVE_METADATA: &str =
+    "DELETE FROM completion_metadata WHERE tenant = $1 AND completion_id = $2";
+const SELECT: &str = "SELECT created_at, model, body, messages FROM completions
+    WHERE tenant = $1 AND id = $2 AND expires_at > $3";
+const UPDATE: &str = "UPDATE completions SET body = $3, num_bytes = $4
+    WHERE tenant = $1 AND id = $2";
+const SIZE: &str = "SELECT num_bytes FROM completions
+    WHERE tenant = $1 AND id = $2 AND expires_at > $3";
+const REMOVE: &str = "DELETE FROM completions WHERE tenant = $1 AND id = $2 RETURNING num_bytes";
+
+/// A chat completion that is kept.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Completion {
+    /// Its id.
+    pub id: String,
+    /// Unix time in seconds.
+    pub created_at: i64,
+    /// The model that answered.
+    pub model: String,
+    /// The completion itself with its metadata, as JSON.
+    pub body: String,
+    /// The messages it was asked with, as a JSON array.
+    pub messages: String,
+}
+
+impl Completion {
+    fn num_bytes(&self) -> usize {
+        self.body.len() + self.messages.len()
+    }
+}
+
+/// Which completions to list.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CompletionFilter {
+    /// Of this model.
+    pub model: Option<String>,
+    /// With all of this metadata.
+    pub metadata: Vec<(String, String)>,
+}
+
+impl Store {
+    /// Keeps a completion.
+    ///
+    /// # Errors
+    /// If there is no room or the database fails.
+    pub async fn add_completion(
+        &self,
+        tenant: &str,
+        completion: &Completion,
+        metadata: &[(String, String)],
+    ) -> Result<(), StoreError> {
+        let work = async {
+            let mut transaction = self.write().await?;
+            let num_bytes = self.check_size("chat completion", completion.num_bytes())?;
+            self.charge(&mut transaction, tenant, (1, num_bytes)).await?;
+            let insert = sqlx::query(INSERT)
+                .bind(tenant)
+                .bind(&completion.id)
+                .bind(completion.created_at)
+                .bind(self.expiry())
+                .bind(&completion.model)
+                .bind(&completion.body)
+                .bind(&completion.messages)
+                .bind(num_bytes);
+            insert.execute(&mut *transaction).await?;
+            add_metadata(&mut transaction, tenant, &completion.id, metadata).await?;
+            Ok(transaction.commit().await?)
+        };
+        self.in_time(work).await
+    }
+
+    /// A completion.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`] if there is none.
+    pub async fn completion(&self, tenant: &str, id: &str) -> Result<Completion, StoreError> {
+        let select = sqlx::query_as(SELECT).bind(tenant).bind(id).bind(now());
+        let row = self.in_time(async { Ok(select.fetch_optional(self.readers()).await?) }).await?;
+        let (created_at, model, body, messages) = row.ok_or_else(|| not_found(id))?;
+        Ok(Completion { id: id.to_owned(), created_at, model, body, messages })
+    }
+
+    /// Replaces the body, which holds the metadata, and the metadata that is looked for.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`] if there is no such completion.
+    pub async fn update_completion(
+        &self,
+        tenant: &str,
+        completion: &Completion,
+        metadata: &[(String, String)],
+    ) -> Result<(), StoreError> {
+        let id = &completion.id;
+        let work = async {
+            let mut transaction = self.write().await?;
+            let num_bytes = self.check_size("chat completion", completion.num_bytes())?;
+            let size = sqlx::query_as(SIZE).bind(tenant).bind(id).bind(now());
+            let size = size.fetch_optional(&mut *transaction).await?;
+            let (before,): (i64,) = size.ok_or_else(|| not_found(id))?;
+            self.charge(&mut transaction, tenant, (0, num_bytes - before)).await?;
+            let update = sqlx::query(UPDATE).bind(tenant).bind(id);
+            let update = update.bind(&completion.body).bind(num_bytes);
+            update.execute(&mut *transaction).await?;
+            let removed = sqlx::query(REMOVE_METADATA).bind(tenant).bind(id);
+            removed.execute(&mut *transaction).await?;
+            add_metadata(&mut transaction, tenant, id, metadata).await?;
+            Ok(transaction.commit().await?)
+        };
+        self.in_time(work).await
+    }
+
+    /// Forgets a completion.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`] if there is none.
+    pub async fn delete_completion(&self, tenant: &str, id: &str) -> Result<(), StoreError> {
+        let work = async {
+            let mut transaction = self.write().await?;
+            let removed = sqlx::query_as(REMOVE).bind(tenant).bind(id);
+            let removed = removed.fetch_optional(&mut *transaction).await?;
+            let (num_bytes,): (i64,) = removed.ok_or_else(|| not_found(id))?;
+            self.charge(&mut transaction, tenant, (-1, -num_bytes)).await?;
+            Ok(transaction.commit().await?)
+        };
+        self.in_time(work).await
+    }
+
+    /// The bodies of a page of completions, in the order they were made in.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`] if the completion that the page comes after is not there.
+    pub async fn completions(
+        &self,
+        tenant: &str,
+        filter: &CompletionFilter,
+        query: &PageQuery,
+    ) -> Result<Page<String>, StoreError> {
+        let after = match &query.after {
+            Some(id) => Some(self.completion(tenant, id).await?),
+            None => None,
+        };
+        let mut sql = select_page(tenant, filter, query, after.as_ref());
+        let list = sql.build_query_as().fetch(self.readers());
+        let size = |(body,): &(String,)| body.len();
+        let page = self.in_time(Page::read(list, query, size)).await?;
+        Ok(page.map(|(body,)| body))
+    }
+}
+
+fn select_page(
+    tenant: &str,
+    filter: &CompletionFilter,
+    query: &PageQuery,
+    after: Option<&Completion>,
+) -> QueryBuilder<Sqlite> {
+    let mut sql = QueryBuilder::new("SELECT body FROM completions AS c WHERE c.tenant = ");
+    sql.push_bind(tenant.to_owned()).push(" AND c.expires_at > ").push_bind(now());
+    if let Some(model) = &filter.model {
+        sql.push(" AND c.model = ").push_bind(model.clone());
+    }
+    for (name, value) in &filter.metadata {
+        sql.push(" AND EXISTS (SELECT 1 FROM completion_metadata AS m WHERE m.tenant = c.tenant");
+        sql.push(" AND m.completion_id = c.id AND m.name = ").push_bind(name.clone());
+        sql.push(" AND m.value = ").push_bind(value.clone()).push(")");
+    }
+    if let Some(after) = after {
+        let before_or_after = if query.descending { "<" } else { ">" };
+        sql.push(" AND (c.created_at, c.id) ").push(before_or_after).push(" (");
+        sql.push_bind(after.created_at).push(", ").push_bind(after.id.clone()).push(")");
+    }
+    let direction = if query.descending { " DESC" } else { "" };
+    sql.push(" ORDER BY c.created_at").push(direction).push(", c.id").push(direction);
+    sql.push(" LIMIT ").push_bind(query.num_read());
+    sql
+}
+
+async fn add_metadata(
+    transaction: &mut Transaction<'static, Sqlite>,
+    tenant: &str,
+    id: &str,
+    metadata: &[(String, String)],
+) -> Result<(), StoreError> {
+    for (name, value) in metadata {
+        let insert = sqlx::query(INSERT_METADATA).bind(tenant).bind(id).bind(name).bind(value);
+        insert.execute(&mut **transaction).await?;
+    }
+    Ok(())
+}
+
+fn not_found(id: &str) -> StoreError {
+    StoreError::NotFound { what: "chat completion", id: id.to_owned() }
+}

@@ -1,0 +1,60 @@
+//! Why something is not kept or found.
+
+/// An error of the store.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// This tenant has no such thing, or no longer.
+    #[error("there is no {what} '{id}'")]
+    NotFound {
+        /// `response`, `conversation`, …
+        what: &'static str,
+        /// The id that was asked for.
+        id: String,
+    },
+    /// It is larger than one thing may be.
+    #[error("{num_bytes} bytes are more than the {max} that are kept of one {what}")]
+    TooLarge {
+        /// `response`, `conversation`, …
+        what: &'static str,
+        /// Its size.
+        num_bytes: u64,
+        /// The limit.
+        max: u64,
+    },
+    /// The tenant keeps as much as it may.
+    #[error("{used} {what} would be kept, the limit is {max}: delete some, or keep less")]
+    Full {
+        /// `rows` or `bytes`.
+        what: &'static str,
+        /// What it would come to.
+        used: u64,
+        /// The limit.
+        max: u64,
+    },
+    /// More than one conversation or chain may have.
+    #[error("a {what} has at most {max}")]
+    TooMany {
+        /// `conversation's items`, …
+        what: &'static str,
+        /// The limit.
+        max: u64,
+    },
+    /// An item of that id is there already.
+    #[error("the item '{id}' is in the conversation already")]
+    Duplicate {
+        /// The id.
+        id: String,
+    },
+    /// The database did not answer in time.
+    #[error("the database did not answer in time")]
+    Timeout,
+    /// The database failed.
+    #[error("the database failed: {0}")]
+    Database(#[from] sqlx::Error),
+    /// The database is not ours, or of a newer version.
+    #[error("the database cannot be brought up to date: {0}")]
+    Migration(#[from] sqlx::migrate::MigrateError),
+    /// The file cannot be made.
+    #[error("cannot create the database: {0}")]
+    Create(#[from] std::io::Error),
+}

@@ -1,0 +1,274 @@
+//! Responses, and the chains they form.
+//!
+//! Invariant: a response that is finished never changes again.
+
+use sqlx::{Sqlite, Transaction};
+
+use crate::conversations::Item;
+use crate::database::now;
+use crate::{Store, StoreError};
+
+/// The states that a response leaves.
+pub const UNFINISHED: [&str; 2] = ["queued", "in_progress"];
+
+const INSERT: &str = "INSERT INTO responses (tenant, id, created_at, expires_at, status,
+    previous_id, conversation_id, body, input, num_bytes)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)";
+const INSERT_OUTPUT: &str = "INSERT INTO response_outputs (tenant, item_id, response_id)
+    VALUES ($1, $2, $3)";
+const SELECT_MAKER: &str = "SELECT response_id FROM response_outputs
+    WHERE tenant = $1 AND item_id = $2";
+const REMOVE_UNFINISHED: &str = "DELETE FROM responses WHERE tenant = $1 AND id = $2
+    AND status IN ('queued', 'in_progress') RETURNING num_bytes";
+const REMOVE: &str = "DELETE FROM responses WHERE tenant = $1 AND id = $2 RETURNING num_bytes";
+const SELECT: &str = "SELECT status, previous_id, conversation_id, body, input FROM responses
+    WHERE tenant = $1 AND id = $2 AND expires_at > $3";
+const LINK: &str = "SELECT previous_id, num_bytes FROM responses
+    WHERE tenant = $1 AND id = $2 AND expires_at > $3";
+const SET_STATUS: &str = "UPDATE responses SET status = $3 WHERE tenant = $1 AND id = $2
+    AND status IN ('queued', 'in_progress')";
+const FAIL_UNFINISHED: &str =
+    "UPDATE responses SET status = 'failed' WHERE status IN ('queued', 'in_progress')";
+
+/// A response to keep.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Response {
+    /// Its id.
+    pub id: String,
+    /// Unix time in seconds.
+    pub created_at: i64,
+    /// Where it stands.
+    pub status: String,
+    /// The response that it follows.
+    pub previous_id: Option<String>,
+    /// The conversation that it is part of.
+    pub conversation_id: Option<String>,
+    /// The response itself, as JSON.
+    pub body: String,
+    /// The items it was asked with, as a JSON array.
+    pub input: String,
+    /// The ids of the items that it made.
+    pub output_ids: Vec<String>,
+}
+
+impl Response {
+    fn num_bytes(&self) -> usize {
+        self.body.len() + self.input.len()
+    }
+}
+
+/// A response that was kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Kept {
+    /// Where it stands; the body may say what was before.
+    pub status: String,
+    /// The response that it follows.
+    pub previous_id: Option<String>,
+    /// The conversation that it is part of.
+    pub conversation_id: Option<String>,
+    /// The response itself, as JSON.
+    pub body: String,
+    /// The items it was asked with, as a JSON array.
+    pub input: String,
+}
+
+impl Store {
+    /// Keeps a new response, and adds `items` to its conversation if it has one.
+    ///
+    /// # Errors
+    /// If there is no room, no such conversation, or the database fails; then nothing is kept.
+    pub async fn add_response(
+        &self,
+        tenant: &str,
+        response: &Response,
+        items: &[Item],
+    ) -> Result<(), StoreError> {
+        let work = async {
+            let mut transaction = self.write().await?;
+            self.charge_and_insert(&mut transaction, tenant, (1, 0), response).await?;
+            self.append(&mut transaction, tenant, response, items).await?;
+            Ok(transaction.commit().await?)
+        };
+        self.in_time(work).await
+    }
+
+    /// Writes what became of a response that was kept unfinished. Does nothing, and says `false`,
+    /// if it was cancelled or deleted meanwhile.
+    ///
+    /// # Errors
+    /// As [`add_response`](Self::add_response).
+    pub async fn finish_response(
+        &self,
+        tenant: &str,
+        response: &Response,
+        items: &[Item],
+    ) -> Result<bool, StoreError> {
+        let work = async {
+            let mut transaction = self.write().await?;
+            let removed = sqlx::query_as(REMOVE_UNFINISHED).bind(tenant).bind(&response.id);
+            let Some((num_bytes,)) = removed.fetch_optional(&mut *transaction).await? else {
+                return Ok(false);
+            };
+            let freed: (i64, i64) = (0, num_bytes);
+            self.charge_and_insert(&mut transaction, tenant, freed, response).await?;
+            self.append(&mut transaction, tenant, response, items).await?;
+            transaction.commit().await?;
+            Ok(true)
+        };
+        self.in_time(work).await
+    }
+
+    /// `num_rows` more, and what the response has beyond the bytes that were freed.
+    async fn charge_and_insert(
+        &self,
+        transaction: &mut Transaction<'static, Sqlite>,
+        tenant: &str,
+        (num_rows, freed): (i64, i64),
+        response: &Response,
+    ) -> Result<(), StoreError> {
+        let num_bytes = self.check_size("response", response.num_bytes())?;
+        self.charge(transaction, tenant, (num_rows, num_bytes - freed)).await?;
+        let insert = sqlx::query(INSERT)
+            .bind(tenant)
+            .bind(&response.id)
+            .bind(response.created_at)
+            .bind(self.expiry())
+            .bind(&response.status)
+            .bind(&response.previous_id)
+            .bind(&response.conversation_id)
+            .bind(&response.body)
+            .bind(&response.input)
+            .bind(num_bytes);
+        insert.execute(&mut **transaction).await?;
+        for item in &response.output_ids {
+            let insert = sqlx::query(INSERT_OUTPUT).bind(tenant).bind(item).bind(&response.id);
+            insert.execute(&mut **transaction).await?;
+        }
+        Ok(())
+    }
+
+    async fn append(
+        &self,
+        transaction: &mut Transaction<'static, Sqlite>,
+        tenant: &str,
+        response: &Response,
+        items: &[Item],
+    ) -> Result<(), StoreError> {
+        match &response.conversation_id {
+            Some(id) if !items.is_empty() => self.append_to(transaction, tenant, id, items).await,
+            _ => Ok(()),
+        }
+    }
+
+    /// A response that was kept.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`] if there is none.
+    pub async fn response(&self, tenant: &str, id: &str) -> Result<Kept, StoreError> {
+        let select = sqlx::query_as(SELECT).bind(tenant).bind(id).bind(now());
+        let row = self.in_time(async { Ok(select.fetch_optional(self.readers()).await?) }).await?;
+        let row = row.ok_or_else(|| not_found(id))?;
+        let (status, previous_id, conversation_id, body, input) = row;
+        Ok(Kept { status, previous_id, conversation_id, body, input })
+    }
+
+    /// The response that made an item.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`] if there is none.
+    pub async fn maker(&self, tenant: &str, item: &str) -> Result<Kept, StoreError> {
+        let select = sqlx::query_as(SELECT_MAKER).bind(tenant).bind(item);
+        let row = self.in_time(async { Ok(select.fetch_optional(self.readers()).await?) }).await?;
+        let not_found = || StoreError::NotFound { what: "item", id: item.to_owned() };
+        let (id,): (String,) = row.ok_or_else(not_found)?;
+        self.response(tenant, &id).await.map_err(|error| match error {
+            StoreError::NotFound { .. } => not_found(),
+            error => error,
+        })
+    }
+
+    /// A response and all that it follows, the first of them first.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`] if one of them is not kept any more; [`StoreError::TooMany`] or
+    /// [`StoreError::TooLarge`] if they are too much for one context.
+    pub async fn chain(&self, tenant: &str, id: &str) -> Result<Vec<Kept>, StoreError> {
+        let work = async {
+            let (mut ids, mut next, mut total) = (Vec::new(), Some(id.to_owned()), 0);
+            let limits = self.limits();
+            while let Some(id) = next {
+                let link = sqlx::query_as(LINK).bind(tenant).bind(&id).bind(now());
+                let link = link.fetch_optional(self.readers()).await?;
+                let (previous, num_bytes): (_, i64) = link.ok_or_else(|| not_found(&id))?;
+                ids.push(id);
+                total += u64::try_from(num_bytes).unwrap_or(0);
+                if ids.len() > limits.max_chain as usize {
+                    let (what, max) = ("chain of responses", limits.max_chain.into());
+                    return Err(StoreError::TooMany { what, max });
+                }
+                if total > limits.max_context_bytes {
+                    let (what, max) = ("chain of responses", limits.max_context_bytes);
+                    return Err(StoreError::TooLarge { what, num_bytes: total, max });
+                }
+                next = previous;
+            }
+            Ok(ids)
+        };
+        let mut chain = Vec::new();
+        for id in self.in_time(work).await?.iter().rev() {
+            chain.push(self.response(tenant, id).await?);
+        }
+        Ok(chain)
+    }
+
+    /// Moves an unfinished response to another state; `false` if there is none.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn set_status(
+        &self,
+        tenant: &str,
+        id: &str,
+        status: &str,
+    ) -> Result<bool, StoreError> {
+        let work = async {
+            let mut transaction = self.write().await?;
+            let update = sqlx::query(SET_STATUS).bind(tenant).bind(id).bind(status);
+            let updated = update.execute(&mut *transaction).await?.rows_affected();
+            transaction.commit().await?;
+            Ok(updated > 0)
+        };
+        self.in_time(work).await
+    }
+
+    /// Forgets a response.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`] if there is none.
+    pub async fn delete_response(&self, tenant: &str, id: &str) -> Result<(), StoreError> {
+        let work = async {
+            let mut transaction = self.write().await?;
+            let removed = sqlx::query_as(REMOVE).bind(tenant).bind(id);
+            let removed = removed.fetch_optional(&mut *transaction).await?;
+            let (num_bytes,): (i64,) = removed.ok_or_else(|| not_found(id))?;
+            self.charge(&mut transaction, tenant, (-1, -num_bytes)).await?;
+            Ok(transaction.commit().await?)
+        };
+        self.in_time(work).await
+    }
+
+    /// What a process that is no more was working on will not go on.
+    pub(crate) async fn fail_unfinished(&self) -> Result<(), StoreError> {
+        let mut transaction = self.write().await?;
+        let failed = sqlx::query(FAIL_UNFINISHED).execute(&mut *transaction).await?;
+        transaction.commit().await?;
+        if failed.rows_affected() > 0 {
+            tracing::warn!(responses = failed.rows_affected(), "left unfinished, now failed");
+        }
+        Ok(())
+    }
+}
+
+fn not_found(id: &str) -> StoreError {
+    StoreError::NotFound { what: "response", id: id.to_owned() }
+}

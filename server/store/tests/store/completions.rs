@@ -1,0 +1,82 @@
+use server_store::{Completion, CompletionFilter, Store};
+
+use crate::{Opened, brief, is_missing, page};
+
+fn completion(id: &str, created_at: i64) -> Completion {
+    Completion {
+        id: id.to_owned(),
+        created_at,
+        model: "m".to_owned(),
+        body: format!("body of {id}"),
+        messages: "[]".to_owned(),
+    }
+}
+
+fn pairs(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
+    pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+}
+
+async fn listed(store: &Store, filter: &CompletionFilter, after: Option<&str>) -> Vec<String> {
+    store.completions("a", filter, &page(after, 9, false)).await.unwrap().rows
+}
+
+#[tokio::test]
+async fn they_are_listed_by_time_and_found_by_metadata() {
+    let opened = Opened::new().await;
+    let store = &opened.store;
+    // Two of the same second.
+    for (id, time, metadata) in [
+        ("c2", 20, pairs(&[("k", "v"), ("other", "1")])),
+        ("c1", 10, pairs(&[("k", "v")])),
+        ("c3", 20, pairs(&[("k", "w")])),
+    ] {
+        store.add_completion("a", &completion(id, time), &metadata).await.unwrap();
+    }
+    let all = CompletionFilter::default();
+    assert_eq!(listed(store, &all, None).await, ["body of c1", "body of c2", "body of c3"]);
+    assert_eq!(listed(store, &all, Some("c2")).await, ["body of c3"]);
+    let down = store.completions("a", &all, &page(Some("c3"), 1, true)).await.unwrap();
+    assert_eq!((down.rows, down.has_more), (vec!["body of c2".to_owned()], true));
+    let with = |metadata| CompletionFilter { metadata, ..CompletionFilter::default() };
+    let found = listed(store, &with(pairs(&[("k", "v")])), None).await;
+    assert_eq!(found, ["body of c1", "body of c2"]);
+    let found = listed(store, &with(pairs(&[("k", "v"), ("other", "1")])), None).await;
+    assert_eq!(found, ["body of c2"]);
+    assert!(listed(store, &with(pairs(&[("k", "' OR 1 = 1 --")])), None).await.is_empty());
+    let other = CompletionFilter { model: Some("n".to_owned()), ..CompletionFilter::default() };
+    assert!(listed(store, &other, None).await.is_empty());
+}
+
+#[tokio::test]
+async fn they_are_updated_and_deleted_by_their_tenant() {
+    let Opened { store, .. } = &Opened::new().await;
+    store.add_completion("a", &completion("c", 1), &pairs(&[("k", "v")])).await.unwrap();
+    let new = Completion { body: "new".to_owned(), ..completion("c", 1) };
+    assert!(is_missing(store.completion("b", "c").await));
+    assert!(is_missing(store.update_completion("b", &new, &[]).await));
+    assert!(is_missing(store.delete_completion("b", "c").await));
+    let all = CompletionFilter::default();
+    assert!(store.completions("b", &all, &page(None, 9, false)).await.unwrap().rows.is_empty());
+    assert!(is_missing(store.completions("b", &all, &page(Some("c"), 9, false)).await));
+    store.update_completion("a", &new, &pairs(&[("l", "w")])).await.unwrap();
+    assert_eq!(store.completion("a", "c").await.unwrap(), new);
+    let with = |name: &str, value: &str| CompletionFilter {
+        metadata: pairs(&[(name, value)]),
+        ..CompletionFilter::default()
+    };
+    assert!(listed(store, &with("k", "v"), None).await.is_empty());
+    assert_eq!(listed(store, &with("l", "w"), None).await, ["new"]);
+    assert_eq!(store.used("a").await.unwrap(), (1, 5));
+    store.delete_completion("a", "c").await.unwrap();
+    assert!(is_missing(store.completion("a", "c").await));
+    assert_eq!(store.used("a").await.unwrap(), (0, 0));
+}
+
+#[tokio::test]
+async fn what_expired_is_not_listed() {
+    let Opened { store, .. } = &Opened::with(brief()).await;
+    store.add_completion("a", &completion("c", 1), &pairs(&[("k", "v")])).await.unwrap();
+    assert!(listed(store, &CompletionFilter::default(), None).await.is_empty());
+    assert_eq!(store.sweep_batch().await.unwrap(), 1);
+    assert_eq!(store.used("a").await.unwrap(), (0, 0));
+}
