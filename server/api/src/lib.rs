@@ -11,6 +11,7 @@ mod messages;
 mod model;
 mod one_or_many;
 mod prompt;
+mod request;
 mod tokenize;
 mod tools;
 
@@ -22,8 +23,8 @@ pub use chat::{
 pub use completion::{Completion, CompletionChoice, CompletionLogprobs, CompletionRequest};
 pub use error::{ErrorBody, ErrorObject};
 pub use generation::{
-    GenerationOptions, JsonSchemaFormat, PromptTokensDetails, ResponseFormat, StreamOptions,
-    StructuredOutputs, UnsupportedOptions, Usage,
+    CompletionTokensDetails, GenerationOptions, JsonSchemaFormat, Prediction, PromptTokensDetails,
+    ResponseFormat, StreamOptions, StructuredOutputs, UnsupportedOptions, Usage,
 };
 pub use messages::{
     Blocks, InputBlock, InputMessage, InputRole, Message, MessagesRequest, MessagesTokenCount,
@@ -33,5 +34,6 @@ pub use messages::{
 pub use model::{Health, Model, ModelList};
 pub use one_or_many::OneOrMany;
 pub use prompt::Prompt;
+pub use request::CancelledRequest;
 pub use tokenize::{DetokenizeRequest, DetokenizeResponse, TokenizeRequest, TokenizeResponse};
 pub use tools::{FunctionCall, FunctionCallDelta, ToolCall, ToolCallDelta};

@@ -7,7 +7,7 @@ use serde::de::DeserializeOwned;
 use server_api::{GenerationOptions, UnsupportedOptions};
 
 use crate::blocking::run_sized;
-use crate::{ApiError, AppState};
+use crate::{ApiError, AppState, HttpLimits};
 
 /// Objects and arrays inside each other. serde_json has the same limit, but not for fields that
 /// are ignored.
@@ -63,12 +63,7 @@ impl<T: FromJson> FromRequest<AppState> for ApiJson<T> {
 
     async fn from_request(request: Request, state: &AppState) -> Result<Self, ApiError> {
         check_content_type(request.headers())?;
-        let timeout = state.limits().body_timeout;
-        let read = read_body(request, state.limits().max_body_bytes);
-        let body = tokio::time::timeout(timeout, read).await.map_err(|_| {
-            let message = format!("The body did not arrive within {} s.", timeout.as_secs_f32());
-            ApiError::refused(StatusCode::REQUEST_TIMEOUT, "request_timeout", message)
-        })??;
+        let body = read(request, state.limits()).await?;
         let num_bytes = body.len();
         let parse = move || check_shape(&body).and_then(|()| T::from_json(&body));
         Ok(Self(run_sized(state, num_bytes, parse).await??, num_bytes))
@@ -86,6 +81,16 @@ fn check_content_type(headers: &HeaderMap) -> Result<(), ApiError> {
     }
     let message = "The Content-Type must be application/json.";
     Err(ApiError::refused(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", message))
+}
+
+/// The body, within the limits of size and time.
+pub(crate) async fn read(request: Request, limits: &HttpLimits) -> Result<Vec<u8>, ApiError> {
+    let timeout = limits.body_timeout;
+    let read = read_body(request, limits.max_body_bytes);
+    tokio::time::timeout(timeout, read).await.map_err(|_| {
+        let message = format!("The body did not arrive within {} s.", timeout.as_secs_f32());
+        ApiError::refused(StatusCode::REQUEST_TIMEOUT, "request_timeout", message)
+    })?
 }
 
 async fn read_body(request: Request, limit: usize) -> Result<Vec<u8>, ApiError> {

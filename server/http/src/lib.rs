@@ -8,6 +8,7 @@
 //! Invariant: a handler holds nothing that outlives its response; dropping the response's body, or
 //! the handler while it waits, cancels the work.
 
+mod accepted;
 mod anthropic;
 mod auth;
 mod blocking;
@@ -19,6 +20,7 @@ mod echo;
 mod error;
 mod generation;
 mod grammar;
+mod idempotency;
 mod json;
 mod limits;
 mod local;
@@ -32,6 +34,7 @@ mod routes;
 mod serve;
 mod source;
 mod state;
+mod ticket;
 mod tools;
 mod waiting;
 mod wire;

@@ -24,6 +24,15 @@ pub struct HttpLimits {
     pub drain_timeout: Duration,
     /// For those that did not to be told so.
     pub abort_timeout: Duration,
+    /// For a request to be answered in full, from its receipt, whatever its client allows; `None`
+    /// sets no limit.
+    pub request_timeout: Option<Duration>,
+    /// Answers kept for requests that are sent again with their `Idempotency-Key`: how many, ...
+    pub max_kept_answers: usize,
+    /// ... of how many bytes together, ...
+    pub max_kept_answer_bytes: usize,
+    /// ... and for how long.
+    pub keep_answers: Duration,
     /// Between comments that keep a silent stream alive.
     pub keep_alive: Duration,
     /// `n` of one request.
@@ -54,6 +63,10 @@ impl Default for HttpLimits {
             write_timeout: Duration::from_secs(60),
             drain_timeout: Duration::from_secs(30),
             abort_timeout: Duration::from_secs(5),
+            request_timeout: None,
+            max_kept_answers: 4096,
+            max_kept_answer_bytes: 64 << 20,
+            keep_answers: Duration::from_secs(24 * 3600),
             keep_alive: Duration::from_secs(15),
             max_n: 128,
             max_choices: 256,

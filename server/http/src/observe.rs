@@ -2,6 +2,7 @@
 //!
 //! Invariant: nothing of a body, a query or a key gets into a span.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use axum::extract::{MatchedPath, Request, State};
@@ -17,14 +18,19 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const PROCESSING_MS: HeaderName = HeaderName::from_static("openai-processing-ms");
 const MAX_REQUEST_ID: usize = 128;
 
+/// What a request is called in its answer's head.
+#[derive(Clone)]
+pub(crate) struct RequestId(pub(crate) Arc<str>);
+
 /// Gives a request its id and span, and its response the headers that tell of them.
 pub(crate) async fn observe(
     State(state): State<AppState>,
-    request: Request,
+    mut request: Request,
     next: Next,
 ) -> Response {
     let started = Instant::now();
     let id = request_id(request.headers());
+    request.extensions_mut().insert(RequestId(id.as_str().into()));
     let method = method_label(request.method());
     let matched = request.extensions().get::<MatchedPath>().cloned();
     let route = matched.as_ref().map_or("unmatched", MatchedPath::as_str);

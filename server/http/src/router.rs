@@ -5,26 +5,29 @@ use axum::extract::Request;
 use axum::http::StatusCode;
 use axum::middleware::{from_fn, from_fn_with_state, map_response};
 use axum::response::IntoResponse;
-use axum::routing::{get, post};
+use axum::routing::{delete, get, post};
 use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::anthropic::shape_errors;
-use crate::routes::{chat, completions, messages, models, status, tokens};
-use crate::{ApiError, AppState, auth, local, observe};
+use crate::routes::{chat, completions, messages, models, requests, status, tokens};
+use crate::{ApiError, AppState, auth, idempotency, local, observe};
 
 /// All routes. Those for models need a key, those for probes and browsing do not.
 pub fn router(state: AppState) -> Router {
+    let once = from_fn_with_state(state.clone(), idempotency::once);
     let api = Router::new()
         .route("/v1/models", get(models::list))
         .route("/v1/models/{*id}", get(models::show))
-        .route("/v1/chat/completions", post(chat::create))
-        .route("/v1/completions", post(completions::create))
+        .route("/v1/chat/completions", post(chat::create).layer(once.clone()))
+        .route("/v1/completions", post(completions::create).layer(once.clone()))
+        .route("/v1/requests/{id}/cancel", post(requests::cancel))
+        .route("/v1/requests/{id}", delete(requests::delete))
         .route("/tokenize", post(tokens::tokenize))
         .route("/detokenize", post(tokens::detokenize))
         .method_not_allowed_fallback(method_not_allowed)
         .route_layer(from_fn_with_state(state.clone(), auth::require_caller));
     let messages = Router::new()
-        .route("/v1/messages", post(messages::create))
+        .route("/v1/messages", post(messages::create).layer(once))
         .route("/v1/messages/count_tokens", post(messages::count_tokens))
         .method_not_allowed_fallback(method_not_allowed)
         .route_layer(from_fn_with_state(state.clone(), auth::require_caller))

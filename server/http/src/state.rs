@@ -11,6 +11,8 @@ use scheduler_batching::Shutdown;
 use server_api::Health;
 use tokio::sync::Semaphore;
 
+use crate::idempotency::Answers;
+use crate::ticket::Tickets;
 use crate::{ApiError, Authenticate, HttpLimits, Metrics, NoAuth};
 
 /// Seconds a client is told to wait for a model that is still loading.
@@ -65,6 +67,8 @@ struct Inner {
     metrics: Arc<Metrics>,
     text_jobs: Arc<Semaphore>,
     grammar_jobs: Arc<Semaphore>,
+    tickets: Arc<Tickets>,
+    answers: Arc<Answers>,
 }
 
 /// Gathers an [`AppState`].
@@ -118,7 +122,17 @@ impl AppStateBuilder {
         let grammar_jobs = Arc::new(Semaphore::new(self.limits.max_grammar_jobs.max(1)));
         let Self { models, auth, limits, metrics } = self;
         let models = RwLock::new(models);
-        AppState(Arc::new(Inner { models, auth, limits, metrics, text_jobs, grammar_jobs }))
+        let (tickets, answers) = (Arc::default(), Answers::new(&limits));
+        AppState(Arc::new(Inner {
+            models,
+            auth,
+            limits,
+            metrics,
+            text_jobs,
+            grammar_jobs,
+            tickets,
+            answers,
+        }))
     }
 }
 
@@ -236,6 +250,14 @@ impl AppState {
     #[must_use]
     pub fn metrics(&self) -> &Arc<Metrics> {
         &self.0.metrics
+    }
+
+    pub(crate) fn tickets(&self) -> &Arc<Tickets> {
+        &self.0.tickets
+    }
+
+    pub(crate) fn answers(&self) -> &Arc<Answers> {
+        &self.0.answers
     }
 
     pub(crate) fn grammar_jobs(&self) -> Arc<Semaphore> {

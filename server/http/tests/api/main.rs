@@ -6,6 +6,8 @@ mod bounds;
 mod chat;
 mod common;
 mod completions;
+mod endings;
+mod idempotent;
 mod messages;
 mod socket;
 mod status;

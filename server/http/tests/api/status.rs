@@ -173,6 +173,7 @@ async fn the_description_names_every_route_and_each_is_there() {
     }
     routes.sort();
     let expected = [
+        "delete /v1/requests/{id}",
         "get /docs",
         "get /health",
         "get /metrics",
@@ -186,6 +187,7 @@ async fn the_description_names_every_route_and_each_is_there() {
         "post /v1/completions",
         "post /v1/messages",
         "post /v1/messages/count_tokens",
+        "post /v1/requests/{id}/cancel",
     ];
     assert_eq!(routes, expected);
     for route in routes {
