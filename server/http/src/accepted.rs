@@ -121,7 +121,38 @@ pub(crate) fn tell_template(body: &mut Generate<ChatRequest>) -> Result<(), ApiE
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
+    use crate::json::FromJson;
+
+    #[test]
+    fn templates_are_told_in_their_own_words_and_the_request_wins() {
+        let told = |body: &str| {
+            let mut body = Generate::from_json(body.as_bytes()).unwrap();
+            tell_template(&mut body).unwrap();
+            Value::from(body.request.chat_template_kwargs.unwrap_or_default())
+        };
+        let cases = [
+            (r#"{"messages": []}"#, json!({})),
+            (
+                r#"{"messages": [], "reasoning_effort": "minimal", "verbosity": "low"}"#,
+                json!({"reasoning_effort": "low", "enable_thinking": false, "verbosity": "low"}),
+            ),
+            (
+                r#"{"messages": [], "reasoning_effort": "xhigh"}"#,
+                json!({"reasoning_effort": "high"}),
+            ),
+            (
+                r#"{"messages": [], "reasoning_effort": "none",
+                    "chat_template_kwargs": {"enable_thinking": true}}"#,
+                json!({"enable_thinking": true, "reasoning_effort": "low"}),
+            ),
+        ];
+        for (body, expected) in cases {
+            assert_eq!(told(body), expected, "{body}");
+        }
+    }
 
     #[test]
     fn a_number_says_more_than_a_name() {

@@ -11,14 +11,14 @@ use std::time::Instant;
 
 use engine_core::{CacheScope, Event, FinishReason, Request, TokenId, TokenLogprobs};
 use scheduler_batching::EventStream;
-use server_api::{CompletionTokensDetails, Usage};
+use server_api::Usage;
 use tracing::Span;
 
-use crate::ApiError;
 use crate::choice::{ChoiceText, Scored};
 use crate::echo::Echo;
 use crate::source::{PromptTokens, Source};
 use crate::ticket::Life;
+use crate::{ApiError, usage};
 
 /// What a client learns, in order.
 #[derive(Debug)]
@@ -87,7 +87,7 @@ impl Generation {
             };
             let output = match next {
                 Some(Ok(Output::Usage(usage))) => {
-                    add(&mut self.usage, usage);
+                    usage::add(&mut self.usage, usage);
                     continue;
                 }
                 Some(Ok(output)) => Ok(output),
@@ -142,18 +142,6 @@ impl Generation {
             }
         }
         if self.runs.is_empty() { Poll::Ready(None) } else { Poll::Pending }
-    }
-}
-
-fn add(total: &mut Usage, usage: Usage) {
-    total.prompt_tokens += usage.prompt_tokens;
-    total.completion_tokens += usage.completion_tokens;
-    total.total_tokens += usage.total_tokens;
-    total.prompt_tokens_details.cached_tokens += usage.prompt_tokens_details.cached_tokens;
-    if let Some(details) = usage.completion_tokens_details {
-        let total = total.completion_tokens_details.get_or_insert_default();
-        total.accepted_prediction_tokens += details.accepted_prediction_tokens;
-        total.rejected_prediction_tokens += details.rejected_prediction_tokens;
     }
 }
 
@@ -227,7 +215,8 @@ impl Run {
                 for index in 0..self.choices.len() as u32 {
                     self.finish_choice(index, FinishReason::Length);
                 }
-                let usage = self.usage(usage);
+                // Not what the engine counts: it may be some tokens further than a stop text.
+                let usage = usage::counted(usage, self.num_tokens(), self.predicted);
                 self.ready.push_back(Ok(Output::Usage(usage)));
             }
             Event::Failed(error) => {
@@ -284,23 +273,5 @@ impl Run {
 
     fn num_tokens(&self) -> u64 {
         self.choices.iter().map(|choice| u64::from(choice.num_tokens())).sum()
-    }
-
-    /// Counts what the choices took in: an engine may be some tokens further than a stop text.
-    fn usage(&self, usage: engine_core::Usage) -> Usage {
-        let prompt_tokens = u64::from(usage.prompt_tokens);
-        let completion_tokens = self.num_tokens();
-        let cached_tokens = u64::from(usage.cached_tokens);
-        Usage {
-            prompt_tokens,
-            completion_tokens,
-            total_tokens: prompt_tokens + completion_tokens,
-            prompt_tokens_details: server_api::PromptTokensDetails { cached_tokens },
-            completion_tokens_details: self.predicted.then(|| CompletionTokensDetails {
-                reasoning_tokens: 0,
-                accepted_prediction_tokens: usage.accepted_draft_tokens.into(),
-                rejected_prediction_tokens: usage.rejected_draft_tokens.into(),
-            }),
-        }
     }
 }

@@ -9,6 +9,7 @@
 //! the handler while it waits, cancels the work.
 
 mod accepted;
+mod answers;
 mod anthropic;
 mod auth;
 mod blocking;
@@ -16,10 +17,12 @@ mod chat_messages;
 mod chat_wire;
 mod choice;
 mod connection;
+mod cors;
 mod echo;
 mod error;
 mod generation;
 mod grammar;
+mod http2;
 mod idempotency;
 mod json;
 mod limits;
@@ -35,15 +38,19 @@ mod serve;
 mod source;
 mod state;
 mod ticket;
+mod tls;
 mod tools;
+mod usage;
 mod waiting;
 mod wire;
 mod write_timeout;
 
 pub use auth::{AuthError, Authenticate, Caller, NoAuth};
+pub use cors::{CorsOrigins, NoOrigin};
 pub use error::ApiError;
 pub use limits::HttpLimits;
 pub use metrics::Metrics;
 pub use router::router;
-pub use serve::serve;
+pub use serve::{Listen, serve};
 pub use state::{AppState, AppStateBuilder, ServedModel};
+pub use tls::{Tls, TlsError};

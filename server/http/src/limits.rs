@@ -15,6 +15,8 @@ pub struct HttpLimits {
     pub max_header_bytes: usize,
     /// Open connections; more wait unaccepted.
     pub max_connections: usize,
+    /// Requests side by side on one connection of HTTP/2.
+    pub max_streams: u32,
     /// Connections of one address on which no request runs; one more, and the one that has waited
     /// longest is closed.
     pub max_waiting_per_peer: usize,
@@ -59,6 +61,7 @@ impl Default for HttpLimits {
             header_timeout: Duration::from_secs(10),
             max_header_bytes: 64 << 10,
             max_connections: 1024,
+            max_streams: 100,
             max_waiting_per_peer: 256,
             write_timeout: Duration::from_secs(60),
             drain_timeout: Duration::from_secs(30),

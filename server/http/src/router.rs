@@ -40,6 +40,10 @@ pub fn router(state: AppState) -> Router {
         .route("/docs", get(status::docs))
         .method_not_allowed_fallback(method_not_allowed);
     let mut router = api.merge(messages).merge(open).fallback(not_found);
+    if let Some(cors) = state.cors().layer() {
+        router = router.layer(cors);
+    }
+    // Outermost of the two: on a server without keys no page from elsewhere is allowed anything.
     if state.auth().is_open() {
         router = router.layer(from_fn(local::require_local));
     }

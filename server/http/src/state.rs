@@ -11,9 +11,9 @@ use scheduler_batching::Shutdown;
 use server_api::Health;
 use tokio::sync::Semaphore;
 
-use crate::idempotency::Answers;
+use crate::answers::Answers;
 use crate::ticket::Tickets;
-use crate::{ApiError, Authenticate, HttpLimits, Metrics, NoAuth};
+use crate::{ApiError, Authenticate, CorsOrigins, HttpLimits, Metrics, NoAuth};
 
 /// Seconds a client is told to wait for a model that is still loading.
 const LOADING_RETRY_S: u32 = 2;
@@ -69,6 +69,7 @@ struct Inner {
     grammar_jobs: Arc<Semaphore>,
     tickets: Arc<Tickets>,
     answers: Arc<Answers>,
+    cors: CorsOrigins,
 }
 
 /// Gathers an [`AppState`].
@@ -77,6 +78,7 @@ pub struct AppStateBuilder {
     auth: Arc<dyn Authenticate>,
     limits: HttpLimits,
     metrics: Arc<Metrics>,
+    cors: CorsOrigins,
 }
 
 impl AppStateBuilder {
@@ -115,12 +117,19 @@ impl AppStateBuilder {
         self
     }
 
+    /// Web pages that may use the server; none if not called.
+    #[must_use]
+    pub fn cors(mut self, origins: CorsOrigins) -> Self {
+        self.cors = origins;
+        self
+    }
+
     /// The state.
     #[must_use]
     pub fn build(self) -> AppState {
         let text_jobs = Arc::new(Semaphore::new(self.limits.max_text_jobs.max(1)));
         let grammar_jobs = Arc::new(Semaphore::new(self.limits.max_grammar_jobs.max(1)));
-        let Self { models, auth, limits, metrics } = self;
+        let Self { models, auth, limits, metrics, cors } = self;
         let models = RwLock::new(models);
         let (tickets, answers) = (Arc::default(), Answers::new(&limits));
         AppState(Arc::new(Inner {
@@ -132,6 +141,7 @@ impl AppStateBuilder {
             grammar_jobs,
             tickets,
             answers,
+            cors,
         }))
     }
 }
@@ -145,6 +155,7 @@ impl AppState {
             auth: Arc::new(NoAuth),
             limits: HttpLimits::default(),
             metrics: Arc::new(Metrics::new()),
+            cors: CorsOrigins::default(),
         }
     }
 
@@ -250,6 +261,10 @@ impl AppState {
     #[must_use]
     pub fn metrics(&self) -> &Arc<Metrics> {
         &self.0.metrics
+    }
+
+    pub(crate) fn cors(&self) -> &CorsOrigins {
+        &self.0.cors
     }
 
     pub(crate) fn tickets(&self) -> &Arc<Tickets> {
