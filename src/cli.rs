@@ -4,7 +4,7 @@ use std::{net::SocketAddr, path::PathBuf};
 
 use clap::{Args, Parser, Subcommand, builder::FalseyValueParser};
 
-use crate::size::ByteSize;
+use crate::{http_options::HttpArgs, size::ByteSize};
 
 /// A self-hostable inference server with an OpenAI-compatible API.
 #[derive(Debug, Parser)]
@@ -121,6 +121,9 @@ pub(crate) struct ServeArgs {
     /// How long running answers may go on after a signal to stop [default: 30]
     #[arg(long, value_name = "SECONDS", env = "AGENTBASE_DRAIN_TIMEOUT")]
     pub(crate) drain_timeout: Option<u32>,
+
+    #[command(flatten)]
+    pub(crate) http: HttpArgs,
 
     /// How long responses, conversations and stored chat completions are kept [default: 30]
     #[arg(long, value_name = "DAYS", env = "AGENTBASE_RETENTION_DAYS",

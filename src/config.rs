@@ -1,13 +1,17 @@
 //! Settings of `serve`: command line and `AGENTBASE_*` variables first, then the settings file,
 //! then defaults.
 
-use std::{net::SocketAddr, path::Path};
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
 
 use anyhow::{Context, Result, bail};
 use serde::Deserialize;
 
 use crate::{
     cli::{KvCacheDtype, ServeArgs, Speculation},
+    http_options::HttpArgs,
     size::ByteSize,
 };
 
@@ -32,6 +36,12 @@ struct File {
     max_stored: Option<ByteSize>,
     #[serde(default)]
     no_auth: bool,
+    request_timeout: Option<u32>,
+    stream_keep_alive: Option<u32>,
+    tls_cert: Option<PathBuf>,
+    tls_key: Option<PathBuf>,
+    #[serde(default)]
+    cors_origin: Vec<String>,
 }
 
 /// Fills what the command line leaves open from the settings file.
@@ -53,8 +63,13 @@ pub(crate) fn complete(mut args: ServeArgs, data_dir: &Path) -> Result<ServeArgs
     let text =
         std::fs::read_to_string(path).with_context(|| format!("cannot read settings {shown}"))?;
     let file: File = toml::from_str(&text).with_context(|| format!("settings {shown}"))?;
-    if file.threads == Some(0) {
-        bail!("settings {shown}: `threads` must be at least 1");
+    let counts = [
+        ("threads", file.threads.map(|count| count as u64)),
+        ("request_timeout", file.request_timeout.map(u64::from)),
+        ("stream_keep_alive", file.stream_keep_alive.map(u64::from)),
+    ];
+    if let Some((name, _)) = counts.into_iter().find(|(_, count)| *count == Some(0)) {
+        bail!("settings {shown}: `{name}` must be at least 1");
     }
     if file.retention_days == Some(0) {
         bail!("settings {shown}: `retention_days` must be at least 1");
@@ -73,6 +88,13 @@ pub(crate) fn complete(mut args: ServeArgs, data_dir: &Path) -> Result<ServeArgs
     args.retention_days = args.retention_days.or(file.retention_days);
     args.max_stored = args.max_stored.or(file.max_stored);
     args.no_auth |= file.no_auth;
+    args.http = args.http.or(HttpArgs {
+        request_timeout: file.request_timeout,
+        stream_keep_alive: file.stream_keep_alive,
+        tls_cert: file.tls_cert,
+        tls_key: file.tls_key,
+        cors_origin: file.cors_origin,
+    });
     Ok(args)
 }
 
@@ -90,13 +112,16 @@ mod tests {
     fn the_command_line_wins_over_the_file() {
         let args = ServeArgs { max_waiting: Some(3), ..Default::default() };
         let file = "listen = \"127.0.0.1:9\"\nmodel = [\"a\", \"b\"]\nkv_cache = \"2MiB\"\n\
-                    max_waiting = 7\nspeculation = \"off\"\n";
+                    max_waiting = 7\nspeculation = \"off\"\nrequest_timeout = 60\n\
+                    cors_origin = [\"https://app.example\"]\n";
         let args = completed(file, args).expect("parses");
         assert_eq!(args.listen, "127.0.0.1:9".parse().ok());
         assert_eq!(args.model, ["a", "b"]);
         assert_eq!(args.engine.kv_cache, Some(ByteSize(2 << 20)));
         assert_eq!(args.max_waiting, Some(3));
         assert_eq!(args.engine.speculation, Some(Speculation::Off));
+        assert_eq!(args.http.request_timeout, Some(60));
+        assert_eq!(args.http.cors_origin, ["https://app.example"]);
     }
 
     #[test]
@@ -106,6 +131,7 @@ mod tests {
             ("kv_cache = \"much\"", "much"),
             ("threads = 0", "threads"),
             ("retention_days = 0", "retention_days"),
+            ("request_timeout = 0", "request_timeout"),
             ("speculation = \"sometimes\"", "sometimes"),
         ] {
             let error = completed(file, ServeArgs::default()).expect_err(file);

@@ -49,6 +49,8 @@ fn request(id: u64, prompt: Vec<TokenId>, sampling: SamplingParams) -> Request {
         prompt_logprobs: None,
         speculation: true,
         grammar: None,
+        class: Default::default(),
+        prediction: Vec::new(),
     }
 }
 

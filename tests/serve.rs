@@ -10,7 +10,7 @@ use std::{
     process::Command,
 };
 
-use support::binary::{Server, import, succeed, text};
+use support::binary::{Server, fail, import, succeed, text};
 use tempfile::TempDir;
 
 #[test]
@@ -31,6 +31,21 @@ fn the_first_start_shows_a_key_that_outlives_a_kill() {
         if path.is_file() {
             assert!(!text(&fs::read(&path).expect("it reads")).contains(&key), "{path:?}");
         }
+    }
+}
+
+#[test]
+fn options_of_http_that_cannot_be_honoured_are_named_at_the_start() {
+    let dir = TempDir::new().expect("a folder");
+    for (args, named) in [
+        (&["--tls-cert", "nowhere.pem", "--tls-key", "k.pem"][..], "cannot read nowhere.pem"),
+        (&["--tls-cert", "c.pem"], "--tls-cert needs --tls-key"),
+        (&["--tls-key", "k.pem"], "--tls-key needs --tls-cert"),
+        (&["--cors-origin", "app.example"], "'app.example' is no origin"),
+        (&["--request-timeout", "0"], "--request-timeout"),
+    ] {
+        let error = fail(dir.path(), &[&["serve"], args].concat());
+        assert!(error.contains(named), "{args:?}: {error}");
     }
 }
 

@@ -149,6 +149,8 @@ impl Chat<'_> {
             prompt_logprobs: None,
             speculation: true,
             grammar: None,
+            class: Default::default(),
+            prediction: Vec::new(),
         })
     }
 }

@@ -20,7 +20,7 @@ use tokio::{net::TcpListener, sync::oneshot};
 
 use crate::{
     cli::ServeArgs,
-    config, data_dir,
+    config, data_dir, http_options,
     keys::{KeyOwner, Keys},
     load::{self, EngineOptions, Loaded},
     progress::Spinner,
@@ -72,6 +72,7 @@ pub(super) async fn run(args: ServeArgs, data_dir: &Path) -> Result<()> {
     if args.no_auth && !listen.ip().is_loopback() {
         bail!("--no-auth is for loopback addresses only; {listen} can be reached from outside");
     }
+    let (tls, cors) = (args.http.tls()?, args.http.cors()?);
     let names = model_names(&args, data_dir).await?;
     let listener = TcpListener::bind(listen)
         .await
@@ -86,13 +87,15 @@ pub(super) async fn run(args: ServeArgs, data_dir: &Path) -> Result<()> {
     if let Some(seconds) = args.drain_timeout {
         limits.drain_timeout = Duration::from_secs(seconds.into());
     }
+    args.http.set(&mut limits);
     let sweeper = tokio::spawn(store.clone().sweep_forever());
-    let mut state = AppState::builder().auth(auth).limits(limits.clone()).store(store.clone());
+    let mut state =
+        AppState::builder().auth(auth).limits(limits.clone()).store(store.clone()).cors(cors);
     for name in &names {
         state = state.loading(name.as_str());
     }
     let state = state.build();
-    outln!("listening on http://{address}")?;
+    outln!("listening on {}://{address}", http_options::scheme(tls.as_ref()))?;
 
     let drivers = Drivers::default();
     let loading = Loading {
@@ -107,10 +110,11 @@ pub(super) async fn run(args: ServeArgs, data_dir: &Path) -> Result<()> {
     let loading = tokio::spawn(loading.run(names, failed));
     let shutdown = async move { stop_signal().await };
     let router = server_http::router(state.clone());
+    let listen = http_options::listen(listener, tls);
     // Streams that are still open when the drain ends are told so.
     let on_deadline = move || state.abort();
     tokio::select! {
-        served = server_http::serve(listener, router, shutdown, limits, on_deadline) => {
+        served = server_http::serve(listen, router, shutdown, limits, on_deadline) => {
             served.context("serving")?;
         }
         Ok(error) = &mut all_failed => return Err(error),

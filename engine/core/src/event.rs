@@ -53,6 +53,10 @@ pub struct Usage {
     pub cached_tokens: u32,
     /// Tokens generated over all choices, ends of sequence included.
     pub completion_tokens: u32,
+    /// Tokens guessed ahead that were right, ...
+    pub accepted_draft_tokens: u32,
+    /// ... and that were not.
+    pub rejected_draft_tokens: u32,
 }
 
 /// Why a request did not finish.

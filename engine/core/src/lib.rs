@@ -14,7 +14,7 @@ pub use engine::{Engine, EngineError, EngineLimits};
 pub use event::{Event, FinishReason, RequestError, Usage};
 pub use grammar::{Constraint, Grammar, GrammarError, PendingMask, TokenMask};
 pub use ids::{BlockId, CacheScope, RequestId, SeqId, TenantId, TokenId};
-pub use request::{InvalidRequest, Request, SamplingParams, StopRules};
+pub use request::{Class, InvalidRequest, Request, SamplingParams, StopRules};
 pub use step::{
     BlockTable, History, Sample, Sampled, Score, SeqOutput, SeqWork, Step, StepOutput,
     TokenLogprobs, Want,

@@ -28,6 +28,23 @@ pub struct Request {
     /// What every choice must match. It ends at the end-of-sequence token, so that must not be
     /// forbidden by `stop`.
     pub grammar: Option<Arc<dyn Grammar>>,
+    /// How urgent it is beside others of its tenant.
+    pub class: Class,
+    /// What the answer may well say: tokens are guessed ahead from it. The answer is the same
+    /// whatever this holds.
+    pub prediction: Vec<TokenId>,
+}
+
+/// How urgent a request is to its tenant; of several tenants none gains by it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Class {
+    /// Before others.
+    High,
+    /// As most.
+    #[default]
+    Normal,
+    /// After others, but not never.
+    Low,
 }
 
 /// How the next token is chosen. The defaults choose from the plain distribution.

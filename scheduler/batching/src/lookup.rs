@@ -7,7 +7,7 @@
 use engine_core::TokenId;
 
 /// As many last tokens are compared at most, and at least two must agree.
-const MAX_CONTEXT: usize = 4;
+pub(crate) const MAX_CONTEXT: usize = 4;
 /// Earlier places that one guess looks at.
 const MAX_PLACES: usize = 32;
 const HASH_BITS: u32 = 11;

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use engine_core::{BlockId, Constraint, History, Request, Sample, SeqId, TenantId, TokenId};
 
 use crate::prefix::{BlockHash, PrefixKey};
-use crate::speculation::{Speculation, Tried};
+use crate::speculation::{Said, Speculation, Tried};
 
 /// What all choices of a request share.
 pub(crate) struct Common {
@@ -149,7 +149,9 @@ impl Sequence {
         // Each draft would need a mask of its own.
         match request.speculation && constraint.is_none() {
             true => {
-                speculation.guess(&request.prompt, generated, most.min(to_come.saturating_sub(1)))
+                let said =
+                    Said { prompt: &request.prompt, prediction: &request.prediction, generated };
+                speculation.guess(said, most.min(to_come.saturating_sub(1)))
             }
             false => Vec::new(),
         }
@@ -200,6 +202,8 @@ mod tests {
             prompt_logprobs: None,
             speculation: true,
             grammar: None,
+            class: Default::default(),
+            prediction: Vec::new(),
         };
         let key = PrefixKey::new([0; 32]);
         let mut seq = Sequence::new(SeqId(0), 0, Arc::new(Common::new(request, &key)));

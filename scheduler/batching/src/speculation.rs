@@ -6,7 +6,7 @@
 
 use engine_core::TokenId;
 
-use crate::lookup::Lookup;
+use crate::lookup::{Lookup, MAX_CONTEXT};
 
 /// Drafts of one sequence in one step.
 const MAX_DRAFTS: usize = 8;
@@ -34,6 +34,15 @@ pub(crate) struct Speculation {
     pause: usize,
 }
 
+/// What guesses are taken from.
+#[derive(Clone, Copy)]
+pub(crate) struct Said<'a> {
+    pub(crate) prompt: &'a [TokenId],
+    /// What the caller expects of the answer.
+    pub(crate) prediction: &'a [TokenId],
+    pub(crate) generated: &'a [TokenId],
+}
+
 /// How the drafts of one sequence fared in one step.
 #[derive(Clone, Copy)]
 pub(crate) struct Tried {
@@ -56,17 +65,16 @@ impl Default for Speculation {
 }
 
 impl Speculation {
-    /// At most `most` guesses at what follows `prompt` and `generated`, which only grow.
-    pub(crate) fn guess(
-        &mut self,
-        prompt: &[TokenId],
-        generated: &[TokenId],
-        most: usize,
-    ) -> Vec<TokenId> {
+    /// At most `most` guesses at what comes next; what was said only grows.
+    pub(crate) fn guess(&mut self, said: Said<'_>, most: usize) -> Vec<TokenId> {
+        let Said { prompt, prediction, generated } = said;
         if most == 0 || prompt.len() + generated.len() < self.resumes_at {
             return Vec::new();
         }
-        let known = prompt.iter().chain(generated).copied();
+        // As if the prompt had been answered so before.
+        let again = if prediction.is_empty() { 0 } else { prompt.len().min(MAX_CONTEXT) };
+        let again = &prompt[prompt.len() - again..];
+        let known = prompt.iter().chain(prediction).chain(again).chain(generated).copied();
         let num_new = self.lookup.len();
         self.lookup.extend(known.skip(num_new));
         self.lookup.guess(most.min(self.num_drafts))
@@ -101,12 +109,16 @@ mod tests {
 
     const AGAIN: [TokenId; 20] = [7; 20];
 
+    fn said<'a>(prompt: &'a [TokenId], generated: &'a [TokenId]) -> Said<'a> {
+        Said { prompt, prediction: &[], generated }
+    }
+
     fn learn(speculation: &mut Speculation, num_drafts: usize, num_right: usize, len: usize) {
         speculation.learn(Tried { num_drafts, num_right, num_seqs: 1 }, len);
     }
 
     fn num_guessed(speculation: &mut Speculation, len: usize) -> usize {
-        speculation.guess(&vec![7; len], &[], 100).len()
+        speculation.guess(said(&vec![7; len], &[]), 100).len()
     }
 
     #[test]
@@ -179,9 +191,22 @@ mod tests {
     #[test]
     fn there_are_no_more_guesses_than_asked_for() {
         let mut speculation = Speculation::default();
-        assert_eq!(speculation.guess(&AGAIN, &[7], 1), [7]);
-        assert!(speculation.guess(&AGAIN, &[7, 7], 0).is_empty());
+        assert_eq!(speculation.guess(said(&AGAIN, &[7]), 1), [7]);
+        assert!(speculation.guess(said(&AGAIN, &[7, 7]), 0).is_empty());
         // What is new of the output is taken in.
-        assert_eq!(speculation.guess(&AGAIN, &[7, 7, 1, 2, 3, 1, 2], 1), [3]);
+        assert_eq!(speculation.guess(said(&AGAIN, &[7, 7, 1, 2, 3, 1, 2]), 1), [3]);
+    }
+
+    #[test]
+    fn what_is_predicted_is_guessed_from_the_first_token_on() {
+        // The last turn began otherwise, after the same words.
+        let (prompt, prediction) = ([1, 2, 3, 4, 50, 51, 1, 2, 3, 4], [60, 61, 62, 63, 64]);
+        let mut speculation = Speculation::default();
+        let said = |generated| Said { prompt: &prompt, prediction: &prediction, generated };
+        assert_eq!(speculation.guess(said(&[]), 2), [60, 61]);
+        assert_eq!(speculation.guess(said(&[60, 61]), 2), [62, 63]);
+        // Once it says something else, two tokens as predicted lead back.
+        assert!(speculation.guess(said(&[60, 61, 9]), 2).is_empty());
+        assert_eq!(speculation.guess(said(&[60, 61, 9, 62, 63]), 1), [64]);
     }
 }

@@ -66,6 +66,8 @@ fn a_panic_is_logged_with_its_place_and_without_its_words() {
             prompt_logprobs: None,
             speculation: true,
             grammar: None,
+            class: Default::default(),
+            prediction: Vec::new(),
         })
         .unwrap();
     let event = stream.blocking_next();

@@ -88,11 +88,14 @@ pub enum Content {
 /// A part of a message.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ContentPart {
-    /// `text`; others are refused.
+    /// `text`, or `refusal` of an assistant; others are refused.
     #[serde(rename = "type")]
     pub kind: String,
     /// The text of a part of type `text`.
     pub text: Option<String>,
+    /// The text of a part of type `refusal`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refusal: Option<String>,
 }
 
 struct ContentVisitor;
@@ -138,6 +141,9 @@ pub struct ChatCompletion {
     pub choices: Vec<ChatChoice>,
     /// What was used.
     pub usage: Usage,
+    /// Where one was asked for: that by which the request waited.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub service_tier: Option<String>,
     /// Changes when the served version of the model does.
     pub system_fingerprint: String,
 }
@@ -189,6 +195,9 @@ pub struct ChatChunk {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Usage>)]
     pub usage: Option<Option<Usage>>,
+    /// Where one was asked for: that by which the request waits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub service_tier: Option<String>,
     /// Changes when the served version of the model does.
     pub system_fingerprint: String,
 }

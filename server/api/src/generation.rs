@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
 
-use crate::{Metadata, OneOrMany};
+use crate::{Content, Metadata, OneOrMany};
 
 /// How to generate; these fields stand beside the others in the body of a request.
 ///
@@ -83,11 +83,31 @@ pub struct GenerationOptions {
     pub guided_grammar: Option<String>,
     /// Whether tokens may be guessed ahead; by default they are. The answer is the same.
     pub speculation: Option<bool>,
+    /// How urgent the request is beside others of the same tenant, as vLLM has it: below 0 before
+    /// most, above 0 after them.
+    pub priority: Option<i64>,
+    /// The same by OpenAI's names: `priority` before most, `flex` after them; `auto`, `default` and
+    /// `scale` as most.
+    pub service_tier: Option<String>,
+    /// What the answer may well say, such as a file that is edited: it comes faster then.
+    pub prediction: Option<Prediction>,
+    /// How hard a model thinks that reasons: `none`, `minimal`, `low`, `medium`, `high`. The model's
+    /// template is told.
+    pub reasoning_effort: Option<String>,
+    /// How much is said: `low`, `medium` or `high`. The model's template is told.
+    pub verbosity: Option<String>,
+    /// Who asks on the client's side. Accepted, not used.
+    pub safety_identifier: Option<String>,
+    /// Accepted, not used: what was computed is found by its content.
+    pub prompt_cache_key: Option<String>,
+    /// Seconds for the whole answer, from the receipt of the request; then it ends with an error.
+    #[schema(minimum = 0.001, maximum = 604_800)]
+    pub timeout: Option<f64>,
     /// Who asks on the client's side. Accepted, not used.
     pub user: Option<String>,
     /// Whether a chat completion is kept; by default it is not.
     pub store: Option<bool>,
-    /// Notes on a chat completion that is kept.
+    /// Notes on a chat completion that is kept: up to 16 pairs, of 64 and 512 characters.
     #[schema(value_type = Option<Object>)]
     pub metadata: Option<Metadata>,
 }
@@ -100,10 +120,24 @@ pub struct UnsupportedOptions {
     pub audio: Option<Value>,
     /// Functions, as before tools.
     pub functions: Option<Value>,
+    /// Which of them, as before tools.
+    pub function_call: Option<Value>,
+    /// Checks of prompt and answer that may stop it.
+    pub moderation: Option<Value>,
     /// Search of the web.
     pub web_search_options: Option<Value>,
     /// Text after the completion.
     pub suffix: Option<Value>,
+}
+
+/// What an answer may well say.
+#[derive(Clone, Debug, Deserialize, ToSchema)]
+pub struct Prediction {
+    /// `content`.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// The text.
+    pub content: Content,
 }
 
 /// How to stream.
@@ -163,6 +197,20 @@ pub struct Usage {
     pub total_tokens: u64,
     /// More about the prompts' tokens.
     pub prompt_tokens_details: PromptTokensDetails,
+    /// More about the tokens generated, where there is more to say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub completion_tokens_details: Option<CompletionTokensDetails>,
+}
+
+/// More about the tokens generated.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct CompletionTokensDetails {
+    /// How many were thoughts, counted by their text.
+    pub reasoning_tokens: u64,
+    /// With `prediction`: tokens guessed ahead that were right.
+    pub accepted_prediction_tokens: u64,
+    /// With `prediction`: tokens guessed ahead that were not.
+    pub rejected_prediction_tokens: u64,
 }
 
 /// More about the prompts' tokens.

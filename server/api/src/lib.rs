@@ -12,6 +12,7 @@ mod messages;
 mod model;
 mod one_or_many;
 mod prompt;
+mod request;
 mod response;
 mod responses;
 mod stored;
@@ -32,8 +33,8 @@ pub use chat::{
 pub use completion::{Completion, CompletionChoice, CompletionLogprobs, CompletionRequest};
 pub use error::{ErrorBody, ErrorObject};
 pub use generation::{
-    GenerationOptions, JsonSchemaFormat, PromptTokensDetails, ResponseFormat, StreamOptions,
-    StructuredOutputs, UnsupportedOptions, Usage,
+    CompletionTokensDetails, GenerationOptions, JsonSchemaFormat, Prediction, PromptTokensDetails,
+    ResponseFormat, StreamOptions, StructuredOutputs, UnsupportedOptions, Usage,
 };
 pub use messages::{
     Blocks, InputBlock, InputMessage, InputRole, Message, MessagesRequest, MessagesTokenCount,
@@ -43,6 +44,7 @@ pub use messages::{
 pub use model::{Health, Model, ModelList};
 pub use one_or_many::OneOrMany;
 pub use prompt::Prompt;
+pub use request::CancelledRequest;
 pub use response::{
     ConversationId, IncompleteDetails, InputTokenCount, InputTokensDetails, OutputContent,
     OutputItem, OutputTokensDetails, Response, ResponseError, ResponsesUsage,

@@ -38,6 +38,11 @@ pub struct MessagesRequest {
     pub thinking: Option<Thinking>,
     /// The form of the answer.
     pub output_config: Option<OutputConfig>,
+    /// `auto` and `standard_only` are the same here.
+    pub service_tier: Option<String>,
+    /// Seconds for the whole answer, from the receipt of the request; then it ends with an error.
+    #[schema(minimum = 0.001, maximum = 604_800)]
+    pub timeout: Option<f64>,
 }
 
 /// One message.

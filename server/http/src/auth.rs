@@ -8,6 +8,8 @@ use axum::middleware::Next;
 use axum::response::Response;
 use engine_core::TenantId;
 
+use crate::observe::RequestId;
+use crate::ticket::Ticket;
 use crate::{ApiError, AppState};
 
 const X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
@@ -99,14 +101,30 @@ pub(crate) async fn require_caller(
 ) -> Result<Response, ApiError> {
     let caller = state.auth().check(key(request.headers()));
     let caller = caller.map_err(|error| ApiError::unauthorized(error.to_string()))?;
-    Ok(admit(caller, request, next).await)
+    admit(&state, caller, request, next).await
 }
 
 /// Lets a request pass as `caller`'s.
-pub(crate) async fn admit(caller: Caller, mut request: Request, next: Next) -> Response {
+pub(crate) async fn admit(
+    state: &AppState,
+    caller: Caller,
+    mut request: Request,
+    next: Next,
+) -> Result<Response, ApiError> {
     tracing::Span::current().record("key_id", &*caller.key_id);
+    let ticket = ticket(state, &caller, &request)?;
     request.extensions_mut().insert(caller);
-    next.run(request).await
+    Ok(ticket.scope(next.run(request)).await)
+}
+
+/// What goes with the request to its end.
+fn ticket(state: &AppState, caller: &Caller, request: &Request) -> Result<Arc<Ticket>, ApiError> {
+    let (tenant, max) = (caller.tenant.clone(), state.limits().request_timeout);
+    let ticket = Ticket::new(state.tickets(), tenant, request.headers(), max)?;
+    if let Some(RequestId(id)) = request.extensions().get() {
+        ticket.name(id);
+    }
+    Ok(ticket)
 }
 
 /// Anthropic's clients have a header of their own for it.

@@ -12,9 +12,9 @@ use crate::ApiError;
 pub(crate) fn for_template(messages: Vec<ChatMessage>) -> Result<Vec<Value>, ApiError> {
     let messages = messages.into_iter().enumerate().map(|(idx, mut message)| {
         let path = format!("messages[{idx}].content");
-        match &message.content {
+        match &mut message.content {
             Some(Content::Text(_)) => {}
-            Some(Content::Parts(parts)) => check_parts(parts, &path)?,
+            Some(Content::Parts(parts)) => check_parts(message.role, parts, &path)?,
             None if message.role == Role::Assistant => {
                 message.content = Some(Content::Text(String::new()));
             }
@@ -29,8 +29,14 @@ pub(crate) fn for_template(messages: Vec<ChatMessage>) -> Result<Vec<Value>, Api
     messages.collect()
 }
 
-fn check_parts(parts: &[ContentPart], path: &str) -> Result<(), ApiError> {
-    for (idx, part) in parts.iter().enumerate() {
+fn check_parts(role: Role, parts: &mut [ContentPart], path: &str) -> Result<(), ApiError> {
+    for (idx, part) in parts.iter_mut().enumerate() {
+        // To the model it is what it said.
+        if part.kind == "refusal" && role == Role::Assistant {
+            let refusal = part.refusal.take();
+            let missing = || ApiError::missing(&format!("{path}[{idx}].refusal"));
+            (part.kind, part.text) = ("text".to_owned(), Some(refusal.ok_or_else(missing)?));
+        }
         if part.kind != "text" {
             let message = format!("Content of type '{}' is not supported: send text.", part.kind);
             return Err(ApiError::unsupported(&format!("{path}[{idx}].type"), message));

@@ -23,6 +23,7 @@ pub(crate) struct ChatWire {
     text: Arc<TextModel>,
     with_logprobs: bool,
     include_usage: bool,
+    tier: Option<&'static str>,
     choices: Vec<Choice>,
     /// Why a choice with calls ended.
     called: &'static str,
@@ -34,17 +35,25 @@ struct Choice {
     /// Its role was sent.
     begun: bool,
     num_calls: u32,
+    /// What was thought.
+    thought: String,
 }
 
 impl ChatWire {
     pub(crate) fn new(source: &Source, tools: &Tools, opens_thought: bool) -> Self {
         let parser = tools.parser(source, opens_thought);
-        let choice = |_| Choice { parser: parser.clone(), begun: false, num_calls: 0 };
+        let choice = |_| Choice {
+            parser: parser.clone(),
+            begun: false,
+            num_calls: 0,
+            thought: String::new(),
+        };
         Self {
             head: Head::new("chatcmpl", &source.model),
             text: Arc::clone(&source.model.text),
             with_logprobs: source.params.sampling.logprobs.is_some(),
             include_usage: source.params.include_usage,
+            tier: source.params.tier,
             choices: (0..source.params.n).map(choice).collect(),
             called: tools.finish_reason(),
         }
@@ -59,6 +68,7 @@ impl ChatWire {
             model,
             choices,
             usage: self.include_usage.then_some(usage),
+            service_tier: self.tier.map(str::to_owned),
             system_fingerprint: fingerprint,
         }
     }
@@ -82,6 +92,11 @@ impl ChatWire {
         chunks: &mut Vec<ChatChunk>,
     ) {
         let choice = &mut self.choices[index as usize];
+        for part in &parts {
+            if let Part::Reasoning(text) = part {
+                choice.thought += text;
+            }
+        }
         let mut deltas: Vec<ChatDelta> =
             parts.into_iter().map(|part| delta(part, &mut choice.num_calls)).collect();
         // Tokens of which nothing shows yet: marks, and what is held back.
@@ -99,6 +114,20 @@ impl ChatWire {
         self.with_logprobs.then(|| ChatLogprobs { content: content(), refusal: None })
     }
 
+    /// With the tokens that were thoughts.
+    fn usage(&self, mut usage: Usage) -> Usage {
+        let tokens = |choice: &Choice| match choice.thought.is_empty() {
+            true => 0,
+            false => self.text.encode(&choice.thought, false).map_or(0, |tokens| tokens.len()),
+        };
+        let reasoning: usize = self.choices.iter().map(tokens).sum();
+        if reasoning > 0 {
+            let details = usage.completion_tokens_details.get_or_insert_default();
+            details.reasoning_tokens = reasoning as u64;
+        }
+        usage
+    }
+
     fn reason(&self, index: usize, reason: &'static str) -> &'static str {
         let has_calls = self.choices.get(index).is_some_and(|choice| choice.num_calls > 0);
         if has_calls && reason == "stop" { self.called } else { reason }
@@ -112,6 +141,7 @@ impl ChatWire {
             parts.extend(choice.parser.finish());
             let message = message(parts);
             choice.num_calls = message.tool_calls.len() as u32;
+            choice.thought = message.reasoning_content.clone().unwrap_or_default();
             choices.push(ChatChoice {
                 index: index as u32,
                 logprobs: self.logprobs(&answer.tokens),
@@ -119,6 +149,7 @@ impl ChatWire {
                 finish_reason: self.reason(index, answer.reason).to_owned(),
             });
         }
+        let usage = self.usage(usage);
         let Head { id, created, model, fingerprint } = self.head;
         ChatCompletion {
             id,
@@ -127,6 +158,7 @@ impl ChatWire {
             model,
             choices,
             usage,
+            service_tier: self.tier.map(str::to_owned),
             system_fingerprint: fingerprint,
         }
     }
@@ -231,7 +263,7 @@ impl Wire for ChatWire {
                 self.piece(index, end, &mut chunks);
             }
             Output::Usage(usage) if self.include_usage => {
-                chunks.push(self.chunk(Vec::new(), Some(usage)));
+                chunks.push(self.chunk(Vec::new(), Some(self.usage(usage))));
             }
             Output::Usage(_) => {}
         }

@@ -1,13 +1,15 @@
-//! One connection, from its first byte to its end.
+//! One connection, from its first byte to its end: TLS, which HTTP it speaks, and its requests.
 //!
-//! Invariant: while no request runs on it, it can be closed for the sake of others; a head that
-//! does not come in time is answered, if it was begun.
+//! Invariant: while no request runs on it, it can be closed for the sake of others; a head of
+//! HTTP/1 that does not come in time is answered, if it was begun.
 
 use std::convert::Infallible;
 use std::future::Future;
+use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::{Body, HttpBody};
@@ -16,27 +18,90 @@ use hyper::body::{Frame, Incoming, SizeHint};
 use hyper::server::conn::http1;
 use hyper::service::Service;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
+use tokio::time::{sleep, timeout};
 
+use crate::tls::{HTTP2, Tls};
 use crate::waiting::Visit;
 use crate::write_timeout::WriteTimeout;
-use crate::{ApiError, HttpLimits};
+use crate::{ApiError, HttpLimits, http2};
 
 /// hyper takes no smaller buffer.
 const MIN_HEADER_BYTES: usize = 8 << 10;
+/// How HTTP/2 begins where the client knows that it is spoken, and no request of HTTP/1 does.
+const PREFACE: &[u8] = b"PRI ";
+/// Between looks at a beginning of fewer bytes.
+const PREFACE_PAUSE: Duration = Duration::from_millis(5);
 
-/// Serves the requests that come; with `stop` gone, only the one that runs.
+/// What is read from and written to.
+pub(crate) trait Io: AsyncRead + AsyncWrite + Unpin + Send {}
+
+impl<T: AsyncRead + AsyncWrite + Unpin + Send> Io for T {}
+
+/// Serves the requests that come; with `stop` gone, only those that run.
 pub(crate) async fn attend(
     socket: TcpStream,
+    tls: Option<Arc<Tls>>,
     requests: Requests,
     limits: HttpLimits,
     mut stop: watch::Receiver<()>,
 ) {
     let visit = Arc::clone(&requests.visit);
-    let io = TokioIo::new(WriteTimeout::new(socket, limits.write_timeout));
-    let mut connection = http(&limits).serve_connection(io, requests);
+    let opened = tokio::select! {
+        opened = timeout(limits.header_timeout, open(socket, tls, &limits)) => opened,
+        () = visit.closed() => return,
+        _ = stop.changed() => return,
+    };
+    match opened {
+        Ok(Ok((io, true))) => http2::serve(io, requests, &limits, stop).await,
+        Ok(Ok((io, false))) => serve_http1(io, requests, &limits, stop).await,
+        Ok(Err(error)) => tracing::debug!(%error, "a connection was not opened"),
+        // Who sent nothing is told nothing.
+        Err(_) => tracing::debug!("a connection was not opened in time"),
+    }
+}
+
+/// The connection below HTTP, and whether HTTP/2 is spoken on it.
+async fn open(
+    socket: TcpStream,
+    tls: Option<Arc<Tls>>,
+    limits: &HttpLimits,
+) -> io::Result<(Box<dyn Io>, bool)> {
+    let Some(tls) = tls else {
+        let speaks_http2 = begins_with_preface(&socket).await?;
+        return Ok((Box::new(WriteTimeout::new(socket, limits.write_timeout)), speaks_http2));
+    };
+    let socket = WriteTimeout::new(socket, limits.write_timeout);
+    let stream = tls.acceptor().accept(socket).await?;
+    let speaks_http2 = stream.get_ref().1.alpn_protocol() == Some(HTTP2);
+    Ok((Box::new(stream), speaks_http2))
+}
+
+/// Looks at the first bytes and leaves them where they are.
+async fn begins_with_preface(socket: &TcpStream) -> io::Result<bool> {
+    let mut bytes = [0; PREFACE.len()];
+    loop {
+        let num_bytes = socket.peek(&mut bytes).await?;
+        if num_bytes == 0 || bytes[..num_bytes] != PREFACE[..num_bytes] {
+            return Ok(false);
+        } else if num_bytes == PREFACE.len() {
+            return Ok(true);
+        }
+        // More than a byte of it is sent in one piece by all who mean it.
+        sleep(PREFACE_PAUSE).await;
+    }
+}
+
+async fn serve_http1(
+    io: Box<dyn Io>,
+    requests: Requests,
+    limits: &HttpLimits,
+    mut stop: watch::Receiver<()>,
+) {
+    let visit = Arc::clone(&requests.visit);
+    let mut connection = http(limits).serve_connection(TokioIo::new(io), requests);
     let mut stopping = false;
     let ended = loop {
         tokio::select! {
@@ -57,7 +122,7 @@ pub(crate) async fn attend(
     let parts = connection.into_parts();
     if error.is_timeout() && !parts.read_buf.is_empty() {
         let mut io = parts.io.into_inner();
-        let _ = io.write_all(head_timed_out(&limits).as_bytes()).await;
+        let _ = io.write_all(head_timed_out(limits).as_bytes()).await;
         let _ = io.shutdown().await;
     }
 }
@@ -100,7 +165,8 @@ impl Service<Request<Incoming>> for Requests {
         let response = tower::Service::call(&mut self.router.clone(), request);
         Box::pin(async move {
             let response = response.await?;
-            Ok(response.map(|body| Answer { body, _running: running }))
+            running.0.answers();
+            Ok(response.map(|body| Answer { body, running }))
         })
     }
 }
@@ -124,7 +190,13 @@ impl Drop for Running {
 /// The body of an answer; the request runs until it was written.
 pub(crate) struct Answer {
     body: Body,
-    _running: Running,
+    running: Running,
+}
+
+impl Drop for Answer {
+    fn drop(&mut self) {
+        self.running.0.answered();
+    }
 }
 
 impl HttpBody for Answer {
@@ -135,7 +207,11 @@ impl HttpBody for Answer {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Self::Data>, Self::Error>>> {
-        Pin::new(&mut self.body).poll_frame(cx)
+        let frame = Pin::new(&mut self.body).poll_frame(cx);
+        if frame.is_ready() {
+            self.running.0.moved();
+        }
+        frame
     }
 
     fn is_end_stream(&self) -> bool {

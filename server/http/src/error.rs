@@ -2,13 +2,17 @@
 //!
 //! Invariant: a message names the field at fault and never repeats a prompt or a key.
 
-use axum::http::{HeaderValue, StatusCode, header};
+use std::time::Duration;
+
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use engine_core::{EngineError, InvalidRequest, RequestError};
 use engine_text::TextError;
 use scheduler_batching::SubmitError;
 use server_api::{ErrorBody, ErrorObject};
 
+/// Clients that retry by themselves heed it.
+const SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
 /// Messages are cut here: a parser's may repeat the text that it could not read.
 const MAX_MESSAGE_CHARS: usize = 400;
 
@@ -101,6 +105,28 @@ impl ApiError {
             self.body.param = self.body.param.map(|param| param.replace(ours, theirs));
         }
         self
+    }
+
+    /// The time is over: 408 where the client set it, 504 where the operator did.
+    pub(crate) fn deadline_exceeded(timeout: Duration, by_client: bool) -> Self {
+        let (status, whose) = match by_client {
+            true => (StatusCode::REQUEST_TIMEOUT, "its own time"),
+            false => (StatusCode::GATEWAY_TIMEOUT, "the time this server allows"),
+        };
+        let seconds = timeout.as_secs_f64();
+        let message = format!("The request was not done within {whose} of {seconds} s.");
+        Self::new(status, "timeout_error", message).code("deadline_exceeded")
+    }
+
+    /// The tenant wants no answer any more. The status is nginx' for a client that went away.
+    pub(crate) fn cancelled() -> Self {
+        let status = StatusCode::from_u16(499).unwrap_or(StatusCode::CONFLICT);
+        Self::refused(status, "request_cancelled", "The request was cancelled.")
+    }
+
+    /// Whether clients are told not to try again, as they do by themselves after some statuses.
+    fn is_final(&self) -> bool {
+        matches!(self.body.code.as_deref(), Some("deadline_exceeded" | "request_cancelled"))
     }
 
     /// The status of the answer.
@@ -221,6 +247,10 @@ impl IntoResponse for ApiError {
         response.extensions_mut().insert(self.clone());
         if let Some(seconds) = self.retry_after_s {
             response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
+        }
+        if self.is_final() {
+            let no = HeaderValue::from_static("false");
+            response.headers_mut().insert(SHOULD_RETRY, no);
         }
         if self.status == StatusCode::UNAUTHORIZED {
             let scheme = HeaderValue::from_static("Bearer");

@@ -14,10 +14,11 @@ use scheduler_batching::EventStream;
 use server_api::Usage;
 use tracing::Span;
 
-use crate::ApiError;
 use crate::choice::{ChoiceText, Scored};
 use crate::echo::Echo;
 use crate::source::{PromptTokens, Source};
+use crate::ticket::Life;
+use crate::{ApiError, usage};
 
 /// What a client learns, in order.
 #[derive(Debug)]
@@ -40,6 +41,7 @@ pub(crate) struct Generation {
     ended: bool,
     failed: bool,
     started: Instant,
+    life: Life,
     /// The request's; a stream goes on after its handler has returned.
     span: Span,
 }
@@ -47,6 +49,8 @@ pub(crate) struct Generation {
 impl Generation {
     /// Submits every prompt; if one is refused, none runs.
     pub(crate) fn start(source: &Source, prompts: Vec<PromptTokens>) -> Result<Self, ApiError> {
+        let life = Life::of_current(source.params.timeout);
+        life.check()?;
         let num_prompt = prompts.iter().map(|prompt| prompt.tokens.len()).sum();
         let runs = prompts.into_iter().enumerate().map(|(prompt_idx, prompt)| {
             let first_index = prompt_idx as u32 * source.params.n;
@@ -61,6 +65,7 @@ impl Generation {
             ended: false,
             failed: false,
             started: Instant::now(),
+            life,
             span: Span::current(),
         })
     }
@@ -76,14 +81,18 @@ impl Generation {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Output, ApiError>>> {
         while !self.ended {
-            let output = match ready!(self.poll_runs(cx)) {
+            let next = match self.life.poll_over(cx) {
+                Poll::Ready(error) => Some(Err(error)),
+                Poll::Pending => ready!(self.poll_runs(cx)),
+            };
+            let output = match next {
                 Some(Ok(Output::Usage(usage))) => {
-                    add(&mut self.usage, usage);
+                    usage::add(&mut self.usage, usage);
                     continue;
                 }
                 Some(Ok(output)) => Ok(output),
                 Some(Err(error)) => {
-                    self.runs.clear(); // The other prompts' choices are of no use any more.
+                    self.runs.clear(); // What still runs is of no use any more.
                     (self.ended, self.failed) = (true, true);
                     Err(error)
                 }
@@ -136,13 +145,6 @@ impl Generation {
     }
 }
 
-fn add(total: &mut Usage, usage: Usage) {
-    total.prompt_tokens += usage.prompt_tokens;
-    total.completion_tokens += usage.completion_tokens;
-    total.total_tokens += usage.total_tokens;
-    total.prompt_tokens_details.cached_tokens += usage.prompt_tokens_details.cached_tokens;
-}
-
 /// The running choices of one prompt.
 struct Run {
     events: EventStream,
@@ -151,6 +153,8 @@ struct Run {
     field: &'static str,
     /// The prompt, until it was echoed.
     echo: Option<Echo>,
+    /// Whether the client said what to expect.
+    predicted: bool,
     ready: VecDeque<Result<Output, ApiError>>,
 }
 
@@ -177,10 +181,13 @@ impl Run {
             prompt_logprobs: source.prompt_logprobs,
             speculation: params.speculation,
             grammar: source.grammar.clone(),
+            class: params.class,
+            prediction: source.prediction.clone(),
         };
         let submitted = model.handle.submit(request);
         let events = submitted.map_err(|error| ApiError::from_submit(error, field))?;
-        Ok(Self { events, choices, first_index, field, echo, ready: VecDeque::new() })
+        let (predicted, ready) = (!source.prediction.is_empty(), VecDeque::new());
+        Ok(Self { events, choices, first_index, field, echo, predicted, ready })
     }
 
     fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Output, ApiError>>> {
@@ -208,7 +215,8 @@ impl Run {
                 for index in 0..self.choices.len() as u32 {
                     self.finish_choice(index, FinishReason::Length);
                 }
-                let usage = self.usage(usage);
+                // Not what the engine counts: it may be some tokens further than a stop text.
+                let usage = usage::counted(usage, self.num_tokens(), self.predicted);
                 self.ready.push_back(Ok(Output::Usage(usage)));
             }
             Event::Failed(error) => {
@@ -265,18 +273,5 @@ impl Run {
 
     fn num_tokens(&self) -> u64 {
         self.choices.iter().map(|choice| u64::from(choice.num_tokens())).sum()
-    }
-
-    /// Counts what the choices took in: an engine may be some tokens further than a stop text.
-    fn usage(&self, usage: engine_core::Usage) -> Usage {
-        let prompt_tokens = u64::from(usage.prompt_tokens);
-        let completion_tokens = self.num_tokens();
-        let cached_tokens = u64::from(usage.cached_tokens);
-        Usage {
-            prompt_tokens,
-            completion_tokens,
-            total_tokens: prompt_tokens + completion_tokens,
-            prompt_tokens_details: server_api::PromptTokensDetails { cached_tokens },
-        }
     }
 }

@@ -71,7 +71,7 @@ impl<T: FromJson> FromRequest<AppState> for ApiJson<T> {
 
     async fn from_request(request: Request, state: &AppState) -> Result<Self, ApiError> {
         check_content_type(request.headers())?;
-        let body = read_in_time(request, state.limits()).await?;
+        let body = read(request, state.limits()).await?;
         let num_bytes = body.len();
         let parse = move || check_shape(&body).and_then(|()| T::from_json(&body));
         Ok(Self(run_sized(state, num_bytes, parse).await??, num_bytes))
@@ -91,11 +91,8 @@ fn check_content_type(headers: &HeaderMap) -> Result<(), ApiError> {
     Err(ApiError::refused(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", message))
 }
 
-/// Reads a body within the limits of size and time.
-pub(crate) async fn read_in_time(
-    request: Request,
-    limits: &HttpLimits,
-) -> Result<Vec<u8>, ApiError> {
+/// The body, within the limits of size and time.
+pub(crate) async fn read(request: Request, limits: &HttpLimits) -> Result<Vec<u8>, ApiError> {
     let timeout = limits.body_timeout;
     let read = read_body(request, limits.max_body_bytes);
     tokio::time::timeout(timeout, read).await.map_err(|_| {

@@ -8,6 +8,8 @@
 //! Invariant: a handler holds nothing that outlives its response; dropping the response's body, or
 //! the handler while it waits, cancels the work.
 
+mod accepted;
+mod answers;
 mod anthropic;
 mod auth;
 mod bedrock;
@@ -17,10 +19,13 @@ mod chat_wire;
 mod choice;
 mod connection;
 mod conversations;
+mod cors;
 mod echo;
 mod error;
 mod generation;
 mod grammar;
+mod http2;
+mod idempotency;
 mod json;
 mod limits;
 mod local;
@@ -37,15 +42,20 @@ mod source;
 mod state;
 mod storage;
 mod stored_chats;
+mod ticket;
+mod tls;
 mod tools;
+mod usage;
 mod waiting;
 mod wire;
 mod write_timeout;
 
 pub use auth::{AuthError, Authenticate, Caller, NoAuth, Signer};
+pub use cors::{CorsOrigins, NoOrigin};
 pub use error::ApiError;
 pub use limits::HttpLimits;
 pub use metrics::Metrics;
 pub use router::router;
-pub use serve::serve;
+pub use serve::{Listen, serve};
 pub use state::{AppState, AppStateBuilder, ServedModel};
+pub use tls::{Tls, TlsError};

@@ -15,6 +15,8 @@ pub struct HttpLimits {
     pub max_header_bytes: usize,
     /// Open connections; more wait unaccepted.
     pub max_connections: usize,
+    /// Requests side by side on one connection of HTTP/2.
+    pub max_streams: u32,
     /// Connections of one address on which no request runs; one more, and the one that has waited
     /// longest is closed.
     pub max_waiting_per_peer: usize,
@@ -24,6 +26,15 @@ pub struct HttpLimits {
     pub drain_timeout: Duration,
     /// For those that did not to be told so.
     pub abort_timeout: Duration,
+    /// For a request to be answered in full, from its receipt, whatever its client allows; `None`
+    /// sets no limit.
+    pub request_timeout: Option<Duration>,
+    /// Answers kept for requests that are sent again with their `Idempotency-Key`: how many, ...
+    pub max_kept_answers: usize,
+    /// ... of how many bytes together, ...
+    pub max_kept_answer_bytes: usize,
+    /// ... and for how long.
+    pub keep_answers: Duration,
     /// Between comments that keep a silent stream alive.
     pub keep_alive: Duration,
     /// `n` of one request.
@@ -52,10 +63,15 @@ impl Default for HttpLimits {
             header_timeout: Duration::from_secs(10),
             max_header_bytes: 64 << 10,
             max_connections: 1024,
+            max_streams: 100,
             max_waiting_per_peer: 256,
             write_timeout: Duration::from_secs(60),
             drain_timeout: Duration::from_secs(30),
             abort_timeout: Duration::from_secs(5),
+            request_timeout: None,
+            max_kept_answers: 4096,
+            max_kept_answer_bytes: 64 << 20,
+            keep_answers: Duration::from_secs(24 * 3600),
             keep_alive: Duration::from_secs(15),
             max_n: 128,
             max_choices: 256,

@@ -2,6 +2,7 @@
 //!
 //! Invariant: nothing of a body, a query or a key gets into a span.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use axum::extract::{MatchedPath, Request, State};
@@ -17,9 +18,9 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const PROCESSING_MS: HeaderName = HeaderName::from_static("openai-processing-ms");
 const MAX_REQUEST_ID: usize = 128;
 
-/// A request's id, for handlers that tell it by another name.
+/// What a request is called in its answer's head.
 #[derive(Clone)]
-pub(crate) struct RequestId(pub(crate) HeaderValue);
+pub(crate) struct RequestId(pub(crate) Arc<str>);
 
 /// Gives a request its id and span, and its response the headers that tell of them.
 pub(crate) async fn observe(
@@ -29,6 +30,7 @@ pub(crate) async fn observe(
 ) -> Response {
     let started = Instant::now();
     let id = request_id(request.headers());
+    request.extensions_mut().insert(RequestId(id.as_str().into()));
     let method = method_label(request.method());
     let matched = request.extensions().get::<MatchedPath>().cloned();
     let route = matched.as_ref().map_or("unmatched", MatchedPath::as_str);
@@ -36,9 +38,6 @@ pub(crate) async fn observe(
         "request", %id, method, route, key_id = Empty, model = Empty, status = Empty
     );
     let id = HeaderValue::from_str(&id).ok();
-    if let Some(id) = &id {
-        request.extensions_mut().insert(RequestId(id.clone()));
-    }
     let mut response = next.run(request).instrument(span.clone()).await;
     let (status, took) = (response.status().as_u16(), started.elapsed());
     span.record("status", status);
@@ -73,6 +72,7 @@ fn method_label(method: &Method) -> &'static str {
         Method::GET => "GET",
         Method::HEAD => "HEAD",
         Method::POST => "POST",
+        Method::DELETE => "DELETE",
         Method::OPTIONS => "OPTIONS",
         _ => "other",
     }

@@ -42,7 +42,7 @@ pub(crate) enum Refusals {
     /// There is no such model.
     #[response(status = 404)]
     NotFound(ErrorBody),
-    /// The body did not arrive in time.
+    /// The body did not arrive in time, or the time is over that the request itself allows.
     #[response(status = 408)]
     Timeout(ErrorBody),
     /// The body is too large.
@@ -51,9 +51,18 @@ pub(crate) enum Refusals {
     /// The body is not JSON.
     #[response(status = 415)]
     MediaType(ErrorBody),
+    /// The `Idempotency-Key` was used for another request.
+    #[response(status = 422)]
+    KeyReused(ErrorBody),
+    /// The request was cancelled by its id.
+    #[response(status = 499)]
+    Cancelled(ErrorBody),
     /// The server had an error.
     #[response(status = 500)]
     Internal(ErrorBody),
+    /// The time is over that this server allows.
+    #[response(status = 504)]
+    Deadline(ErrorBody),
     /// The queue is full or the model is loading; `Retry-After` says when to try again.
     #[response(status = 503)]
     Unavailable(ErrorBody),
@@ -92,6 +101,8 @@ pub(crate) enum Refusals {
         stored_chats::routes::update,
         stored_chats::routes::delete,
         stored_chats::routes::messages,
+        routes::requests::cancel,
+        routes::requests::delete,
         routes::tokens::tokenize,
         routes::tokens::detokenize,
         routes::status::health,

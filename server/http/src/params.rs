@@ -2,12 +2,14 @@
 
 use std::fmt::Display;
 use std::ops::RangeInclusive;
+use std::time::Duration;
 
-use engine_core::{SamplingParams, StopRules, TokenId};
+use engine_core::{Class, SamplingParams, StopRules, TokenId};
 use engine_text::limits::MAX_STOP_BYTES;
 use server_api::{GenerationOptions, UnsupportedOptions};
 
-use crate::{ApiError, HttpLimits};
+use crate::storage::check_metadata;
+use crate::{ApiError, HttpLimits, accepted};
 
 /// OpenAI's limits.
 const MAX_STOPS: usize = 4;
@@ -15,6 +17,8 @@ const MAX_LOGIT_BIASES: usize = 300;
 const MAX_LOGPROBS: i64 = 20;
 const MAX_STOP_TOKENS: usize = 128;
 const MAX_TOKENS: i64 = i32::MAX as i64;
+/// Seconds that a client may give a request: a week at most.
+const TIMEOUT_S: RangeInclusive<f64> = 0.001..=604_800.0;
 /// Longer numbers are not repeated in errors.
 const MAX_SHOWN_DIGITS: usize = 24;
 
@@ -37,6 +41,13 @@ pub(crate) struct Params {
     pub(crate) stream: bool,
     pub(crate) include_usage: bool,
     pub(crate) speculation: bool,
+    pub(crate) class: Class,
+    /// The class by the name that the answer tells.
+    pub(crate) tier: Option<&'static str>,
+    /// What every choice may well say.
+    pub(crate) prediction: Option<String>,
+    /// For the whole answer, from the receipt of the request.
+    pub(crate) timeout: Option<Duration>,
 }
 
 impl Params {
@@ -67,6 +78,9 @@ pub(crate) fn check(options: GenerationOptions, context: &Context<'_>) -> Result
         Some(tokens) => ("max_completion_tokens", Some(tokens)),
         None => ("max_tokens", options.max_tokens),
     };
+    options.metadata.as_ref().map_or(Ok(()), check_metadata)?;
+    let class = accepted::class(&options)?;
+    let tier = accepted::tier(&options, class);
     let include_usage = options.stream_options.as_ref().and_then(|o| o.include_usage);
     Ok(Params {
         n: number("n", options.n, 1..=context.limits.max_n.into())?.map_or(1, |n| n as u32),
@@ -81,6 +95,10 @@ pub(crate) fn check(options: GenerationOptions, context: &Context<'_>) -> Result
         stream,
         include_usage: include_usage.unwrap_or(false),
         speculation: options.speculation.unwrap_or(true),
+        timeout: timeout("timeout", options.timeout)?,
+        class,
+        tier,
+        prediction: accepted::prediction(options.prediction)?,
     })
 }
 
@@ -89,12 +107,21 @@ pub(crate) fn logprobs(param: &str, value: Option<i64>) -> Result<Option<u32>, A
     Ok(number(param, value, 0..=MAX_LOGPROBS)?.map(|k| k as u32))
 }
 
+/// Checks how many seconds a request may take.
+pub(crate) fn timeout(param: &str, seconds: Option<f64>) -> Result<Option<Duration>, ApiError> {
+    let seconds = number(param, seconds.map(|s| if s.is_nan() { 0.0 } else { s }), TIMEOUT_S)?;
+    Ok(seconds.map(Duration::from_secs_f64))
+}
+
 /// Refuses options that this server does not have.
 pub(crate) fn refuse(unsupported: &UnsupportedOptions) -> Result<(), ApiError> {
-    let UnsupportedOptions { audio, functions, web_search_options, suffix } = unsupported;
+    let UnsupportedOptions { audio, functions, function_call, moderation, .. } = unsupported;
+    let UnsupportedOptions { web_search_options, suffix, .. } = unsupported;
     let present = [
         ("audio", audio),
         ("functions", functions),
+        ("function_call", function_call),
+        ("moderation", moderation),
         ("web_search_options", web_search_options),
         ("suffix", suffix),
     ];
@@ -105,7 +132,13 @@ pub(crate) fn refuse(unsupported: &UnsupportedOptions) -> Result<(), ApiError> {
     };
     match present.into_iter().find(|(_, value)| value.as_ref().is_some_and(|v| !empty(v))) {
         Some((name, _)) => {
-            Err(ApiError::unsupported(name, format!("'{name}' is not supported by this server.")))
+            let instead = match name {
+                "functions" => " Use 'tools'.",
+                "function_call" => " Use 'tool_choice'.",
+                _ => "",
+            };
+            let message = format!("'{name}' is not supported by this server.{instead}");
+            Err(ApiError::unsupported(name, message))
         }
         None => Ok(()),
     }
@@ -191,7 +224,7 @@ fn stop_texts(stops: Vec<String>) -> Result<Vec<String>, ApiError> {
     Ok(stops.into_iter().filter(|stop| !stop.is_empty()).collect())
 }
 
-fn limit_len(param: &str, len: usize, max: usize) -> Result<(), ApiError> {
+pub(crate) fn limit_len(param: &str, len: usize, max: usize) -> Result<(), ApiError> {
     if len > max {
         let message = format!("'{param}' has {len} entries, the limit is {max}.");
         return Err(ApiError::invalid(Some(param), message));

@@ -5,31 +5,35 @@ use axum::extract::Request;
 use axum::http::StatusCode;
 use axum::middleware::{from_fn, from_fn_with_state, map_response};
 use axum::response::IntoResponse;
-use axum::routing::{get, post};
+use axum::routing::{delete, get, post};
 use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::anthropic::shape_errors;
-use crate::routes::{chat, completions, messages, models, status, tokens};
+use crate::routes::{chat, completions, messages, models, requests, status, tokens};
 use crate::{
-    ApiError, AppState, auth, bedrock, conversations, local, observe, responses, stored_chats,
+    ApiError, AppState, auth, bedrock, conversations, idempotency, local, observe, responses,
+    stored_chats,
 };
 
 /// All routes. Those for models need a key, those for probes and browsing do not.
 pub fn router(state: AppState) -> Router {
+    let once = from_fn_with_state(state.clone(), idempotency::once);
     let api = Router::new()
         .route("/v1/models", get(models::list))
         .route("/v1/models/{*id}", get(models::show))
-        .route("/v1/chat/completions", post(chat::create))
-        .route("/v1/completions", post(completions::create))
+        .route("/v1/chat/completions", post(chat::create).layer(once.clone()))
+        .route("/v1/completions", post(completions::create).layer(once.clone()))
+        .route("/v1/requests/{id}/cancel", post(requests::cancel))
+        .route("/v1/requests/{id}", delete(requests::delete))
         .route("/tokenize", post(tokens::tokenize))
         .route("/detokenize", post(tokens::detokenize))
-        .merge(responses::routes())
+        .merge(responses::routes().layer(once.clone()))
         .merge(conversations::routes())
         .merge(stored_chats::routes())
         .method_not_allowed_fallback(method_not_allowed)
         .route_layer(from_fn_with_state(state.clone(), auth::require_caller));
     let messages = Router::new()
-        .route("/v1/messages", post(messages::create))
+        .route("/v1/messages", post(messages::create).layer(once))
         .route("/v1/messages/count_tokens", post(messages::count_tokens))
         .method_not_allowed_fallback(method_not_allowed)
         .route_layer(from_fn_with_state(state.clone(), auth::require_caller))
@@ -43,6 +47,10 @@ pub fn router(state: AppState) -> Router {
         .method_not_allowed_fallback(method_not_allowed);
     let mut router =
         api.merge(messages).merge(bedrock::routes(&state)).merge(open).fallback(not_found);
+    if let Some(cors) = state.cors().layer() {
+        router = router.layer(cors);
+    }
+    // Outermost of the two: on a server without keys no page from elsewhere is allowed anything.
     if state.auth().is_open() {
         router = router.layer(from_fn(local::require_local));
     }

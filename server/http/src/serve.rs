@@ -13,12 +13,32 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
-use crate::HttpLimits;
 use crate::connection::{Requests, attend};
 use crate::waiting::Waiting;
+use crate::{HttpLimits, Tls};
 
 /// After an error of `accept` that is not one connection's, such as too many open files.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Where connections come from.
+pub struct Listen {
+    listener: TcpListener,
+    tls: Option<Arc<Tls>>,
+}
+
+impl Listen {
+    /// Connections that speak TLS.
+    #[must_use]
+    pub fn tls(listener: TcpListener, tls: Arc<Tls>) -> Self {
+        Self { listener, tls: Some(tls) }
+    }
+}
+
+impl From<TcpListener> for Listen {
+    fn from(listener: TcpListener) -> Self {
+        Self { listener, tls: None }
+    }
+}
 
 /// Serves until `shutdown` completes and then until open requests have ended, at most
 /// [`drain_timeout`](HttpLimits::drain_timeout) long. Of what is open then, `abort` is called to
@@ -28,12 +48,13 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// # Errors
 /// The listener has no local address.
 pub async fn serve(
-    listener: TcpListener,
+    listen: impl Into<Listen>,
     router: Router,
     shutdown: impl Future<Output = ()>,
     limits: HttpLimits,
     abort: impl FnOnce(),
 ) -> io::Result<()> {
+    let Listen { listener, tls } = listen.into();
     tracing::info!(address = %listener.local_addr()?, "listening");
     let permits = Arc::new(Semaphore::new(limits.max_connections.max(1)));
     let waiting = Waiting::new(limits.max_waiting_per_peer);
@@ -47,9 +68,9 @@ pub async fn serve(
             (socket, peer, permit) = accept(&listener, &permits) => {
                 let visit = Arc::new(waiting.arrive(peer.ip()));
                 let requests = Requests { router: router.clone(), visit };
-                let (limits, stop) = (limits.clone(), stop.clone());
+                let (tls, limits, stop) = (tls.clone(), limits.clone(), stop.clone());
                 connections.spawn(async move {
-                    attend(socket, requests, limits, stop).await;
+                    attend(socket, tls, requests, limits, stop).await;
                     drop(permit);
                 });
             }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use engine_core::{Grammar, TokenId};
 use server_api::GenerationOptions;
 
+use crate::blocking::run_sized;
 use crate::grammar::Asked;
 use crate::params::{self, Context, Params};
 use crate::{ApiError, AppState, Caller, HttpLimits, ServedModel, grammar};
@@ -22,6 +23,8 @@ pub(crate) struct Source {
     pub(crate) asked: Option<Asked>,
     /// What every choice must match.
     pub(crate) grammar: Option<Arc<dyn Grammar>>,
+    /// What every choice may well say.
+    pub(crate) prediction: Vec<TokenId>,
 }
 
 /// One prompt.
@@ -51,7 +54,16 @@ pub(crate) fn new(
     };
     let asked = grammar::asked(&options)?;
     let params = Arc::new(params::check(options, &context)?);
-    Ok(Source { model, caller, params, field, prompt_logprobs: None, asked, grammar: None })
+    Ok(Source {
+        model,
+        caller,
+        params,
+        field,
+        prompt_logprobs: None,
+        asked,
+        grammar: None,
+        prediction: Vec::new(),
+    })
 }
 
 /// Compiles the grammar that was asked for, or that of the calls the model must make.
@@ -67,6 +79,17 @@ pub(crate) async fn follow(
     };
     let who = (&source.model, &source.caller.tenant);
     source.grammar = grammar::compile(state, who, asked, &source.params.stop).await?;
+    Ok(())
+}
+
+/// The tokens of what the client expects of the answer. What is too long for an answer is of no
+/// use, and no fault.
+pub(crate) async fn predict(state: &AppState, source: &mut Source) -> Result<(), ApiError> {
+    let Some(predicted) = source.params.prediction.clone() else { return Ok(()) };
+    let (text, num_bytes) = (Arc::clone(&source.model.text), predicted.len());
+    let tokens = run_sized(state, num_bytes, move || text.encode(&predicted, false)).await?;
+    source.prediction = tokens.unwrap_or_default();
+    source.prediction.truncate(source.model.handle.limits().max_sequence_len() as usize);
     Ok(())
 }
 

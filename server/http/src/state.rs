@@ -12,8 +12,10 @@ use server_api::Health;
 use server_store::Store;
 use tokio::sync::Semaphore;
 
+use crate::answers::Answers;
 use crate::responses::Background;
-use crate::{ApiError, Authenticate, HttpLimits, Metrics, NoAuth};
+use crate::ticket::Tickets;
+use crate::{ApiError, Authenticate, CorsOrigins, HttpLimits, Metrics, NoAuth};
 
 /// Seconds a client is told to wait for a model that is still loading.
 const LOADING_RETRY_S: u32 = 2;
@@ -69,6 +71,9 @@ struct Inner {
     grammar_jobs: Arc<Semaphore>,
     store: Option<Store>,
     background: Background,
+    tickets: Arc<Tickets>,
+    answers: Arc<Answers>,
+    cors: CorsOrigins,
 }
 
 /// Gathers an [`AppState`].
@@ -78,6 +83,7 @@ pub struct AppStateBuilder {
     limits: HttpLimits,
     metrics: Arc<Metrics>,
     store: Option<Store>,
+    cors: CorsOrigins,
 }
 
 impl AppStateBuilder {
@@ -123,14 +129,22 @@ impl AppStateBuilder {
         self
     }
 
+    /// Web pages that may use the server; none if not called.
+    #[must_use]
+    pub fn cors(mut self, origins: CorsOrigins) -> Self {
+        self.cors = origins;
+        self
+    }
+
     /// The state.
     #[must_use]
     pub fn build(self) -> AppState {
         let text_jobs = Arc::new(Semaphore::new(self.limits.max_text_jobs.max(1)));
         let grammar_jobs = Arc::new(Semaphore::new(self.limits.max_grammar_jobs.max(1)));
         let background = Background::new(&self.limits);
-        let Self { models, auth, limits, metrics, store } = self;
+        let Self { models, auth, limits, metrics, store, cors } = self;
         let models = RwLock::new(models);
+        let (tickets, answers) = (Arc::default(), Answers::new(&limits));
         AppState(Arc::new(Inner {
             models,
             auth,
@@ -140,6 +154,9 @@ impl AppStateBuilder {
             grammar_jobs,
             store,
             background,
+            tickets,
+            answers,
+            cors,
         }))
     }
 }
@@ -154,6 +171,7 @@ impl AppState {
             limits: HttpLimits::default(),
             metrics: Arc::new(Metrics::new()),
             store: None,
+            cors: CorsOrigins::default(),
         }
     }
 
@@ -267,6 +285,18 @@ impl AppState {
 
     pub(crate) fn background(&self) -> &Background {
         &self.0.background
+    }
+
+    pub(crate) fn cors(&self) -> &CorsOrigins {
+        &self.0.cors
+    }
+
+    pub(crate) fn tickets(&self) -> &Arc<Tickets> {
+        &self.0.tickets
+    }
+
+    pub(crate) fn answers(&self) -> &Arc<Answers> {
+        &self.0.answers
     }
 
     pub(crate) fn grammar_jobs(&self) -> Arc<Semaphore> {

@@ -5,6 +5,7 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::net::IpAddr;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
@@ -23,8 +24,15 @@ impl Waiting {
     /// A new connection, which waits for its first head.
     pub(crate) fn arrive(self: &Arc<Self>, peer: IpAddr) -> Visit {
         let (waiting, peer) = (Arc::clone(self), household(peer));
-        let visit = Visit { waiting, peer, closed: Arc::new(Notify::new()) };
-        visit.wait();
+        let visit = Visit {
+            waiting,
+            peer,
+            closed: Arc::new(Notify::new()),
+            running: AtomicUsize::new(0),
+            answering: AtomicUsize::new(0),
+            moves: AtomicU64::new(0),
+        };
+        visit.queue(&mut visit.waiting.peers());
         visit
     }
 
@@ -46,12 +54,53 @@ pub(crate) struct Visit {
     waiting: Arc<Waiting>,
     peer: IpAddr,
     closed: Arc<Notify>,
+    /// Requests; changed under the lock of `waiting` only.
+    running: AtomicUsize,
+    answering: AtomicUsize,
+    moves: AtomicU64,
+}
+
+/// What happens on a connection.
+pub(crate) struct Activity {
+    /// Requests whose answers are not written.
+    pub(crate) running: usize,
+    /// Of those, how many are being answered.
+    pub(crate) answering: usize,
+    /// Requests that began and pieces of answers that were taken, so far.
+    pub(crate) moves: u64,
 }
 
 impl Visit {
-    /// The next head is awaited.
+    pub(crate) fn activity(&self) -> Activity {
+        let (answering, moves) = (self.answering.load(Relaxed), self.moves.load(Relaxed));
+        Activity { running: self.running.load(Relaxed), answering, moves }
+    }
+
+    /// A request has its answer, which is being written.
+    pub(crate) fn answers(&self) {
+        self.answering.fetch_add(1, Relaxed);
+    }
+
+    /// An answer was written, or given up.
+    pub(crate) fn answered(&self) {
+        self.answering.fetch_sub(1, Relaxed);
+    }
+
+    /// A piece of an answer was taken.
+    pub(crate) fn moved(&self) {
+        self.moves.fetch_add(1, Relaxed);
+    }
+
+    /// A request ended; with the last of them the next head is awaited.
     pub(crate) fn wait(&self) {
         let mut peers = self.waiting.peers();
+        if self.running.fetch_sub(1, Relaxed) == 1 {
+            self.moved();
+            self.queue(&mut peers);
+        }
+    }
+
+    fn queue(&self, peers: &mut HashMap<IpAddr, VecDeque<Arc<Notify>>>) {
         let queue = peers.entry(self.peer).or_default();
         queue.push_back(Arc::clone(&self.closed));
         if queue.len() > self.waiting.max_per_peer
@@ -61,9 +110,16 @@ impl Visit {
         }
     }
 
-    /// The head is complete.
+    /// A head is complete.
     pub(crate) fn run(&self) {
         let mut peers = self.waiting.peers();
+        self.moved();
+        if self.running.fetch_add(1, Relaxed) == 0 {
+            self.leave(&mut peers);
+        }
+    }
+
+    fn leave(&self, peers: &mut HashMap<IpAddr, VecDeque<Arc<Notify>>>) {
         let Some(queue) = peers.get_mut(&self.peer) else { return };
         queue.retain(|other| !Arc::ptr_eq(other, &self.closed));
         if queue.is_empty() {
@@ -79,7 +135,7 @@ impl Visit {
 
 impl Drop for Visit {
     fn drop(&mut self) {
-        self.run();
+        self.leave(&mut self.waiting.peers());
     }
 }
 
@@ -104,7 +160,16 @@ mod tests {
         drop(third);
         let fourth = arrive("10.0.0.1");
         assert!(![&first, &fourth, &other].into_iter().any(closed));
-        drop((first, second, fourth, other));
+        // Of several side by side, the last to end makes it wait.
+        first.run();
+        first.run();
+        first.wait();
+        let fifth = arrive("10.0.0.1");
+        let sixth = arrive("10.0.0.1");
+        assert!(!closed(&first) && closed(&fourth) && !closed(&fifth));
+        first.wait();
+        assert!(closed(&fifth) && !closed(&first) && !closed(&sixth));
+        drop((first, second, fourth, other, fifth, sixth));
         assert!(waiting.peers().is_empty());
     }
 

@@ -17,7 +17,7 @@ use tokio::time::{Instant, Sleep};
 
 use crate::choice::Scored;
 use crate::generation::{Generation, Output};
-use crate::{ApiError, HttpLimits, ServedModel};
+use crate::{ApiError, HttpLimits, ServedModel, ticket};
 
 /// What is gathered of a stream before it is handed on, in bytes; one event may be longer.
 const MAX_PIECE_BYTES: usize = 64 << 10;
@@ -34,12 +34,9 @@ pub(crate) struct Head {
 impl Head {
     pub(crate) fn new(prefix: &str, model: &ServedModel) -> Self {
         let created = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_secs());
-        Self {
-            id: format!("{prefix}-{:032x}", rand::random::<u128>()),
-            created,
-            model: model.id.clone(),
-            fingerprint: model.fingerprint(),
-        }
+        let id = format!("{prefix}-{:032x}", rand::random::<u128>());
+        ticket::name_current(&id);
+        Self { id, created, model: model.id.clone(), fingerprint: model.fingerprint() }
     }
 }
 

@@ -102,5 +102,7 @@ fn request(handle: &Handle, prompt: Vec<TokenId>) -> Request {
         prompt_logprobs: None,
         speculation: true,
         grammar: None,
+        class: Default::default(),
+        prediction: Vec::new(),
     }
 }

@@ -31,6 +31,62 @@ class Models(unittest.TestCase):
         self.assertEqual((model.id, model.object), (MODEL, "model"))
 
 
+class LongLived(unittest.TestCase):
+    """Deadlines, keys and classes, as the client sends them."""
+
+    LONG = {"max_tokens": 1500, "extra_body": {"ignore_eos": True}}
+
+    def test_a_deadline_in_the_body_and_in_a_header(self):
+        body = {"ignore_eos": True, "timeout": 0.3}
+        with self.assertRaises(openai.APIStatusError) as caught:
+            # Told not to, the client does not try again.
+            openai.OpenAI(max_retries=5, timeout=300).chat.completions.create(
+                model=MODEL, messages=QUESTION, max_tokens=1500, extra_body=body
+            )
+        self.assertEqual((caught.exception.status_code, caught.exception.code), (408, "deadline_exceeded"))
+        with self.assertRaises(openai.APIError) as caught:
+            list(chat(stream=True, extra_headers={"x-request-timeout": "0.3"}, **self.LONG))
+        self.assertEqual(caught.exception.code, "deadline_exceeded")
+
+    def test_a_key_is_answered_once(self):
+        ask = client().chat.completions.with_raw_response.create
+        asked = {"model": MODEL, "messages": QUESTION, "max_tokens": 8, "temperature": 1.5}
+        headers = {"Idempotency-Key": "python-client"}
+        first, again = (ask(**asked, extra_headers=headers) for _ in range(2))
+        self.assertNotIn("idempotent-replayed", first.headers)
+        self.assertEqual(again.headers["idempotent-replayed"], "true")
+        self.assertEqual(first.parse(), again.parse())
+        with self.assertRaises(openai.UnprocessableEntityError) as caught:
+            ask(**(asked | {"max_tokens": 9}), extra_headers=headers)
+        self.assertEqual(caught.exception.code, "idempotency_key_reused")
+
+    def test_a_stream_is_cancelled_by_its_id(self):
+        stream = chat(stream=True, **self.LONG)
+        with self.assertRaises(openai.APIError) as caught:
+            for number, chunk in enumerate(stream):
+                if number == 3:
+                    done = client().post(f"/requests/{chunk.id}/cancel", cast_to=object)
+                    self.assertTrue(done["cancelled"])
+        self.assertEqual(caught.exception.code, "request_cancelled")
+
+    def test_options_that_leave_the_answer_as_it_is(self):
+        whole = chat()
+        text = whole.choices[0].message.content
+        answer = chat(
+            prediction={"type": "content", "content": text},
+            service_tier="flex",
+            reasoning_effort="low",
+            verbosity="low",
+            metadata={"a": "b"},
+            safety_identifier="x",
+            prompt_cache_key="y",
+        )
+        self.assertEqual(answer.choices[0].message.content, text)
+        self.assertEqual(answer.service_tier, "flex")
+        details = answer.usage.completion_tokens_details
+        self.assertGreater(details.accepted_prediction_tokens, 0)
+
+
 class Chat(unittest.TestCase):
     def test_answer(self):
         answer = chat()

@@ -76,17 +76,17 @@ impl Planner {
         let Some(mut seq) = self.queue.pop(aside) else { return Turn::NobodyWaits };
         let tenant = seq.common.tenant().clone();
         if demand.is_crowded(&tenant) {
-            self.queue.push(seq);
+            self.queue.put_back(seq);
             return Turn::Crowded(tenant);
         }
         let (cached, limit) = self.find_cached(&mut seq);
         if cached.len() < limit && self.is_being_computed(&seq, cached.len()) {
             let id = seq.id;
-            self.queue.push(seq);
+            self.queue.put_back(seq);
             return Turn::WaitsForPrefix(id);
         }
         if !self.fits(&seq, &cached) {
-            self.queue.push(seq);
+            self.queue.put_back(seq);
             return Turn::NoRoom;
         }
         let num_tokens = seq.len() - cached.len() * self.block_size();
@@ -151,6 +151,7 @@ impl Planner {
             self.queue.request_admitted(seq.common.tenant());
             self.queue.charge(seq.common.tenant(), seq.num_remaining());
         }
+        self.queue.took_turn(seq.common.tenant(), seq.common.request.class);
         self.running.insert(seq.id, seq);
     }
 }

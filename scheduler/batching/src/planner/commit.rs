@@ -75,8 +75,13 @@ impl Planner {
         let reason = cut(&mut sampled, &seq.common.request.stop, seq.generated.len());
         seq.extend(sampled.iter().map(|sampled| sampled.token), reason.is_some());
         seq.num_computed += work.num_known() + sampled.len().saturating_sub(1);
+        let (id, num_right) = (seq.common.request.id, num_right.min(sampled.len()));
         self.counts.draft_tokens += num_drafts as u64;
-        self.counts.accepted_draft_tokens += num_right.min(sampled.len()) as u64;
+        self.counts.accepted_draft_tokens += num_right as u64;
+        if let Some(live) = self.requests.get_mut(&id) {
+            live.usage.accepted_draft_tokens += num_right as u32;
+            live.usage.rejected_draft_tokens += (num_drafts - num_right) as u32;
+        }
         self.commit_blocks(work.seq);
         self.commit_scores(work, scores);
         self.commit_prompt(work);

@@ -38,6 +38,8 @@ pub(crate) fn request(handle: &Handle, prompt: &[TokenId], max_tokens: u32) -> R
         prompt_logprobs: None,
         speculation: true,
         grammar: None,
+        class: Default::default(),
+        prediction: Vec::new(),
     }
 }
 

@@ -39,6 +39,8 @@ pub(crate) fn request(id: u64, tenant: &str, prompt: &[TokenId], max_tokens: u32
         prompt_logprobs: None,
         speculation: true,
         grammar: None,
+        class: Default::default(),
+        prediction: Vec::new(),
     }
 }
 

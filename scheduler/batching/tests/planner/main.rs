@@ -1,6 +1,7 @@
 //! The planner by hand, with the mock engine: what each rule is for, one test each.
 
 mod bench;
+mod classes;
 mod crowding;
 mod drafting;
 mod scheduling;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use engine_core::{
-    CacheScope, Engine, EngineLimits, Event, Request, RequestId, SamplingParams, StopRules,
+    CacheScope, Class, Engine, EngineLimits, Event, Request, RequestId, SamplingParams, StopRules,
     TenantId, TokenId,
 };
 use engine_mock::{MockEngine, MockModel, StepCost};
@@ -52,6 +52,16 @@ impl Market {
     }
 
     fn submit(&mut self, tenant: usize, num_prompt: u32, max_tokens: u32) -> RequestId {
+        self.submit_as(Class::Normal, tenant, num_prompt, max_tokens)
+    }
+
+    fn submit_as(
+        &mut self,
+        class: Class,
+        tenant: usize,
+        num_prompt: u32,
+        max_tokens: u32,
+    ) -> RequestId {
         let id = RequestId(self.next_id);
         self.next_id += 1;
         let scope = CacheScope {
@@ -71,6 +81,8 @@ impl Market {
             prompt_logprobs: None,
             speculation: true,
             grammar: None,
+            class,
+            prediction: Vec::new(),
         };
         self.planner.submit(request).unwrap();
         self.requests.insert(id, (tenant, u64::from(num_prompt)));
@@ -79,11 +91,17 @@ impl Market {
 
     /// One turn of the loop; who got a token.
     fn step(&mut self) -> Vec<RequestId> {
+        self.turn().1
+    }
+
+    /// The same; before that, who was admitted.
+    fn turn(&mut self) -> (Vec<RequestId>, Vec<RequestId>) {
         let step = self.planner.plan().unwrap();
         let out = self.engine.execute(&step);
         self.planner.commit(step, out);
-        for id in self.planner.drain_admitted() {
-            let (tenant, num_prompt) = self.requests[&id];
+        let admitted: Vec<_> = self.planner.drain_admitted().collect();
+        for id in &admitted {
+            let (tenant, num_prompt) = self.requests[id];
             self.served[tenant] += num_prompt;
         }
         let mut heard = Vec::new();
@@ -93,13 +111,21 @@ impl Market {
                 heard.push(id);
             }
         }
-        heard
+        (admitted, heard)
     }
 }
 
 #[test]
 fn tenants_with_work_waiting_are_served_alike() {
-    for seed in crate::worlds(0..30) {
+    use Class::{High, Low, Normal};
+    // What a tenant claims of its requests makes no difference.
+    for (claims, seeds) in [([Normal; 3], 0..30), ([High, Normal, Low], 30..60)] {
+        served_alike(claims, seeds);
+    }
+}
+
+fn served_alike(claims: [Class; 3], seeds: std::ops::Range<u64>) {
+    for seed in crate::worlds(seeds) {
         let mut market = Market::new(seed, MAX_RUNNING);
         let sizes: [(u32, u32); 3] = std::array::from_fn(|_| {
             (market.rng.random_range(1..400), market.rng.random_range(1..60))
@@ -107,7 +133,7 @@ fn tenants_with_work_waiting_are_served_alike() {
         for (tenant, (num_prompt, max_tokens)) in sizes.into_iter().enumerate() {
             // More than the steps can serve, so that none runs out.
             for _ in 0..300 {
-                market.submit(tenant, num_prompt, max_tokens);
+                market.submit_as(claims[tenant], tenant, num_prompt, max_tokens);
             }
         }
         // Sheng et al. 2024, theorem 4.4: twice the larger of one prompt and of what the
@@ -158,4 +184,47 @@ fn first_tokens_within_a_step(mut market: Market, longest: u32) {
         let waited_us = (clock.now() - began).as_micros();
         assert!(waited_us <= full_step_us, "{num_prompt} tokens: {waited_us} us");
     }
+}
+
+const CLASSES: [Class; 3] = [Class::High, Class::Normal, Class::Low];
+
+#[test]
+fn classes_of_a_tenant_take_turns_and_none_starves() {
+    let mut market = Market::new(1, 1);
+    let mut class_of = BTreeMap::new();
+    for class in CLASSES.repeat(200) {
+        class_of.insert(market.submit_as(class, 0, 3, 2), class);
+    }
+    // Another tenant has its half of the turns, in one class.
+    for _ in 0..300 {
+        market.submit(1, 3, 2);
+    }
+    let mut turns = Vec::new();
+    while turns.len() < 210 {
+        let (admitted, _) = market.turn();
+        turns.extend(admitted.iter().filter_map(|id| class_of.get(id).copied()));
+    }
+    let num = |class| turns.iter().filter(|turn| **turn == class).count();
+    assert_eq!(CLASSES.map(num), [160, 40, 10]);
+    assert!(turns.chunks_exact(21).all(|turns| turns.contains(&Class::Low)));
+}
+
+#[test]
+fn a_higher_class_does_not_wait_for_its_tenants_backlog_nor_catch_up() {
+    let mut market = Market::new(1, 1);
+    for _ in 0..100 {
+        market.submit_as(Class::Low, 0, 3, 2);
+    }
+    for _ in 0..50 {
+        market.step();
+    }
+    let urgent: Vec<_> = (0..40).map(|_| market.submit_as(Class::High, 0, 3, 2)).collect();
+    let mut admitted = Vec::new();
+    while admitted.len() < 40 {
+        admitted.extend(market.turn().0);
+    }
+    assert_eq!(admitted[0], urgent[0]);
+    // It saved no turns up while nobody of it waited.
+    let num_urgent = admitted.iter().filter(|id| urgent.contains(id)).count();
+    assert!((37..=38).contains(&num_urgent), "{num_urgent} of 40");
 }

@@ -4,11 +4,14 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use engine_core::{
-    CacheScope, EngineLimits, Request, RequestId, SamplingParams, StopRules, TenantId, TokenId,
+    CacheScope, Class, EngineLimits, Request, RequestId, SamplingParams, StopRules, TenantId,
+    TokenId,
 };
 use engine_mock::MockModel;
 use rand::{Rng, rngs::StdRng};
 use scheduler_batching::PlannerConfig;
+
+const CLASSES: [Class; 3] = [Class::High, Class::Normal, Class::Low];
 
 /// Seeds of requests, and those of their first four choices: SplitMix64's finalizer over the
 /// seed, then over it and the index, computed by another program than the planner.
@@ -124,5 +127,7 @@ fn request(rng: &mut StdRng, limits: &EngineLimits, id: RequestId, common: &[Tok
         prompt_logprobs,
         speculation: rng.random_bool(0.9),
         grammar: None,
+        class: CLASSES[rng.random_range(0..CLASSES.len())],
+        prediction: if rng.random_bool(0.2) { common[num_shared..].to_vec() } else { vec![] },
     }
 }

@@ -50,6 +50,8 @@ pub(crate) fn to_chat(request: MessagesRequest) -> Result<Generate<ChatRequest>,
             top_k: request.top_k,
             stop: request.stop_sequences.map(OneOrMany),
             response_format: format.map(response_format),
+            timeout: request.timeout,
+            service_tier: request.service_tier,
             ..GenerationOptions::default()
         },
         unsupported: UnsupportedOptions::default(),

@@ -7,10 +7,10 @@ use serde_json::{Value, json};
 use server_api::{Message, MessagesUsage, OutputBlock, Usage};
 
 use super::errors;
-use crate::ApiError;
 use crate::chat_wire::new_id;
 use crate::generation::Output;
 use crate::wire::{Answer, Wire};
+use crate::{ApiError, ticket};
 
 /// Writes one answer.
 pub(crate) struct MessagesWire {
@@ -40,8 +40,10 @@ impl MessagesWire {
         stop_texts: Vec<String>,
         num_prompt: usize,
     ) -> Self {
+        let id = new_id("msg");
+        ticket::name_current(&id);
         let message = Message {
-            id: new_id("msg"),
+            id,
             kind: "message".to_owned(),
             role: "assistant".to_owned(),
             model,

@@ -13,7 +13,7 @@ use super::errors::forbidden;
 use super::sigv4::{self, Signature};
 use crate::auth::{self, AuthError, Signer, admit};
 use crate::blocking::run_sized;
-use crate::json::read_in_time;
+use crate::json;
 use crate::{ApiError, AppState, Caller};
 
 /// What AWS's clients sign for.
@@ -30,7 +30,7 @@ pub(super) async fn require_caller(
     } else {
         (state.auth().check(auth::key(request.headers())).map_err(refused)?, request)
     };
-    Ok(admit(caller, request, next).await)
+    admit(&state, caller, request, next).await
 }
 
 async fn signed(state: &AppState, request: Request) -> Result<(Caller, Request), ApiError> {
@@ -40,7 +40,7 @@ async fn signed(state: &AppState, request: Request) -> Result<(Caller, Request),
     let Signer { caller, secret } =
         state.auth().signer(&signature.access_key_id).map_err(refused)?;
     let (head, body) = request.into_parts();
-    let body = read_in_time(Request::from_parts(head.clone(), body), state.limits()).await?;
+    let body = json::read(Request::from_parts(head.clone(), body), state.limits()).await?;
     let num_bytes = body.len();
     let check = move || signature.check(&secret, &head, &body).map(|()| (head, body));
     let (head, body) = run_sized(state, num_bytes, check).await??;

@@ -55,7 +55,7 @@ pub(super) async fn shape(request: Request, next: Next) -> Response {
         let body = BedrockError { message: error.body().error.message };
         (status, [(ERROR_TYPE, name)], Json(body)).into_response()
     });
-    if let Some(RequestId(id)) = id {
+    if let Some(id) = id.and_then(|RequestId(id)| HeaderValue::from_str(&id).ok()) {
         response.headers_mut().insert(REQUEST_ID, id);
     }
     response

@@ -16,7 +16,7 @@ use crate::prompt::{Chat, ChatPrompt, chat_tokens};
 use crate::source::{PromptTokens, Source};
 use crate::stored_chats::{Keep, KeptChat};
 use crate::tools::Tools;
-use crate::{ApiError, AppState, Caller, params, source, wire};
+use crate::{ApiError, AppState, Caller, accepted, params, source, wire};
 
 /// The next message of a chat.
 #[utoipa::path(post, path = "/v1/chat/completions", tag = "Chat",
@@ -62,15 +62,17 @@ pub(crate) struct Started {
 pub(crate) async fn start(
     state: &AppState,
     caller: Caller,
-    body: Generate<ChatRequest>,
+    mut body: Generate<ChatRequest>,
     num_bytes: usize,
 ) -> Result<Started, ApiError> {
     params::refuse(&body.unsupported)?;
+    accepted::tell_template(&mut body)?;
     let logprobs = check(&body.request)?;
     let tools = Tools::of(&body.request)?;
     let mut source = source::new(state, caller, body.options, logprobs, "messages")?;
     let calls = tools.grammar(source.model.text.family());
     source::follow(state, &mut source, calls).await?;
+    source::predict(state, &mut source).await?;
     if tools.must_be_called() {
         // What the client would stop at is for what is said; a call is whole.
         let params = Arc::make_mut(&mut source.params);

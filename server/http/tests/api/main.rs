@@ -1,5 +1,6 @@
 //! The real router over the mock engine: what clients see, byte for byte.
 
+mod accepted;
 mod access;
 mod bad_input;
 mod bedrock;
@@ -9,6 +10,11 @@ mod chat;
 mod common;
 mod completions;
 mod conversations;
+mod cors;
+mod endings;
+mod hostile;
+mod http2;
+mod idempotent;
 mod kept;
 mod messages;
 mod responses;
@@ -17,5 +23,6 @@ mod socket;
 mod status;
 mod stored;
 mod structured;
+mod tls;
 mod tokens;
 mod tools;

@@ -15,7 +15,7 @@ use tokio::task::JoinHandle;
 
 use crate::common::{Server, endless, says, server_with, until_idle, until_running};
 
-async fn listen(
+pub(crate) async fn listen(
     server: &Server,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> (SocketAddr, JoinHandle<std::io::Result<()>>) {
@@ -45,14 +45,14 @@ async fn send(address: SocketAddr, body: &Value) -> TcpStream {
 }
 
 /// What comes until the server closes. The time limit turns a hang into a failure.
-async fn read_all(mut socket: TcpStream) -> String {
+pub(crate) async fn read_all(mut socket: TcpStream) -> String {
     let mut text = Vec::new();
     let read = tokio::time::timeout(Duration::from_secs(60), socket.read_to_end(&mut text)).await;
     assert!(read.is_ok(), "not closed after {}", String::from_utf8_lossy(&text));
     String::from_utf8(text).unwrap()
 }
 
-fn endless_request(stream: bool) -> Value {
+pub(crate) fn endless_request(stream: bool) -> Value {
     json!({"model": "mock", "prompt": "a", "max_tokens": 500, "ignore_eos": true, "stream": stream})
 }
 

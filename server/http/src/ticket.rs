@@ -1,0 +1,277 @@
+//! What goes with a request from its receipt to its end, as its span does: its names, its deadline,
+//! and whether its tenant cancelled it.
+//!
+//! Invariant: a ticket can be found by its names, and only by its own tenant, exactly while
+//! somebody holds it: the handler, or the generation that streams on after it.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use axum::http::{HeaderMap, HeaderName};
+use engine_core::TenantId;
+use futures_util::task::AtomicWaker;
+use tokio::time::{Instant, Sleep, sleep_until};
+
+use crate::{ApiError, params};
+
+const TIMEOUT: HeaderName = HeaderName::from_static("x-request-timeout");
+/// Names that are kept at once. A request has two, and connections bound the requests; beyond, a
+/// request runs as any other and cannot be named.
+const MAX_NAMES: usize = 1 << 17;
+
+tokio::task_local! {
+    static CURRENT: Arc<Ticket>;
+}
+
+/// All tickets that are out, by tenant and name. A client may use one name several times.
+#[derive(Default)]
+pub(crate) struct Tickets {
+    named: Mutex<BTreeMap<(TenantId, String, u64), Weak<Ticket>>>,
+    next: AtomicU64,
+}
+
+impl Tickets {
+    fn named(&self) -> MutexGuard<'_, BTreeMap<(TenantId, String, u64), Weak<Ticket>>> {
+        self.named.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Cancels the tenant's requests of this name, but not the one that asks for it. Whether there
+    /// was any.
+    pub(crate) fn cancel(&self, tenant: &TenantId, name: &str) -> bool {
+        let key = |number| (tenant.clone(), name.to_owned(), number);
+        let asking = CURRENT.try_with(|ticket| ticket.number).ok();
+        let named = self.named();
+        let found = named.range(key(0)..=key(u64::MAX));
+        let others = found.filter(|((.., number), _)| Some(*number) != asking);
+        let tickets: Vec<_> = others.filter_map(|(_, ticket)| ticket.upgrade()).collect();
+        // A ticket that ends here takes its names out, which needs the lock.
+        drop(named);
+        tickets.iter().for_each(|ticket| ticket.cancel());
+        !tickets.is_empty()
+    }
+}
+
+/// One request.
+pub(crate) struct Ticket {
+    tickets: Arc<Tickets>,
+    tenant: TenantId,
+    number: u64,
+    names: Mutex<Vec<String>>,
+    received: Instant,
+    /// What the client allows, by the header.
+    timeout: Option<Duration>,
+    /// What the operator allows.
+    max: Option<Duration>,
+    cancelled: AtomicBool,
+    waker: AtomicWaker,
+}
+
+impl Ticket {
+    /// A request that came just now.
+    pub(crate) fn new(
+        tickets: &Arc<Tickets>,
+        tenant: TenantId,
+        headers: &HeaderMap,
+        max: Option<Duration>,
+    ) -> Result<Arc<Self>, ApiError> {
+        Ok(Arc::new(Self {
+            tickets: Arc::clone(tickets),
+            tenant,
+            number: tickets.next.fetch_add(1, Ordering::Relaxed),
+            names: Mutex::default(),
+            received: Instant::now(),
+            timeout: timeout(headers)?,
+            max,
+            cancelled: AtomicBool::new(false),
+            waker: AtomicWaker::new(),
+        }))
+    }
+
+    /// The ticket of the request that is being handled.
+    pub(crate) fn current() -> Option<Arc<Self>> {
+        CURRENT.try_with(Arc::clone).ok()
+    }
+
+    /// Handles the request.
+    pub(crate) fn scope<F: Future>(
+        self: Arc<Self>,
+        handling: F,
+    ) -> impl Future<Output = F::Output> {
+        CURRENT.scope(self, handling)
+    }
+
+    /// From now on the request can be found by `name`, too.
+    pub(crate) fn name(self: &Arc<Self>, name: &str) {
+        let mut named = self.tickets.named();
+        if named.len() < MAX_NAMES {
+            let key = (self.tenant.clone(), name.to_owned(), self.number);
+            named.insert(key, Arc::downgrade(self));
+            self.names.lock().unwrap_or_else(PoisonError::into_inner).push(name.to_owned());
+        }
+    }
+
+    fn cancel(&self) {
+        self.cancelled.store(true, Ordering::Release);
+        self.waker.wake();
+    }
+
+    /// When the time is over that the header, the body and the operator allow.
+    fn deadline(&self, body: Option<Duration>) -> Option<Deadline> {
+        let client = self.timeout.into_iter().chain(body).min();
+        let by_client = client.is_some_and(|client| self.max.is_none_or(|max| client <= max));
+        let timeout = client.into_iter().chain(self.max).min()?;
+        Some(Deadline { at: self.received.checked_add(timeout)?, timeout, by_client })
+    }
+}
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        let names = std::mem::take(self.names.get_mut().unwrap_or_else(PoisonError::into_inner));
+        let mut named = self.tickets.named();
+        for name in names {
+            named.remove(&(self.tenant.clone(), name, self.number));
+        }
+    }
+}
+
+/// Lets the current request be found by the id of its answer.
+pub(crate) fn name_current(id: &str) {
+    if let Some(ticket) = Ticket::current() {
+        ticket.name(id);
+    }
+}
+
+fn timeout(headers: &HeaderMap) -> Result<Option<Duration>, ApiError> {
+    let Some(value) = headers.get(TIMEOUT) else { return Ok(None) };
+    let seconds = value.to_str().ok().and_then(|text| text.trim().parse().ok());
+    match seconds {
+        Some(seconds) => params::timeout(TIMEOUT.as_str(), Some(seconds)),
+        None => {
+            let message = format!("Invalid value for '{TIMEOUT}': it is a number of seconds.");
+            Err(ApiError::invalid(Some(TIMEOUT.as_str()), message))
+        }
+    }
+}
+
+/// When a request's time is over.
+#[derive(Clone, Copy, Debug)]
+struct Deadline {
+    at: Instant,
+    timeout: Duration,
+    /// Whether the client set it, not the operator.
+    by_client: bool,
+}
+
+impl Deadline {
+    fn error(&self) -> ApiError {
+        ApiError::deadline_exceeded(self.timeout, self.by_client)
+    }
+}
+
+/// How long a generation may go on.
+pub(crate) struct Life {
+    ticket: Option<Arc<Ticket>>,
+    over: Option<(Pin<Box<Sleep>>, Deadline)>,
+}
+
+impl Life {
+    /// That of the current request, whose body allows `timeout`.
+    pub(crate) fn of_current(timeout: Option<Duration>) -> Self {
+        let ticket = Ticket::current();
+        let deadline = match &ticket {
+            Some(ticket) => ticket.deadline(timeout),
+            None => timeout.and_then(|timeout| {
+                let at = Instant::now().checked_add(timeout)?;
+                Some(Deadline { at, timeout, by_client: true })
+            }),
+        };
+        let over = deadline.map(|deadline| (Box::pin(sleep_until(deadline.at)), deadline));
+        Self { ticket, over }
+    }
+
+    /// Why it is over by now, if it is.
+    pub(crate) fn check(&self) -> Result<(), ApiError> {
+        if self.ticket.as_ref().is_some_and(|ticket| ticket.cancelled.load(Ordering::Acquire)) {
+            return Err(ApiError::cancelled());
+        }
+        match &self.over {
+            Some((_, deadline)) if Instant::now() >= deadline.at => Err(deadline.error()),
+            _ => Ok(()),
+        }
+    }
+
+    /// Ready when it is over.
+    pub(crate) fn poll_over(&mut self, cx: &mut Context<'_>) -> Poll<ApiError> {
+        if let Some(ticket) = &self.ticket {
+            ticket.waker.register(cx.waker());
+            if ticket.cancelled.load(Ordering::Acquire) {
+                return Poll::Ready(ApiError::cancelled());
+            }
+        }
+        match &mut self.over {
+            Some((sleep, deadline)) => sleep.as_mut().poll(cx).map(|()| deadline.error()),
+            None => Poll::Pending,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ticket(tickets: &Arc<Tickets>, tenant: &str, name: &str) -> Arc<Ticket> {
+        let tenant = TenantId(tenant.into());
+        let ticket = Ticket::new(tickets, tenant, &HeaderMap::new(), None).unwrap();
+        ticket.name(name);
+        ticket
+    }
+
+    #[test]
+    fn only_the_own_tenant_finds_a_ticket_and_only_while_it_is_held() {
+        let tickets = Arc::new(Tickets::default());
+        let (a, again) = (ticket(&tickets, "a", "x"), ticket(&tickets, "a", "x"));
+        let (b, other) = (ticket(&tickets, "b", "x"), ticket(&tickets, "a", "xy"));
+        a.name("chatcmpl-1");
+        assert!(tickets.cancel(&TenantId("a".into()), "x"));
+        let is_cancelled = |ticket: &Arc<Ticket>| ticket.cancelled.load(Ordering::Relaxed);
+        assert!(is_cancelled(&a) && is_cancelled(&again));
+        assert!(!is_cancelled(&b) && !is_cancelled(&other));
+        assert!(tickets.cancel(&TenantId("a".into()), "chatcmpl-1"));
+        drop((a, again));
+        assert!(!tickets.cancel(&TenantId("a".into()), "x"));
+        assert!(!tickets.cancel(&TenantId("a".into()), "chatcmpl-1"));
+        drop((b, other));
+        assert!(tickets.named().is_empty());
+    }
+
+    #[test]
+    fn the_shortest_time_counts_and_says_whose_it_was() {
+        let tickets = Arc::new(Tickets::default());
+        let seconds = Duration::from_secs;
+        let whose = |header: Option<&str>, body: Option<u64>, max: Option<u64>| {
+            let mut headers = HeaderMap::new();
+            headers.extend(header.map(|value| (TIMEOUT, value.parse().unwrap())));
+            let (tenant, max) = (TenantId("a".into()), max.map(seconds));
+            let ticket = Ticket::new(&tickets, tenant, &headers, max).unwrap();
+            let deadline = ticket.deadline(body.map(seconds))?;
+            Some((deadline.timeout.as_secs(), deadline.by_client))
+        };
+        assert_eq!(whose(None, None, None), None);
+        assert_eq!(whose(Some("5"), Some(7), Some(9)), Some((5, true)));
+        assert_eq!(whose(Some("7.5"), Some(5), None), Some((5, true)));
+        assert_eq!(whose(Some("7"), None, Some(6)), Some((6, false)));
+        assert_eq!(whose(None, None, Some(6)), Some((6, false)));
+        for wrong in ["", "soon", "0", "-1", "NaN", "inf", "1e9"] {
+            let headers = HeaderMap::from_iter([(TIMEOUT, wrong.parse().unwrap())]);
+            assert!(
+                Ticket::new(&tickets, TenantId("a".into()), &headers, None).is_err(),
+                "{wrong}"
+            );
+        }
+    }
+}

@@ -1,0 +1,34 @@
+//! What a request used, as clients are told.
+
+use server_api::{CompletionTokensDetails, PromptTokensDetails, Usage};
+
+/// Of one prompt, whose choices took `completion_tokens` in. `predicted`: whether the client said
+/// what to expect.
+pub(crate) fn counted(usage: engine_core::Usage, completion_tokens: u64, predicted: bool) -> Usage {
+    let prompt_tokens = u64::from(usage.prompt_tokens);
+    let cached_tokens = u64::from(usage.cached_tokens);
+    Usage {
+        prompt_tokens,
+        completion_tokens,
+        total_tokens: prompt_tokens + completion_tokens,
+        prompt_tokens_details: PromptTokensDetails { cached_tokens },
+        completion_tokens_details: predicted.then(|| CompletionTokensDetails {
+            reasoning_tokens: 0,
+            accepted_prediction_tokens: usage.accepted_draft_tokens.into(),
+            rejected_prediction_tokens: usage.rejected_draft_tokens.into(),
+        }),
+    }
+}
+
+/// Takes in what another prompt used.
+pub(crate) fn add(total: &mut Usage, usage: Usage) {
+    total.prompt_tokens += usage.prompt_tokens;
+    total.completion_tokens += usage.completion_tokens;
+    total.total_tokens += usage.total_tokens;
+    total.prompt_tokens_details.cached_tokens += usage.prompt_tokens_details.cached_tokens;
+    if let Some(details) = usage.completion_tokens_details {
+        let total = total.completion_tokens_details.get_or_insert_default();
+        total.accepted_prediction_tokens += details.accepted_prediction_tokens;
+        total.rejected_prediction_tokens += details.rejected_prediction_tokens;
+    }
+}
