@@ -29,9 +29,17 @@ const ARROWS: &[Arrow] = &[
     arrow("scheduler-batching", &["engine-core"], &["engine-mock"]),
     arrow("model-registry", &[], &[]),
     arrow("server-api", &[], &[]),
+    arrow("server-guard", &[], &[]),
     arrow(
         "server-http",
-        &["engine-core", "engine-grammar", "engine-text", "scheduler-batching", "server-api"],
+        &[
+            "engine-core",
+            "engine-grammar",
+            "engine-text",
+            "scheduler-batching",
+            "server-api",
+            "server-guard",
+        ],
         &["engine-mock"],
     ),
     arrow(
@@ -43,6 +51,7 @@ const ARROWS: &[Arrow] = &[
             "engine-llm",
             "scheduler-batching",
             "model-registry",
+            "server-guard",
             "server-http",
         ],
         &["engine-mock", "kernels", "loadtests"],
