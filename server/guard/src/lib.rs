@@ -45,10 +45,7 @@ pub trait Guard: Send + Sync {
         let mut watch = self.watch();
         let mut step = watch.push(text);
         if step.stop.is_none() {
-            let rest = watch.finish();
-            step.text += &rest.text;
-            step.edits.extend(rest.edits);
-            step.stop = rest.stop;
+            step.then(watch.finish());
         }
         match step.stop {
             Some(stop) => Verdict::Stop(stop),
@@ -99,6 +96,15 @@ pub struct Step {
     pub edits: Vec<Edit>,
     /// Why nothing may go out after it.
     pub stop: Option<Stop>,
+}
+
+impl Step {
+    /// The same with what came next.
+    pub fn then(&mut self, next: Self) {
+        self.text += &next.text;
+        self.edits.extend(next.edits);
+        self.stop = next.stop;
+    }
 }
 
 /// A place that was rewritten, in characters of the watched text.

@@ -19,6 +19,7 @@ mod echo;
 mod error;
 mod generation;
 mod grammar;
+mod guard;
 mod json;
 mod limits;
 mod local;

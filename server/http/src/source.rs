@@ -6,6 +6,7 @@ use engine_core::{Grammar, TokenId};
 use server_api::GenerationOptions;
 
 use crate::grammar::Asked;
+use crate::guard::OutputGuards;
 use crate::params::{self, Context, Params};
 use crate::{ApiError, AppState, Caller, HttpLimits, ServedModel, grammar};
 
@@ -22,6 +23,8 @@ pub(crate) struct Source {
     pub(crate) asked: Option<Asked>,
     /// What every choice must match.
     pub(crate) grammar: Option<Arc<dyn Grammar>>,
+    /// What every choice is checked by.
+    pub(crate) guards: OutputGuards,
 }
 
 /// One prompt.
@@ -51,7 +54,8 @@ pub(crate) fn new(
     };
     let asked = grammar::asked(&options)?;
     let params = Arc::new(params::check(options, &context)?);
-    Ok(Source { model, caller, params, field, prompt_logprobs: None, asked, grammar: None })
+    let (prompt_logprobs, grammar, guards) = (None, None, OutputGuards::of(state));
+    Ok(Source { model, caller, params, field, prompt_logprobs, asked, grammar, guards })
 }
 
 /// Compiles the grammar that was asked for, or that of the calls the model must make.

@@ -9,6 +9,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use engine_text::TextModel;
 use scheduler_batching::Shutdown;
 use server_api::Health;
+use server_guard::Guards;
 use tokio::sync::Semaphore;
 
 use crate::{ApiError, Authenticate, HttpLimits, Metrics, NoAuth};
@@ -63,6 +64,7 @@ struct Inner {
     auth: Arc<dyn Authenticate>,
     limits: HttpLimits,
     metrics: Arc<Metrics>,
+    guards: Arc<Guards>,
     text_jobs: Arc<Semaphore>,
     grammar_jobs: Arc<Semaphore>,
 }
@@ -73,6 +75,7 @@ pub struct AppStateBuilder {
     auth: Arc<dyn Authenticate>,
     limits: HttpLimits,
     metrics: Arc<Metrics>,
+    guards: Guards,
 }
 
 impl AppStateBuilder {
@@ -111,14 +114,21 @@ impl AppStateBuilder {
         self
     }
 
+    /// What checks texts; nothing if not called.
+    #[must_use]
+    pub fn guards(mut self, guards: Guards) -> Self {
+        self.guards = guards;
+        self
+    }
+
     /// The state.
     #[must_use]
     pub fn build(self) -> AppState {
         let text_jobs = Arc::new(Semaphore::new(self.limits.max_text_jobs.max(1)));
         let grammar_jobs = Arc::new(Semaphore::new(self.limits.max_grammar_jobs.max(1)));
-        let Self { models, auth, limits, metrics } = self;
-        let models = RwLock::new(models);
-        AppState(Arc::new(Inner { models, auth, limits, metrics, text_jobs, grammar_jobs }))
+        let Self { models, auth, limits, metrics, guards } = self;
+        let (models, guards) = (RwLock::new(models), Arc::new(guards));
+        AppState(Arc::new(Inner { models, auth, limits, metrics, guards, text_jobs, grammar_jobs }))
     }
 }
 
@@ -131,6 +141,7 @@ impl AppState {
             auth: Arc::new(NoAuth),
             limits: HttpLimits::default(),
             metrics: Arc::new(Metrics::new()),
+            guards: Guards::default(),
         }
     }
 
@@ -236,6 +247,10 @@ impl AppState {
     #[must_use]
     pub fn metrics(&self) -> &Arc<Metrics> {
         &self.0.metrics
+    }
+
+    pub(crate) fn guards(&self) -> &Arc<Guards> {
+        &self.0.guards
     }
 
     pub(crate) fn grammar_jobs(&self) -> Arc<Semaphore> {

@@ -15,7 +15,7 @@ use crate::openapi::{ChatBody, Refusals};
 use crate::prompt::{Chat, ChatPrompt, chat_tokens};
 use crate::source::{PromptTokens, Source};
 use crate::tools::Tools;
-use crate::{ApiError, AppState, Caller, params, source, wire};
+use crate::{ApiError, AppState, Caller, guard, params, source, wire};
 
 /// The next message of a chat.
 #[utoipa::path(post, path = "/v1/chat/completions", tag = "Chat",
@@ -53,11 +53,12 @@ pub(super) struct Started {
 pub(super) async fn start(
     state: &AppState,
     caller: Caller,
-    body: Generate<ChatRequest>,
+    mut body: Generate<ChatRequest>,
     num_bytes: usize,
 ) -> Result<Started, ApiError> {
     params::refuse(&body.unsupported)?;
     let logprobs = check(&body.request)?;
+    body.request = guard::chat(state, body.request, num_bytes).await?;
     let tools = Tools::of(&body.request)?;
     let mut source = source::new(state, caller, body.options, logprobs, "messages")?;
     let calls = tools.grammar(source.model.text.family());
