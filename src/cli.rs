@@ -4,7 +4,7 @@ use std::{net::SocketAddr, path::PathBuf};
 
 use clap::{Args, Parser, Subcommand, builder::FalseyValueParser};
 
-use crate::size::ByteSize;
+use crate::{guard::GuardArgs, size::ByteSize};
 
 /// A self-hostable inference server with an OpenAI-compatible API.
 #[derive(Debug, Parser)]
@@ -118,6 +118,9 @@ pub(crate) struct ServeArgs {
     /// How long running answers may go on after a signal to stop [default: 30]
     #[arg(long, value_name = "SECONDS", env = "AGENTBASE_DRAIN_TIMEOUT")]
     pub(crate) drain_timeout: Option<u32>,
+
+    #[command(flatten)]
+    pub(crate) guard: GuardArgs,
 
     /// Settings file [default: agentbase.toml in the data directory, if there is one]
     #[arg(long, value_name = "FILE", env = "AGENTBASE_CONFIG")]

@@ -8,6 +8,7 @@ use serde::Deserialize;
 
 use crate::{
     cli::{KvCacheDtype, ServeArgs, Speculation},
+    guard::GuardArgs,
     size::ByteSize,
 };
 
@@ -30,6 +31,8 @@ struct File {
     drain_timeout: Option<u32>,
     #[serde(default)]
     no_auth: bool,
+    #[serde(default)]
+    guard: GuardArgs,
 }
 
 /// Fills what the command line leaves open from the settings file.
@@ -50,7 +53,10 @@ pub(crate) fn complete(mut args: ServeArgs, data_dir: &Path) -> Result<ServeArgs
     }
     let text =
         std::fs::read_to_string(path).with_context(|| format!("cannot read settings {shown}"))?;
-    let file: File = toml::from_str(&text).with_context(|| format!("settings {shown}"))?;
+    let mut file: File = toml::from_str(&text).with_context(|| format!("settings {shown}"))?;
+    if let (Some(list), Some(folder)) = (&mut file.guard.deny_list, path.parent()) {
+        *list = folder.join(&*list);
+    }
     if file.threads == Some(0) {
         bail!("settings {shown}: `threads` must be at least 1");
     }
@@ -66,6 +72,7 @@ pub(crate) fn complete(mut args: ServeArgs, data_dir: &Path) -> Result<ServeArgs
     args.max_waiting = args.max_waiting.or(file.max_waiting);
     args.drain_timeout = args.drain_timeout.or(file.drain_timeout);
     args.no_auth |= file.no_auth;
+    args.guard = args.guard.or(file.guard);
     Ok(args)
 }
 

@@ -9,6 +9,7 @@ mod cli;
 mod commands;
 mod config;
 mod data_dir;
+mod guard;
 mod keys;
 mod load;
 mod progress;

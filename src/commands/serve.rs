@@ -69,6 +69,7 @@ pub(super) async fn run(args: ServeArgs, data_dir: &Path) -> Result<()> {
     if args.no_auth && !listen.ip().is_loopback() {
         bail!("--no-auth is for loopback addresses only; {listen} can be reached from outside");
     }
+    let guards = args.guard.guards()?;
     let names = model_names(&args, data_dir).await?;
     let listener = TcpListener::bind(listen)
         .await
@@ -80,7 +81,7 @@ pub(super) async fn run(args: ServeArgs, data_dir: &Path) -> Result<()> {
     if let Some(seconds) = args.drain_timeout {
         limits.drain_timeout = Duration::from_secs(seconds.into());
     }
-    let mut state = AppState::builder().auth(auth).limits(limits.clone());
+    let mut state = AppState::builder().auth(auth).limits(limits.clone()).guards(guards);
     for name in &names {
         state = state.loading(name.as_str());
     }

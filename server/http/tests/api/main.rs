@@ -6,6 +6,7 @@ mod bounds;
 mod chat;
 mod common;
 mod completions;
+mod guard;
 mod messages;
 mod socket;
 mod status;
