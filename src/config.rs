@@ -11,6 +11,7 @@ use serde::Deserialize;
 
 use crate::{
     cli::{KvCacheDtype, ServeArgs, Speculation},
+    guard::GuardArgs,
     http_options::HttpArgs,
     size::ByteSize,
 };
@@ -42,6 +43,8 @@ struct File {
     tls_key: Option<PathBuf>,
     #[serde(default)]
     cors_origin: Vec<String>,
+    #[serde(default)]
+    guard: GuardArgs,
 }
 
 /// Fills what the command line leaves open from the settings file.
@@ -62,17 +65,18 @@ pub(crate) fn complete(mut args: ServeArgs, data_dir: &Path) -> Result<ServeArgs
     }
     let text =
         std::fs::read_to_string(path).with_context(|| format!("cannot read settings {shown}"))?;
-    let file: File = toml::from_str(&text).with_context(|| format!("settings {shown}"))?;
+    let mut file: File = toml::from_str(&text).with_context(|| format!("settings {shown}"))?;
+    if let (Some(list), Some(folder)) = (&mut file.guard.deny_list, path.parent()) {
+        *list = folder.join(&*list);
+    }
     let counts = [
         ("threads", file.threads.map(|count| count as u64)),
         ("request_timeout", file.request_timeout.map(u64::from)),
         ("stream_keep_alive", file.stream_keep_alive.map(u64::from)),
+        ("retention_days", file.retention_days.map(u64::from)),
     ];
     if let Some((name, _)) = counts.into_iter().find(|(_, count)| *count == Some(0)) {
         bail!("settings {shown}: `{name}` must be at least 1");
-    }
-    if file.retention_days == Some(0) {
-        bail!("settings {shown}: `retention_days` must be at least 1");
     }
     args.listen = args.listen.or(file.listen);
     if args.model.is_empty() {
@@ -95,6 +99,7 @@ pub(crate) fn complete(mut args: ServeArgs, data_dir: &Path) -> Result<ServeArgs
         tls_key: file.tls_key,
         cors_origin: file.cors_origin,
     });
+    args.guard = args.guard.or(file.guard);
     Ok(args)
 }
 

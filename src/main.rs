@@ -9,6 +9,7 @@ mod cli;
 mod commands;
 mod config;
 mod data_dir;
+mod guard;
 mod http_options;
 mod keys;
 mod load;

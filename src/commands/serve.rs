@@ -72,7 +72,7 @@ pub(super) async fn run(args: ServeArgs, data_dir: &Path) -> Result<()> {
     if args.no_auth && !listen.ip().is_loopback() {
         bail!("--no-auth is for loopback addresses only; {listen} can be reached from outside");
     }
-    let (tls, cors) = (args.http.tls()?, args.http.cors()?);
+    let (tls, cors, guards) = (args.http.tls()?, args.http.cors()?, args.guard.guards()?);
     let names = model_names(&args, data_dir).await?;
     let listener = TcpListener::bind(listen)
         .await
@@ -89,8 +89,12 @@ pub(super) async fn run(args: ServeArgs, data_dir: &Path) -> Result<()> {
     }
     args.http.set(&mut limits);
     let sweeper = tokio::spawn(store.clone().sweep_forever());
-    let mut state =
-        AppState::builder().auth(auth).limits(limits.clone()).store(store.clone()).cors(cors);
+    let mut state = AppState::builder()
+        .auth(auth)
+        .limits(limits.clone())
+        .store(store.clone())
+        .cors(cors)
+        .guards(guards);
     for name in &names {
         state = state.loading(name.as_str());
     }

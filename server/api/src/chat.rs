@@ -157,7 +157,7 @@ pub struct ChatChoice {
     pub message: AssistantMessage,
     /// Set if asked for.
     pub logprobs: Option<ChatLogprobs>,
-    /// `stop`, `length` or `tool_calls`.
+    /// `stop`, `length`, `tool_calls` or `content_filter`.
     pub finish_reason: String,
 }
 

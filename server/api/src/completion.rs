@@ -52,7 +52,7 @@ pub struct CompletionChoice {
     pub text: String,
     /// Set if asked for.
     pub logprobs: Option<CompletionLogprobs>,
-    /// `stop` or `length`; null in pieces that are not a choice's last.
+    /// `stop`, `length` or `content_filter`; null in pieces that are not a choice's last.
     pub finish_reason: Option<String>,
 }
 

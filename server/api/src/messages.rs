@@ -187,7 +187,8 @@ pub struct Message {
     pub model: String,
     /// What was thought, said and called, in order.
     pub content: Vec<OutputBlock>,
-    /// `end_turn`, `max_tokens`, `stop_sequence` or `tool_use`; null where a stream begins.
+    /// `end_turn`, `max_tokens`, `stop_sequence`, `tool_use` or `refusal`; null where a stream
+    /// begins.
     pub stop_reason: Option<String>,
     /// The text that ended the answer.
     pub stop_sequence: Option<String>,

@@ -91,6 +91,11 @@ impl ChoiceText {
         self.ended
     }
 
+    /// Takes no more in.
+    pub(crate) fn stop(&mut self) {
+        self.ended = true;
+    }
+
     /// Takes the next token in; tokens after the end are nobody's.
     pub(crate) fn push(&mut self, token: TokenId, scores: Option<TokenLogprobs>) -> Piece {
         if self.ended {

@@ -16,6 +16,7 @@ use tracing::Span;
 
 use crate::choice::{ChoiceText, Scored};
 use crate::echo::Echo;
+use crate::guard::{Guarded, GuardedText};
 use crate::source::{PromptTokens, Source};
 use crate::ticket::Life;
 use crate::{ApiError, usage};
@@ -149,6 +150,8 @@ impl Generation {
 struct Run {
     events: EventStream,
     choices: Vec<ChoiceText>,
+    /// What checks each choice; empty where nothing does.
+    guarded: Vec<GuardedText>,
     first_index: u32,
     field: &'static str,
     /// The prompt, until it was echoed.
@@ -164,6 +167,7 @@ impl Run {
         let offset = prompt.echo.as_ref().map_or(0, |text| text.chars().count());
         let choice = || ChoiceText::new(&model.text, params, &prompt.tokens, offset);
         let choices = (0..params.n).map(|_| choice()).collect();
+        let guarded = source.guards.follow(params.n);
         let echo = prompt.echo.map(|text| Echo::new(text, &prompt.tokens, model, params));
         let mut stop = params.stop.clone();
         stop.max_tokens = prompt.max_tokens;
@@ -187,7 +191,7 @@ impl Run {
         let submitted = model.handle.submit(request);
         let events = submitted.map_err(|error| ApiError::from_submit(error, field))?;
         let (predicted, ready) = (!source.prediction.is_empty(), VecDeque::new());
-        Ok(Self { events, choices, first_index, field, echo, predicted, ready })
+        Ok(Self { events, choices, guarded, first_index, field, echo, predicted, ready })
     }
 
     fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Output, ApiError>>> {
@@ -253,11 +257,43 @@ impl Run {
     }
 
     fn delta(&mut self, index: u32, text: String, tokens: Vec<Scored>) {
+        let Some(guarded) = self.guarded.get_mut(index as usize) else {
+            return self.put_delta(index, text, tokens);
+        };
+        let piece = guarded.push(text, tokens);
+        self.put_guarded(index, piece);
+    }
+
+    fn end(&mut self, index: u32, reason: &'static str, stop_text: Option<usize>) {
+        if let Some(guarded) = self.guarded.get_mut(index as usize) {
+            let piece = if guarded.stopped() { return } else { guarded.finish() };
+            if self.put_guarded(index, piece) {
+                return;
+            }
+        }
+        self.put_end(index, reason, stop_text);
+    }
+
+    /// Whether it ended the choice.
+    fn put_guarded(&mut self, index: u32, piece: Guarded) -> bool {
+        let Guarded { text, tokens, stopped } = piece;
+        if !text.is_empty() || !tokens.is_empty() {
+            self.put_delta(index, text, tokens);
+        }
+        if stopped {
+            self.choices[index as usize].stop();
+            self.events.cancel_choice(index);
+            self.put_end(index, "content_filter", None);
+        }
+        stopped
+    }
+
+    fn put_delta(&mut self, index: u32, text: String, tokens: Vec<Scored>) {
         let index = self.first_index + index;
         self.ready.push_back(Ok(Output::Delta { index, text, tokens }));
     }
 
-    fn end(&mut self, index: u32, reason: &'static str, stop_text: Option<usize>) {
+    fn put_end(&mut self, index: u32, reason: &'static str, stop_text: Option<usize>) {
         let index = self.first_index + index;
         self.ready.push_back(Ok(Output::End { index, reason, stop_text }));
     }

@@ -24,6 +24,7 @@ mod echo;
 mod error;
 mod generation;
 mod grammar;
+mod guard;
 mod http2;
 mod idempotency;
 mod json;

@@ -54,6 +54,7 @@ pub struct Metrics {
     requests: IntCounterVec,
     http_duration: HistogramVec,
     http_requests: IntCounterVec,
+    guard_actions: IntCounterVec,
     gauges: Vec<(IntGaugeVec, ReadGauge)>,
     /// Locked while counts are carried over, so that two scrapes do not add the same twice.
     counters: Mutex<Vec<(IntCounterVec, ReadCount)>>,
@@ -120,6 +121,11 @@ impl Metrics {
                 "HTTP requests answered.",
                 &["method", "route", "status"],
             ),
+            guard_actions: count(
+                "agentbase_guard_actions_total",
+                "What guards did about texts.",
+                &["guard", "side", "action"],
+            ),
             gauges: GAUGES.iter().map(gauge).collect(),
             counters: Mutex::new(
                 COUNTERS
@@ -151,6 +157,12 @@ impl Metrics {
         let labels = [method, route, &status.to_string()];
         self.http_requests.with_label_values(&labels).inc();
         self.http_duration.with_label_values(&[route]).observe(took.as_secs_f64());
+    }
+
+    /// A guard's name, on which side it is and what it did.
+    pub(crate) fn guarded(&self, labels: (&str, &str, &str), num_times: usize) {
+        let (guard, side, action) = labels;
+        self.guard_actions.with_label_values(&[guard, side, action]).inc_by(num_times as u64);
     }
 
     /// The text format, with the latest counts of `models`.

@@ -7,6 +7,7 @@ use server_api::GenerationOptions;
 
 use crate::blocking::run_sized;
 use crate::grammar::Asked;
+use crate::guard::OutputGuards;
 use crate::params::{self, Context, Params};
 use crate::{ApiError, AppState, Caller, HttpLimits, ServedModel, grammar};
 
@@ -25,6 +26,8 @@ pub(crate) struct Source {
     pub(crate) grammar: Option<Arc<dyn Grammar>>,
     /// What every choice may well say.
     pub(crate) prediction: Vec<TokenId>,
+    /// What every choice is checked by.
+    pub(crate) guards: OutputGuards,
 }
 
 /// One prompt.
@@ -63,6 +66,7 @@ pub(crate) fn new(
         asked,
         grammar: None,
         prediction: Vec::new(),
+        guards: OutputGuards::of(state),
     })
 }
 

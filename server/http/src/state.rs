@@ -9,6 +9,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use engine_text::TextModel;
 use scheduler_batching::Shutdown;
 use server_api::Health;
+use server_guard::Guards;
 use server_store::Store;
 use tokio::sync::Semaphore;
 
@@ -67,6 +68,7 @@ struct Inner {
     auth: Arc<dyn Authenticate>,
     limits: HttpLimits,
     metrics: Arc<Metrics>,
+    guards: Arc<Guards>,
     text_jobs: Arc<Semaphore>,
     grammar_jobs: Arc<Semaphore>,
     store: Option<Store>,
@@ -84,6 +86,7 @@ pub struct AppStateBuilder {
     metrics: Arc<Metrics>,
     store: Option<Store>,
     cors: CorsOrigins,
+    guards: Guards,
 }
 
 impl AppStateBuilder {
@@ -136,20 +139,28 @@ impl AppStateBuilder {
         self
     }
 
+    /// What checks texts; nothing if not called.
+    #[must_use]
+    pub fn guards(mut self, guards: Guards) -> Self {
+        self.guards = guards;
+        self
+    }
+
     /// The state.
     #[must_use]
     pub fn build(self) -> AppState {
         let text_jobs = Arc::new(Semaphore::new(self.limits.max_text_jobs.max(1)));
         let grammar_jobs = Arc::new(Semaphore::new(self.limits.max_grammar_jobs.max(1)));
         let background = Background::new(&self.limits);
-        let Self { models, auth, limits, metrics, store, cors } = self;
-        let models = RwLock::new(models);
+        let Self { models, auth, limits, metrics, guards, store, cors } = self;
+        let (models, guards) = (RwLock::new(models), Arc::new(guards));
         let (tickets, answers) = (Arc::default(), Answers::new(&limits));
         AppState(Arc::new(Inner {
             models,
             auth,
             limits,
             metrics,
+            guards,
             text_jobs,
             grammar_jobs,
             store,
@@ -172,6 +183,7 @@ impl AppState {
             metrics: Arc::new(Metrics::new()),
             store: None,
             cors: CorsOrigins::default(),
+            guards: Guards::default(),
         }
     }
 
@@ -297,6 +309,10 @@ impl AppState {
 
     pub(crate) fn answers(&self) -> &Arc<Answers> {
         &self.0.answers
+    }
+
+    pub(crate) fn guards(&self) -> &Arc<Guards> {
+        &self.0.guards
     }
 
     pub(crate) fn grammar_jobs(&self) -> Arc<Semaphore> {

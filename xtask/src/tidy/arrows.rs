@@ -29,6 +29,7 @@ const ARROWS: &[Arrow] = &[
     arrow("scheduler-batching", &["engine-core"], &["engine-mock"]),
     arrow("model-registry", &[], &[]),
     arrow("server-api", &[], &[]),
+    arrow("server-guard", &[], &[]),
     arrow(
         "server-http",
         &[
@@ -37,6 +38,7 @@ const ARROWS: &[Arrow] = &[
             "engine-text",
             "scheduler-batching",
             "server-api",
+            "server-guard",
             "server-store",
         ],
         &["engine-mock"],
@@ -51,6 +53,7 @@ const ARROWS: &[Arrow] = &[
             "engine-llm",
             "scheduler-batching",
             "model-registry",
+            "server-guard",
             "server-http",
             "server-store",
         ],

@@ -104,6 +104,7 @@ impl MessagesWire {
         let stopped_by = stop_text.and_then(|which| self.stop_texts.get(which).cloned());
         let reason = match (reason, &stopped_by, self.has_calls) {
             ("length", ..) => "max_tokens",
+            ("content_filter", ..) => "refusal",
             (_, Some(_), _) => "stop_sequence",
             (_, None, true) => "tool_use",
             (_, None, false) => "end_turn",

@@ -16,7 +16,7 @@ use crate::prompt::{Chat, ChatPrompt, chat_tokens};
 use crate::source::{PromptTokens, Source};
 use crate::stored_chats::{Keep, KeptChat};
 use crate::tools::Tools;
-use crate::{ApiError, AppState, Caller, accepted, params, source, wire};
+use crate::{ApiError, AppState, Caller, accepted, guard, params, source, wire};
 
 /// The next message of a chat.
 #[utoipa::path(post, path = "/v1/chat/completions", tag = "Chat",
@@ -68,6 +68,7 @@ pub(crate) async fn start(
     params::refuse(&body.unsupported)?;
     accepted::tell_template(&mut body)?;
     let logprobs = check(&body.request)?;
+    body.request = guard::chat(state, body.request, num_bytes).await?;
     let tools = Tools::of(&body.request)?;
     let mut source = source::new(state, caller, body.options, logprobs, "messages")?;
     let calls = tools.grammar(source.model.text.family());

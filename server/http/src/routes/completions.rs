@@ -17,7 +17,7 @@ use crate::openapi::{CompletionBody, Refusals};
 use crate::prompt::{Prompts, Tokenized, prompt_tokens};
 use crate::source::{PromptTokens, Source};
 use crate::wire::{self, Answer, Head, Wire, finite};
-use crate::{ApiError, AppState, Caller, params, source};
+use crate::{ApiError, AppState, Caller, guard, params, source};
 
 /// OpenAI's.
 const DEFAULT_MAX_TOKENS: u32 = 16;
@@ -63,8 +63,9 @@ pub(crate) async fn start(
     source::follow(state, &mut source, None).await?;
     check(&body.request, &source, state.limits().max_choices)?;
     source.prompt_logprobs = prompt_logprobs(&source);
+    let prompt = guard::prompt(&state, &source.model.text, body.request.prompt).await?;
     let prompts = Prompts {
-        prompt: body.request.prompt,
+        prompt,
         add_special_tokens: body.request.add_special_tokens.unwrap_or(true),
         decode: source.params.echo.then_some(source.params.skip_special),
         context: Some(source.model.handle.limits().max_sequence_len()),

@@ -12,6 +12,7 @@ mod completions;
 mod conversations;
 mod cors;
 mod endings;
+mod guard;
 mod hostile;
 mod http2;
 mod idempotent;
