@@ -10,5 +10,6 @@ mod messages;
 mod socket;
 mod status;
 mod structured;
+mod templates;
 mod tokens;
 mod tools;
