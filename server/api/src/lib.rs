@@ -33,5 +33,7 @@ pub use messages::{
 pub use model::{Health, Model, ModelList};
 pub use one_or_many::OneOrMany;
 pub use prompt::Prompt;
-pub use tokenize::{DetokenizeRequest, DetokenizeResponse, TokenizeRequest, TokenizeResponse};
+pub use tokenize::{
+    DetokenizeRequest, DetokenizeResponse, TokenizeRequest, TokenizeResponse, TokenizerInfo,
+};
 pub use tools::{FunctionCall, FunctionCallDelta, ToolCall, ToolCallDelta};

@@ -71,6 +71,7 @@ pub(crate) enum Refusals {
         routes::messages::count_tokens,
         routes::tokens::tokenize,
         routes::tokens::detokenize,
+        routes::tokens::info,
         routes::status::health,
         routes::status::ready,
         routes::status::metrics,

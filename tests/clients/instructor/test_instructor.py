@@ -60,7 +60,10 @@ class Modes(unittest.TestCase):
     def test_an_answer_that_is_cut_is_told(self):
         with self.assertRaises(IncompleteOutputException):
             client(instructor.Mode.TOOLS).chat.completions.create(
-                model=MODEL, messages=QUESTION, response_model=Thing, **(OPTIONS | {"max_tokens": 3})
+                model=MODEL,
+                messages=QUESTION,
+                response_model=Thing,
+                **(OPTIONS | {"max_tokens": 3}),
             )
 
 

@@ -38,9 +38,7 @@ class Chat(unittest.TestCase):
         self.assertIn("Paris", message.content)
         self.assertEqual(message.response_metadata["finish_reason"], "stop")
         usage = message.usage_metadata
-        self.assertEqual(
-            usage["total_tokens"], usage["input_tokens"] + usage["output_tokens"]
-        )
+        self.assertEqual(usage["total_tokens"], usage["input_tokens"] + usage["output_tokens"])
 
     def test_a_stream_says_the_same(self):
         whole = model().invoke(QUESTION)

@@ -111,8 +111,9 @@ def own():
         supported(
             "logprobs",
             {"logprobs": True},
-            lambda a, p: a.choice["logprobs"]["content"][0]["logprob"] <= 0
-            and p.choice["logprobs"] is None,
+            lambda a, p: (
+                a.choice["logprobs"]["content"][0]["logprob"] <= 0 and p.choice["logprobs"] is None
+            ),
         ),
         supported(
             "top_logprobs",

@@ -24,15 +24,18 @@ def own():
         supported(
             "logprobs",
             {"logprobs": 2},
-            lambda a, p: len(a.choice["logprobs"]["top_logprobs"][0]) >= 2
-            and p.choice["logprobs"] is None,
+            lambda a, p: (
+                len(a.choice["logprobs"]["top_logprobs"][0]) >= 2 and p.choice["logprobs"] is None
+            ),
         ),
         refused("logprobs", {"logprobs": 21}, "above 20"),
         supported("echo", {"echo": True}, lambda a, p: a.text == PROMPT + p.text),
         supported(
             "echo",
             scored,
-            lambda a, p: a.text == scored["prompt"] and a.choice["logprobs"]["token_logprobs"][1] < 0,
+            lambda a, p: (
+                a.text == scored["prompt"] and a.choice["logprobs"]["token_logprobs"][1] < 0
+            ),
             note="with `logprobs` and `max_tokens` 0: scores the prompt",
         ),
         supported("best_of", {"best_of": 1}, same, note="the same as `n`"),

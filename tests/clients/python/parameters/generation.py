@@ -81,7 +81,9 @@ def rows():
 def lengths():
     return [
         supported("max_tokens", {"max_tokens": 3}, lambda a, p: a.num_new == 3 < p.num_new),
-        refused("max_tokens", {"max_tokens": 1 << 20}, "what the context cannot hold", 400, "token"),
+        refused(
+            "max_tokens", {"max_tokens": 1 << 20}, "what the context cannot hold", 400, "token"
+        ),
         supported(
             "max_completion_tokens",
             {"max_completion_tokens": 3},
@@ -134,7 +136,9 @@ def sampling():
 def endings():
     stop = {"stop": [" France"]}
     return [
-        supported("stop", stop, lambda a, p: a.text == p.text.split(" France")[0] and differs(a, p)),
+        supported(
+            "stop", stop, lambda a, p: a.text == p.text.split(" France")[0] and differs(a, p)
+        ),
         refused("stop", {"stop": list("abcde")}, "more than four"),
         supported(
             "stop_token_ids",
@@ -202,7 +206,9 @@ def forms():
             lambda a, p: a.text.startswith("{") and not p.text.startswith("{"),
         ),
         supported("structured_outputs.regex", outputs(regex="red|blue"), says("red", "blue")),
-        supported("structured_outputs.choice", outputs(choice=["red", "blue"]), says("red", "blue")),
+        supported(
+            "structured_outputs.choice", outputs(choice=["red", "blue"]), says("red", "blue")
+        ),
         supported("structured_outputs.grammar", outputs(grammar=grammar), says("red", "blue")),
         refused("structured_outputs", {"structured_outputs": {}}, "without a form"),
         supported("guided_json", room | {"guided_json": SIZE}, fits),

@@ -3,7 +3,7 @@ at the prompt only."""
 
 from .call import MODEL, QUESTION
 from .chat import TEMPLATES, TOOL, longer
-from .generation import HOT, SIZE, differs, greedy, same
+from .generation import SIZE, differs, same
 from .rows import Route, ignored, proved_in, refused, required, supported, unknown
 
 ASK = {"role": "user", "content": QUESTION}
@@ -40,18 +40,25 @@ def prompt_rows():
     no_id = {name: value for name, value in USE.items() if name != "id"}
     return [
         required("messages"),
-        supported("messages[].role", {"messages": [ASK, {"role": "assistant", "content": "A"}, ASK]},
-                  longer, note="`user`, `assistant`"),
+        supported(
+            "messages[].role",
+            {"messages": [ASK, {"role": "assistant", "content": "A"}, ASK]},
+            longer,
+            note="`user`, `assistant`",
+        ),
         refused("messages[].role", {"messages": [{"role": "system", "content": "x"}]}, "others"),
         supported("messages[].content", user(BLOCK, BLOCK), longer, note="a text, or blocks"),
         supported(f"{content}.text", user(BLOCK, BLOCK), longer, user(BLOCK)),
         refused(f"{content}.text", user({"type": "text"}), "where it is missing"),
-        supported(f"{content}.type", used(), longer, note="`text`, `tool_use`, `tool_result`, "
-                  "`thinking`"),
+        supported(
+            f"{content}.type", used(), longer, note="`text`, `tool_use`, `tool_result`, `thinking`"
+        ),
         refused(f"{content}.type", user(image), "others: images, documents"),
         supported(f"{content}.id", used(), longer),
         refused(f"{content}.id", used(no_id), "where it is missing"),
-        supported(f"{content}.name", used(USE | {"name": "roll_a_die_with_many_sides"}), longer, used()),
+        supported(
+            f"{content}.name", used(USE | {"name": "roll_a_die_with_many_sides"}), longer, used()
+        ),
         supported(f"{content}.input", used(more), longer, used()),
         supported(f"{content}.tool_use_id", used(), longer),
         refused(
@@ -63,13 +70,21 @@ def prompt_rows():
         supported(
             f"{content}.content", used(result=RESULT | {"content": "4, as it fell"}), longer, used()
         ),
-        supported("system", {"system": "You answer in one word, and never in two."}, differs_or_longer),
-        supported("system[].text", {"system": [BLOCK]}, longer, {"system": [BLOCK | {"text": "x"}]}),
+        supported(
+            "system", {"system": "You answer in one word, and never in two."}, differs_or_longer
+        ),
+        supported(
+            "system[].text", {"system": [BLOCK]}, longer, {"system": [BLOCK | {"text": "x"}]}
+        ),
         supported("system[].type", {"system": [BLOCK]}, longer, {"system": "x"}, "`text`"),
         refused("system[].type", {"system": [image]}, "others", says="system"),
         *(
-            ignored(f"system[].{name}", {"system": [BLOCK | {name: "x"}]}, {"system": [BLOCK]},
-                    "a block of text has none")
+            ignored(
+                f"system[].{name}",
+                {"system": [BLOCK | {name: "x"}]},
+                {"system": [BLOCK]},
+                "a block of text has none",
+            )
             for name in ("id", "name", "thinking", "tool_use_id", "content", "input")
         ),
         supported("tools[].name", renamed, longer, tools),
@@ -77,10 +92,19 @@ def prompt_rows():
         supported("tools[].description", described, longer, tools),
         supported("tools[].input_schema", tools, longer, bare),
         ignored("tools[].type", {"tools": [FUNCTION | {"type": "custom"}]}, tools, "`custom`"),
-        refused("tools[].type", {"tools": [{"type": "web_search_20250305", "name": "web_search"}]},
-                "tools that run on the server", says="Tools"),
-        supported("tool_choice.type", tools | {"tool_choice": {"type": "none"}},
-                  lambda a, p: a.num_prompt < p.num_prompt, tools, "`none`, `auto`"),
+        refused(
+            "tools[].type",
+            {"tools": [{"type": "web_search_20250305", "name": "web_search"}]},
+            "tools that run on the server",
+            says="Tools",
+        ),
+        supported(
+            "tool_choice.type",
+            tools | {"tool_choice": {"type": "none"}},
+            lambda a, p: a.num_prompt < p.num_prompt,
+            tools,
+            "`none`, `auto`",
+        ),
         refused("tool_choice.type", tools | {"tool_choice": {"type": "all"}}, "others"),
         refused(
             "tool_choice.name",
@@ -116,17 +140,37 @@ def create_rows():
         refused("top_p", {"top_p": 2}, "outside 0 to 1"),
         supported("top_k", {"temperature": 2, "top_k": 1}, lambda a, p: same(a, p)),
         refused("top_k", {"top_k": -2}, "below -1"),
-        supported("tool_choice.type", ANY, lambda a, p: calls(a) and a.reason == "tool_use",
-                  note="`any`, `tool`"),
-        supported("tool_choice.name", ANY | {"tool_choice": named},
-                  lambda a, p: [call["name"] for call in calls(a)] == ["roll"]),
-        supported("tool_choice.disable_parallel_tool_use", ANY | alone,
-                  lambda a, p: len(calls(a)) == 1 < len(calls(p)), ANY),
-        supported("output_config.format.schema", {"output_config": {"format": form}, "max_tokens": 40},
-                  lambda a, p: '"size"' in a.text and differs(a, p)),
-        supported("output_config.format.type", {"output_config": {"format": form}, "max_tokens": 40},
-                  lambda a, p: '"size"' in a.text and differs(a, p), note="`json_schema`"),
-        refused("output_config.format.type", {"output_config": {"format": {"type": "xml"}}}, "others"),
+        supported(
+            "tool_choice.type",
+            ANY,
+            lambda a, p: calls(a) and a.reason == "tool_use",
+            note="`any`, `tool`",
+        ),
+        supported(
+            "tool_choice.name",
+            ANY | {"tool_choice": named},
+            lambda a, p: [call["name"] for call in calls(a)] == ["roll"],
+        ),
+        supported(
+            "tool_choice.disable_parallel_tool_use",
+            ANY | alone,
+            lambda a, p: len(calls(a)) == 1 < len(calls(p)),
+            ANY,
+        ),
+        supported(
+            "output_config.format.schema",
+            {"output_config": {"format": form}, "max_tokens": 40},
+            lambda a, p: '"size"' in a.text and differs(a, p),
+        ),
+        supported(
+            "output_config.format.type",
+            {"output_config": {"format": form}, "max_tokens": 40},
+            lambda a, p: '"size"' in a.text and differs(a, p),
+            note="`json_schema`",
+        ),
+        refused(
+            "output_config.format.type", {"output_config": {"format": {"type": "xml"}}}, "others"
+        ),
         unknown("metadata", {"user_id": "x"}),
         unknown("service_tier", "auto"),
     ]
@@ -155,8 +199,12 @@ def count_rows():
     return [
         *rows,
         *(ignored(name, more, note=no_count) for name, more in nested.items()),
-        ignored("tool_choice.disable_parallel_tool_use", tools | {"tool_choice": choice}, tools,
-                no_count),
+        ignored(
+            "tool_choice.disable_parallel_tool_use",
+            tools | {"tool_choice": choice},
+            tools,
+            no_count,
+        ),
     ]
 
 

@@ -6,6 +6,7 @@ the note tells them apart."""
 
 import json
 import pathlib
+import urllib.parse
 
 from .call import send
 
@@ -28,8 +29,10 @@ class Route:
         # What stands in the path is not in the body.
         for name in [name for name in body if f"{{{name}}}" in path]:
             path = path.replace(f"{{{name}}}", str(body.pop(name)))
-        return send(f"{method} {path}", body if method == "POST" else None)
-
+        if method != "POST":
+            query = urllib.parse.urlencode(body)
+            return send(f"{method} {path}" + (f"?{query}" if query else ""))
+        return send(f"{method} {path}", body)
 
     def plain(self, more):
         """The answer to what many rows compare with, asked for once."""
