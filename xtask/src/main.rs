@@ -8,6 +8,7 @@
 
 mod bench;
 mod clients;
+mod conformance;
 mod licences;
 mod load;
 mod node;
@@ -15,6 +16,7 @@ mod repo;
 mod serve;
 mod server;
 mod shell;
+mod suite;
 mod tally;
 mod test;
 mod tidy;
@@ -42,8 +44,10 @@ enum Habit {
     Tidy(tidy::Args),
     /// Licences, advisories and duplicates of dependencies, offline
     Licences(licences::Args),
-    /// The official OpenAI clients against the real binary and the real model
+    /// The official OpenAI and Anthropic clients against the real binary and the real model
     Clients(clients::Args),
+    /// Every client in tests/clients, and the table of the API
+    Conformance(conformance::Args),
     /// What must hold under load: usage counts, disconnects, flat memory
     Load(load::Args),
     /// Measure against others
@@ -70,6 +74,7 @@ fn run(habit: Habit) -> anyhow::Result<()> {
         Habit::Tidy(args) => tidy::run(&args),
         Habit::Licences(args) => licences::run(&args),
         Habit::Clients(args) => clients::run(&args)?.require_success(),
+        Habit::Conformance(args) => conformance::run(&args)?.require_success(),
         Habit::Load(args) => load::run(&args)?.require_success(),
         Habit::Bench(bench) => bench::run(&bench),
         Habit::Weights => {

@@ -12,7 +12,7 @@ use anyhow::{Context, Result, ensure};
 use crate::{shell, tools};
 
 /// Whether a Node is new enough for the client.
-const IS_RECENT: &str = "process.exit(parseInt(process.versions.node) < 20 ? 1 : 0)";
+const IS_RECENT: &str = "process.exit(parseInt(process.versions.node) < 22 ? 1 : 0)";
 
 /// What to start for `node` and for `npm`.
 pub(crate) struct Node {
@@ -38,7 +38,7 @@ pub(crate) fn obtain(requirements: &Path) -> Result<Node> {
         return Ok(Node { node: "node".into(), npm: vec!["npm".into()] });
     }
     fetched(requirements).context(
-        "Node 20 or newer with npm is not installed, and the Python package that carries it \
+        "Node 22 or newer with npm is not installed, and the Python package that carries it \
          could not be used; install Node, then try again",
     )
 }

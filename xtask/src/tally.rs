@@ -14,12 +14,14 @@ use crate::shell;
 pub(crate) struct Tally {
     pub(crate) passed: i64,
     pub(crate) failed: i64,
+    pub(crate) skipped: i64,
 }
 
 impl Tally {
     pub(crate) fn add(&mut self, other: Self) {
         self.passed += other.passed;
         self.failed += other.failed;
+        self.skipped += other.skipped;
     }
 
     /// The exit status of a habit agrees with what it counted.
@@ -62,23 +64,27 @@ fn count(line: &str) -> Tally {
     let before = |word: &str| number_before(line, word);
     if line.starts_with("Summary [") {
         let failed = before(" failed") + before(" timed out") + before(" exec failed");
-        return Tally { passed: before(" passed"), failed };
+        return Tally { passed: before(" passed"), failed, skipped: before(" skipped") };
     }
     if line.starts_with("test result:") {
-        return Tally { passed: before(" passed"), failed: before(" failed") };
+        let skipped = before(" ignored");
+        return Tally { passed: before(" passed"), failed: before(" failed"), skipped };
     }
     if line.starts_with("Ran ") {
-        return Tally { passed: before(" test"), failed: 0 };
+        return Tally { passed: before(" test"), ..Tally::default() };
     }
-    if let Some(what) = line.strip_prefix("FAILED (") {
-        // unittest told how many ran before it tells how many of those failed.
+    let closing = line.strip_prefix("FAILED (").or(line.strip_prefix("OK ("));
+    if let Some(what) = closing {
+        // unittest told how many ran before it tells what became of those.
         let failed = number_after(what, "failures=") + number_after(what, "errors=");
-        return Tally { passed: -failed, failed };
+        let skipped = number_after(what, "skipped=");
+        return Tally { passed: -failed - skipped, failed, skipped };
     }
     let after = |start: &str| line.strip_prefix(start).and_then(|n| n.parse::<i64>().ok());
     Tally {
         passed: after("# pass ").or(after("ℹ pass ")).unwrap_or(0),
         failed: after("# fail ").or(after("ℹ fail ")).unwrap_or(0),
+        skipped: after("# skipped ").or(after("ℹ skipped ")).unwrap_or(0),
     }
 }
 
@@ -107,26 +113,28 @@ mod tests {
 
     #[test]
     fn closing_lines_of_all_runners_are_counted() {
-        for (line, passed, failed) in [
-            ("     Summary [   1.205s] 12 tests run: 12 passed, 3 skipped", 12, 0),
-            ("\u{1b}[32m Summary\u{1b}[0m [ 1s] 5 tests run: 4 passed (1 slow), 1 failed", 4, 1),
-            ("Summary [ 9s] 5 tests run: 3 passed, 1 failed, 1 timed out, 0 skipped", 3, 2),
-            ("test result: FAILED. 3 passed; 2 failed; 0 ignored", 3, 2),
-            ("Ran 7 tests in 2.1s", 7, 0),
-            ("FAILED (failures=2, errors=1, skipped=4)", -3, 3),
-            ("# pass 9", 9, 0),
-            ("ℹ fail 2", 0, 2),
-            ("running 3 tests: 3 passed", 0, 0),
+        for (line, passed, failed, skipped) in [
+            ("     Summary [   1.205s] 12 tests run: 12 passed, 3 skipped", 12, 0, 3),
+            ("\u{1b}[32m Summary\u{1b}[0m [ 1s] 5 tests run: 4 passed (1 slow), 1 failed", 4, 1, 0),
+            ("Summary [ 9s] 5 tests run: 3 passed, 1 failed, 1 timed out, 0 skipped", 3, 2, 0),
+            ("test result: FAILED. 3 passed; 2 failed; 1 ignored", 3, 2, 1),
+            ("Ran 7 tests in 2.1s", 7, 0, 0),
+            ("FAILED (failures=2, errors=1, skipped=4)", -7, 3, 4),
+            ("OK (skipped=2)", -2, 0, 2),
+            ("# pass 9", 9, 0, 0),
+            ("ℹ fail 2", 0, 2, 0),
+            ("# skipped 1", 0, 0, 1),
+            ("running 3 tests: 3 passed", 0, 0, 0),
         ] {
-            assert_eq!(count(line), Tally { passed, failed }, "{line}");
+            assert_eq!(count(line), Tally { passed, failed, skipped }, "{line}");
         }
     }
 
     #[test]
     fn a_runner_that_breaks_counts_as_a_failure() {
         let broken = run_counted(Command::new("sh").args(["-c", "echo no; exit 1"])).unwrap();
-        assert_eq!(broken, Tally { passed: 0, failed: 1 });
+        assert_eq!(broken, Tally { failed: 1, ..Tally::default() });
         let fine = run_counted(Command::new("sh").args(["-c", "echo 'Ran 2 tests'"])).unwrap();
-        assert_eq!(fine, Tally { passed: 2, failed: 0 });
+        assert_eq!(fine, Tally { passed: 2, ..Tally::default() });
     }
 }

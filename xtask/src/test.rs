@@ -47,7 +47,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         let part_started = Instant::now();
         let tally = (part.run)().unwrap_or_else(|error| {
             eprintln!("{}: {error:#}", part.name);
-            Tally { passed: 0, failed: 1 }
+            Tally { failed: 1, ..Tally::default() }
         });
         all.add(tally);
         told.push((part.name, part_started.elapsed(), tally));
@@ -74,7 +74,7 @@ fn cargo(args: &[&str]) -> Command {
 
 /// A step without tests of its own counts as one.
 fn one(result: Result<()>) -> Result<Tally> {
-    result.map(|()| Tally { passed: 1, failed: 0 })
+    result.map(|()| Tally { passed: 1, ..Tally::default() })
 }
 
 fn format() -> Result<Tally> {

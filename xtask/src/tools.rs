@@ -50,14 +50,17 @@ pub(crate) fn python_with_pip() -> Result<PathBuf> {
 
 /// The repository's own Python environment, made when it is missing.
 pub(crate) fn venv() -> Result<PathBuf> {
-    let folder = repo::scratch().join("venv");
+    venv_in(&repo::scratch().join("venv"))
+}
+
+fn venv_in(folder: &Path) -> Result<PathBuf> {
     let python_in = folder.join("bin").join("python3");
     if shell::succeeds(&python_in.to_string_lossy(), &["-m", "pip", "--version"]) {
         return Ok(python_in);
     }
-    std::fs::create_dir_all(repo::scratch())?;
+    std::fs::create_dir_all(folder)?;
     let mut command = Command::new(python()?);
-    command.args(["-m", "venv", "--clear"]).arg(&folder);
+    command.args(["-m", "venv", "--clear"]).arg(folder);
     if let Err(error) = shell::run_quiet("Making a Python environment", &mut command) {
         let hint = install("python3-pip python3-venv", "python3-pip", "brew install python");
         bail!("{error:#}\n\nThis Python has neither pip nor venv. {hint}");
@@ -67,12 +70,17 @@ pub(crate) fn venv() -> Result<PathBuf> {
 
 /// The repository's own environment, with what `requirements` pins installed into it, once.
 pub(crate) fn installed(message: &str, requirements: &Path) -> Result<PathBuf> {
-    let python = venv()?;
+    installed_in(&repo::scratch().join("venv"), message, requirements)
+}
+
+/// The same in an environment of its own.
+pub(crate) fn installed_in(folder: &Path, message: &str, requirements: &Path) -> Result<PathBuf> {
+    let python = venv_in(folder)?;
     let wanted = std::fs::read_to_string(requirements)
         .with_context(|| format!("cannot read {}", requirements.display()))?;
     let digest = format!("{:x}", Sha256::digest(&wanted));
     // Beside the packages: who removes the environment removes what it says of them.
-    let stamp = repo::scratch().join("venv").join(format!("installed-{}", &digest[..16]));
+    let stamp = folder.join(format!("installed-{}", &digest[..16]));
     if stamp.exists() {
         return Ok(python);
     }

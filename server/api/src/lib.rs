@@ -56,5 +56,7 @@ pub use responses::{
 pub use stored::{
     Conversation, ConversationItems, ConversationRequest, Deleted, List, MetadataUpdate,
 };
-pub use tokenize::{DetokenizeRequest, DetokenizeResponse, TokenizeRequest, TokenizeResponse};
+pub use tokenize::{
+    DetokenizeRequest, DetokenizeResponse, TokenizeRequest, TokenizeResponse, TokenizerInfo,
+};
 pub use tools::{FunctionCall, FunctionCallDelta, ToolCall, ToolCallDelta};

@@ -5,7 +5,9 @@ use std::fmt;
 use serde::de::{Deserializer, Error, SeqAccess, Visitor};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use utoipa::ToSchema;
+use utoipa::openapi::schema::{ArrayBuilder, OneOfBuilder};
+use utoipa::openapi::{Ref, RefOr, Schema};
+use utoipa::{PartialSchema, ToSchema};
 
 /// A request for the next message.
 #[derive(Clone, Debug, Deserialize, ToSchema)]
@@ -65,8 +67,22 @@ pub enum InputRole {
 }
 
 /// Blocks of content; a text is one block.
-#[derive(Clone, Debug, Default, ToSchema)]
+#[derive(Clone, Debug, Default)]
 pub struct Blocks(pub Vec<InputBlock>);
+
+impl PartialSchema for Blocks {
+    fn schema() -> RefOr<Schema> {
+        let block = Ref::from_schema_name(InputBlock::name());
+        let blocks = ArrayBuilder::new().items(block);
+        RefOr::T(Schema::OneOf(OneOfBuilder::new().item(String::schema()).item(blocks).build()))
+    }
+}
+
+impl ToSchema for Blocks {
+    fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
+        schemas.push((InputBlock::name().into_owned(), InputBlock::schema()));
+    }
+}
 
 /// A part of a message. Which fields count depends on `type`.
 #[derive(Clone, Debug, Default, Deserialize, ToSchema)]

@@ -60,3 +60,18 @@ pub struct DetokenizeResponse {
     /// The text, special tokens included.
     pub prompt: String,
 }
+
+/// What a client must know of a tokenizer, in vLLM's form.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct TokenizerInfo {
+    /// Whose.
+    pub model: String,
+    /// The token that begins a text, where the model has one.
+    pub bos_token: Option<String>,
+    /// The token that ends a text.
+    pub eos_token: Option<String>,
+    /// How many tokens there are.
+    pub vocab_size: usize,
+    /// Positions a sequence can have.
+    pub model_max_length: u32,
+}

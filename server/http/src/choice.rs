@@ -102,10 +102,13 @@ impl ChoiceText {
             return Piece::default();
         }
         self.num_tokens += 1;
+        let scored = scores.map(|scores| Scored::new(scores, self.num_chars));
         if self.params.ends_with(token) && !self.params.include_stop {
+            // Who has a prompt scored counts on one score for each token, and cuts this one off.
+            self.pending.extend(scored.filter(|_| self.params.echo));
             return Piece::default();
         }
-        self.pending.extend(scores.map(|scores| Scored::new(scores, self.num_chars)));
+        self.pending.extend(scored);
         let text = self.detokenizer.push(token);
         self.advance(text)
     }

@@ -105,6 +105,7 @@ pub(crate) enum Refusals {
         routes::requests::delete,
         routes::tokens::tokenize,
         routes::tokens::detokenize,
+        routes::tokens::info,
         routes::status::health,
         routes::status::ready,
         routes::status::metrics,

@@ -30,6 +30,7 @@ pub fn router(state: AppState) -> Router {
         .merge(responses::routes().layer(once.clone()))
         .merge(conversations::routes())
         .merge(stored_chats::routes())
+        .route("/tokenizer_info", get(tokens::info))
         .method_not_allowed_fallback(method_not_allowed)
         .route_layer(from_fn_with_state(state.clone(), auth::require_caller));
     let messages = Router::new()

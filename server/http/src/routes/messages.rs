@@ -3,7 +3,7 @@
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
-use server_api::{Message, MessagesRequest, MessagesTokenCount};
+use server_api::{ErrorBody, Message, MessagesRequest, MessagesTokenCount};
 
 use super::chat::{self, Started};
 use crate::anthropic::{MessagesWire, to_chat};
@@ -16,6 +16,7 @@ use crate::{ApiError, AppState, Caller};
 #[utoipa::path(post, path = "/v1/messages", tag = "Messages", operation_id = "create_message",
     request_body = MessagesRequest,
     responses((status = 200, description = "With `stream`, Anthropic's events", body = Message),
+        (status = 529, description = "The queue is full or the model is loading", body = ErrorBody),
         Refusals))]
 pub(crate) async fn create(
     State(state): State<AppState>,
@@ -43,7 +44,8 @@ pub(crate) fn writer(started: &Started) -> MessagesWire {
 /// How many tokens the prompt of a request would have.
 #[utoipa::path(post, path = "/v1/messages/count_tokens", tag = "Messages",
     operation_id = "count_message_tokens", request_body = MessagesRequest,
-    responses((status = 200, description = "The number", body = MessagesTokenCount), Refusals))]
+    responses((status = 200, description = "The number", body = MessagesTokenCount),
+        (status = 529, description = "The model is loading", body = ErrorBody), Refusals))]
 pub(crate) async fn count_tokens(
     State(state): State<AppState>,
     ApiJson(mut request, num_bytes): ApiJson<MessagesRequest>,

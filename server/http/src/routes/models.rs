@@ -10,7 +10,7 @@ use crate::{ApiError, AppState, ServedModel};
 
 /// All models that are ready to answer.
 #[utoipa::path(get, path = "/v1/models", tag = "Models",
-    responses((status = 200, description = "The models, by id", body = ModelList)))]
+    responses((status = 200, description = "The models, by id", body = ModelList), Refusals))]
 pub(crate) async fn list(State(state): State<AppState>) -> Json<ModelList> {
     let data = state.ready_models().iter().map(|model| describe(model)).collect();
     Json(ModelList { object: "list".to_owned(), data })

@@ -6,7 +6,7 @@ use axum::Json;
 use axum::extract::State;
 use engine_text::TextModel;
 use server_api::{
-    DetokenizeRequest, DetokenizeResponse, Prompt, TokenizeRequest, TokenizeResponse,
+    DetokenizeRequest, DetokenizeResponse, Prompt, TokenizeRequest, TokenizeResponse, TokenizerInfo,
 };
 
 use crate::blocking::run_sized;
@@ -34,6 +34,22 @@ pub(crate) async fn tokenize(
         max_model_len: model.handle.limits().max_sequence_len(),
         token_strs,
         tokens,
+    }))
+}
+
+/// What a client must know to count tokens as the server does, where one model is served.
+#[utoipa::path(get, path = "/tokenizer_info", tag = "Tokens",
+    responses((status = 200, description = "The tokenizer", body = TokenizerInfo), Refusals))]
+pub(crate) async fn info(State(state): State<AppState>) -> Result<Json<TokenizerInfo>, ApiError> {
+    let model = state.model_or_only(None)?;
+    let text = &model.text;
+    let bos = text.bos_token_id().map_err(|error| ApiError::from_text(&error, "model"))?;
+    Ok(Json(TokenizerInfo {
+        model: model.id.clone(),
+        bos_token: bos.map(|token| text.token_text(token)),
+        eos_token: text.eos_token_ids().first().map(|token| text.token_text(*token)),
+        vocab_size: text.vocab_size(),
+        model_max_length: model.handle.limits().max_sequence_len(),
     }))
 }
 

@@ -144,3 +144,14 @@ async fn scores_of_a_prompt_are_the_same_streamed() {
         assert_eq!(whole["choices"][0]["logprobs"][list], json!(joined), "{list}");
     }
 }
+
+#[tokio::test]
+async fn a_score_comes_for_the_token_that_ends_a_scored_prompt() {
+    let server = says("");
+    let options = json!({"echo": true, "logprobs": 1, "max_tokens": 1});
+    let (_, answer) = post(&server.router, PATH, body(json!([97, 98]), options)).await;
+    let choice = &answer["choices"][0];
+    assert_eq!((&choice["text"], &choice["finish_reason"]), (&json!("ab"), &json!("stop")));
+    assert_eq!(choice["logprobs"]["tokens"], json!(["a", "b", "<eos>"]));
+    assert_eq!(choice["logprobs"]["text_offset"], json!([0, 1, 2]));
+}

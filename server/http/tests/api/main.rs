@@ -24,6 +24,7 @@ mod socket;
 mod status;
 mod stored;
 mod structured;
+mod templates;
 mod tls;
 mod tokens;
 mod tools;

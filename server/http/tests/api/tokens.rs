@@ -1,10 +1,10 @@
 //! Tokens of texts and back.
 
 use axum::http::StatusCode;
-use serde_json::json;
+use serde_json::{Value, json};
 use server_http::{AppState, router};
 
-use crate::common::{MAX_MODEL_LEN, post, says};
+use crate::common::{MAX_MODEL_LEN, get, post, says};
 
 #[tokio::test]
 async fn a_text_becomes_tokens_in_vllms_form() {
@@ -84,4 +84,18 @@ async fn bad_requests_name_their_field() {
         let (status, answer) = post(&server.router, path, body).await;
         assert_eq!((status, &answer["error"]["param"]), (StatusCode::BAD_REQUEST, &json!(param)));
     }
+}
+
+#[tokio::test]
+async fn the_tokenizer_tells_what_clients_count_with() {
+    let server = says("");
+    let (status, _, text) = get(&server.router, "/tokenizer_info").await;
+    let info: Value = serde_json::from_str(&text).unwrap();
+    let expected = json!({"model": "mock", "bos_token": "<bos>", "eos_token": "<eos>",
+        "vocab_size": 260, "model_max_length": MAX_MODEL_LEN});
+    assert_eq!((status, info), (StatusCode::OK, expected));
+    // Of several it cannot tell which is meant.
+    let two = AppState::builder().loading("a").loading("b").build();
+    let (status, _, _) = get(&router(two), "/tokenizer_info").await;
+    assert_eq!(status, StatusCode::BAD_REQUEST);
 }

@@ -1,0 +1,154 @@
+"""`POST /v1/chat/completions`."""
+
+from . import generation
+from .call import MODEL, QUESTION
+from .generation import differs, same
+from .rows import Route, proved_in, refused, required, supported, unknown
+
+ASK = {"role": "user", "content": QUESTION}
+BEGUN = [ASK, {"role": "assistant", "content": "The capital of"}]
+TOOL = {
+    "type": "function",
+    "function": {
+        "name": "roll",
+        "parameters": {
+            "type": "object",
+            "properties": {"n": {"type": "integer", "minimum": 0, "maximum": 9}},
+            "required": ["n"],
+            "additionalProperties": False,
+        },
+    },
+}
+TEMPLATES = "server/http/tests/api/templates.rs"
+# What the template of this model makes nothing of.
+TEMPLATE = [
+    proved_in("chat_template_kwargs", TEMPLATES, "chats_reach_the_template"),
+    proved_in("messages[].name", TEMPLATES, "chats_reach_the_template"),
+    proved_in("messages[].reasoning_content", TEMPLATES, "chats_reach_the_template"),
+]
+CALL = {"id": "call_1", "type": "function", "function": {"name": "roll", "arguments": '{"n": 1}'}}
+RESULT = {"role": "tool", "tool_call_id": "call_1", "content": "4"}
+MUST_CALL = {"tools": [TOOL], "tool_choice": "required", "max_tokens": 100}
+
+
+def user(content, **more):
+    return {"messages": [{"role": "user", "content": content} | more]}
+
+
+def longer(answer, plain):
+    """The prompt has more tokens."""
+    return answer.num_prompt > plain.num_prompt
+
+
+def turns(*more):
+    return {"messages": [ASK, *more]}
+
+
+def messages():
+    """What stands in a conversation, in any route that takes OpenAI's messages."""
+    called = {"role": "assistant", "tool_calls": [CALL]}
+    said = {"role": "assistant", "content": "", "tool_calls": None}
+    parts = [{"type": "text", "text": QUESTION}]
+    image = [{"type": "image_url", "image_url": {"url": "data:,"}}]
+    system = {"messages": [{"role": "system", "content": "Be brief."}, ASK]}
+    developer = {"messages": [{"role": "developer", "content": "Be brief."}, ASK]}
+    tool_call = {"messages": [ASK, called, RESULT]}
+    return [
+        supported(
+            "messages[].role",
+            developer,
+            lambda a, p: a.num_prompt == p.num_prompt and same(a, p),
+            system,
+            "`developer` is `system`; `user`, `assistant`, `tool`",
+        ),
+        refused("messages[].role", user("Hi", role="robot"), "others"),
+        supported("messages[].content", user("What is the capital of Italy?"), differs),
+        supported("messages[].content[].text", user(parts), same, note="as the text alone"),
+        refused("messages[].content[].text", user([{"type": "text"}]), "where it is missing"),
+        supported("messages[].content[].type", user(parts), same, note="`text`"),
+        refused("messages[].content[].type", user(image), "others: images, sound, files"),
+        supported("messages[].tool_calls", tool_call, longer, turns(said)),
+        supported("messages[].tool_call_id", tool_call, longer, turns(said)),
+    ]
+
+
+def tools():
+    named = {"type": "function", "function": {"name": "roll"}}
+    offered = {"tools": [TOOL], "max_tokens": 100}
+    return [
+        supported("tools", {"tools": [TOOL]}, longer),
+        refused("tools", {"tools": [{"type": "web_search"}]}, "other than functions"),
+        supported(
+            "tool_choice",
+            MUST_CALL,
+            lambda a, p: a.calls[0]["function"]["name"] == "roll" and a.reason == "tool_calls",
+            {"tools": [TOOL], "tool_choice": "none"},
+            "`required`",
+        ),
+        supported(
+            "tool_choice",
+            offered | {"tool_choice": named},
+            lambda a, p: len(a.calls) == 1 and not p.calls,
+            {"tools": [TOOL], "tool_choice": "none"},
+            "a function, `none`",
+        ),
+        refused("tool_choice", {"tool_choice": "required"}, "without `tools`"),
+        supported(
+            "parallel_tool_calls",
+            MUST_CALL | {"parallel_tool_calls": False},
+            lambda a, p: len(a.calls) == 1 < len(p.calls),
+            MUST_CALL | {"parallel_tool_calls": True},
+        ),
+    ]
+
+
+def own():
+    return [
+        required("messages"),
+        *messages(),
+        refused("messages[].tool_call_id", turns(RESULT), "of no call before it"),
+        *tools(),
+        supported(
+            "logprobs",
+            {"logprobs": True},
+            lambda a, p: (
+                a.choice["logprobs"]["content"][0]["logprob"] <= 0 and p.choice["logprobs"] is None
+            ),
+        ),
+        supported(
+            "top_logprobs",
+            {"logprobs": True, "top_logprobs": 3},
+            lambda a, p: len(a.choice["logprobs"]["content"][0]["top_logprobs"]) == 3,
+            {"logprobs": True},
+        ),
+        refused("top_logprobs", {"logprobs": True, "top_logprobs": 21}, "above 20"),
+        supported("modalities", {"modalities": ["text"]}, same, note="`text`"),
+        refused("modalities", {"modalities": ["audio"]}, "others"),
+        supported(
+            "add_generation_prompt",
+            {"add_generation_prompt": False},
+            lambda a, p: a.num_prompt < p.num_prompt,
+        ),
+        supported(
+            "continue_final_message",
+            {"messages": BEGUN, "continue_final_message": True},
+            lambda a, p: a.text.startswith(" France") and not p.text.startswith(" France"),
+            {"messages": BEGUN},
+        ),
+        supported(
+            "echo",
+            {"messages": BEGUN, "continue_final_message": True, "echo": True},
+            lambda a, p: a.text == "The capital of" + p.text,
+            {"messages": BEGUN, "continue_final_message": True},
+            "what the answer goes on with",
+        ),
+        unknown("reasoning_effort", "low"),
+        unknown("verbosity", "low"),
+        refused("audio", {"audio": {"voice": "alloy", "format": "wav"}}),
+        refused("functions", {"functions": [{"name": "f"}]}, "use `tools`"),
+        refused("web_search_options", {"web_search_options": {}}),
+    ]
+
+
+BASE = {"model": MODEL, "messages": [ASK], "max_tokens": 12, "temperature": 0}
+ROUTES = [Route("POST /v1/chat/completions", BASE, [*own(), *TEMPLATE, *generation.rows()])]

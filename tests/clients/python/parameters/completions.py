@@ -1,0 +1,54 @@
+"""`POST /v1/completions`."""
+
+from . import generation
+from .call import MODEL, QUESTION, tokens
+from .generation import same
+from .rows import Route, refused, required, supported
+
+# What the template makes of the question, so that the shared rows fit here, too.
+PROMPT = f"<|im_start|>user\n{QUESTION}<|im_end|>\n<|im_start|>assistant\n"
+
+
+def own():
+    scored = {"echo": True, "logprobs": 1, "max_tokens": 0, "prompt": "The quick brown fox"}
+    return [
+        required("prompt"),
+        supported("prompt", lambda: {"prompt": tokens(PROMPT)}, same, note="token ids"),
+        supported(
+            "prompt",
+            {"prompt": [PROMPT, "One, two,"]},
+            lambda a, p: (len(a.choices), len(p.choices)) == (2, 1) and same(a, p),
+            note="several",
+        ),
+        refused("prompt", {"prompt": []}, "empty"),
+        supported(
+            "logprobs",
+            {"logprobs": 2},
+            lambda a, p: (
+                len(a.choice["logprobs"]["top_logprobs"][0]) >= 2 and p.choice["logprobs"] is None
+            ),
+        ),
+        refused("logprobs", {"logprobs": 21}, "above 20"),
+        supported("echo", {"echo": True}, lambda a, p: a.text == PROMPT + p.text),
+        supported(
+            "echo",
+            scored,
+            lambda a, p: (
+                a.text == scored["prompt"] and a.choice["logprobs"]["token_logprobs"][1] < 0
+            ),
+            note="with `logprobs` and `max_tokens` 0: scores the prompt",
+        ),
+        supported("best_of", {"best_of": 1}, same, note="the same as `n`"),
+        refused("best_of", {"best_of": 2}, "other than `n`"),
+        supported(
+            "add_special_tokens",
+            {"add_special_tokens": False},
+            lambda a, p: a.num_prompt == p.num_prompt and same(a, p),
+            note="this model adds none",
+        ),
+        refused("suffix", {"suffix": "."}),
+    ]
+
+
+BASE = {"model": MODEL, "prompt": PROMPT, "max_tokens": 12, "temperature": 0}
+ROUTES = [Route("POST /v1/completions", BASE, [*own(), *generation.rows()])]

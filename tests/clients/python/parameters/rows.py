@@ -1,0 +1,138 @@
+"""The kinds of rows. Each is one line where it is used: a parameter's name, what to add to the
+route's request, and how to tell that it did what it should.
+
+What is added may be a function, called when the row is tried. A parameter may have several rows;
+the note tells them apart."""
+
+import json
+import pathlib
+import urllib.parse
+
+from .call import send
+
+REPOSITORY = pathlib.Path(__file__).parents[4]
+SUPPORTED, IGNORED, REFUSED = "supported", "accepted, ignored", "refused"
+
+
+class Route:
+    """A route, a request that it answers, and its rows."""
+
+    def __init__(self, name, base, rows):
+        self.name, self.base, self.rows = name, base, rows
+        self._plain = {}
+
+    def send(self, more):
+        """The base with `more` in it; a field that is None there is left out."""
+        body = self.base | (more() if callable(more) else more)
+        body = {name: value for name, value in body.items() if value is not None}
+        method, path = self.name.split(" ", 1)
+        # What stands in the path is not in the body.
+        for name in [name for name in body if f"{{{name}}}" in path]:
+            path = path.replace(f"{{{name}}}", str(body.pop(name)))
+        if method != "POST":
+            query = urllib.parse.urlencode(body)
+            return send(f"{method} {path}" + (f"?{query}" if query else ""))
+        return send(f"{method} {path}", body)
+
+    def plain(self, more):
+        """The answer to what many rows compare with, asked for once."""
+        key = json.dumps(more() if callable(more) else more, sort_keys=True)
+        if key not in self._plain:
+            self._plain[key] = self.send(more)
+        return self._plain[key]
+
+
+class Row:
+    """One parameter, what the server does with it, and the proof."""
+
+    def __init__(self, name, status, note, prove):
+        self.name, self.status, self.note, self.prove = name, status, note, prove
+        self.undocumented = False
+
+
+def supported(name, with_it, holds, without=None, note=""):
+    """`holds(answer, plain)` compares the answers with the parameter and without."""
+
+    def prove(route, case):
+        answer, plain = route.send(with_it), route.plain(without or {})
+        case.assertEqual((answer.status, plain.status), (200, 200), answer.raw + plain.raw)
+        case.assertTrue(holds(answer, plain), f"with: {answer.raw}\nwithout: {plain.raw}")
+
+    return Row(name, SUPPORTED, note, prove)
+
+
+def required(name, note="required"):
+    """Without it the request is refused."""
+
+    def prove(route, case):
+        case.assertEqual(route.plain({}).status, 200)
+        check_refusal(case, route.send({name: None}), name, 400)
+
+    return Row(name, SUPPORTED, note, prove)
+
+
+def ignored(name, with_it, without=None, note=""):
+    """The answer is the same with it and without."""
+
+    def prove(route, case):
+        answer, plain = route.send(with_it), route.plain(without or {})
+        case.assertEqual((answer.status, plain.status), (200, 200), answer.raw + plain.raw)
+        case.assertEqual(_steady(answer.json), _steady(plain.json))
+
+    return Row(name, IGNORED, note, prove)
+
+
+def unknown(name, value, note="not in the document"):
+    """The same for a parameter that others have and our document does not."""
+    row = ignored(name, {name: value}, note=note)
+    row.undocumented = True
+    return row
+
+
+def refused(name, with_it, note="", status=400, says=None):
+    """The error has the route's shape and names the parameter, or says `says`."""
+
+    def prove(route, case):
+        check_refusal(case, route.send(with_it), says or name, status)
+
+    return Row(name, REFUSED, note, prove)
+
+
+def proved_in(name, path, test, note=""):
+    """What this model cannot show: `test` in the file at `path` does, with another."""
+
+    def prove(_route, case):
+        text = (REPOSITORY / path).read_text()
+        case.assertIn(f"fn {test}()", text)
+        case.assertIn(name.rsplit(".", 1)[-1], text)
+
+    return Row(name, SUPPORTED, note or f"shown by `{test}` in `{path}`", prove)
+
+
+def answers(holds, note=""):
+    """The route itself, where nothing can be sent: its answer."""
+
+    def prove(route, case):
+        answer = route.send({})
+        case.assertEqual(answer.status, 200, answer.raw)
+        case.assertTrue(holds(answer), answer.raw)
+
+    return Row("", SUPPORTED, note, prove)
+
+
+def check_refusal(case, answer, word, status):
+    case.assertEqual(answer.status, status, answer.raw)
+    error = answer.json["error"]
+    case.assertTrue(error["message"])
+    word = word.rsplit(".", 1)[-1].replace("[]", "")
+    case.assertIn(word, f"{error.get('param')} {error['message']}")
+
+
+def _steady(answer):
+    """An answer without what differs each time."""
+    answer = {name: value for name, value in answer.items() if name not in ("id", "created")}
+    usage = dict(answer.get("usage") or {})
+    # What is cached depends on what came before; the sum does not.
+    usage.pop("prompt_tokens_details", None)
+    usage["input"] = usage.pop("input_tokens", 0) + usage.pop("cache_read_input_tokens", 0)
+    return answer | {"usage": usage}
