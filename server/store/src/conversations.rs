@@ -284,8 +284,8 @@ impl Store {
             let mut transaction = self.write().await?;
             let removed = sqlx::query_as(REMOVE_ITEM).bind(tenant).bind(conversation).bind(id);
             let removed = removed.fetch_optional(&mut *transaction).await?;
-            let (num_bytes,): (i64,) = removed
-                .ok_or_else(|| StoreError::NotFound { what: "item", id: id.to_owned() })?;
+            let (num_bytes,): (i64,) =
+                removed.ok_or_else(|| StoreError::NotFound { what: "item", id: id.to_owned() })?;
             let shrink = sqlx::query(SHRINK).bind(tenant).bind(conversation);
             shrink.execute(&mut *transaction).await?;
             self.charge(&mut transaction, tenant, (-1, -num_bytes)).await?;

@@ -47,6 +47,8 @@ pub(super) fn to_chat(
         tool_choice: tool_choice.flatten(),
         thinking: more.thinking,
         output_config: request.output_config.map(output_config).transpose()?,
+        service_tier: None,
+        timeout: None,
     })?;
     chat.options.max_tokens = config.max_tokens;
     chat.options.min_p = more.min_p;

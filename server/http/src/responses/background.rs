@@ -151,7 +151,7 @@ async fn work(place: Place, mut generation: Generation, mut wire: ResponsesWire,
                 }
             }
             Err(error) => {
-                let failed = wire.failed(&error);
+                let failed = wire.error(&error);
                 end(&mut wire, &keeper, events, vec![failed]).await;
             }
         }
@@ -164,7 +164,7 @@ async fn end(wire: &mut ResponsesWire, keeper: &Keeper, events: &Events, last: V
     match keeper.keep(wire.response()).await {
         Ok(_) => events.push(&last),
         Err(error) => {
-            let failed = wire.failed(&error);
+            let failed = wire.error(&error);
             // It may have been too large: what is said of that is not.
             wire.clear_output();
             if let Err(error) = keeper.keep(wire.response()).await {

@@ -114,6 +114,6 @@ fn content(parts: &Value) -> Content {
     if texts.len() < 2 {
         return Content::Text(texts.pop().unwrap_or_default());
     }
-    let part = |text| ContentPart { kind: "text".to_owned(), text: Some(text) };
+    let part = |text| ContentPart { kind: "text".to_owned(), text: Some(text), refusal: None };
     Content::Parts(texts.into_iter().map(part).collect())
 }

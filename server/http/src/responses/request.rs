@@ -6,10 +6,10 @@ use server_api::{
     ResponseFormat, ResponsesRequest, TextFormat, UnsupportedOptions,
 };
 
+use crate::ApiError;
 use crate::chat_wire::new_id;
 use crate::json::Generate;
 use crate::storage::{self, unix_time};
-use crate::ApiError;
 
 /// What OpenAI's clients may ask to see more of; only the log-probabilities exist here.
 const LOGPROBS: &str = "message.output_text.logprobs";
@@ -25,7 +25,9 @@ const INCLUDABLE: [&str; 9] = [
     "program_call.outputs",
 ];
 /// What the chat calls some fields, and what they are called here.
-pub(super) const NAMES: [(&str, &str); 6] = [
+pub(super) const NAMES: [(&str, &str); 8] = [
+    ("reasoning_effort", "reasoning.effort"),
+    ("verbosity", "text.verbosity"),
     ("max_completion_tokens", "max_output_tokens"),
     ("max_tokens", "max_output_tokens"),
     ("messages", "input"),
@@ -53,13 +55,6 @@ pub(super) fn check(request: &ResponsesRequest) -> Result<(), ApiError> {
         return Err(ApiError::invalid(Some("background"), message));
     }
     one_of("truncation", request.truncation.as_deref(), &["auto", "disabled"])?;
-    let tiers = ["auto", "default", "flex", "priority", "scale"];
-    one_of("service_tier", request.service_tier.as_deref(), &tiers)?;
-    let effort = request.reasoning.as_ref().and_then(|reasoning| reasoning.effort.as_deref());
-    let efforts = ["none", "minimal", "low", "medium", "high", "xhigh", "max"];
-    one_of("reasoning.effort", effort, &efforts)?;
-    let verbosity = request.text.as_ref().and_then(|text| text.verbosity.as_deref());
-    one_of("text.verbosity", verbosity, &["low", "medium", "high"])?;
     for included in request.include.iter().flatten() {
         one_of("include", Some(included), &INCLUDABLE)?;
     }
@@ -69,7 +64,8 @@ pub(super) fn check(request: &ResponsesRequest) -> Result<(), ApiError> {
 fn one_of(param: &str, value: Option<&str>, known: &[&str]) -> Result<(), ApiError> {
     match value {
         Some(value) if !known.contains(&value) => {
-            let message = format!("Invalid value for '{param}': it is one of {}.", known.join(", "));
+            let message =
+                format!("Invalid value for '{param}': it is one of {}.", known.join(", "));
             Err(ApiError::invalid(Some(param), message))
         }
         _ => Ok(()),
@@ -96,7 +92,7 @@ pub(super) fn to_chat(
             modalities: None,
             add_generation_prompt: None,
             continue_final_message: None,
-            chat_template_kwargs: effort(request),
+            chat_template_kwargs: None,
         },
         options: GenerationOptions {
             model: request.model.clone(),
@@ -105,18 +101,12 @@ pub(super) fn to_chat(
             temperature: request.temperature,
             top_p: request.top_p,
             response_format: format.map(response_format),
+            service_tier: request.service_tier.clone(),
+            reasoning_effort: request.reasoning.as_ref().and_then(|asked| asked.effort.clone()),
+            verbosity: request.text.as_ref().and_then(|text| text.verbosity.clone()),
             ..GenerationOptions::default()
         },
         unsupported: UnsupportedOptions::default(),
-    })
-}
-
-/// How much to think, as templates of models that can do more or less of it ask.
-fn effort(request: &ResponsesRequest) -> Option<Map<String, Value>> {
-    let effort = request.reasoning.as_ref()?.effort.as_deref()?;
-    Some(match effort {
-        "none" => Map::from_iter([("enable_thinking".to_owned(), false.into())]),
-        effort => Map::from_iter([("reasoning_effort".to_owned(), effort.into())]),
     })
 }
 
@@ -205,7 +195,10 @@ pub(super) fn response(request: &ResponsesRequest, is_kept: bool) -> Response {
         prompt_cache_key: request.prompt_cache_key.clone(),
         reasoning: request.reasoning.clone().unwrap_or_default(),
         safety_identifier: request.safety_identifier.clone(),
-        service_tier: "default".to_owned(),
+        service_tier: match request.service_tier.as_deref() {
+            Some(tier @ ("flex" | "priority")) => tier.to_owned(),
+            _ => "default".to_owned(),
+        },
         store: is_kept,
         temperature: request.temperature.unwrap_or(1.0),
         text,

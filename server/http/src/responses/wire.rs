@@ -278,13 +278,7 @@ fn reasoning() -> OutputItem {
 
 fn call(name: String) -> OutputItem {
     let (status, arguments) = ("in_progress".to_owned(), String::new());
-    OutputItem::FunctionCall {
-        id: new_id("fc"),
-        status,
-        call_id: new_id("call"),
-        name,
-        arguments,
-    }
+    OutputItem::FunctionCall { id: new_id("fc"), status, call_id: new_id("call"), name, arguments }
 }
 
 fn is_message(item: Option<&OutputItem>) -> bool {

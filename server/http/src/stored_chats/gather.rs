@@ -27,10 +27,17 @@ impl Gathered {
 
     /// The completion, if anything came.
     pub(super) fn completion(self, usage: Usage) -> Option<ChatCompletion> {
-        let ChatChunk { id, created, model, system_fingerprint, .. } = self.head?;
-        let object = "chat.completion".to_owned();
-        let choices = self.choices;
-        Some(ChatCompletion { id, object, created, model, choices, usage, system_fingerprint })
+        let ChatChunk { id, created, model, service_tier, system_fingerprint, .. } = self.head?;
+        Some(ChatCompletion {
+            id,
+            object: "chat.completion".to_owned(),
+            created,
+            model,
+            choices: self.choices,
+            usage,
+            service_tier,
+            system_fingerprint,
+        })
     }
 }
 

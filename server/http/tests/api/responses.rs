@@ -48,11 +48,16 @@ async fn a_response_is_complete() {
     assert!(fields.remove("completed_at").unwrap().as_u64().unwrap() > 1_700_000_000);
     let usage = fields.remove("usage").unwrap();
     let input = usage["input_tokens"].as_u64().unwrap();
-    assert_eq!(usage, json!({"input_tokens": input,
+    assert_eq!(
+        usage,
+        json!({"input_tokens": input,
         "input_tokens_details": {"cached_tokens": 0, "cache_write_tokens": 0},
         "output_tokens": 6, "output_tokens_details": {"reasoning_tokens": 0},
-        "total_tokens": input + 6}));
-    assert_eq!(answer, json!({"object": "response", "status": "completed", "background": false,
+        "total_tokens": input + 6})
+    );
+    assert_eq!(
+        answer,
+        json!({"object": "response", "status": "completed", "background": false,
         "error": null, "incomplete_details": null, "instructions": "Be brief.",
         "max_output_tokens": 50, "max_tool_calls": 3, "model": "mock", "output": message,
         "parallel_tool_calls": true, "previous_response_id": null, "conversation": null,
@@ -60,31 +65,38 @@ async fn a_response_is_complete() {
         "safety_identifier": "s", "service_tier": "default", "store": true, "temperature": 0.5,
         "text": {"format": {"type": "text"}, "verbosity": "low"}, "tool_choice": "auto",
         "tools": [], "top_logprobs": 0, "top_p": 0.9, "truncation": "disabled", "user": "u",
-        "metadata": {"k": "v"}}));
+        "metadata": {"k": "v"}})
+    );
 }
 
 #[tokio::test]
 async fn events_of_a_text_come_in_openais_order() {
     let server = says("Hi").await;
     let events = server.events("POST", PATH, ask(json!({"stream": true}))).await;
-    assert_eq!(types(&events), [
-        "response.created",
-        "response.in_progress",
-        "response.output_item.added",
-        "response.content_part.added",
-        "response.output_text.delta",
-        "response.output_text.delta",
-        "response.output_text.done",
-        "response.content_part.done",
-        "response.output_item.done",
-        "response.completed",
-    ]);
+    assert_eq!(
+        types(&events),
+        [
+            "response.created",
+            "response.in_progress",
+            "response.output_item.added",
+            "response.content_part.added",
+            "response.output_text.delta",
+            "response.output_text.delta",
+            "response.output_text.done",
+            "response.content_part.done",
+            "response.output_item.done",
+            "response.completed",
+        ]
+    );
     assert_eq!(events[0]["response"]["status"], "in_progress");
     assert_eq!(events[0]["response"]["output"], json!([]));
     let response = &events.last().unwrap()["response"];
     let item = &response["output"][0];
-    assert_eq!(events[2]["item"], json!({"type": "message", "id": item["id"],
-        "status": "in_progress", "role": "assistant", "content": []}));
+    assert_eq!(
+        events[2]["item"],
+        json!({"type": "message", "id": item["id"],
+        "status": "in_progress", "role": "assistant", "content": []})
+    );
     let empty = json!({"type": "output_text", "text": "", "annotations": [], "logprobs": []});
     assert_eq!(events[3]["part"], empty);
     for event in &events[3..8] {
@@ -98,7 +110,10 @@ async fn events_of_a_text_come_in_openais_order() {
     assert_eq!(&events[8]["item"], item);
     // What was streamed is what is kept.
     assert_eq!(response["usage"]["output_tokens"], 3);
-    assert_eq!(&server.get(&format!("{PATH}/{}", response["id"].as_str().unwrap())).await, response);
+    assert_eq!(
+        &server.get(&format!("{PATH}/{}", response["id"].as_str().unwrap())).await,
+        response
+    );
 }
 
 #[tokio::test]
@@ -107,7 +122,10 @@ async fn thoughts_texts_and_calls_are_items() {
     let answer = server.post(PATH, ask(json!({"tools": tools()}))).await;
     let output = answer["output"].as_array().unwrap();
     assert_eq!(output[0]["type"], "reasoning");
-    assert_eq!((&output[0]["summary"], &output[0]["content"][0]["text"]), (&json!([]), &json!("\nHm.\n")));
+    assert_eq!(
+        (&output[0]["summary"], &output[0]["content"][0]["text"]),
+        (&json!([]), &json!("\nHm.\n"))
+    );
     assert_eq!(output[1]["content"][0]["text"], "I look.");
     let call = &output[2];
     assert_eq!((&call["type"], &call["name"]), (&json!("function_call"), &json!("weather")));
@@ -120,27 +138,30 @@ async fn thoughts_texts_and_calls_are_items() {
     let events = server.events("POST", PATH, ask(json!({"tools": tools(), "stream": true}))).await;
     let mut kinds = types(&events);
     kinds.dedup();
-    assert_eq!(kinds, [
-        "response.created",
-        "response.in_progress",
-        "response.output_item.added",
-        "response.content_part.added",
-        "response.reasoning_text.delta",
-        "response.reasoning_text.done",
-        "response.content_part.done",
-        "response.output_item.done",
-        "response.output_item.added",
-        "response.content_part.added",
-        "response.output_text.delta",
-        "response.output_text.done",
-        "response.content_part.done",
-        "response.output_item.done",
-        "response.output_item.added",
-        "response.function_call_arguments.delta",
-        "response.function_call_arguments.done",
-        "response.output_item.done",
-        "response.completed",
-    ]);
+    assert_eq!(
+        kinds,
+        [
+            "response.created",
+            "response.in_progress",
+            "response.output_item.added",
+            "response.content_part.added",
+            "response.reasoning_text.delta",
+            "response.reasoning_text.done",
+            "response.content_part.done",
+            "response.output_item.done",
+            "response.output_item.added",
+            "response.content_part.added",
+            "response.output_text.delta",
+            "response.output_text.done",
+            "response.content_part.done",
+            "response.output_item.done",
+            "response.output_item.added",
+            "response.function_call_arguments.delta",
+            "response.function_call_arguments.done",
+            "response.output_item.done",
+            "response.completed",
+        ]
+    );
     let joined = |kind: &str| {
         let deltas = events.iter().filter(|event| event["type"] == kind);
         deltas.map(|event| event["delta"].as_str().unwrap()).collect::<String>()
@@ -339,8 +360,7 @@ async fn without_a_store_only_what_is_to_be_kept_is_refused() {
         let (status, answer) = send(more).await;
         assert_eq!((status, &answer["store"]), (200, &json!(false)), "{answer}");
     }
-    for more in
-        [json!({"store": true}), json!({"background": true}), json!({"conversation": "c"})]
+    for more in [json!({"store": true}), json!({"background": true}), json!({"conversation": "c"})]
     {
         let (status, answer) = send(more).await;
         assert_eq!((status, &answer["error"]["code"]), (400, &json!("no_store")), "{answer}");

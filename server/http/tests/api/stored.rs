@@ -41,7 +41,10 @@ async fn a_completion_is_stored_only_if_asked() {
     let messages = server.get(&format!("{path}/messages")).await;
     let data = messages["data"].as_array().unwrap();
     assert_eq!((&data[0]["role"], &data[0]["content"]), (&json!("system"), &json!("Be brief.")));
-    assert_eq!((&data[1]["content"], &data[1]["content_parts"][1]["text"]), (&Value::Null, &json!("b")));
+    assert_eq!(
+        (&data[1]["content"], &data[1]["content_parts"][1]["text"]),
+        (&Value::Null, &json!("b"))
+    );
     let after = data[0]["id"].as_str().unwrap();
     let rest = server.get(&format!("{path}/messages?after={after}")).await;
     assert_eq!(rest["data"], json!([data[1]]));
@@ -86,7 +89,10 @@ async fn a_stream_is_stored_as_it_was_seen() {
     assert_eq!(choices.len(), 2);
     for choice in choices {
         let message = &choice["message"];
-        assert_eq!((&choice["finish_reason"], &message["content"]), (&json!("tool_calls"), &Value::Null));
+        assert_eq!(
+            (&choice["finish_reason"], &message["content"]),
+            (&json!("tool_calls"), &Value::Null)
+        );
         assert_eq!(message["reasoning_content"], "\nHm.\n");
         let function = json!({"name": "f", "arguments": "{\"a\": 1}"});
         assert_eq!(message["tool_calls"][0]["function"], function);
