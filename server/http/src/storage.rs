@@ -76,7 +76,9 @@ pub(crate) fn check_metadata(metadata: &Metadata) -> Result<(), ApiError> {
             return invalid(format!("A key in 'metadata' has 1 to {MAX_NAME_CHARS} characters."));
         }
         if value.chars().count() > MAX_VALUE_CHARS {
-            return invalid(format!("'metadata.{name}' is longer than {MAX_VALUE_CHARS} characters."));
+            return invalid(format!(
+                "'metadata.{name}' is longer than {MAX_VALUE_CHARS} characters."
+            ));
         }
     }
     Ok(())

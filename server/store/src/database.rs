@@ -13,7 +13,7 @@ use sqlx::migrate::{Migration, MigrationType, Migrator};
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
 };
-use sqlx::{Sqlite, SqlStr, Transaction};
+use sqlx::{SqlStr, Sqlite, Transaction};
 
 use crate::{Limits, StoreError};
 
@@ -53,9 +53,8 @@ impl Store {
             // What is deleted is overwritten.
             .pragma("secure_delete", "ON")
             .optimize_on_close(false, None);
-        let pool = |num| {
-            SqlitePoolOptions::new().max_connections(num).acquire_timeout(limits.timeout)
-        };
+        let pool =
+            |num| SqlitePoolOptions::new().max_connections(num).acquire_timeout(limits.timeout);
         let writer = pool(1).connect_with(options.clone()).await?;
         migrator().run(&writer).await?;
         let readers = pool(NUM_READERS).connect_with(options.read_only(true)).await?;

@@ -105,7 +105,8 @@ async fn prepare(
     // Before anything is dropped, so that what is wrong is named by its place.
     messages::of_items(None, &items, context.num_new)?;
     if asked.truncation.as_deref() == Some("auto") {
-        items = fit(state, &asked, items, num_bytes).await?;
+        let fitted = fit(state, &asked, items, num_bytes).await;
+        items = fitted.map_err(|error| error.renamed(&NAMES))?;
     }
     Ok(Prepared { asked, context, items, is_kept, num_bytes })
 }

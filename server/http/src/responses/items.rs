@@ -136,7 +136,10 @@ impl Fields<'_> {
             None | Some(Value::Null) => Ok(json!([])),
             Some(Value::Array(parts)) => {
                 let texts = texts(parts, &path, kinds)?;
-                Ok(texts.into_iter().map(|(kind, text)| json!({"type": kind, "text": text})).collect())
+                Ok(texts
+                    .into_iter()
+                    .map(|(kind, text)| json!({"type": kind, "text": text}))
+                    .collect())
             }
             Some(_) => Err(invalid(&path, "it is an array of parts")),
         }
@@ -152,11 +155,7 @@ fn output_part(text: String) -> Value {
 }
 
 /// The kinds and texts of parts, which must be of these kinds.
-fn texts(
-    parts: &[Value],
-    path: &str,
-    kinds: &[&str],
-) -> Result<Vec<(String, String)>, ApiError> {
+fn texts(parts: &[Value], path: &str, kinds: &[&str]) -> Result<Vec<(String, String)>, ApiError> {
     let text = |(idx, part): (usize, &Value)| {
         let path = format!("{path}[{idx}]");
         let kind = part.get("type").and_then(Value::as_str);

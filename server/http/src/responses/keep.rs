@@ -5,7 +5,7 @@ use serde_json::Value;
 use server_api::{OutputItem, Response};
 use server_store::{Item, Store};
 
-use super::wire::id;
+use super::output::id;
 use crate::ApiError;
 use crate::storage::to_json;
 
@@ -59,9 +59,8 @@ impl Keeper {
     fn items(&self, output: &[OutputItem]) -> Result<Vec<Item>, ApiError> {
         let input = self.input.iter().filter(|item| item["type"] != "item_reference");
         let input = input.map(item);
-        let output = output.iter().map(|made| {
-            Ok(Item { id: id(made).to_owned(), json: to_json(made)? })
-        });
+        let output =
+            output.iter().map(|made| Ok(Item { id: id(made).to_owned(), json: to_json(made)? }));
         input.chain(output).collect()
     }
 }

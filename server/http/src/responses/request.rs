@@ -6,10 +6,10 @@ use server_api::{
     ResponseFormat, ResponsesRequest, TextFormat, UnsupportedOptions,
 };
 
+use crate::ApiError;
 use crate::chat_wire::new_id;
 use crate::json::Generate;
 use crate::storage::{self, unix_time};
-use crate::ApiError;
 
 /// What OpenAI's clients may ask to see more of; only the log-probabilities exist here.
 const LOGPROBS: &str = "message.output_text.logprobs";
@@ -69,7 +69,8 @@ pub(super) fn check(request: &ResponsesRequest) -> Result<(), ApiError> {
 fn one_of(param: &str, value: Option<&str>, known: &[&str]) -> Result<(), ApiError> {
     match value {
         Some(value) if !known.contains(&value) => {
-            let message = format!("Invalid value for '{param}': it is one of {}.", known.join(", "));
+            let message =
+                format!("Invalid value for '{param}': it is one of {}.", known.join(", "));
             Err(ApiError::invalid(Some(param), message))
         }
         _ => Ok(()),

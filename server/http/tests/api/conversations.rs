@@ -91,7 +91,8 @@ async fn a_response_reads_its_conversation_and_adds_to_it() {
     let server = says("Hello").await;
     let made = server.post(PATH, json!({"items": [user("one")]})).await;
     let ask = |conversation: Value, stream: bool| {
-        json!({"model": "mock", "input": "two", "conversation": conversation, "stream": stream})
+        let input = "two";
+        json!({"model": "mock", "input": input, "conversation": conversation, "stream": stream})
     };
     let response = server.post("/v1/responses", ask(made["id"].clone(), false)).await;
     assert_eq!(response["conversation"], json!({"id": made["id"]}));
@@ -112,7 +113,8 @@ async fn a_response_reads_its_conversation_and_adds_to_it() {
     background["background"] = true.into();
     server.events("POST", "/v1/responses", background).await;
     assert_eq!(texts(&server, &path(&made)).await.len(), 7);
-    let (status, _) = server.send("b", "POST", "/v1/responses", ask(made["id"].clone(), false)).await;
+    let (status, _) =
+        server.send("b", "POST", "/v1/responses", ask(made["id"].clone(), false)).await;
     assert_eq!(status, StatusCode::NOT_FOUND);
     let follows = json!({"model": "mock", "input": "x", "previous_response_id": response["id"]});
     let error = server.error("POST", "/v1/responses", follows).await;

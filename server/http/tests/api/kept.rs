@@ -62,7 +62,13 @@ impl Kept {
         (status, serde_json::from_str(&text).unwrap())
     }
 
-    async fn text(&self, tenant: &str, method: &str, path: &str, body: Value) -> (StatusCode, String) {
+    async fn text(
+        &self,
+        tenant: &str,
+        method: &str,
+        path: &str,
+        body: Value,
+    ) -> (StatusCode, String) {
         let request = Request::builder().method(method).uri(path);
         let request = request.header("authorization", format!("Bearer {tenant}"));
         let body = if body.is_null() { Body::empty() } else { Body::from(body.to_string()) };

@@ -10,6 +10,7 @@ mod conversations;
 mod kept;
 mod messages;
 mod responses;
+mod responses_bad;
 mod responses_kept;
 mod socket;
 mod status;

@@ -4,26 +4,26 @@ use engine_mock::MockModel;
 use serde_json::{Value, json};
 use server_store::Limits;
 
-use crate::common::{EOS, roomy, until_idle};
-use crate::kept::{Kept, kept, says};
+use crate::common::EOS;
+use crate::kept::{kept, says};
 
-const PATH: &str = "/v1/responses";
+pub(crate) const PATH: &str = "/v1/responses";
 const CALL: &str = "<think>\nHm.\n</think>\n\nI look.\n<tool_call>\n\
     {\"name\": \"weather\", \"arguments\": {\"city\": \"Köln\"}}\n</tool_call>";
 
-fn ask(more: Value) -> Value {
+pub(crate) fn ask(more: Value) -> Value {
     let mut body = json!({"model": "mock", "input": "hello"});
     body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
     body
 }
 
-fn tools() -> Value {
+pub(crate) fn tools() -> Value {
     let schema = json!({"type": "object", "properties": {"city": {"enum": ["Köln"]}},
         "required": ["city"], "additionalProperties": false});
     json!([{"type": "function", "name": "weather", "parameters": schema, "strict": true}])
 }
 
-fn types(events: &[Value]) -> Vec<&str> {
+pub(crate) fn types(events: &[Value]) -> Vec<&str> {
     events.iter().map(|event| event["type"].as_str().unwrap()).collect()
 }
 
@@ -48,11 +48,16 @@ async fn a_response_is_complete() {
     assert!(fields.remove("completed_at").unwrap().as_u64().unwrap() > 1_700_000_000);
     let usage = fields.remove("usage").unwrap();
     let input = usage["input_tokens"].as_u64().unwrap();
-    assert_eq!(usage, json!({"input_tokens": input,
+    assert_eq!(
+        usage,
+        json!({"input_tokens": input,
         "input_tokens_details": {"cached_tokens": 0, "cache_write_tokens": 0},
         "output_tokens": 6, "output_tokens_details": {"reasoning_tokens": 0},
-        "total_tokens": input + 6}));
-    assert_eq!(answer, json!({"object": "response", "status": "completed", "background": false,
+        "total_tokens": input + 6})
+    );
+    assert_eq!(
+        answer,
+        json!({"object": "response", "status": "completed", "background": false,
         "error": null, "incomplete_details": null, "instructions": "Be brief.",
         "max_output_tokens": 50, "max_tool_calls": 3, "model": "mock", "output": message,
         "parallel_tool_calls": true, "previous_response_id": null, "conversation": null,
@@ -60,31 +65,38 @@ async fn a_response_is_complete() {
         "safety_identifier": "s", "service_tier": "default", "store": true, "temperature": 0.5,
         "text": {"format": {"type": "text"}, "verbosity": "low"}, "tool_choice": "auto",
         "tools": [], "top_logprobs": 0, "top_p": 0.9, "truncation": "disabled", "user": "u",
-        "metadata": {"k": "v"}}));
+        "metadata": {"k": "v"}})
+    );
 }
 
 #[tokio::test]
 async fn events_of_a_text_come_in_openais_order() {
     let server = says("Hi").await;
     let events = server.events("POST", PATH, ask(json!({"stream": true}))).await;
-    assert_eq!(types(&events), [
-        "response.created",
-        "response.in_progress",
-        "response.output_item.added",
-        "response.content_part.added",
-        "response.output_text.delta",
-        "response.output_text.delta",
-        "response.output_text.done",
-        "response.content_part.done",
-        "response.output_item.done",
-        "response.completed",
-    ]);
+    assert_eq!(
+        types(&events),
+        [
+            "response.created",
+            "response.in_progress",
+            "response.output_item.added",
+            "response.content_part.added",
+            "response.output_text.delta",
+            "response.output_text.delta",
+            "response.output_text.done",
+            "response.content_part.done",
+            "response.output_item.done",
+            "response.completed",
+        ]
+    );
     assert_eq!(events[0]["response"]["status"], "in_progress");
     assert_eq!(events[0]["response"]["output"], json!([]));
     let response = &events.last().unwrap()["response"];
     let item = &response["output"][0];
-    assert_eq!(events[2]["item"], json!({"type": "message", "id": item["id"],
-        "status": "in_progress", "role": "assistant", "content": []}));
+    assert_eq!(
+        events[2]["item"],
+        json!({"type": "message", "id": item["id"],
+        "status": "in_progress", "role": "assistant", "content": []})
+    );
     let empty = json!({"type": "output_text", "text": "", "annotations": [], "logprobs": []});
     assert_eq!(events[3]["part"], empty);
     for event in &events[3..8] {
@@ -98,7 +110,10 @@ async fn events_of_a_text_come_in_openais_order() {
     assert_eq!(&events[8]["item"], item);
     // What was streamed is what is kept.
     assert_eq!(response["usage"]["output_tokens"], 3);
-    assert_eq!(&server.get(&format!("{PATH}/{}", response["id"].as_str().unwrap())).await, response);
+    assert_eq!(
+        &server.get(&format!("{PATH}/{}", response["id"].as_str().unwrap())).await,
+        response
+    );
 }
 
 #[tokio::test]
@@ -107,7 +122,10 @@ async fn thoughts_texts_and_calls_are_items() {
     let answer = server.post(PATH, ask(json!({"tools": tools()}))).await;
     let output = answer["output"].as_array().unwrap();
     assert_eq!(output[0]["type"], "reasoning");
-    assert_eq!((&output[0]["summary"], &output[0]["content"][0]["text"]), (&json!([]), &json!("\nHm.\n")));
+    assert_eq!(
+        (&output[0]["summary"], &output[0]["content"][0]["text"]),
+        (&json!([]), &json!("\nHm.\n"))
+    );
     assert_eq!(output[1]["content"][0]["text"], "I look.");
     let call = &output[2];
     assert_eq!((&call["type"], &call["name"]), (&json!("function_call"), &json!("weather")));
@@ -120,27 +138,30 @@ async fn thoughts_texts_and_calls_are_items() {
     let events = server.events("POST", PATH, ask(json!({"tools": tools(), "stream": true}))).await;
     let mut kinds = types(&events);
     kinds.dedup();
-    assert_eq!(kinds, [
-        "response.created",
-        "response.in_progress",
-        "response.output_item.added",
-        "response.content_part.added",
-        "response.reasoning_text.delta",
-        "response.reasoning_text.done",
-        "response.content_part.done",
-        "response.output_item.done",
-        "response.output_item.added",
-        "response.content_part.added",
-        "response.output_text.delta",
-        "response.output_text.done",
-        "response.content_part.done",
-        "response.output_item.done",
-        "response.output_item.added",
-        "response.function_call_arguments.delta",
-        "response.function_call_arguments.done",
-        "response.output_item.done",
-        "response.completed",
-    ]);
+    assert_eq!(
+        kinds,
+        [
+            "response.created",
+            "response.in_progress",
+            "response.output_item.added",
+            "response.content_part.added",
+            "response.reasoning_text.delta",
+            "response.reasoning_text.done",
+            "response.content_part.done",
+            "response.output_item.done",
+            "response.output_item.added",
+            "response.content_part.added",
+            "response.output_text.delta",
+            "response.output_text.done",
+            "response.content_part.done",
+            "response.output_item.done",
+            "response.output_item.added",
+            "response.function_call_arguments.delta",
+            "response.function_call_arguments.done",
+            "response.output_item.done",
+            "response.completed",
+        ]
+    );
     let joined = |kind: &str| {
         let deltas = events.iter().filter(|event| event["type"] == kind);
         deltas.map(|event| event["delta"].as_str().unwrap()).collect::<String>()
@@ -210,7 +231,9 @@ async fn a_call_is_answered_and_can_be_forced() {
         let more = json!({"tools": tools, "tool_choice": choice, "parallel_tool_calls": false});
         let answer = server.post(PATH, ask(more)).await;
         assert_eq!(answer["output"][0]["name"], "weather", "{answer}");
-        assert_eq!(answer["output"][0]["arguments"], "{\"city\":\"Köln\"}");
+        let arguments = answer["output"][0]["arguments"].as_str().unwrap();
+        let arguments: Value = serde_json::from_str(arguments).unwrap();
+        assert_eq!(arguments, json!({"city": "Köln"}));
         assert_eq!((&answer["tool_choice"], &answer["tools"]), (&choice, &tools));
     }
     let items = json!([
@@ -268,112 +291,4 @@ async fn what_is_too_long_is_cut_only_if_asked() {
     // One that is too long by itself is not cut.
     let alone = ask(json!({"input": "x".repeat(3000), "truncation": "auto"}));
     assert_eq!(server.error("POST", PATH, alone).await.2, "context_length_exceeded");
-}
-
-#[tokio::test]
-async fn bad_requests_name_their_field() {
-    let server = says("").await;
-    let message = |content: Value| json!([{"role": "user", "content": content}]);
-    for (more, param) in [
-        (json!({"model": null}), "model"),
-        (json!({"input": null}), "input"),
-        (json!({"input": []}), "input"),
-        (json!({"input": 3}), "input"),
-        (json!({"input": [3]}), "input[0]"),
-        (json!({"input": [{}]}), "input[0].type"),
-        (json!({"input": [{"type": "web_search_call"}]}), "input[0].type"),
-        (json!({"input": [{"role": "robot", "content": "a"}]}), "input[0].role"),
-        (json!({"input": [{"role": "user"}]}), "input[0].content"),
-        (json!({"input": message(json!([{"type": "input_image"}]))}), "input[0].content[0].type"),
-        (json!({"input": message(json!([{"type": "input_text"}]))}), "input[0].content[0].text"),
-        (json!({"input": [{"role": "user", "content": "a", "id": "a b"}]}), "input[0].id"),
-        (json!({"input": [{"type": "function_call", "call_id": "c"}]}), "input[0].name"),
-        (
-            json!({"input": [{"role": "user", "content": "a"},
-                {"type": "function_call_output", "call_id": "c", "output": "x"}]}),
-            "input[1].call_id",
-        ),
-        (json!({"input": [{"type": "item_reference", "id": "nope"}]}), "input"),
-        (json!({"instructions": ["a"]}), "instructions"),
-        (json!({"max_output_tokens": 0}), "max_output_tokens"),
-        (json!({"max_output_tokens": 99999}), "input"),
-        (json!({"temperature": 3}), "temperature"),
-        (json!({"top_logprobs": 21}), "top_logprobs"),
-        (json!({"include": ["everything"]}), "include"),
-        (json!({"truncation": "some"}), "truncation"),
-        (json!({"reasoning": {"effort": "extreme"}}), "reasoning.effort"),
-        (json!({"text": {"format": {"type": "xml"}}}), "text.format.type"),
-        (json!({"text": {"format": {"type": "json_schema"}}}), "text.format.schema"),
-        (json!({"tools": [{"type": "function", "name": "a b"}]}), "tools[0].name"),
-        (json!({"tools": [{"type": "web_search"}]}), "tools[0].type"),
-        (json!({"tools": [{"type": "function"}]}), "tools[0].name"),
-        (json!({"tool_choice": "required"}), "tool_choice"),
-        (json!({"tools": tools(), "tool_choice": {"type": "mcp"}}), "tool_choice.type"),
-        (json!({"metadata": {"k": 1}}), "metadata.k"),
-        (json!({"metadata": {"": "v"}}), "metadata"),
-        (json!({"metadata": {"k": "v".repeat(513)}}), "metadata"),
-        (json!({"metadata": {"k".repeat(65): "v"}}), "metadata"),
-        (json!({"previous_response_id": "resp_no"}), "previous_response_id"),
-        (json!({"previous_response_id": "r", "conversation": "c"}), "conversation"),
-        (json!({"background": true, "store": false}), "background"),
-        (json!({"prompt": {"id": "p"}}), "prompt"),
-    ] {
-        let (status, named, _) = server.error("POST", PATH, ask(more.clone())).await;
-        assert_eq!((status, &named), (400, &json!(param)), "{more}");
-    }
-    assert_eq!(server.error("POST", PATH, ask(json!({"model": "no"}))).await.0, 404);
-    assert_eq!(server.error("POST", PATH, ask(json!({"conversation": "no"}))).await.0, 404);
-    until_idle(&server.handle).await;
-    assert_eq!(server.store.used("a").await.unwrap(), (0, 0));
-}
-
-#[tokio::test]
-async fn without_a_store_only_what_is_to_be_kept_is_refused() {
-    let server = roomy(MockModel::scripted("Hello", EOS));
-    let send = async |more: Value| {
-        let request = crate::common::post_request(PATH, ask(more).to_string());
-        let (status, _, text) = crate::common::call(&server.router, request).await;
-        (status.as_u16(), serde_json::from_str::<Value>(&text).unwrap())
-    };
-    for more in [json!({}), json!({"store": false})] {
-        let (status, answer) = send(more).await;
-        assert_eq!((status, &answer["store"]), (200, &json!(false)), "{answer}");
-    }
-    for more in
-        [json!({"store": true}), json!({"background": true}), json!({"conversation": "c"})]
-    {
-        let (status, answer) = send(more).await;
-        assert_eq!((status, &answer["error"]["code"]), (400, &json!("no_store")), "{answer}");
-    }
-}
-
-#[tokio::test]
-async fn an_engine_that_fails_midway_ends_the_stream_with_a_failed_response() {
-    use engine_mock::Fault;
-    let fault = Fault::Error("no memory".into());
-    let server = crate::common::faulty(MockModel::scripted("Hello", EOS), 2, fault);
-    let request = crate::common::post_request(PATH, ask(json!({"stream": true})).to_string());
-    let (_, _, text) = crate::common::call(&server.router, request).await;
-    let last = text.split_terminator("\n\n").last().unwrap();
-    let (name, data) = last.split_once('\n').unwrap();
-    assert_eq!(name, "event: response.failed");
-    let event: Value = serde_json::from_str(data.strip_prefix("data: ").unwrap()).unwrap();
-    assert_eq!(event["response"]["status"], "failed");
-    assert_eq!(event["response"]["error"]["code"], "server_error");
-    assert!(!text.contains("no memory"));
-}
-
-/// Its stream ends as a failed response does, and nothing is kept.
-#[tokio::test]
-async fn what_cannot_be_kept_has_failed() {
-    let limits = Limits { max_object_bytes: 1500, ..Limits::default() };
-    let server: Kept = kept(MockModel::scripted(&"x".repeat(900), EOS), limits).await;
-    let events = server.events("POST", PATH, ask(json!({"stream": true}))).await;
-    let last = events.last().unwrap();
-    assert_eq!(last["type"], "response.failed");
-    assert_eq!(types(&events).iter().filter(|kind| **kind == "response.completed").count(), 0);
-    let (status, _, code) = server.error("POST", PATH, ask(json!({}))).await;
-    assert_eq!((status, code), (400, json!("too_large_to_keep")));
-    assert_eq!(server.store.used("a").await.unwrap(), (0, 0));
-    server.post(PATH, ask(json!({"store": false}))).await;
 }

@@ -7,14 +7,7 @@ use server_store::Limits;
 
 use crate::common::{EOS, endless, until_idle, until_running};
 use crate::kept::{Kept, kept, says};
-
-const PATH: &str = "/v1/responses";
-
-fn ask(more: Value) -> Value {
-    let mut body = json!({"model": "mock", "input": "hello"});
-    body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-    body
-}
+use crate::responses::{PATH, ask};
 
 fn path(response: &Value) -> String {
     format!("{PATH}/{}", response["id"].as_str().unwrap())
@@ -44,9 +37,13 @@ async fn a_response_is_retrieved_listed_and_deleted_by_its_tenant() {
     let after = newest["last_id"].as_str().unwrap();
     let rest = server.get(&format!("{path}/input_items?limit=1&after={after}")).await;
     assert_eq!((&rest["data"][0], &rest["has_more"]), (&list["data"][0], &json!(false)));
-    for (query, param) in [("limit=0", "limit"), ("limit=101", "limit"), ("limit=x", "limit"),
-        ("order=up", "order"), ("after=no", "after")]
-    {
+    for (query, param) in [
+        ("limit=0", "limit"),
+        ("limit=101", "limit"),
+        ("limit=x", "limit"),
+        ("order=up", "order"),
+        ("after=no", "after"),
+    ] {
         let error = server.error("GET", &format!("{path}/input_items?{query}"), Value::Null).await;
         assert_eq!((error.0, error.1), (400, json!(param)), "{query}");
     }
@@ -81,7 +78,10 @@ async fn a_response_follows_another_without_its_instructions() {
     let first = server.post(PATH, ask(json!({"instructions": "Speak as a pirate."}))).await;
     let second = ask(json!({"input": "and?", "previous_response_id": first["id"]}));
     let second = server.post(PATH, second).await;
-    assert_eq!((&second["previous_response_id"], &second["instructions"]), (&first["id"], &Value::Null));
+    assert_eq!(
+        (&second["previous_response_id"], &second["instructions"]),
+        (&first["id"], &Value::Null)
+    );
     let third = ask(json!({"input": "so", "previous_response_id": second["id"]}));
     let third = server.post(PATH, third).await;
     let said = |text: &str| json!({"role": "assistant", "content": text});
@@ -121,8 +121,9 @@ async fn a_client_that_leaves_ends_the_work_and_nothing_is_kept() {
     use tower::ServiceExt;
     let server = kept(endless(), Limits::default()).await;
     let request = axum::http::Request::post(PATH).header("authorization", "Bearer a");
-    let body = ask(json!({"stream": true})).to_string();
-    let response = server.router.clone().oneshot(request.body(body.into()).unwrap()).await.unwrap();
+    let body = axum::body::Body::from(ask(json!({"stream": true})).to_string());
+    let request = request.body(body).unwrap();
+    let response = server.router.clone().oneshot(request).await.unwrap();
     let mut body = response.into_body().into_data_stream();
     body.next().await.unwrap().unwrap();
     until_running(&server.handle, 1).await;
@@ -169,20 +170,23 @@ async fn a_background_response_can_be_streamed_again() {
     let asked = ask(json!({"background": true, "stream": true}));
     let events = server.events("POST", PATH, asked).await;
     let kinds: Vec<&str> = events.iter().map(|event| event["type"].as_str().unwrap()).collect();
-    assert_eq!(kinds[..4], [
-        "response.created",
-        "response.queued",
-        "response.in_progress",
-        "response.output_item.added"
-    ]);
+    assert_eq!(
+        kinds[..4],
+        [
+            "response.created",
+            "response.queued",
+            "response.in_progress",
+            "response.output_item.added"
+        ]
+    );
     assert_eq!(kinds.last(), Some(&"response.completed"));
     let response = &events.last().unwrap()["response"];
     let path = path(response);
     assert_eq!(&server.get(&path).await, response);
     let again = server.events("GET", &format!("{path}?stream=true"), Value::Null).await;
     assert_eq!(again, events);
-    let rest = server.events("GET", &format!("{path}?stream=true&starting_after=4"), Value::Null);
-    assert_eq!(rest.await, events[5..]);
+    let rest = format!("{path}?stream=true&starting_after=4");
+    assert_eq!(server.events("GET", &rest, Value::Null).await, events[5..]);
     let bad = format!("{path}?stream=true&starting_after=x");
     assert_eq!(server.error("GET", &bad, Value::Null).await.1, "starting_after");
     // One that was not in the background has no events to give again.

@@ -11,8 +11,9 @@ const CALL: &str = "<think>\nHm.\n</think>\n\n<tool_call>\n\
     {\"name\": \"f\", \"arguments\": {\"a\": 1}}\n</tool_call>";
 
 fn chat(more: Value) -> Value {
+    let parts = json!([{"type": "text", "text": "a"}, {"type": "text", "text": "b"}]);
     let messages = json!([{"role": "system", "content": "Be brief."},
-        {"role": "user", "content": [{"type": "text", "text": "a"}, {"type": "text", "text": "b"}]}]);
+        {"role": "user", "content": parts}]);
     let mut body = json!({"model": "mock", "messages": messages, "store": true});
     body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
     body
@@ -41,7 +42,10 @@ async fn a_completion_is_stored_only_if_asked() {
     let messages = server.get(&format!("{path}/messages")).await;
     let data = messages["data"].as_array().unwrap();
     assert_eq!((&data[0]["role"], &data[0]["content"]), (&json!("system"), &json!("Be brief.")));
-    assert_eq!((&data[1]["content"], &data[1]["content_parts"][1]["text"]), (&Value::Null, &json!("b")));
+    assert_eq!(
+        (&data[1]["content"], &data[1]["content_parts"][1]["text"]),
+        (&Value::Null, &json!("b"))
+    );
     let after = data[0]["id"].as_str().unwrap();
     let rest = server.get(&format!("{path}/messages?after={after}")).await;
     assert_eq!(rest["data"], json!([data[1]]));
@@ -86,7 +90,10 @@ async fn a_stream_is_stored_as_it_was_seen() {
     assert_eq!(choices.len(), 2);
     for choice in choices {
         let message = &choice["message"];
-        assert_eq!((&choice["finish_reason"], &message["content"]), (&json!("tool_calls"), &Value::Null));
+        assert_eq!(
+            (&choice["finish_reason"], &message["content"]),
+            (&json!("tool_calls"), &Value::Null)
+        );
         assert_eq!(message["reasoning_content"], "\nHm.\n");
         let function = json!({"name": "f", "arguments": "{\"a\": 1}"});
         assert_eq!(message["tool_calls"][0]["function"], function);

@@ -84,7 +84,8 @@ async fn only_its_owner_can_read_the_file() {
 async fn what_is_no_database_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("store.db");
-    std::fs::write(&path, "not a database, but a text that someone has put here".repeat(40)).unwrap();
+    std::fs::write(&path, "not a database, but a text that someone has put here".repeat(40))
+        .unwrap();
     assert!(Store::open(&path, Limits::default()).await.is_err());
     let missing = folder.path().join("no such folder/store.db");
     let error = Store::open(&missing, Limits::default()).await;
@@ -104,9 +105,8 @@ async fn a_database_that_hangs_is_an_error_in_time() {
     assert!(matches!(added, Err(StoreError::Timeout)), "{added:?}");
     // It goes on when the lock is free: what was given up on was not done by half.
     sqlx::query("ROLLBACK").execute(&mut other).await.unwrap();
-    let retry = async {
-        while opened.store.add_response("a", &response("r", None), &[]).await.is_err() {}
-    };
+    let retry =
+        async { while opened.store.add_response("a", &response("r", None), &[]).await.is_err() {} };
     tokio::time::timeout(Duration::from_secs(60), retry).await.unwrap();
     assert_eq!(opened.store.used("a").await.unwrap().0, 1);
 }
