@@ -12,7 +12,9 @@ use server_api::{
 };
 
 use super::keep::Keeper;
-use super::output::{call, counted, empty_part, id, is_message, is_reasoning, message, reasoning, shown};
+use super::output::{
+    call, counted, empty_part, id, is_message, is_reasoning, message, reasoning, shown,
+};
 use crate::ApiError;
 use crate::chat_wire::token_logprobs;
 use crate::generation::Output;
