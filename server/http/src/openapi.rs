@@ -36,7 +36,8 @@ pub(crate) enum Refusals {
     /// The key is missing or not known.
     #[response(status = 401)]
     Unauthorized(ErrorBody),
-    /// A server without keys serves only programs and pages of its own machine.
+    /// A server without keys serves only programs and pages of its own machine; or the tenant
+    /// keeps as much as it may.
     #[response(status = 403)]
     Forbidden(ErrorBody),
     /// There is no such model.
@@ -57,6 +58,9 @@ pub(crate) enum Refusals {
     /// The request was cancelled by its id.
     #[response(status = 499)]
     Cancelled(ErrorBody),
+    /// As much runs in the background as may.
+    #[response(status = 429)]
+    TooMany(ErrorBody),
     /// The server had an error.
     #[response(status = 500)]
     Internal(ErrorBody),

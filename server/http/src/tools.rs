@@ -3,6 +3,8 @@
 //! Invariant: past this module every function has a name and a schema, and a result of a call
 //! follows that call.
 
+use std::collections::HashSet;
+
 use engine_grammar::{CallForm, Calls};
 use engine_text::{AnswerParser, Family};
 use serde_json::{Value, json};
@@ -170,7 +172,7 @@ fn choice(choice: Option<&Value>, functions: &[Function]) -> Result<Choice, ApiE
 
 /// Each result must answer a call of the assistant's message before it.
 fn check_results(messages: &[ChatMessage]) -> Result<(), ApiError> {
-    let mut open: Vec<&str> = Vec::new();
+    let mut open: HashSet<&str> = HashSet::new();
     for (idx, message) in messages.iter().enumerate() {
         match message.role {
             Role::Assistant => {
@@ -182,7 +184,7 @@ fn check_results(messages: &[ChatMessage]) -> Result<(), ApiError> {
                 let Some(id) = message.tool_call_id.as_deref() else {
                     return Err(ApiError::missing(&param));
                 };
-                if !open.contains(&id) {
+                if !open.contains(id) {
                     let message = format!(
                         "Invalid value for '{param}': '{}' is no call of the assistant's message \
                          before it.",

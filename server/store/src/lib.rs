@@ -5,6 +5,7 @@
 //! that returned has its change on disk. Bodies are texts that nothing here looks into.
 
 mod completions;
+mod conversation_items;
 mod conversations;
 mod database;
 mod error;
@@ -15,7 +16,8 @@ mod sweep;
 mod usage;
 
 pub use completions::{Completion, CompletionFilter};
-pub use conversations::{Conversation, Item};
+pub use conversation_items::Item;
+pub use conversations::Conversation;
 pub use database::Store;
 pub use error::StoreError;
 pub use limits::Limits;

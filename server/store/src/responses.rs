@@ -4,9 +4,8 @@
 
 use sqlx::{Sqlite, Transaction};
 
-use crate::conversations::Item;
 use crate::database::now;
-use crate::{Store, StoreError};
+use crate::{Item, Store, StoreError};
 
 /// The states that a response leaves.
 pub const UNFINISHED: [&str; 2] = ["queued", "in_progress"];

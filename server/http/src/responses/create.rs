@@ -68,7 +68,7 @@ pub(crate) async fn count(
     let asked = ResponsesRequest { store: None, background: None, ..asked };
     let Prepared { asked, items, num_bytes, .. } =
         prepare(&state, &caller, asked, num_bytes).await?;
-    let messages = messages::of_items(asked.instructions.as_deref(), &items, 0)?;
+    let messages = messages::of_items(asked.instructions.as_deref(), &items);
     let chat = request::to_chat(&asked, messages)?;
     let counted = chat::count(&state, chat, num_bytes).await;
     let input_tokens = counted.map_err(|error| error.renamed(&NAMES))? as u64;
@@ -103,9 +103,10 @@ async fn prepare(
     let num_bytes = context.num_bytes;
     let mut items = context.resolved(state, caller).await?;
     // Before anything is dropped, so that what is wrong is named by its place.
-    messages::of_items(None, &items, context.num_new)?;
+    messages::check_results(&items, context.num_new)?;
     if asked.truncation.as_deref() == Some("auto") {
-        items = fit(state, &asked, items, num_bytes).await?;
+        let fitted = fit(state, &asked, items, num_bytes).await;
+        items = fitted.map_err(|error| error.renamed(&NAMES))?;
     }
     Ok(Prepared { asked, context, items, is_kept, num_bytes })
 }
@@ -117,7 +118,7 @@ async fn start(
     items: &[Value],
     num_bytes: usize,
 ) -> Result<Started, ApiError> {
-    let messages = messages::of_items(asked.instructions.as_deref(), items, 0)?;
+    let messages = messages::of_items(asked.instructions.as_deref(), items);
     let chat = request::to_chat(asked, messages)?;
     let started = chat::start(state, caller.clone(), chat, num_bytes).await;
     started.map_err(|error| error.renamed(&NAMES))

@@ -26,8 +26,7 @@ pub(super) async fn fit(
     let reserved = asked.max_output_tokens.and_then(|num| usize::try_from(num).ok()).unwrap_or(1);
     let limit = limit.saturating_sub(reserved.max(1));
     for _ in 0..MAX_ROUNDS {
-        // Results were checked before.
-        let messages = messages::of_items(asked.instructions.as_deref(), &items, 0)?;
+        let messages = messages::of_items(asked.instructions.as_deref(), &items);
         let chat = request::to_chat(asked, messages)?;
         let num_tokens = chat::count(state, chat, num_bytes).await?;
         if num_tokens <= limit || items.len() < 2 {

@@ -5,7 +5,7 @@ use serde_json::Value;
 use server_api::{OutputItem, Response};
 use server_store::{Item, Store};
 
-use super::wire::id;
+use super::output::id;
 use crate::ApiError;
 use crate::storage::to_json;
 

@@ -7,13 +7,8 @@ use server_api::{ChatMessage, Content, ContentPart, Role};
 
 use crate::ApiError;
 
-/// The messages of all items; the last `num_new` are the request's own.
-pub(super) fn of_items(
-    instructions: Option<&str>,
-    items: &[Value],
-    num_new: usize,
-) -> Result<Vec<ChatMessage>, ApiError> {
-    check_results(items, num_new)?;
+/// The messages of all items.
+pub(super) fn of_items(instructions: Option<&str>, items: &[Value]) -> Vec<ChatMessage> {
     let mut messages = Vec::new();
     if let Some(instructions) = instructions {
         messages.push(message(Role::System, Content::Text(instructions.to_owned())));
@@ -23,11 +18,12 @@ pub(super) fn of_items(
     for item in items {
         add(&mut messages, &mut thought, item);
     }
-    Ok(messages)
+    messages
 }
 
-/// Each result must answer a call that came before it.
-fn check_results(items: &[Value], num_new: usize) -> Result<(), ApiError> {
+/// Each result must answer a call that came before it; the last `num_new` items are the request's
+/// own.
+pub(super) fn check_results(items: &[Value], num_new: usize) -> Result<(), ApiError> {
     let mut called = HashSet::new();
     for (idx, item) in items.iter().enumerate() {
         let call_id = item["call_id"].as_str().unwrap_or_default();

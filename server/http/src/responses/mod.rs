@@ -10,6 +10,7 @@ mod fit;
 mod items;
 mod keep;
 mod messages;
+mod output;
 mod request;
 pub(crate) mod retrieve;
 mod wire;

@@ -8,14 +8,15 @@ use std::sync::Arc;
 use engine_text::{AnswerParser, Part, TextModel};
 use serde_json::{Value, json};
 use server_api::{
-    ChatTokenLogprob, IncompleteDetails, InputTokensDetails, OutputContent, OutputItem,
-    OutputTokensDetails, Response, ResponseError, ResponsesUsage, Usage,
+    ChatTokenLogprob, IncompleteDetails, OutputContent, OutputItem, Response, ResponseError,
 };
 
 use super::keep::Keeper;
+use super::output::{
+    call, counted, empty_part, id, is_message, is_reasoning, message, reasoning, shown,
+};
 use crate::ApiError;
-use crate::chat_wire::{new_id, token_logprobs};
-use crate::choice::Scored;
+use crate::chat_wire::token_logprobs;
 use crate::generation::Output;
 use crate::storage::unix_time;
 use crate::wire::{Sealing, Wire};
@@ -88,7 +89,8 @@ impl ResponsesWire {
 
     /// An event that holds the response.
     fn state(&mut self, kind: &str) -> Value {
-        self.event(json!({"type": kind, "response": self.response}))
+        let response = shown(&self.response);
+        self.event(json!({"type": kind, "response": response}))
     }
 
     /// An event of the item that was opened last.
@@ -107,7 +109,7 @@ impl ResponsesWire {
     /// An event that holds the item itself.
     fn with_item(&mut self, kind: &str) -> Value {
         let index = self.response.output.len().saturating_sub(1);
-        let item = self.response.output.last();
+        let item = shown(&self.response.output.last());
         self.event(json!({"type": kind, "output_index": index, "item": item}))
     }
 
@@ -152,7 +154,7 @@ impl ResponsesWire {
     }
 
     fn say(&mut self, text: String, new: Vec<ChatTokenLogprob>, events: &mut Vec<Value>) {
-        let fields = json!({"content_index": 0, "delta": text, "logprobs": new});
+        let fields = json!({"content_index": 0, "delta": text, "logprobs": shown(&new)});
         if let Some(OutputContent::OutputText { text: all, logprobs, .. }) = self.last_content() {
             *all += &text;
             logprobs.extend(new);
@@ -171,28 +173,18 @@ impl ResponsesWire {
 
     fn open(&mut self, item: OutputItem, events: &mut Vec<Value>) {
         self.close("completed", events);
-        let part = match &item {
-            OutputItem::Message { .. } => Some(OutputContent::OutputText {
-                text: String::new(),
-                annotations: Vec::new(),
-                logprobs: Vec::new(),
-            }),
-            OutputItem::Reasoning { .. } => {
-                Some(OutputContent::ReasoningText { text: String::new() })
-            }
-            OutputItem::FunctionCall { .. } => None,
-        };
+        let part = empty_part(&item);
         self.response.output.push(item);
         self.is_open = true;
         events.push(self.with_item("response.output_item.added"));
         if let Some(part) = part {
             let fields = json!({"content_index": 0, "part": part});
             events.push(self.of_item("response.content_part.added", fields));
-            match self.response.output.last_mut() {
-                Some(
-                    OutputItem::Message { content, .. } | OutputItem::Reasoning { content, .. },
-                ) => content.push(part),
-                _ => {}
+            if let Some(
+                OutputItem::Message { content, .. } | OutputItem::Reasoning { content, .. },
+            ) = self.response.output.last_mut()
+            {
+                content.push(part);
             }
         }
     }
@@ -205,14 +197,14 @@ impl ResponsesWire {
         let (done, fields, part) = match item {
             OutputItem::Message { status, content, .. } => {
                 *status = with.to_owned();
-                let part = json!(content.last());
+                let part = shown(&content.last());
                 let (text, logprobs) = (&part["text"], &part["logprobs"]);
                 let fields = json!({"content_index": 0, "text": text, "logprobs": logprobs});
                 ("response.output_text.done", fields, Some(part))
             }
             OutputItem::Reasoning { status, content, .. } => {
                 *status = with.to_owned();
-                let part = json!(content.last());
+                let part = shown(&content.last());
                 let fields = json!({"content_index": 0, "text": part["text"]});
                 ("response.reasoning_text.done", fields, Some(part))
             }
@@ -258,57 +250,6 @@ impl ResponsesWire {
         self.response.incomplete_details = None;
         self.response.error = Some(ResponseError { code: code.to_owned(), message });
     }
-
-    fn take_logprobs(&mut self, tokens: &[Scored]) {
-        if self.with_logprobs {
-            self.pending.extend(token_logprobs(&self.text, tokens));
-        }
-    }
-}
-
-fn message() -> OutputItem {
-    let (status, role) = ("in_progress".to_owned(), "assistant".to_owned());
-    OutputItem::Message { id: new_id("msg"), status, role, content: Vec::new() }
-}
-
-fn reasoning() -> OutputItem {
-    let (status, summary) = ("in_progress".to_owned(), Vec::new());
-    OutputItem::Reasoning { id: new_id("rs"), status, summary, content: Vec::new() }
-}
-
-fn call(name: String) -> OutputItem {
-    let (status, arguments) = ("in_progress".to_owned(), String::new());
-    OutputItem::FunctionCall { id: new_id("fc"), status, call_id: new_id("call"), name, arguments }
-}
-
-fn is_message(item: Option<&OutputItem>) -> bool {
-    matches!(item, Some(OutputItem::Message { .. }))
-}
-
-fn is_reasoning(item: Option<&OutputItem>) -> bool {
-    matches!(item, Some(OutputItem::Reasoning { .. }))
-}
-
-/// An item's id.
-pub(super) fn id(item: &OutputItem) -> &str {
-    match item {
-        OutputItem::Message { id, .. }
-        | OutputItem::FunctionCall { id, .. }
-        | OutputItem::Reasoning { id, .. } => id,
-    }
-}
-
-fn counted(usage: Usage, reasoning_tokens: u64) -> ResponsesUsage {
-    let cached_tokens = usage.prompt_tokens_details.cached_tokens;
-    ResponsesUsage {
-        input_tokens: usage.prompt_tokens,
-        input_tokens_details: InputTokensDetails { cached_tokens, cache_write_tokens: 0 },
-        output_tokens: usage.completion_tokens,
-        output_tokens_details: OutputTokensDetails {
-            reasoning_tokens: reasoning_tokens.min(usage.completion_tokens),
-        },
-        total_tokens: usage.total_tokens,
-    }
 }
 
 impl Wire for ResponsesWire {
@@ -325,7 +266,9 @@ impl Wire for ResponsesWire {
         let mut events = Vec::new();
         match output {
             Output::Delta { text, tokens, .. } => {
-                self.take_logprobs(&tokens);
+                if self.with_logprobs {
+                    self.pending.extend(token_logprobs(&self.text, &tokens));
+                }
                 for part in self.parser.push(&text) {
                     self.add(part, &mut events);
                 }

@@ -283,8 +283,8 @@ async fn other_content_types_paths_and_methods() {
     let expected =
         error("Unknown request URL: GET /v1/nothing.", Value::Null, json!("unknown_url"));
     assert_eq!((status, serde_json::from_str(&text).unwrap()), (StatusCode::NOT_FOUND, expected));
-    let (status, headers, text) = call(&server.router, request(Method::GET, CHAT)).await;
-    let message = "Not allowed to GET on /v1/chat/completions.";
+    let (status, headers, text) = call(&server.router, request(Method::GET, PLAIN)).await;
+    let message = "Not allowed to GET on /v1/completions.";
     let expected = error(message, Value::Null, json!("method_not_allowed"));
     assert_eq!(status, StatusCode::METHOD_NOT_ALLOWED);
     assert_eq!(serde_json::from_str::<Value>(&text).unwrap(), expected);

@@ -90,7 +90,10 @@ async fn items_are_added_listed_and_removed() {
 async fn a_response_reads_its_conversation_and_adds_to_it() {
     let server = says("Hello").await;
     let made = server.post(PATH, json!({"items": [user("one")]})).await;
-    let ask = |conversation: Value, stream: bool| json!({"model": "mock", "input": "two", "conversation": conversation, "stream": stream});
+    let ask = |conversation: Value, stream: bool| {
+        let input = "two";
+        json!({"model": "mock", "input": input, "conversation": conversation, "stream": stream})
+    };
     let response = server.post("/v1/responses", ask(made["id"].clone(), false)).await;
     assert_eq!(response["conversation"], json!({"id": made["id"]}));
     let input = json!([user("one"), user("two")]);

@@ -19,6 +19,7 @@ mod idempotent;
 mod kept;
 mod messages;
 mod responses;
+mod responses_bad;
 mod responses_kept;
 mod socket;
 mod status;

@@ -7,14 +7,7 @@ use server_store::Limits;
 
 use crate::common::{EOS, endless, until_idle, until_running};
 use crate::kept::{Kept, kept, says};
-
-const PATH: &str = "/v1/responses";
-
-fn ask(more: Value) -> Value {
-    let mut body = json!({"model": "mock", "input": "hello"});
-    body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-    body
-}
+use crate::responses::{PATH, ask};
 
 fn path(response: &Value) -> String {
     format!("{PATH}/{}", response["id"].as_str().unwrap())
@@ -128,13 +121,9 @@ async fn a_client_that_leaves_ends_the_work_and_nothing_is_kept() {
     use tower::ServiceExt;
     let server = kept(endless(), Limits::default()).await;
     let request = axum::http::Request::post(PATH).header("authorization", "Bearer a");
-    let body = ask(json!({"stream": true})).to_string();
-    let response = server
-        .router
-        .clone()
-        .oneshot(request.body(axum::body::Body::from(body)).unwrap())
-        .await
-        .unwrap();
+    let body = axum::body::Body::from(ask(json!({"stream": true})).to_string());
+    let request = request.body(body).unwrap();
+    let response = server.router.clone().oneshot(request).await.unwrap();
     let mut body = response.into_body().into_data_stream();
     body.next().await.unwrap().unwrap();
     until_running(&server.handle, 1).await;

@@ -11,8 +11,9 @@ const CALL: &str = "<think>\nHm.\n</think>\n\n<tool_call>\n\
     {\"name\": \"f\", \"arguments\": {\"a\": 1}}\n</tool_call>";
 
 fn chat(more: Value) -> Value {
+    let parts = json!([{"type": "text", "text": "a"}, {"type": "text", "text": "b"}]);
     let messages = json!([{"role": "system", "content": "Be brief."},
-        {"role": "user", "content": [{"type": "text", "text": "a"}, {"type": "text", "text": "b"}]}]);
+        {"role": "user", "content": parts}]);
     let mut body = json!({"model": "mock", "messages": messages, "store": true});
     body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
     body

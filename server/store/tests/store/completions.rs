@@ -1,3 +1,5 @@
+//! Chat completions that are kept.
+
 use server_store::{Completion, CompletionFilter, Store};
 
 use crate::{Opened, brief, is_missing, page};

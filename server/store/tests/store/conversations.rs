@@ -1,3 +1,5 @@
+//! Conversations and their items.
+
 use server_store::{Conversation, Item, Limits, Response, Store, StoreError};
 
 use crate::{Opened, brief, is_missing, item, page, response};

@@ -1,3 +1,5 @@
+//! Responses and their chains.
+
 use server_store::{Limits, Response, StoreError};
 
 use crate::{Opened, brief, is_missing, item, response};
