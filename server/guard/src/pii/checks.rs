@@ -86,7 +86,7 @@ fn luhn(found: &str) -> bool {
         .enumerate()
         .map(|(idx, digit)| if idx % 2 == 1 { doubled(digit) } else { digit })
         .sum();
-    sum % 10 == 0
+    sum.is_multiple_of(10)
 }
 
 /// No number has only zeros in a group, or begins with 000, 666 or 9.
