@@ -178,6 +178,7 @@ async fn the_description_names_every_route_and_each_is_there() {
         "get /metrics",
         "get /openapi.json",
         "get /ready",
+        "get /tokenizer_info",
         "get /v1/models",
         "get /v1/models/{id}",
         "post /detokenize",
