@@ -42,7 +42,7 @@ pub(crate) fn run(args: &Args) -> Result<Tally> {
     with_server(args, |target| {
         let mut all = Tally::default();
         for suite in &suites {
-            all.add(suite.run(target)?);
+            all.add(suite.run(target, false)?);
         }
         Ok(all)
     })

@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 
+use crate::clients;
 use crate::suite::{self, Target};
 use crate::tally::Tally;
-use crate::{clients, repo};
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -34,31 +34,23 @@ pub(crate) fn run(args: &Args) -> Result<Tally> {
     let names = if args.only.is_empty() { suite::all()? } else { args.only.clone() };
     let started = Instant::now();
     let told = clients::with_server(&args.server, |target| {
-        Ok(names.iter().map(|name| run_one(name, target)).collect::<Vec<_>>())
+        Ok(names.iter().map(|name| run_one(name, target, args.update)).collect::<Vec<_>>())
     })?;
-    if args.update {
-        write_table()?;
-    }
     let mut all = Tally::default();
     told.iter().for_each(|told| all.add(told.tally));
     println!("\n{}", table(&told, all, started.elapsed()));
     Ok(all)
 }
 
-fn run_one(name: &str, target: &Target) -> Told {
+fn run_one(name: &str, target: &Target, update: bool) -> Told {
     println!("── {name} ──");
     let started = Instant::now();
-    let tally = suite::prepare(name).and_then(|suite| suite.run(target)).unwrap_or_else(|error| {
+    let tally = suite::prepare(name).and_then(|suite| suite.run(target, update));
+    let tally = tally.unwrap_or_else(|error| {
         eprintln!("{name}: {error:#}");
         Tally { failed: 1, ..Tally::default() }
     });
     Told { name: name.to_owned(), took: started.elapsed(), tally }
-}
-
-/// The tests leave what they have proved in the scratch folder.
-fn write_table() -> Result<()> {
-    let proved = std::fs::read_to_string(repo::scratch().join("API.md"))?;
-    Ok(std::fs::write(repo::root().join("docs/API.md"), proved)?)
 }
 
 fn table(told: &[Told], all: Tally, total: Duration) -> String {

@@ -102,8 +102,8 @@ fn install_node(node: &Node, folder: &Path, name: &str) -> Result<()> {
 }
 
 impl Suite {
-    /// Runs its tests; none at all is a failure.
-    pub(crate) fn run(&self, target: &Target) -> Result<Tally> {
+    /// Runs its tests, which may write what they prove into the docs; none at all is a failure.
+    pub(crate) fn run(&self, target: &Target, update_docs: bool) -> Result<Tally> {
         let mut command = match &self.runner {
             Runner::Python(python) => unittest(python),
             Runner::Node(node) => {
@@ -114,6 +114,9 @@ impl Suite {
             }
         };
         command.current_dir(&self.folder).envs(STAY_HERE.iter().copied());
+        if update_docs {
+            command.env("AGENTBASE_UPDATE_DOCS", "1");
+        }
         let tally = run_counted(point_at(target, &mut command))?;
         if tally.passed + tally.failed == 0 {
             bail!("no test in {} ran", self.folder.display());

@@ -155,3 +155,15 @@ async fn a_score_comes_for_the_token_that_ends_a_scored_prompt() {
     assert_eq!(choice["logprobs"]["tokens"], json!(["a", "b", "<eos>"]));
     assert_eq!(choice["logprobs"]["text_offset"], json!([0, 1, 2]));
 }
+
+#[tokio::test]
+async fn the_tokenizers_own_tokens_can_be_left_out() {
+    let server = says("ok");
+    let mut counts = Vec::new();
+    for add_special_tokens in [true, false] {
+        let options = json!({"add_special_tokens": add_special_tokens});
+        let (_, answer) = post(&server.router, PATH, body(json!("ab"), options)).await;
+        counts.push(answer["usage"]["prompt_tokens"].clone());
+    }
+    assert_eq!(counts, [3, 2]);
+}

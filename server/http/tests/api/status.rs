@@ -183,6 +183,7 @@ async fn the_description_names_every_route_and_each_is_there() {
         "get /metrics",
         "get /openapi.json",
         "get /ready",
+        "get /tokenizer_info",
         "get /v1/chat/completions",
         "get /v1/chat/completions/{id}",
         "get /v1/chat/completions/{id}/messages",

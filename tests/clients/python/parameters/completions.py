@@ -3,7 +3,7 @@
 from . import generation
 from .call import MODEL, QUESTION, tokens
 from .generation import same
-from .rows import Route, refused, required, supported
+from .rows import Route, proved_in, refused, required, supported
 
 # What the template makes of the question, so that the shared rows fit here, too.
 PROMPT = f"<|im_start|>user\n{QUESTION}<|im_end|>\n<|im_start|>assistant\n"
@@ -40,11 +40,10 @@ def own():
         ),
         supported("best_of", {"best_of": 1}, same, note="the same as `n`"),
         refused("best_of", {"best_of": 2}, "other than `n`"),
-        supported(
+        proved_in(
             "add_special_tokens",
-            {"add_special_tokens": False},
-            lambda a, p: a.num_prompt == p.num_prompt and same(a, p),
-            note="this model adds none",
+            "server/http/tests/api/completions.rs",
+            "the_tokenizers_own_tokens_can_be_left_out",
         ),
         refused("suffix", {"suffix": "."}),
     ]

@@ -11,7 +11,6 @@ FUNCTION = {"name": "roll", "input_schema": TOOL["function"]["parameters"]}
 BLOCK = {"type": "text", "text": QUESTION}
 USE = {"type": "tool_use", "id": "toolu_1", "name": "roll", "input": {"n": 1}}
 RESULT = {"type": "tool_result", "tool_use_id": "toolu_1", "content": "4"}
-USED = [ASK, {"role": "assistant", "content": [USE]}, {"role": "user", "content": [RESULT]}]
 ANY = {"tools": [FUNCTION], "tool_choice": {"type": "any"}, "max_tokens": 100}
 
 
@@ -71,7 +70,7 @@ def prompt_rows():
             f"{content}.content", used(result=RESULT | {"content": "4, as it fell"}), longer, used()
         ),
         supported(
-            "system", {"system": "You answer in one word, and never in two."}, differs_or_longer
+            "system", {"system": "You answer in one word, and never in two."}, another_prompt
         ),
         supported(
             "system[].text", {"system": [BLOCK]}, longer, {"system": [BLOCK | {"text": "x"}]}
@@ -115,7 +114,7 @@ def prompt_rows():
     ]
 
 
-def differs_or_longer(answer, plain):
+def another_prompt(answer, plain):
     return answer.num_prompt != plain.num_prompt
 
 

@@ -2,7 +2,7 @@
 
 from .call import MODEL, tokens
 from .chat import BEGUN, TEMPLATE, TOOL, messages, turns
-from .rows import Route, answers, ignored, refused, required, supported
+from .rows import Route, answers, ignored, proved_in, refused, required, supported
 
 CHAT = {"prompt": None, **turns()}
 PROMPT = {"model": MODEL, "prompt": "Hello"}
@@ -25,11 +25,10 @@ def tokenize_rows():
         supported("messages", CHAT, more),
         refused("messages", turns(), "beside `prompt`"),
         supported("tools", CHAT | {"tools": [TOOL]}, more, CHAT),
-        supported(
+        proved_in(
             "add_special_tokens",
-            {"add_special_tokens": False},
-            lambda a, p: a.json["tokens"] == p.json["tokens"],
-            note="this model adds none",
+            "server/http/tests/api/tokens.rs",
+            "the_model_may_be_left_out_where_there_is_one",
         ),
         supported("add_generation_prompt", CHAT | {"add_generation_prompt": False}, fewer, CHAT),
         supported(
