@@ -8,7 +8,7 @@ mod aws;
 
 use std::{
     collections::HashSet,
-    fmt, fs,
+    fs,
     io::Write,
     path::{Path, PathBuf},
     time::{SystemTime, UNIX_EPOCH},

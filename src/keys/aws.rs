@@ -1,7 +1,7 @@
 //! Keys as AWS's clients know them: an id, and a secret to sign with.
 //!
-//! Invariant: the secret is derived from the key, and nothing leads back. The server must know it to
-//! check signatures: whoever steals it can sign for Bedrock's routes, but has no key.
+//! Invariant: the secret is derived from the key, and nothing leads back. The server must know it
+//! to check signatures: whoever steals it can sign for Bedrock's routes, but has no key.
 
 use std::fmt;
 
