@@ -1,25 +1,25 @@
 //! API keys in the data directory, hashed; the key itself is shown once and kept nowhere.
 //!
-//! AWS's clients sign with a secret that the server must know. It is derived from the key and kept
-//! beside the hash, so that a stolen file lets one sign for Bedrock's routes but gives no key away.
-//!
 //! Invariant: the file is replaced whole (write, sync, rename) by whoever holds the lock beside it,
 //! so a crash leaves the old or the new one and no key is lost to a race. A key has 256 bits of
 //! randomness, so a plain SHA-256 of it cannot be searched.
 
+mod aws;
+
 use std::{
     collections::HashSet,
-    fmt, fs,
+    fs,
     io::Write,
     path::{Path, PathBuf},
     time::{SystemTime, UNIX_EPOCH},
 };
 
 use anyhow::{Context, Result, bail};
-use hmac::{Hmac, Mac};
 use rand::Rng;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
+
+use self::aws::{AwsPair, Secret};
 
 const FILE_NAME: &str = "keys.json";
 const LOCK_NAME: &str = "keys.lock";
@@ -28,10 +28,6 @@ const ALPHABET: &[u8] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqr
 /// 43 letters of 62 are 256 bits.
 const KEY_LETTERS: usize = 43;
 const ID_PREFIX: &str = "key_";
-/// Takes the place of [`ID_PREFIX`] in AWS access key ids.
-const AWS_ID_PREFIX: &str = "AKAB";
-/// What a key signs to give its AWS secret; another label would give another secret.
-const AWS_LABEL: &str = "agentbase: AWS secret access key";
 
 /// One key, as stored.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -43,38 +39,6 @@ struct StoredKey {
     aws_secret: Option<Secret>,
     tenant: String,
     created_unix: u64,
-}
-
-/// Never shown by accident.
-#[derive(Clone, Serialize, Deserialize)]
-#[serde(transparent)]
-struct Secret(String);
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Secret(…)")
-    }
-}
-
-/// A key as AWS's clients know keys.
-pub(crate) struct AwsPair {
-    pub(crate) access_key_id: String,
-    pub(crate) secret_access_key: String,
-}
-
-impl AwsPair {
-    fn of(id: &str, key: &str) -> Self {
-        let letters = id.strip_prefix(ID_PREFIX).unwrap_or(id);
-        let access_key_id = format!("{AWS_ID_PREFIX}{letters}");
-        Self { access_key_id, secret_access_key: aws_secret(key) }
-    }
-}
-
-impl fmt::Display for AwsPair {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { access_key_id, secret_access_key } = self;
-        write!(f, "aws_access_key_id={access_key_id}\naws_secret_access_key={secret_access_key}")
-    }
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -149,7 +113,7 @@ impl Keys {
         };
         let pair = AwsPair::of(&found.id, key);
         if found.aws_secret.is_none() {
-            found.aws_secret = Some(Secret(pair.secret_access_key.clone()));
+            found.aws_secret = Some(Secret::of(key));
             keys.store().with_context(|| format!("cannot write {}", keys.path.display()))?;
         }
         drop(lock);
@@ -158,10 +122,9 @@ impl Keys {
 
     /// Whose AWS access key id this is, and the secret, if the key has one.
     pub(crate) fn signer(&self, access_key_id: &str) -> Option<(KeyOwner, Option<&str>)> {
-        let letters = access_key_id.strip_prefix(AWS_ID_PREFIX)?;
-        let is_it = |stored: &&StoredKey| stored.id.strip_prefix(ID_PREFIX) == Some(letters);
-        let found = self.keys.iter().find(is_it)?;
-        Some((found.owner(), found.aws_secret.as_ref().map(|secret| secret.0.as_str())))
+        let found =
+            self.keys.iter().find(|stored| aws::access_key_id(&stored.id) == access_key_id)?;
+        Some((found.owner(), found.aws_secret.as_ref().map(Secret::as_str)))
     }
 
     /// How many tenants have keys.
@@ -169,7 +132,8 @@ impl Keys {
         self.keys.iter().map(|key| &key.tenant).collect::<HashSet<_>>().len()
     }
 
-    /// Makes a key for `tenant`, stores its hash and its AWS secret durably and returns the key itself.
+    /// Makes a key for `tenant`, stores its hash and its AWS secret durably and returns the key
+    /// itself.
     ///
     /// # Errors
     /// If the file cannot be written.
@@ -184,7 +148,7 @@ impl Keys {
         self.keys.push(StoredKey {
             id: format!("{ID_PREFIX}{}", letters(12)),
             sha256: hash(&key),
-            aws_secret: Some(Secret(aws_secret(&key))),
+            aws_secret: Some(Secret::of(&key)),
             tenant: tenant.into(),
             created_unix,
         });
@@ -234,14 +198,6 @@ fn lock(data_dir: &Path) -> Result<fs::File> {
 
 fn hash(key: &str) -> String {
     hex(&Sha256::digest(key.as_bytes()))
-}
-
-/// A key has too much randomness to be searched for by what it gives.
-fn aws_secret(key: &str) -> String {
-    let mut mac =
-        Hmac::<Sha256>::new_from_slice(key.as_bytes()).expect("a key may have any length");
-    mac.update(AWS_LABEL.as_bytes());
-    hex(&mac.finalize().into_bytes())
 }
 
 fn hex(bytes: &[u8]) -> String {

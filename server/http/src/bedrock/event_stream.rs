@@ -64,13 +64,15 @@ fn end_with_crc(out: &mut Vec<u8>, begin: usize) {
 mod tests {
     use super::frame;
 
+    type Case<'a> = (&'a [(&'a str, &'a str)], &'a [u8], &'a [u8]);
+
     /// The vectors that AWS's clients are tested with.
     #[test]
     fn frames_are_those_of_awss_clients() {
         let json = b"{'foo':'bar'}";
         let error =
             [(":message-type", "error"), (":error-code", "code"), (":error-message", "message")];
-        let cases: [(&[(&str, &str)], &[u8], &[u8]); 4] = [
+        let cases: [Case<'_>; 4] = [
             (&[], b"", b"\x00\x00\x00\x10\x00\x00\x00\x00\x05\xc2H\xeb}\x98\xc8\xff"),
             (&[], json, b"\x00\x00\x00\x1d\x00\x00\x00\x00\xfdR\x8cZ{'foo':'bar'}\xc3e96"),
             (

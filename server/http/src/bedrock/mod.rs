@@ -96,7 +96,7 @@ pub(crate) async fn converse_stream(
 /// `messages`, `messages` (OpenAI), `prompt` with `max_gen_len` (Meta) or `max_tokens` (Mistral).
 #[utoipa::path(post, path = "/model/{id}/invoke", tag = "Bedrock",
     params(("id" = String, Path, description = "The model's id")), request_body = serde_json::Value,
-    responses((status = 200, description = "The answer, in the same maker's form", body = serde_json::Value),
+    responses((status = 200, description = "The answer, in that form", body = serde_json::Value),
         (status = "4XX", description = "The request is at fault", body = BedrockError),
         (status = "5XX", description = "The server is", body = BedrockError)))]
 pub(crate) async fn invoke(

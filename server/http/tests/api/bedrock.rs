@@ -1,25 +1,19 @@
 //! AWS Bedrock's runtime API, over the same chat.
 
-use std::time::Duration;
-
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::http::{HeaderMap, Request, StatusCode};
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
-use engine_mock::{Fault, MockModel};
-use scheduler_batching::PlannerConfig;
+use engine_mock::MockModel;
 use serde_json::{Value, json};
-use server_http::{AppState, HttpLimits, router};
 use tower::ServiceExt;
 
-use crate::common::{EOS, Server, endless, faulty, post_request, roomy, server_with};
+use crate::common::{EOS, Server, post_request, roomy};
 
 const CALL: &str = "<think>\nHm.\n</think>\n\nI look.\n<tool_call>\n\
     {\"name\": \"weather\", \"arguments\": {\"city\": \"Köln\"}}\n</tool_call>";
 
 /// A model that says `text` and then ends.
-fn says(text: &str) -> Server {
+pub(crate) fn says(text: &str) -> Server {
     roomy(MockModel::scripted(text, EOS))
 }
 
@@ -31,7 +25,11 @@ pub(crate) async fn send(
     (head.status, head.headers, to_bytes(body, usize::MAX).await.unwrap().to_vec())
 }
 
-async fn post(server: &Server, operation: &str, body: &Value) -> (StatusCode, HeaderMap, Value) {
+pub(crate) async fn post(
+    server: &Server,
+    operation: &str,
+    body: &Value,
+) -> (StatusCode, HeaderMap, Value) {
     let path = format!("/model/mock/{operation}");
     let (status, headers, body) = send(&server.router, post_request(&path, body.to_string())).await;
     (status, headers, serde_json::from_slice(&body).unwrap())
@@ -43,7 +41,7 @@ pub(crate) fn converse(more: Value) -> Value {
     body
 }
 
-fn tools() -> Value {
+pub(crate) fn tools() -> Value {
     let schema = json!({"type": "object", "properties": {"city": {"enum": ["Köln"]}},
         "required": ["city"], "additionalProperties": false});
     let spec = json!({"name": "weather", "description": "d", "inputSchema": {"json": schema}});
@@ -77,22 +75,12 @@ fn events(mut frames: &[u8]) -> Vec<(String, Value)> {
     events
 }
 
-async fn stream(server: &Server, operation: &str, body: &Value) -> Vec<(String, Value)> {
+pub(crate) async fn stream(server: &Server, operation: &str, body: &Value) -> Vec<(String, Value)> {
     let path = format!("/model/mock/{operation}");
     let (status, headers, body) = send(&server.router, post_request(&path, body.to_string())).await;
     assert_eq!(status, StatusCode::OK, "{}", String::from_utf8_lossy(&body));
     assert_eq!(headers["content-type"], "application/vnd.amazon.eventstream");
     events(&body)
-}
-
-/// The chunks of an invocation's stream.
-async fn chunks(server: &Server, body: &Value) -> Vec<Value> {
-    let events = stream(server, "invoke-with-response-stream", body).await;
-    let chunk = |(kind, data): (String, Value)| {
-        assert_eq!(kind, "chunk");
-        serde_json::from_slice(&STANDARD.decode(data["bytes"].as_str().unwrap()).unwrap()).unwrap()
-    };
-    events.into_iter().map(chunk).collect()
 }
 
 #[tokio::test]
@@ -114,7 +102,8 @@ async fn a_message_and_why_it_ended() {
         (
             "Hello",
             json!({"system": [{"text": "Be brief."}, {"cachePoint": {"type": "default"}}],
-            "additionalModelRequestFields": {"top_k": 1, "seed": 3}, "requestMetadata": {"a": "b"}}),
+            "additionalModelRequestFields": {"top_k": 1, "seed": 3},
+            "requestMetadata": {"a": "b"}}),
             "Hello",
             "end_turn",
         ),
@@ -228,204 +217,4 @@ async fn an_answer_matches_its_schema() {
     assert!(["\"S\"", "\"M\""].contains(&said.as_str()), "{answer}");
     let (status, _, answer) = post(&server, "converse", &format("{")).await;
     assert_eq!(status, StatusCode::BAD_REQUEST, "{answer}");
-}
-
-#[tokio::test]
-async fn models_are_invoked_in_their_makers_forms() {
-    let messages = json!([{"role": "user", "content": "hello"}]);
-    let anthropic =
-        json!({"anthropic_version": "bedrock-2023-05-31", "max_tokens": 9, "messages": messages});
-    let openai = json!({"messages": messages, "n": 2, "model": "other", "stream": true});
-    let meta = json!({"prompt": "<|begin_of_text|>hello", "max_gen_len": 9, "temperature": 0.5});
-    let mistral = json!({"prompt": "hello", "max_tokens": 9, "top_k": 3, "stop": ["x"]});
-    let server = says("Hello");
-    for (body, pointer, reason) in [
-        (&anthropic, "/content/0/text", "/stop_reason"),
-        (&openai, "/choices/1/message/content", "/choices/0/finish_reason"),
-        (&meta, "/generation", "/stop_reason"),
-        (&mistral, "/outputs/0/text", "/outputs/0/stop_reason"),
-    ] {
-        let (status, headers, answer) = post(&server, "invoke", body).await;
-        assert_eq!((status, answer.pointer(pointer)), (StatusCode::OK, Some(&json!("Hello"))));
-        let reason = answer.pointer(reason).unwrap();
-        assert_eq!(reason, if body == &anthropic { "end_turn" } else { "stop" });
-        for name in ["input", "output"] {
-            let count = &headers[&*format!("x-amzn-bedrock-{name}-token-count")];
-            assert!(count.to_str().unwrap().parse::<u64>().unwrap() > 4, "{name}");
-        }
-    }
-    let (_, headers, answer) = post(&server, "invoke", &meta).await;
-    assert_eq!(
-        headers["x-amzn-bedrock-output-token-count"],
-        *answer["generation_token_count"].to_string()
-    );
-    assert_eq!(
-        headers["x-amzn-bedrock-input-token-count"],
-        *answer["prompt_token_count"].to_string()
-    );
-}
-
-#[tokio::test]
-async fn the_last_chunk_tells_what_was_used() {
-    let messages = json!([{"role": "user", "content": "hello"}]);
-    let server = says("Hello");
-    for (body, pointer) in [
-        (json!({"anthropic_version": "b", "max_tokens": 9, "messages": messages}), "/delta/text"),
-        (json!({"messages": messages, "n": 2}), "/choices/0/delta/content"),
-        (json!({"prompt": "hello", "max_gen_len": 9}), "/generation"),
-        (json!({"prompt": "hello", "max_tokens": 9}), "/outputs/0/text"),
-    ] {
-        let chunks = chunks(&server, &body).await;
-        let n = body["n"].as_u64().unwrap_or(1);
-        let said: String =
-            chunks.iter().filter_map(|chunk| chunk.pointer(pointer)?.as_str()).collect();
-        assert_eq!(said.chars().count() as u64, 5 * n, "{chunks:?}");
-        let metrics = "amazon-bedrock-invocationMetrics";
-        let (last, before) = chunks.split_last().unwrap();
-        assert!(before.iter().all(|chunk| chunk.get(metrics).is_none()), "{chunks:?}");
-        let metrics = &last[metrics];
-        assert!(metrics["inputTokenCount"].as_u64().unwrap() > 4, "{metrics}");
-        assert!(metrics["outputTokenCount"].as_u64().unwrap() >= 5 * n, "{metrics}");
-        assert!(metrics["firstByteLatency"].as_u64() <= metrics["invocationLatency"].as_u64());
-    }
-}
-
-#[tokio::test]
-async fn errors_have_awss_names() {
-    let server = says("");
-    let of = |content: Value| json!({"messages": [{"role": "user", "content": content}]});
-    let config = |config: Value| converse(json!({"inferenceConfig": config}));
-    let use_in_user = json!([{"toolUse": {"toolUseId": "x", "name": "f", "input": {}}}]);
-    let result = json!([{"toolResult": {"toolUseId": "x", "content": []}}]);
-    let bad_result = json!([{"toolResult": {"toolUseId": "x", "content": [{"image": {}}]}}]);
-    let many: Vec<Value> = vec![json!({"role": "user", "content": [{"text": "hello"}]}); 10_000];
-    for (body, word) in [
-        (json!({}), "messages"),
-        (json!({"messages": []}), "messages"),
-        (of(json!([])), "messages[0].content"),
-        (of(json!("hello")), "messages[0].content"),
-        (of(json!([{"image": {"format": "png", "source": {"bytes": "!"}}}])), "image"),
-        (of(json!([{"document": {"name": "d"}}])), "document"),
-        (of(json!([{"text": "a", "toolUse": {}}])), "messages[0].content[0]"),
-        (of(use_in_user), "tool_use"),
-        (of(result), "no call of the assistant"),
-        (of(bad_result), "image"),
-        (json!({"messages": [{"role": "tool", "content": [{"text": "a"}]}]}), "role"),
-        (json!({"messages": many}), "maximum context length"),
-        (config(json!({"maxTokens": 0})), "at least 1"),
-        (config(json!({"temperature": 9})), "temperature"),
-        (config(json!({"stopSequences": ["a", "b", "c", "d", "e"]})), "stop"),
-        (converse(json!({"additionalModelRequestFields": {"top_q": 1}})), "top_q"),
-        (converse(json!({"guardrailConfig": {"guardrailIdentifier": "g"}})), "guardrailConfig"),
-        (converse(json!({"toolConfig": {"tools": [{"systemTool": {"name": "s"}}]}})), "systemTool"),
-        (
-            converse(json!({"toolConfig": {"tools": [{"toolSpec": {"name": "a b",
-            "inputSchema": {"json": {}}}}]}})),
-            "name",
-        ),
-        (
-            converse(json!({"toolConfig": {"tools": [{"toolSpec": {"name": "a",
-            "inputSchema": {"text": "{}"}}}]}})),
-            "inputSchema.json",
-        ),
-        (converse(json!({"toolConfig": {"tools": tools(), "toolChoice": {"one": {}}}})), "one"),
-    ] {
-        let shown: String = body.to_string().chars().take(200).collect();
-        for operation in ["converse", "converse-stream"] {
-            let (status, headers, answer) = post(&server, operation, &body).await;
-            assert_eq!(status, StatusCode::BAD_REQUEST, "{shown}: {answer}");
-            assert_eq!(headers["x-amzn-errortype"], "ValidationException");
-            assert_eq!(headers["x-amzn-requestid"], headers["x-request-id"]);
-            assert!(answer["message"].as_str().unwrap().contains(word), "{shown}: {answer}");
-        }
-    }
-    for body in [
-        json!({}),
-        json!({"prompt": "a"}),
-        json!({"prompt": 1, "max_tokens": 1}),
-        json!({"messages": 3}),
-        json!({"anthropic_version": "b", "messages": []}),
-    ] {
-        for operation in ["invoke", "invoke-with-response-stream"] {
-            let (status, headers, answer) = post(&server, operation, &body).await;
-            assert_eq!(status, StatusCode::BAD_REQUEST, "{body}: {answer}");
-            assert_eq!(headers["x-amzn-errortype"], "ValidationException");
-        }
-    }
-}
-
-#[tokio::test]
-async fn only_a_models_exact_id_is_known_and_other_operations_are_not() {
-    let server = says("ok");
-    let ask = |method: &str, path: &str| {
-        let body = Body::from(converse(json!({})).to_string());
-        Request::builder().method(method).uri(path).body(body).unwrap()
-    };
-    for (method, path, status, name) in [
-        ("POST", "/model/%6Dock/converse", 200, None),
-        ("POST", "/model/us.mock/converse", 404, Some("ResourceNotFoundException")),
-        ("POST", "/model/meta.mock-v1%3A0/converse", 404, Some("ResourceNotFoundException")),
-        ("POST", "/model/meta.mock-v1:0/converse", 404, Some("ResourceNotFoundException")),
-        (
-            "POST",
-            "/model/arn%3Aaws%3Abedrock%3A%3Am%2Fmock/converse-stream",
-            404,
-            Some("ResourceNotFoundException"),
-        ),
-        ("POST", "/model/%ff/converse", 400, Some("ValidationException")),
-        ("POST", "/model/mock/count-tokens", 404, Some("UnknownOperationException")),
-        ("GET", "/model/mock/converse", 405, Some("ValidationException")),
-    ] {
-        let (got, headers, body) = send(&server.router, ask(method, path)).await;
-        assert_eq!(got.as_u16(), status, "{path} {}", String::from_utf8_lossy(&body));
-        let told = headers.get("x-amzn-errortype").map(|name| name.to_str().unwrap());
-        assert_eq!(told, name, "{path}");
-    }
-    let guarded =
-        Request::post("/model/mock/invoke").header("x-amzn-bedrock-guardrailidentifier", "g");
-    let body = json!({"prompt": "a", "max_tokens": 1}).to_string();
-    let (status, _, _) = send(&server.router, guarded.body(Body::from(body)).unwrap()).await;
-    assert_eq!(status, StatusCode::BAD_REQUEST);
-}
-
-#[tokio::test]
-async fn a_model_that_loads_or_failed_or_has_no_room_is_told_as_aws_does() {
-    let state = AppState::builder().loading("mock").build();
-    let router = router(state.clone());
-    let ask = || post_request("/model/mock/converse", converse(json!({})).to_string());
-    let (status, headers, _) = send(&router, ask()).await;
-    assert_eq!(status, StatusCode::TOO_MANY_REQUESTS);
-    assert_eq!(headers["x-amzn-errortype"], "ModelNotReadyException");
-    assert_eq!(headers["retry-after"], "2");
-    state.fail("mock", "out of memory");
-    let (status, headers, _) = send(&router, ask()).await;
-    assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
-    assert_eq!(headers["x-amzn-errortype"], "ServiceUnavailableException");
-}
-
-#[tokio::test]
-async fn an_error_in_mid_stream_is_an_exception_and_the_last_event() {
-    for operation in ["converse-stream", "invoke-with-response-stream"] {
-        let server = faulty(MockModel::scripted("Hello", EOS), 3, Fault::Error("broken".into()));
-        let mut body = converse(json!({}));
-        if operation != "converse-stream" {
-            body = json!({"prompt": "hello", "max_tokens": 9});
-        }
-        let events = stream(&server, operation, &body).await;
-        let (kind, data) = events.last().unwrap();
-        assert_eq!(kind, "internalServerException");
-        assert!(data["message"].as_str().unwrap().contains("error") && events.len() > 1);
-    }
-}
-
-#[tokio::test]
-async fn silence_in_a_stream_is_filled_with_what_clients_pass_over() {
-    let limits = HttpLimits { keep_alive: Duration::from_millis(1), ..HttpLimits::default() };
-    let server = server_with(endless(), PlannerConfig::default(), limits);
-    let body = converse(json!({"inferenceConfig": {"maxTokens": 5}}));
-    let events = stream(&server, "converse-stream", &body).await;
-    let fillers = events.iter().filter(|(kind, _)| kind == "keepAlive");
-    assert!(fillers.count() > 0, "{events:?}");
-    let told: Vec<_> = events.iter().filter(|(kind, _)| kind != "keepAlive").collect();
-    assert_eq!((told[0].0.as_str(), told[told.len() - 1].0.as_str()), ("messageStart", "metadata"));
 }

@@ -5,6 +5,8 @@ mod access;
 mod bad_input;
 mod bedrock;
 mod bedrock_access;
+mod bedrock_errors;
+mod bedrock_invoke;
 mod bounds;
 mod chat;
 mod common;

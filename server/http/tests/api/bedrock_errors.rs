@@ -1,0 +1,153 @@
+//! What Bedrock's clients are told when something is wrong, before and within a stream.
+
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::http::{Request, StatusCode};
+use engine_mock::{Fault, MockModel};
+use scheduler_batching::PlannerConfig;
+use serde_json::{Value, json};
+use server_http::{AppState, HttpLimits, router};
+
+use crate::bedrock::{converse, post, says, send, stream, tools};
+use crate::common::{EOS, endless, faulty, post_request, server_with};
+
+#[tokio::test]
+async fn errors_have_awss_names() {
+    let server = says("");
+    let of = |content: Value| json!({"messages": [{"role": "user", "content": content}]});
+    let config = |config: Value| converse(json!({"inferenceConfig": config}));
+    let use_in_user = json!([{"toolUse": {"toolUseId": "x", "name": "f", "input": {}}}]);
+    let result = json!([{"toolResult": {"toolUseId": "x", "content": []}}]);
+    let bad_result = json!([{"toolResult": {"toolUseId": "x", "content": [{"image": {}}]}}]);
+    let many: Vec<Value> = vec![json!({"role": "user", "content": [{"text": "hello"}]}); 10_000];
+    for (body, word) in [
+        (json!({}), "messages"),
+        (json!({"messages": []}), "messages"),
+        (of(json!([])), "messages[0].content"),
+        (of(json!("hello")), "messages[0].content"),
+        (of(json!([{"image": {"format": "png", "source": {"bytes": "!"}}}])), "image"),
+        (of(json!([{"document": {"name": "d"}}])), "document"),
+        (of(json!([{"text": "a", "toolUse": {}}])), "messages[0].content[0]"),
+        (of(use_in_user), "tool_use"),
+        (of(result), "no call of the assistant"),
+        (of(bad_result), "image"),
+        (json!({"messages": [{"role": "tool", "content": [{"text": "a"}]}]}), "role"),
+        (json!({"messages": many}), "maximum context length"),
+        (config(json!({"maxTokens": 0})), "at least 1"),
+        (config(json!({"temperature": 9})), "temperature"),
+        (config(json!({"stopSequences": ["a", "b", "c", "d", "e"]})), "stop"),
+        (converse(json!({"additionalModelRequestFields": {"top_q": 1}})), "top_q"),
+        (converse(json!({"guardrailConfig": {"guardrailIdentifier": "g"}})), "guardrailConfig"),
+        (converse(json!({"toolConfig": {"tools": [{"systemTool": {"name": "s"}}]}})), "systemTool"),
+        (
+            converse(json!({"toolConfig": {"tools": [{"toolSpec": {"name": "a b",
+            "inputSchema": {"json": {}}}}]}})),
+            "name",
+        ),
+        (
+            converse(json!({"toolConfig": {"tools": [{"toolSpec": {"name": "a",
+            "inputSchema": {"text": "{}"}}}]}})),
+            "inputSchema.json",
+        ),
+        (converse(json!({"toolConfig": {"tools": tools(), "toolChoice": {"one": {}}}})), "one"),
+    ] {
+        let shown: String = body.to_string().chars().take(200).collect();
+        for operation in ["converse", "converse-stream"] {
+            let (status, headers, answer) = post(&server, operation, &body).await;
+            assert_eq!(status, StatusCode::BAD_REQUEST, "{shown}: {answer}");
+            assert_eq!(headers["x-amzn-errortype"], "ValidationException");
+            assert_eq!(headers["x-amzn-requestid"], headers["x-request-id"]);
+            assert!(answer["message"].as_str().unwrap().contains(word), "{shown}: {answer}");
+        }
+    }
+    for body in [
+        json!({}),
+        json!({"prompt": "a"}),
+        json!({"prompt": 1, "max_tokens": 1}),
+        json!({"messages": 3}),
+        json!({"anthropic_version": "b", "messages": []}),
+    ] {
+        for operation in ["invoke", "invoke-with-response-stream"] {
+            let (status, headers, answer) = post(&server, operation, &body).await;
+            assert_eq!(status, StatusCode::BAD_REQUEST, "{body}: {answer}");
+            assert_eq!(headers["x-amzn-errortype"], "ValidationException");
+        }
+    }
+}
+
+#[tokio::test]
+async fn only_a_models_exact_id_is_known_and_other_operations_are_not() {
+    let server = says("ok");
+    let ask = |method: &str, path: &str| {
+        let body = Body::from(converse(json!({})).to_string());
+        Request::builder().method(method).uri(path).body(body).unwrap()
+    };
+    for (method, path, status, name) in [
+        ("POST", "/model/%6Dock/converse", 200, None),
+        ("POST", "/model/us.mock/converse", 404, Some("ResourceNotFoundException")),
+        ("POST", "/model/meta.mock-v1%3A0/converse", 404, Some("ResourceNotFoundException")),
+        ("POST", "/model/meta.mock-v1:0/converse", 404, Some("ResourceNotFoundException")),
+        (
+            "POST",
+            "/model/arn%3Aaws%3Abedrock%3A%3Am%2Fmock/converse-stream",
+            404,
+            Some("ResourceNotFoundException"),
+        ),
+        ("POST", "/model/%ff/converse", 400, Some("ValidationException")),
+        ("POST", "/model/mock/count-tokens", 404, Some("UnknownOperationException")),
+        ("GET", "/model/mock/converse", 405, Some("ValidationException")),
+    ] {
+        let (got, headers, body) = send(&server.router, ask(method, path)).await;
+        assert_eq!(got.as_u16(), status, "{path} {}", String::from_utf8_lossy(&body));
+        let told = headers.get("x-amzn-errortype").map(|name| name.to_str().unwrap());
+        assert_eq!(told, name, "{path}");
+    }
+    let guarded =
+        Request::post("/model/mock/invoke").header("x-amzn-bedrock-guardrailidentifier", "g");
+    let body = json!({"prompt": "a", "max_tokens": 1}).to_string();
+    let (status, _, _) = send(&server.router, guarded.body(Body::from(body)).unwrap()).await;
+    assert_eq!(status, StatusCode::BAD_REQUEST);
+}
+
+#[tokio::test]
+async fn a_model_that_loads_or_failed_or_has_no_room_is_told_as_aws_does() {
+    let state = AppState::builder().loading("mock").build();
+    let router = router(state.clone());
+    let ask = || post_request("/model/mock/converse", converse(json!({})).to_string());
+    let (status, headers, _) = send(&router, ask()).await;
+    assert_eq!(status, StatusCode::TOO_MANY_REQUESTS);
+    assert_eq!(headers["x-amzn-errortype"], "ModelNotReadyException");
+    assert_eq!(headers["retry-after"], "2");
+    state.fail("mock", "out of memory");
+    let (status, headers, _) = send(&router, ask()).await;
+    assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(headers["x-amzn-errortype"], "ServiceUnavailableException");
+}
+
+#[tokio::test]
+async fn an_error_in_mid_stream_is_an_exception_and_the_last_event() {
+    for operation in ["converse-stream", "invoke-with-response-stream"] {
+        let server = faulty(MockModel::scripted("Hello", EOS), 3, Fault::Error("broken".into()));
+        let mut body = converse(json!({}));
+        if operation != "converse-stream" {
+            body = json!({"prompt": "hello", "max_tokens": 9});
+        }
+        let events = stream(&server, operation, &body).await;
+        let (kind, data) = events.last().unwrap();
+        assert_eq!(kind, "internalServerException");
+        assert!(data["message"].as_str().unwrap().contains("error") && events.len() > 1);
+    }
+}
+
+#[tokio::test]
+async fn silence_in_a_stream_is_filled_with_what_clients_pass_over() {
+    let limits = HttpLimits { keep_alive: Duration::from_millis(1), ..HttpLimits::default() };
+    let server = server_with(endless(), PlannerConfig::default(), limits);
+    let body = converse(json!({"inferenceConfig": {"maxTokens": 5}}));
+    let events = stream(&server, "converse-stream", &body).await;
+    let fillers = events.iter().filter(|(kind, _)| kind == "keepAlive");
+    assert!(fillers.count() > 0, "{events:?}");
+    let told: Vec<_> = events.iter().filter(|(kind, _)| kind != "keepAlive").collect();
+    assert_eq!((told[0].0.as_str(), told[told.len() - 1].0.as_str()), ("messageStart", "metadata"));
+}
