@@ -69,7 +69,7 @@ mod tests {
         let said = json!({"type": "message", "role": "user"});
         let mut items = vec![said.clone(), call, result, said.clone()];
         drop_first(&mut items, 0.4);
-        assert_eq!(items, [said.clone()]);
+        assert_eq!(items, std::slice::from_ref(&said));
         let mut items = vec![said.clone(), said.clone()];
         drop_first(&mut items, 1.0);
         assert_eq!(items, [said]);

@@ -104,7 +104,7 @@ async fn an_engine_that_fails_midway_ends_the_stream_with_a_failed_response() {
 #[tokio::test]
 async fn what_cannot_be_kept_has_failed() {
     let limits = Limits { max_object_bytes: 1500, ..Limits::default() };
-    let server: Kept = kept(MockModel::scripted(&"x".repeat(900), EOS), limits).await;
+    let server: Kept = kept(MockModel::scripted("x".repeat(900), EOS), limits).await;
     let events = server.events("POST", PATH, ask(json!({"stream": true}))).await;
     let last = events.last().unwrap();
     assert_eq!(last["type"], "response.failed");

@@ -230,7 +230,7 @@ async fn background_work_is_bounded_and_can_be_ended() {
 #[tokio::test]
 async fn a_background_response_that_cannot_be_kept_has_failed() {
     let limits = Limits { max_object_bytes: 1500, ..Limits::default() };
-    let server = kept(MockModel::scripted(&"x".repeat(900), EOS), limits).await;
+    let server = kept(MockModel::scripted("x".repeat(900), EOS), limits).await;
     let queued = server.post(PATH, ask(json!({"background": true}))).await;
     let failed = ended(&server, &path(&queued)).await;
     assert_eq!((&failed["status"], &failed["output"]), (&json!("failed"), &json!([])));
