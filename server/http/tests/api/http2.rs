@@ -112,9 +112,12 @@ async fn a_stream_that_is_reset_ends_its_work_and_no_other() {
     let kept = client.send_request(post(&endless_request(true))).await.unwrap();
     until_running(&server.handle, 2).await;
     drop(given_up);
-    while server.handle.stats().running > 1 {
-        tokio::time::sleep(Duration::from_millis(2)).await;
-    }
+    in_time(async {
+        while server.handle.stats().running > 1 {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    })
+    .await;
     assert!(text(kept.into_body()).await.ends_with("[DONE]\n\n"));
     // And with the connection ends all that is on it.
     let waits = client.send_request(post(&endless_request(false)));
