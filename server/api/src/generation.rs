@@ -91,7 +91,7 @@ pub struct GenerationOptions {
     pub service_tier: Option<String>,
     /// What the answer may well say, such as a file that is edited: it comes faster then.
     pub prediction: Option<Prediction>,
-    /// How hard a model thinks that reasons: `none`, `minimal`, `low`, `medium`, `high`. The model's
+    /// How hard a model thinks that reasons: `none`, `minimal`, `low`, `medium` or `high`. Its
     /// template is told.
     pub reasoning_effort: Option<String>,
     /// How much is said: `low`, `medium` or `high`. The model's template is told.

@@ -108,6 +108,8 @@ impl Stillness {
         match (now.running, now.answering) {
             // What is left to write after the last answer may take as long as any write.
             (0, _) if still >= self.idle + self.stuck => State::Stuck,
+            // And who never asked for anything is owed nothing.
+            (0, _) if still >= self.idle && now.moves == 0 => State::Stuck,
             (0, _) if still >= self.idle => State::Idle,
             // Who works on an answer may be silent.
             (running, answering) if running == answering && still >= self.stuck && running > 0 => {

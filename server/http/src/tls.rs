@@ -45,7 +45,8 @@ pub enum TlsError {
         what: &'static str,
     },
     /// The files do not make a server.
-    #[error("the certificate {} and the key {} cannot be used: {source}", certificate.display(), key.display())]
+    #[error("the certificate {} and its key {} cannot be used: {source}", .certificate.display(),
+        .key.display())]
     Unusable {
         /// The certificate's file.
         certificate: PathBuf,

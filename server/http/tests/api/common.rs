@@ -161,6 +161,11 @@ pub(crate) async fn until_running(handle: &Handle, num_requests: usize) {
     until(handle, |stats| stats.running >= num_requests).await;
 }
 
+/// Waits until as many requests wait.
+pub(crate) async fn until_waiting(handle: &Handle, num_requests: usize) {
+    until(handle, |stats| stats.waiting >= num_requests).await;
+}
+
 /// The time limit asserts nothing about speed: it turns a hang into a failure.
 async fn until(handle: &Handle, holds: impl Fn(&Stats) -> bool) {
     let poll = async {

@@ -65,7 +65,7 @@ async fn all_origins_or_none() {
     assert_eq!(allowed(&headers), Some("*"));
     let router = allowing(&[], true);
     let (status, headers) = ask(&router, Method::OPTIONS, "https://app.example").await;
-    assert_eq!((status, allowed(&headers)), (StatusCode::METHOD_NOT_ALLOWED, None));
+    assert_eq!((status, allowed(&headers)), (StatusCode::UNAUTHORIZED, None));
 }
 
 #[tokio::test]

@@ -102,20 +102,28 @@ async fn a_client_has_so_many_streams_and_no_more() {
 async fn a_stream_that_is_reset_ends_its_work_and_no_other() {
     let server = server(HttpLimits::default());
     let (address, _serving) = listen(&server, pending()).await;
-    let (mut client, connection) = connect(address).await;
+    let socket = std::net::TcpStream::connect(address).unwrap();
+    socket.set_nonblocking(true).unwrap();
+    let line = socket.try_clone().unwrap();
+    let io = TokioIo::new(TcpStream::from_std(socket).unwrap());
+    let (mut client, connection) = handshake(TokioExecutor::new(), io).await.unwrap();
+    tokio::spawn(connection);
     let given_up = client.send_request(post(&endless_request(true))).await.unwrap();
     let kept = client.send_request(post(&endless_request(true))).await.unwrap();
     until_running(&server.handle, 2).await;
     drop(given_up);
-    while server.handle.stats().running > 1 {
-        tokio::time::sleep(Duration::from_millis(2)).await;
-    }
+    in_time(async {
+        while server.handle.stats().running > 1 {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    })
+    .await;
     assert!(text(kept.into_body()).await.ends_with("[DONE]\n\n"));
     // And with the connection ends all that is on it.
     let waits = client.send_request(post(&endless_request(false)));
     let waits = tokio::spawn(waits);
     until_running(&server.handle, 1).await;
-    connection.abort();
+    line.shutdown(std::net::Shutdown::Both).unwrap();
     until_idle(&server.handle).await;
     assert!(waits.await.unwrap().is_err());
 }
