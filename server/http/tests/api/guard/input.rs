@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use server_guard::Action;
 
 use super::{CHAT, MASKED, MESSAGES, PLAIN, SAID, asked, chat, choices, deny, pii, plain, with};
-use crate::common::{call, post, post_request};
+use crate::common::{Server, call, post, post_request};
 
 #[tokio::test]
 async fn what_is_asked_is_refused_before_it_is_generated_from() {

@@ -1,6 +1,5 @@
 //! After generation.
 
-use axum::http::StatusCode;
 use engine_mock::MockModel;
 use serde_json::{Value, json};
 use server_guard::{Action, Guards};
