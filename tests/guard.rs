@@ -12,13 +12,14 @@ use support::binary::{Server, fail, import};
 use tempfile::TempDir;
 
 /// One request; the whole answer.
-fn complete(server: &Server, prompt: &str) -> String {
+fn complete(server: &Server, key: &str, prompt: &str) -> String {
     let body = format!(
         "{{\"model\": \"llama\", \"prompt\": \"{prompt}\", \"echo\": true, \"max_tokens\": 1}}"
     );
     let request = format!(
         "POST /v1/completions HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\
-         Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+         Authorization: Bearer {key}\r\nContent-Type: application/json\r\n\
+         Content-Length: {}\r\n\r\n{body}",
         body.len()
     );
     let mut stream = TcpStream::connect(&server.address).expect("it listens");
@@ -36,18 +37,19 @@ fn guards_come_from_options_and_from_the_settings_file() {
     let settings = "[guard]\ndeny_list = \"words.txt\"\npii = \"stop\"\npii_kinds = [\"email\"]\n";
     fs::write(dir.path().join("agentbase.toml"), settings).expect("it is written");
     // The command line wins over the file.
-    let args = ["--no-auth", "--kv-cache", "8MiB", "--guard-pii", "mask"];
+    let args = ["--kv-cache", "8MiB", "--guard-pii", "mask"];
     let server = Server::start_with(dir.path(), &args);
-    while !server.get("/ready", "").starts_with("HTTP/1.1 200") {
+    let key = server.key.clone().expect("the first start shows a key");
+    while !server.get("/ready", &key).starts_with("HTTP/1.1 200") {
         std::thread::sleep(std::time::Duration::from_millis(20));
     }
-    let answer = complete(&server, "write to ann@example.com");
+    let answer = complete(&server, &key, "write to ann@example.com");
     assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
     assert!(answer.contains("write to [EMAIL]") && !answer.contains("ann@"), "{answer}");
-    let answer = complete(&server, "a Blue  CHEESE");
+    let answer = complete(&server, &key, "a Blue  CHEESE");
     assert!(answer.starts_with("HTTP/1.1 400"), "{answer}");
     assert!(answer.contains("\"content_filter\"") && !answer.contains("CHEESE"), "{answer}");
-    let metrics = server.get("/metrics", "");
+    let metrics = server.get("/metrics", &key);
     for line in [
         "agentbase_guard_actions_total{action=\"mask\",guard=\"pii\",side=\"input\"} 1",
         "agentbase_guard_actions_total{action=\"stop\",guard=\"deny_list\",side=\"input\"} 1",

@@ -67,7 +67,9 @@ pub(crate) fn escape_len(rest: &str, is_end: bool) -> Option<usize> {
             }
             2 + digits
         }
-        Some(kind) => 1 + kind.len_utf8(),
+        Some('"' | '\\' | '/' | 'b' | 'f' | 'n' | 'r' | 't') => 2,
+        // It is none.
+        Some(_) => 1,
         None if is_end => 1,
         None => return None,
     };

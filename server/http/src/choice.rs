@@ -41,12 +41,6 @@ pub(crate) struct Piece {
     pub(crate) stopped: Option<usize>,
 }
 
-impl Piece {
-    pub(crate) fn is_empty(&self) -> bool {
-        self.text.is_empty() && self.tokens.is_empty()
-    }
-}
-
 /// Follows one choice to its end.
 pub(crate) struct ChoiceText {
     params: Arc<Params>,

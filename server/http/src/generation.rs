@@ -233,9 +233,7 @@ impl Run {
         let Some(choice) = self.choices.get_mut(index as usize) else { return };
         let piece = choice.push(token, scores);
         let stopped = piece.stopped;
-        if !piece.is_empty() {
-            self.delta(index, piece.text, piece.tokens);
-        }
+        self.delta(index, piece.text, piece.tokens);
         if stopped.is_some() {
             self.events.cancel_choice(index);
             self.end(index, "stop", stopped);
@@ -243,59 +241,43 @@ impl Run {
     }
 
     fn finish_choice(&mut self, index: u32, reason: FinishReason) {
-        let Some(choice) = self.choices.get_mut(index as usize) else { return };
-        if choice.ended() {
-            return;
-        }
+        let choice = self.choices.get_mut(index as usize);
+        let Some(choice) = choice.filter(|choice| !choice.ended()) else { return };
         let piece = choice.finish();
         let (stop_text, is_cut) = (piece.stopped, reason == FinishReason::Length);
-        if !piece.is_empty() {
-            self.delta(index, piece.text, piece.tokens);
-        }
+        self.delta(index, piece.text, piece.tokens);
         let reason = if is_cut && stop_text.is_none() { "length" } else { "stop" };
         self.end(index, reason, stop_text);
     }
 
     fn delta(&mut self, index: u32, text: String, tokens: Vec<Scored>) {
-        let Some(guarded) = self.guarded.get_mut(index as usize) else {
-            return self.put_delta(index, text, tokens);
+        let piece = match self.guarded.get_mut(index as usize) {
+            Some(guarded) => guarded.push(text, tokens),
+            None => Guarded { text, tokens, stopped: false },
         };
-        let piece = guarded.push(text, tokens);
-        self.put_guarded(index, piece);
+        self.put(index, piece);
     }
 
     fn end(&mut self, index: u32, reason: &'static str, stop_text: Option<usize>) {
         if let Some(guarded) = self.guarded.get_mut(index as usize) {
-            let piece = if guarded.stopped() { return } else { guarded.finish() };
-            if self.put_guarded(index, piece) {
+            let rest = if guarded.stopped() { return } else { guarded.finish() };
+            if self.put(index, rest) {
                 return;
             }
         }
-        self.put_end(index, reason, stop_text);
+        let index = self.first_index + index;
+        self.ready.push_back(Ok(Output::End { index, reason, stop_text }));
     }
 
-    /// Whether it ended the choice.
-    fn put_guarded(&mut self, index: u32, piece: Guarded) -> bool {
-        let Guarded { text, tokens, stopped } = piece;
-        if !text.is_empty() || !tokens.is_empty() {
-            self.put_delta(index, text, tokens);
-        }
+    /// Whether a guard ended the choice.
+    fn put(&mut self, index: u32, piece: Guarded) -> bool {
+        let stopped = piece.stopped;
         if stopped {
             self.choices[index as usize].stop();
             self.events.cancel_choice(index);
-            self.put_end(index, "content_filter", None);
         }
+        self.ready.extend(piece.outputs(self.first_index + index).map(Ok));
         stopped
-    }
-
-    fn put_delta(&mut self, index: u32, text: String, tokens: Vec<Scored>) {
-        let index = self.first_index + index;
-        self.ready.push_back(Ok(Output::Delta { index, text, tokens }));
-    }
-
-    fn put_end(&mut self, index: u32, reason: &'static str, stop_text: Option<usize>) {
-        let index = self.first_index + index;
-        self.ready.push_back(Ok(Output::End { index, reason, stop_text }));
     }
 
     /// Begins each choice with the prompt, before anything else. `scores` lacks the first token.

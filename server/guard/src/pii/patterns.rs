@@ -10,7 +10,10 @@ use super::PiiKind::{CreditCard, Email, Iban, IpAddress, Phone, Secret, UsSsn};
 pub(super) const ALL: &[(PiiKind, &str)] = &[
     (
         Email,
-        r"[0-9A-Za-z_\x80-\xff][0-9A-Za-z._%+\x80-\xff-]{0,63}@(?:[0-9A-Za-z\x80-\xff-]+\.)+[A-Za-z\x80-\xff][0-9A-Za-z\x80-\xff-]{1,62}",
+        concat!(
+            r"[0-9A-Za-z_\x80-\xff][0-9A-Za-z._%+\x80-\xff-]{0,63}@",
+            r"(?:[0-9A-Za-z\x80-\xff-]+\.)+[A-Za-z\x80-\xff][0-9A-Za-z\x80-\xff-]{1,62}"
+        ),
     ),
     // With a country's code; in North America; elsewhere, from its 0; in pairs.
     (Phone, r"\+[1-9](?:[ ().-]{0,2}[0-9]){6,14}"),

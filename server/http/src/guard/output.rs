@@ -10,6 +10,7 @@ use server_guard::{Edit, Guard, Guards, Watch};
 
 use super::OUTPUT;
 use crate::choice::Scored;
+use crate::generation::Output;
 use crate::{AppState, Metrics};
 
 /// What follows the choices of a request.
@@ -44,6 +45,17 @@ pub(crate) struct Guarded {
     pub(crate) tokens: Vec<Scored>,
     /// Nothing may after it.
     pub(crate) stopped: bool,
+}
+
+impl Guarded {
+    /// What clients of choice `index` learn.
+    pub(crate) fn outputs(self, index: u32) -> impl Iterator<Item = Output> {
+        let Self { text, tokens, stopped } = self;
+        let is_empty = text.is_empty() && tokens.is_empty();
+        let delta = (!is_empty).then_some(Output::Delta { index, text, tokens });
+        let end = Output::End { index, reason: "content_filter", stop_text: None };
+        delta.into_iter().chain(stopped.then_some(end))
+    }
 }
 
 /// Follows the text of one choice through all guards.
