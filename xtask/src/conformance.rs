@@ -12,6 +12,7 @@ use crate::suite::{self, Target};
 use crate::tally::Tally;
 
 #[derive(clap::Args)]
+#[group(id = "conformance")]
 pub(crate) struct Args {
     #[command(flatten)]
     server: clients::Args,
