@@ -100,7 +100,6 @@ pub(super) async fn run(args: ServeArgs, data_dir: &Path) -> Result<()> {
     }
     let state = state.build();
     outln!("listening on {}://{address}", http_options::scheme(tls.as_ref()))?;
-
     let drivers = Drivers::default();
     let loading = Loading {
         options: EngineOptions::new(&args.engine),

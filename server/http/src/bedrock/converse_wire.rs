@@ -21,10 +21,15 @@ pub(super) fn response(message: Message, begun: Instant) -> ConverseResponse {
     let content = message.content.into_iter().map(block).collect();
     ConverseResponse {
         output: ConverseOutput::Message { role: message.role, content },
-        stop_reason: message.stop_reason.unwrap_or_default(),
+        stop_reason: stop_reason(message.stop_reason.as_deref().unwrap_or_default()).to_owned(),
         usage: counted(message.usage),
         metrics: metrics(begun),
     }
+}
+
+/// Anthropic's word for it in AWS's: all but one are the same.
+fn stop_reason(reason: &str) -> &str {
+    if reason == "refusal" { "content_filtered" } else { reason }
 }
 
 fn block(block: OutputBlock) -> ConverseBlock {
@@ -104,7 +109,8 @@ impl ConverseWire {
                 events.push(("contentBlockStop", json!({"contentBlockIndex": index})));
             }
             "message_delta" => {
-                let stop = json!({"stopReason": event["delta"]["stop_reason"].take()});
+                let reason = event["delta"]["stop_reason"].as_str().unwrap_or_default();
+                let stop = json!({"stopReason": stop_reason(reason)});
                 events.push(("messageStop", stop));
                 let usage = serde_json::from_value(event["usage"].take()).unwrap_or_default();
                 let metrics = metrics(self.begun);

@@ -15,11 +15,8 @@ use super::keep::Keeper;
 use super::output::{
     call, counted, empty_part, id, is_message, is_reasoning, message, reasoning, shown,
 };
-use crate::ApiError;
-use crate::chat_wire::token_logprobs;
-use crate::generation::Output;
-use crate::storage::unix_time;
 use crate::wire::{Sealing, Wire};
+use crate::{ApiError, chat_wire::token_logprobs, generation::Output, storage::unix_time};
 
 /// Writes one response.
 pub(super) struct ResponsesWire {
@@ -229,11 +226,12 @@ impl ResponsesWire {
         if self.response.output.is_empty() {
             self.open(message(), events);
         }
-        if reason == "length" {
+        if matches!(reason, "length" | "content_filter") {
             self.close("incomplete", events);
             self.response.status = "incomplete".to_owned();
-            let reason = "max_output_tokens".to_owned();
-            self.response.incomplete_details = Some(IncompleteDetails { reason });
+            let details =
+                IncompleteDetails { reason: reason.replace("length", "max_output_tokens") };
+            self.response.incomplete_details = Some(details);
         } else {
             self.close("completed", events);
             self.response.status = "completed".to_owned();

@@ -3,7 +3,7 @@
 from . import generation
 from .call import MODEL, QUESTION
 from .generation import differs, same
-from .rows import Route, proved_in, refused, required, supported, unknown
+from .rows import Route, proved_in, refused, required, supported
 
 ASK = {"role": "user", "content": QUESTION}
 BEGUN = [ASK, {"role": "assistant", "content": "The capital of"}]
@@ -67,6 +67,11 @@ def messages():
         refused("messages[].content[].text", user([{"type": "text"}]), "where it is missing"),
         supported("messages[].content[].type", user(parts), same, note="`text`"),
         refused("messages[].content[].type", user(image), "others: images, sound, files"),
+        proved_in(
+            "messages[].content[].refusal",
+            "server/http/tests/api/accepted.rs",
+            "a_refusal_is_what_an_assistant_said_and_developers_are_the_system",
+        ),
         supported("messages[].tool_calls", tool_call, longer, turns(said)),
         supported("messages[].tool_call_id", tool_call, longer, turns(said)),
     ]
@@ -142,8 +147,8 @@ def own():
             {"messages": BEGUN, "continue_final_message": True},
             "what the answer goes on with",
         ),
-        unknown("reasoning_effort", "low"),
-        unknown("verbosity", "low"),
+        refused("reasoning_effort", {"reasoning_effort": "extreme"}, "others"),
+        refused("verbosity", {"verbosity": "extreme"}, "others"),
         refused("audio", {"audio": {"voice": "alloy", "format": "wav"}}),
         refused("functions", {"functions": [{"name": "f"}]}, "use `tools`"),
         refused("web_search_options", {"web_search_options": {}}),

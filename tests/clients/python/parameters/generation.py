@@ -3,7 +3,7 @@
 import json
 
 from .call import metric, tokens
-from .rows import ignored, refused, required, supported, unknown
+from .rows import ignored, proved_in, refused, required, supported
 
 HOT = {"temperature": 2, "seed": 1}
 LONG = {"ignore_eos": True, "max_tokens": 48}
@@ -69,12 +69,40 @@ def rows():
         *forms(),
         supported("speculation", LONG | {"speculation": False}, guesses, LONG),
         ignored("user", {"user": "somebody"}),
-        unknown("metadata", {"a": "b"}),
-        unknown("store", False),
-        unknown("service_tier", "auto"),
-        unknown("prediction", {"type": "content", "content": "Paris"}),
-        unknown("safety_identifier", "somebody"),
-        unknown("prompt_cache_key", "somebody"),
+        *accompaniments(),
+    ]
+
+
+def accompaniments():
+    """What changes when and how fast an answer comes, or is only noted."""
+    accepted = "server/http/tests/api/accepted.rs"
+    predicted = "what_was_predicted_comes_in_fewer_steps"
+    return [
+        ignored("metadata", {"metadata": {"a": "b"}}, note="kept with `store`"),
+        refused("metadata", {"metadata": {"a": "b" * 513}}, "values above 512 characters"),
+        ignored("store", {"store": False}, note="`true` keeps chat completions"),
+        proved_in("service_tier", accepted, "the_tier_is_told_to_who_asks_by_name"),
+        refused("service_tier", {"service_tier": "best"}, "others"),
+        proved_in("priority", "server/http/src/accepted.rs", "a_number_says_more_than_a_name"),
+        proved_in("prediction.type", accepted, predicted),
+        proved_in("prediction.content[].type", accepted, predicted),
+        proved_in("prediction.content[].text", accepted, predicted),
+        refused(
+            "prediction.content[].refusal",
+            {"prediction": {"type": "content", "content": [{"type": "refusal", "refusal": "x"}]}},
+            "only text is predicted",
+            says="content[0].type",
+        ),
+        ignored("safety_identifier", {"safety_identifier": "somebody"}),
+        ignored("prompt_cache_key", {"prompt_cache_key": "somebody"}),
+        ignored("reasoning_effort", {"reasoning_effort": "low"}, note="this template knows none"),
+        ignored("verbosity", {"verbosity": "low"}, note="this template knows none"),
+        proved_in(
+            "timeout",
+            "server/http/tests/api/endings.rs",
+            "a_requests_own_time_ends_it_in_its_apis_shape",
+        ),
+        refused("timeout", {"timeout": 0}, "no time at all"),
     ]
 
 

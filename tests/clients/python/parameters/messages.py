@@ -171,7 +171,12 @@ def create_rows():
             "output_config.format.type", {"output_config": {"format": {"type": "xml"}}}, "others"
         ),
         unknown("metadata", {"user_id": "x"}),
-        unknown("service_tier", "auto"),
+        ignored("service_tier", {"service_tier": "auto"}, note="`standard_only` too"),
+        proved_in(
+            "timeout",
+            "server/http/tests/api/endings.rs",
+            "a_requests_own_time_ends_it_in_its_apis_shape",
+        ),
     ]
 
 
@@ -185,6 +190,8 @@ def count_rows():
         "top_p": 0.5,
         "top_k": 3,
         "model": None,
+        "service_tier": "auto",
+        "timeout": 60,
     }
     no_count = "of no effect on a count"
     rows = [ignored(name, {name: value}, note=no_count) for name, value in plain.items()]

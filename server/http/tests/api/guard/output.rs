@@ -111,7 +111,7 @@ async fn an_echo_is_part_of_what_is_checked() {
     let (_, answer) = post(&server.router, PLAIN, body).await;
     let tokens = answer["choices"][0]["logprobs"]["tokens"].as_array().unwrap();
     let told: String = tokens.iter().map(|token| token.as_str().unwrap()).collect();
-    assert_eq!(told, "<bos>to , bye");
+    assert_eq!(told, "<bos>to , bye<eos>");
     let server = says("more", vec![pii(Action::Stop)]);
     let body = plain(json!({"prompt": "ann@example.com, ", "echo": true}));
     assert_eq!(choices(&server, PLAIN, body).await, [(String::new(), "content_filter".into())]);

@@ -1,0 +1,120 @@
+//! Gathers an [`AppState`]: what is not said is left out, or at its default.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, RwLock};
+
+use server_guard::Guards;
+use server_store::Store;
+use tokio::sync::Semaphore;
+
+use super::{AppState, Inner, ServedModel, Slot};
+use crate::answers::Answers;
+use crate::responses::Background;
+use crate::{Authenticate, CorsOrigins, HttpLimits, Metrics, NoAuth};
+
+/// Gathers an [`AppState`].
+pub struct AppStateBuilder {
+    models: BTreeMap<String, Slot>,
+    auth: Arc<dyn Authenticate>,
+    limits: HttpLimits,
+    metrics: Arc<Metrics>,
+    store: Option<Store>,
+    cors: CorsOrigins,
+    guards: Guards,
+}
+
+impl AppStateBuilder {
+    /// No model, and everybody is let in.
+    pub(super) fn new() -> Self {
+        Self {
+            models: BTreeMap::new(),
+            auth: Arc::new(NoAuth),
+            limits: HttpLimits::default(),
+            metrics: Arc::new(Metrics::new()),
+            store: None,
+            cors: CorsOrigins::default(),
+            guards: Guards::default(),
+        }
+    }
+
+    /// A model that will be [installed](AppState::install) later.
+    #[must_use]
+    pub fn loading(mut self, id: impl Into<String>) -> Self {
+        self.models.insert(id.into(), Slot::Loading);
+        self
+    }
+
+    /// A model that is loaded.
+    #[must_use]
+    pub fn model(mut self, model: ServedModel) -> Self {
+        self.models.insert(model.id.clone(), Slot::Ready(Arc::new(model)));
+        self
+    }
+
+    /// Who may ask; everybody if not called.
+    #[must_use]
+    pub fn auth(mut self, auth: Arc<dyn Authenticate>) -> Self {
+        self.auth = auth;
+        self
+    }
+
+    /// Limits other than the default.
+    #[must_use]
+    pub fn limits(mut self, limits: HttpLimits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// The metrics whose observers the models' drivers report to.
+    #[must_use]
+    pub fn metrics(mut self, metrics: Arc<Metrics>) -> Self {
+        self.metrics = metrics;
+        self
+    }
+
+    /// Where what clients ask to be kept is kept; nowhere if not called.
+    #[must_use]
+    pub fn store(mut self, store: Store) -> Self {
+        self.store = Some(store);
+        self
+    }
+
+    /// Web pages that may use the server; none if not called.
+    #[must_use]
+    pub fn cors(mut self, origins: CorsOrigins) -> Self {
+        self.cors = origins;
+        self
+    }
+
+    /// What checks texts; nothing if not called.
+    #[must_use]
+    pub fn guards(mut self, guards: Guards) -> Self {
+        self.guards = guards;
+        self
+    }
+
+    /// The state.
+    #[must_use]
+    pub fn build(self) -> AppState {
+        let text_jobs = Arc::new(Semaphore::new(self.limits.max_text_jobs.max(1)));
+        let grammar_jobs = Arc::new(Semaphore::new(self.limits.max_grammar_jobs.max(1)));
+        let background = Background::new(&self.limits);
+        let Self { models, auth, limits, metrics, guards, store, cors } = self;
+        let (models, guards) = (RwLock::new(models), Arc::new(guards));
+        let (tickets, answers) = (Arc::default(), Answers::new(&limits));
+        AppState(Arc::new(Inner {
+            models,
+            auth,
+            limits,
+            metrics,
+            guards,
+            text_jobs,
+            grammar_jobs,
+            store,
+            background,
+            tickets,
+            answers,
+            cors,
+        }))
+    }
+}
