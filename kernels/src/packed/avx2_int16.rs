@@ -17,41 +17,10 @@ const ROWS: usize = 6;
 /// Bytes of a row's inputs in a group.
 const ROW: usize = GROUP * 2;
 
-/// Two inputs of a row times both halves of the line, in ymm12 and ymm13: the first of a block
-/// are the sums `$lo` and `$hi`, further ones are added to them.
-#[rustfmt::skip]
-macro_rules! row {
-    ($m:literal $lo:literal $hi:literal $pair:literal $($begins:ident)?) => {
-        concat!(
-            "vpbroadcastd ymm14, dword ptr [{x} + 128*", $m, " + 4*", $pair, "]\n",
-            row!(times $lo $hi $($begins)?),
-        )
-    };
-    (times $lo:literal $hi:literal begins) => {
-        concat!(
-            "vpmaddwd ymm", $lo, ", ymm12, ymm14\n",
-            "vpmaddwd ymm", $hi, ", ymm13, ymm14\n",
-        )
-    };
-    (times $lo:literal $hi:literal) => {
-        concat!(
-            "vpmaddwd ymm15, ymm12, ymm14\n",
-            "vpaddd ymm", $lo, ", ymm", $lo, ", ymm15\n",
-            "vpmaddwd ymm14, ymm13, ymm14\n",
-            "vpaddd ymm", $hi, ", ymm", $hi, ", ymm14\n",
-        )
-    };
-}
-
 /// A line times all rows.
-#[rustfmt::skip]
 macro_rules! pair {
-    ($pair:literal $($begins:ident)?) => {
-        concat!(
-            "vmovdqu ymm12, [{w} + 64*", $pair, "]\n",
-            "vmovdqu ymm13, [{w} + 64*", $pair, " + 32]\n",
-            each_row!(row $pair $($begins)?),
-        )
+    ($at:literal $($begins:ident)?) => {
+        times_line!($at 128 "vpmaddwd" "vpaddd" $($begins)?)
     };
 }
 

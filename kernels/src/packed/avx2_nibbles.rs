@@ -19,41 +19,10 @@ const ROWS: usize = 6;
 /// What a zero point of four bits takes from a minimum.
 static ZERO: f32 = 8.0;
 
-/// Four inputs of a row times both halves of the line, in ymm12 and ymm13: the first of a block
-/// are the sums `$lo` and `$hi`, further ones are added to them.
-#[rustfmt::skip]
-macro_rules! row {
-    ($m:literal $lo:literal $hi:literal $quad:literal $($begins:ident)?) => {
-        concat!(
-            "vpbroadcastd ymm14, dword ptr [{x} + 64*", $m, " + 4*", $quad, "]\n",
-            row!(times $lo $hi $($begins)?),
-        )
-    };
-    (times $lo:literal $hi:literal begins) => {
-        concat!(
-            "vpmaddubsw ymm", $lo, ", ymm12, ymm14\n",
-            "vpmaddubsw ymm", $hi, ", ymm13, ymm14\n",
-        )
-    };
-    (times $lo:literal $hi:literal) => {
-        concat!(
-            "vpmaddubsw ymm15, ymm12, ymm14\n",
-            "vpaddw ymm", $lo, ", ymm", $lo, ", ymm15\n",
-            "vpmaddubsw ymm14, ymm13, ymm14\n",
-            "vpaddw ymm", $hi, ", ymm", $hi, ", ymm14\n",
-        )
-    };
-}
-
 /// A line times all rows.
-#[rustfmt::skip]
 macro_rules! quad {
-    ($quad:literal $($begins:ident)?) => {
-        concat!(
-            "vmovdqu ymm12, [{w} + 64*", $quad, "]\n",
-            "vmovdqu ymm13, [{w} + 64*", $quad, " + 32]\n",
-            each_row!(row $quad $($begins)?),
-        )
+    ($at:literal $($begins:ident)?) => {
+        times_line!($at 64 "vpmaddubsw" "vpaddw" $($begins)?)
     };
 }
 

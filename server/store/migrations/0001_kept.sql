@@ -65,10 +65,13 @@ CREATE TABLE completions (
     body TEXT NOT NULL,
     messages TEXT NOT NULL,
     num_bytes BIGINT NOT NULL,
-    PRIMARY KEY (tenant, id)
+    -- The order within a second.
+    position BIGINT NOT NULL,
+    PRIMARY KEY (tenant, id),
+    UNIQUE (tenant, position)
 );
 CREATE INDEX completions_by_end ON completions (expires_at);
-CREATE INDEX completions_by_time ON completions (tenant, created_at, id);
+CREATE INDEX completions_by_time ON completions (tenant, created_at, position);
 
 CREATE TABLE completion_metadata (
     tenant TEXT NOT NULL,

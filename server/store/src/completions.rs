@@ -7,8 +7,9 @@ use crate::page::{Page, PageQuery};
 use crate::{Store, StoreError};
 
 const INSERT: &str = "INSERT INTO completions
-    (tenant, id, created_at, expires_at, model, body, messages, num_bytes)
-    VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
+    (tenant, id, created_at, expires_at, model, body, messages, num_bytes, position)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8,
+        (SELECT COALESCE(MAX(position), 0) + 1 FROM completions WHERE tenant = $1))";
 const INSERT_METADATA: &str = "INSERT INTO completion_metadata
     (tenant, completion_id, name, value) VALUES ($1, $2, $3, $4)";
 const REMOVE_METADATA: &str =
@@ -127,15 +128,7 @@ impl Store {
     /// # Errors
     /// [`StoreError::NotFound`] if there is none.
     pub async fn delete_completion(&self, tenant: &str, id: &str) -> Result<(), StoreError> {
-        let work = async {
-            let mut transaction = self.write().await?;
-            let removed = sqlx::query_as(REMOVE).bind(tenant).bind(id);
-            let removed = removed.fetch_optional(&mut *transaction).await?;
-            let (num_bytes,): (i64,) = removed.ok_or_else(|| not_found(id))?;
-            self.charge(&mut transaction, tenant, (-1, -num_bytes)).await?;
-            Ok(transaction.commit().await?)
-        };
-        self.in_time(work).await
+        self.remove(REMOVE, tenant, id, not_found).await
     }
 
     /// The bodies of a page of completions, in the order they were made in.
@@ -148,11 +141,10 @@ impl Store {
         filter: &CompletionFilter,
         query: &PageQuery,
     ) -> Result<Page<String>, StoreError> {
-        let after = match &query.after {
-            Some(id) => Some(self.completion(tenant, id).await?),
-            None => None,
-        };
-        let mut sql = select_page(tenant, filter, query, after.as_ref());
+        if let Some(after) = &query.after {
+            self.completion(tenant, after).await?;
+        }
+        let mut sql = select_page(tenant, filter, query);
         let list = sql.build_query_as().fetch(self.readers());
         let size = |(body,): &(String,)| body.len();
         let page = self.in_time(Page::read(list, query, size)).await?;
@@ -160,12 +152,7 @@ impl Store {
     }
 }
 
-fn select_page(
-    tenant: &str,
-    filter: &CompletionFilter,
-    query: &PageQuery,
-    after: Option<&Completion>,
-) -> QueryBuilder<Sqlite> {
+fn select_page(tenant: &str, filter: &CompletionFilter, query: &PageQuery) -> QueryBuilder<Sqlite> {
     let mut sql = QueryBuilder::new("SELECT body FROM completions AS c WHERE c.tenant = ");
     sql.push_bind(tenant.to_owned()).push(" AND c.expires_at > ").push_bind(now());
     if let Some(model) = &filter.model {
@@ -176,13 +163,14 @@ fn select_page(
         sql.push(" AND m.completion_id = c.id AND m.name = ").push_bind(name.clone());
         sql.push(" AND m.value = ").push_bind(value.clone()).push(")");
     }
-    if let Some(after) = after {
+    if let Some(after) = &query.after {
         let before_or_after = if query.descending { "<" } else { ">" };
-        sql.push(" AND (c.created_at, c.id) ").push(before_or_after).push(" (");
-        sql.push_bind(after.created_at).push(", ").push_bind(after.id.clone()).push(")");
+        sql.push(" AND (c.created_at, c.position) ").push(before_or_after);
+        sql.push(" (SELECT created_at, position FROM completions WHERE tenant = ");
+        sql.push_bind(tenant.to_owned()).push(" AND id = ").push_bind(after.clone()).push(")");
     }
     let direction = if query.descending { " DESC" } else { "" };
-    sql.push(" ORDER BY c.created_at").push(direction).push(", c.id").push(direction);
+    sql.push(" ORDER BY c.created_at").push(direction).push(", c.position").push(direction);
     sql.push(" LIMIT ").push_bind(query.num_read());
     sql
 }

@@ -92,6 +92,25 @@ impl Store {
         in_time.unwrap_or(Err(StoreError::Timeout))
     }
 
+    /// Removes one row by a statement that returns its bytes.
+    pub(crate) async fn remove(
+        &self,
+        sql: &'static str,
+        tenant: &str,
+        id: &str,
+        not_found: fn(&str) -> StoreError,
+    ) -> Result<(), StoreError> {
+        let work = async {
+            let mut transaction = self.write().await?;
+            let removed = sqlx::query_as(sql).bind(tenant).bind(id);
+            let removed = removed.fetch_optional(&mut *transaction).await?;
+            let (num_bytes,): (i64,) = removed.ok_or_else(|| not_found(id))?;
+            self.charge(&mut transaction, tenant, (-1, -num_bytes)).await?;
+            Ok(transaction.commit().await?)
+        };
+        self.in_time(work).await
+    }
+
     /// When something made or touched now expires.
     pub(crate) fn expiry(&self) -> i64 {
         let retention = i64::try_from(self.0.limits.retention.as_secs()).unwrap_or(i64::MAX);

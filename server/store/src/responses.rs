@@ -245,15 +245,7 @@ impl Store {
     /// # Errors
     /// [`StoreError::NotFound`] if there is none.
     pub async fn delete_response(&self, tenant: &str, id: &str) -> Result<(), StoreError> {
-        let work = async {
-            let mut transaction = self.write().await?;
-            let removed = sqlx::query_as(REMOVE).bind(tenant).bind(id);
-            let removed = removed.fetch_optional(&mut *transaction).await?;
-            let (num_bytes,): (i64,) = removed.ok_or_else(|| not_found(id))?;
-            self.charge(&mut transaction, tenant, (-1, -num_bytes)).await?;
-            Ok(transaction.commit().await?)
-        };
-        self.in_time(work).await
+        self.remove(REMOVE, tenant, id, not_found).await
     }
 
     /// What a process that is no more was working on will not go on.

@@ -245,8 +245,7 @@ class StoredCompletions(unittest.TestCase):
         chunks = list(completions.create(**options, stream=True))
         self.assertEqual(chunks[-1].choices[0].finish_reason, whole.choices[0].finish_reason)
         stored = list(completions.list(metadata={"mark": mark}, limit=1))
-        # Both of one second, perhaps: no order is promised between them.
-        self.assertCountEqual([one.id for one in stored], [whole.id, chunks[0].id])
+        self.assertEqual([one.id for one in stored], [whole.id, chunks[0].id])
         texts = {one.choices[0].message.content for one in stored}
         self.assertEqual(texts, {whole.choices[0].message.content})
         messages = list(completions.messages.list(whole.id))

@@ -30,7 +30,8 @@ impl FromJson for ResponsesRequest {
     request_body = ResponsesRequest,
     responses(
         (status = 200, description = "With `stream`, OpenAI's events",
-            content((server_api::Response = "application/json"), (String = "text/event-stream"))),
+            content((server_api::Response = "application/json"),
+                (serde_json::Value = "text/event-stream"))),
         Refusals))]
 pub(crate) async fn create(
     State(state): State<AppState>,

@@ -20,7 +20,8 @@ use crate::{ApiError, AppState, Caller};
         ("starting_after" = Option<u64>, Query, description = "Only events after this number")),
     responses(
         (status = 200, description = "The response",
-            content((server_api::Response = "application/json"), (String = "text/event-stream"))),
+            content((server_api::Response = "application/json"),
+                (serde_json::Value = "text/event-stream"))),
         Refusals))]
 pub(crate) async fn retrieve(
     State(state): State<AppState>,

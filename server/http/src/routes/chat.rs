@@ -6,7 +6,7 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
 use engine_text::Family;
-use server_api::{ChatChunk, ChatCompletion, ChatMessage, ChatRequest, Content, Role};
+use server_api::{ChatCompletion, ChatMessage, ChatRequest, Content, Role};
 
 use crate::chat_wire::ChatWire;
 use crate::generation::Generation;
@@ -23,7 +23,8 @@ use crate::{ApiError, AppState, Caller, accepted, guard, params, source, wire};
     operation_id = "create_chat_completion", request_body = ChatBody,
     responses(
         (status = 200, description = "With `stream`, events with a `ChatChunk` each",
-            content((ChatCompletion = "application/json"), (ChatChunk = "text/event-stream"))),
+            content((ChatCompletion = "application/json"),
+                (serde_json::Value = "text/event-stream"))),
         Refusals))]
 pub(crate) async fn create(
     State(state): State<AppState>,

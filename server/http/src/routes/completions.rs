@@ -28,7 +28,7 @@ const DEFAULT_MAX_TOKENS: u32 = 16;
     request_body = CompletionBody,
     responses(
         (status = 200, description = "With `stream`, events with a `Completion` each",
-            content((Completion = "application/json"), (Completion = "text/event-stream"))),
+            content((Completion = "application/json"), (serde_json::Value = "text/event-stream"))),
         Refusals))]
 pub(crate) async fn create(
     State(state): State<AppState>,

@@ -15,7 +15,9 @@ use crate::{ApiError, AppState, Caller};
 /// The next message of a chat.
 #[utoipa::path(post, path = "/v1/messages", tag = "Messages", operation_id = "create_message",
     request_body = MessagesRequest,
-    responses((status = 200, description = "With `stream`, Anthropic's events", body = Message),
+    responses(
+        (status = 200, description = "With `stream`, Anthropic's events",
+            content((Message = "application/json"), (serde_json::Value = "text/event-stream"))),
         (status = 529, description = "The queue is full or the model is loading", body = ErrorBody),
         Refusals))]
 pub(crate) async fn create(

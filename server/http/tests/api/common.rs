@@ -8,7 +8,7 @@ use axum::body::{Body, to_bytes};
 use axum::http::{HeaderMap, Request, StatusCode};
 use engine_core::EngineLimits;
 use engine_grammar::Compiler;
-use engine_mock::{Fault, MockEngine, MockModel, StepCost};
+use engine_mock::{Fault, MockEngine, MockModel, Script, StepCost};
 use engine_text::TextModel;
 use scheduler_batching::{Handle, PlannerConfig, Stats, spawn_with};
 use serde_json::Value;
@@ -84,10 +84,11 @@ pub(crate) fn roomy(model: MockModel) -> Server {
     server_of(MockEngine::new(limits, model), PlannerConfig::default(), HttpLimits::default())
 }
 
-/// A model that never ends, with steps of some milliseconds.
+/// A model that never ends by itself, and takes seconds to the end of its context: whatever is to
+/// happen meanwhile does, on a busy machine too.
 pub(crate) fn endless() -> MockModel {
-    let cost = StepCost { delay: Duration::from_millis(3), ..StepCost::default() };
-    MockModel { cost, ..MockModel::default() }
+    let cost = StepCost { delay: Duration::from_millis(30), ..StepCost::default() };
+    MockModel { cost, script: Some(Script::new("and so on ")), ..MockModel::default() }
 }
 
 pub(crate) async fn call(

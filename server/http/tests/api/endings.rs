@@ -5,7 +5,6 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::http::{HeaderMap, Method, Request, StatusCode};
-use engine_mock::{MockModel, StepCost};
 use scheduler_batching::PlannerConfig;
 use serde_json::{Value, json};
 use server_http::HttpLimits;
@@ -13,17 +12,12 @@ use tokio::task::JoinHandle;
 use tower::ServiceExt;
 
 use crate::common::{
-    Server, call, post_request, says, server, server_with, until_idle, until_running, until_waiting,
+    Server, call, endless, post_request, says, server, server_with, until_idle, until_running,
+    until_waiting,
 };
 
 const CHAT: &str = "/v1/chat/completions";
 const PATHS: [&str; 3] = [CHAT, "/v1/completions", "/v1/messages"];
-
-/// A model whose answers take many seconds: nothing here waits for their end.
-fn slow() -> MockModel {
-    let cost = StepCost { delay: Duration::from_millis(30), ..StepCost::default() };
-    MockModel { cost, ..MockModel::default() }
-}
 
 /// A request for a long answer.
 fn long(path: &str, more: Value) -> Value {
@@ -59,7 +53,7 @@ fn last_error(path: &str, text: &str) -> Value {
 
 #[tokio::test]
 async fn a_requests_own_time_ends_it_in_its_apis_shape() {
-    let server = server(slow());
+    let server = server(endless());
     for path in PATHS {
         let body = long(path, json!({"timeout": 0.2})).to_string();
         let (status, headers, text) = call(&server.router, post_request(path, body)).await;
@@ -89,7 +83,7 @@ async fn a_requests_own_time_ends_it_in_its_apis_shape() {
 async fn the_operators_time_holds_whatever_the_client_allows() {
     let limits =
         HttpLimits { request_timeout: Some(Duration::from_millis(200)), ..HttpLimits::default() };
-    let server = server_with(slow(), PlannerConfig::default(), limits);
+    let server = server_with(endless(), PlannerConfig::default(), limits);
     for more in [json!({}), json!({"timeout": 3600})] {
         let body = long(CHAT, more).to_string();
         let (status, _, text) = call(&server.router, post_request(CHAT, body)).await;
@@ -153,7 +147,7 @@ async fn cancel(router: &Router, method: Method, path: &str) -> (StatusCode, Val
 
 #[tokio::test]
 async fn a_request_is_cancelled_by_the_id_of_its_head() {
-    let server = server(slow());
+    let server = server(endless());
     for (idx, path) in PATHS.into_iter().enumerate() {
         for stream in [false, true] {
             let id = format!("mine-{idx}-{stream}");
@@ -194,7 +188,7 @@ async fn a_request_is_cancelled_by_the_id_of_its_head() {
 
 #[tokio::test]
 async fn a_stream_is_cancelled_by_the_id_in_its_pieces() {
-    let server = server(slow());
+    let server = server(endless());
     for path in PATHS {
         let body = long(path, json!({"stream": true})).to_string();
         let response = server.router.clone().oneshot(post_request(path, body)).await.unwrap();
@@ -220,7 +214,7 @@ async fn a_stream_is_cancelled_by_the_id_in_its_pieces() {
 #[tokio::test]
 async fn what_waits_is_cancelled_too_and_a_cancel_does_not_find_itself() {
     let config = PlannerConfig { max_running_seqs: 1, ..PlannerConfig::default() };
-    let server = server_with(slow(), config, HttpLimits::default());
+    let server = server_with(endless(), config, HttpLimits::default());
     let request = || post_request(CHAT, long(CHAT, json!({})).to_string());
     let running = ask(&server, request(), "one");
     until_running(&server.handle, 1).await;

@@ -50,6 +50,23 @@ async fn they_are_listed_by_time_and_found_by_metadata() {
 }
 
 #[tokio::test]
+async fn within_a_second_they_stay_in_the_order_they_came_in() {
+    let Opened { store, .. } = &Opened::new().await;
+    for id in ["z", "a", "m"] {
+        store.add_completion("a", &completion(id, 7), &[]).await.unwrap();
+        // Others' do not come between.
+        store.add_completion("b", &completion(id, 7), &[]).await.unwrap();
+    }
+    let all = CompletionFilter::default();
+    assert_eq!(listed(store, &all, None).await, ["body of z", "body of a", "body of m"]);
+    assert_eq!(listed(store, &all, Some("z")).await, ["body of a", "body of m"]);
+    store.delete_completion("a", "a").await.unwrap();
+    store.add_completion("a", &completion("b", 7), &[]).await.unwrap();
+    let down = store.completions("a", &all, &page(None, 9, true)).await.unwrap();
+    assert_eq!(down.rows, ["body of b", "body of m", "body of z"]);
+}
+
+#[tokio::test]
 async fn they_are_updated_and_deleted_by_their_tenant() {
     let Opened { store, .. } = &Opened::new().await;
     store.add_completion("a", &completion("c", 1), &pairs(&[("k", "v")])).await.unwrap();

@@ -1,10 +1,13 @@
 //! After generation.
 
+use axum::http::StatusCode;
 use engine_mock::MockModel;
 use serde_json::{Value, json};
 use server_guard::{Action, Guards};
 
-use super::{CHAT, MASKED, PLAIN, SAID, chat, choices, deny, message, pii, plain, says, server};
+use super::{
+    CHAT, MASKED, PLAIN, SAID, asked, chat, choices, deny, message, pii, plain, says, server,
+};
 use crate::common::{EOS, events, get, post, until_idle};
 
 #[tokio::test]
@@ -170,4 +173,34 @@ async fn what_guards_do_is_counted_without_a_word_of_it() {
         assert!(metrics.contains(&line), "{line}{metrics}");
     }
     assert!(!metrics.contains("ann@") && !metrics.contains("xyzzy"));
+}
+
+#[tokio::test]
+async fn responses_and_bedrock_say_it_in_their_own_words() {
+    let ask = |path| match path {
+        "/v1/responses" => json!({"model": "mock", "input": "bad cat"}),
+        _ => json!({"messages": [{"role": "user", "content": [{"text": "bad cat"}]}]}),
+    };
+    let stops = says("A bad cat sat.", vec![deny(Action::Stop)]);
+    let masks = says(SAID, vec![pii(Action::Mask)]);
+    let refuses = asked(vec![deny(Action::Stop)]);
+    let (filtered, incomplete) = ("content_filter", "/incomplete_details/reason");
+    for (path, text, reason, word) in [
+        ("/v1/responses", "/output/0/content/0/text", incomplete, filtered),
+        (
+            "/model/mock/converse",
+            "/output/message/content/0/text",
+            "/stopReason",
+            "content_filtered",
+        ),
+    ] {
+        let (status, answer) = post(&stops.router, path, ask(path)).await;
+        assert_eq!(status, StatusCode::OK, "{answer}");
+        let at = |pointer| answer.pointer(pointer).and_then(Value::as_str);
+        assert_eq!((at(text), at(reason)), (Some("A "), Some(word)), "{answer}");
+        let (_, answer) = post(&masks.router, path, ask(path)).await;
+        assert_eq!(answer.pointer(text), Some(&json!(MASKED)), "{answer}");
+        let (status, answer) = post(&refuses.router, path, ask(path)).await;
+        assert_eq!(status, StatusCode::BAD_REQUEST, "{answer}");
+    }
 }
