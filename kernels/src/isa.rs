@@ -20,6 +20,8 @@ pub enum Isa {
     Avx512Vnni,
     /// [`Isa::Avx512Vnni`] with dot products of bfloat16.
     Avx512Bf16,
+    /// [`Isa::Avx512Vnni`] with products of bytes on tiles (AMX), the same bit for bit.
+    Amx,
     /// aarch64's 128-bit vectors.
     Neon,
     /// [`Isa::Neon`] with dot products of bytes (ARMv8.2's `dotprod`).
@@ -31,13 +33,14 @@ const VARIABLE: &str = "AGENTBASE_ISA";
 
 impl Isa {
     /// All of them.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Portable,
         Self::Avx2,
         Self::Avx2Vnni,
         Self::Avx512,
         Self::Avx512Vnni,
         Self::Avx512Bf16,
+        Self::Amx,
         Self::Neon,
         Self::NeonDot,
     ];
@@ -81,6 +84,7 @@ impl Isa {
             Self::Avx512 => "avx512",
             Self::Avx512Vnni => "avx512-vnni",
             Self::Avx512Bf16 => "avx512-bf16",
+            Self::Amx => "amx",
             Self::Neon => "neon",
             Self::NeonDot => "neon-dotprod",
         }
@@ -111,6 +115,7 @@ impl Isa {
             Self::Avx512Bf16 => {
                 Self::Avx512Vnni.is_available() && is_x86_feature_detected!("avx512bf16")
             }
+            Self::Amx => Self::Avx512Vnni.is_available() && crate::simd::amx::is_granted(),
             Self::Neon | Self::NeonDot => false,
         }
     }

@@ -63,7 +63,9 @@ pub(super) fn run(isa: Isa, x: &Rows<'_>, task: &Task<'_>) {
             Isa::Avx2 | Isa::Avx2Vnni => unsafe { avx2(x, task, panel) },
             // SAFETY: as above.
             #[cfg(target_arch = "x86_64")]
-            Isa::Avx512 | Isa::Avx512Vnni | Isa::Avx512Bf16 => unsafe { avx512(x, task, panel) },
+            Isa::Avx512 | Isa::Avx512Vnni | Isa::Avx512Bf16 | Isa::Amx => unsafe {
+                avx512(x, task, panel);
+            },
             // SAFETY: as above.
             #[cfg(target_arch = "aarch64")]
             Isa::Neon | Isa::NeonDot => unsafe { neon(x, task, panel) },

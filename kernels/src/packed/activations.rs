@@ -61,9 +61,10 @@ pub struct Activations {
     /// `-Σ q` of each 16, and of each 32.
     sums: Shared<i32>,
     block_sums: Shared<i32>,
-    /// `scale · Σ q` of each 32, and the same as bfloat16.
+    /// `scale · Σ q` of each 32, the same as bfloat16, and that as a float again.
     scaled_sums: Shared<f32>,
     offsets: Shared<u16>,
+    wide_offsets: Shared<f32>,
     int16: Shared<i16>,
     int16_scales: Shared<f32>,
 }
@@ -78,6 +79,7 @@ pub(super) struct View {
     pub(super) block_sums: *const i32,
     pub(super) scaled_sums: *const f32,
     pub(super) offsets: *const u16,
+    pub(super) wide_offsets: *const f32,
     pub(super) int16: *const i16,
     pub(super) int16_scales: *const f32,
 }
@@ -108,6 +110,7 @@ impl Activations {
             block_sums: Shared::new(has(Kind::Int8), len / BLOCK),
             scaled_sums: Shared::new(has(Kind::Int8), len / BLOCK),
             offsets: Shared::new(has(Kind::Int8), len / BLOCK),
+            wide_offsets: Shared::new(has(Kind::Int8), len / BLOCK),
             int16: Shared::new(has(Kind::Int16), len),
             int16_scales: Shared::new(has(Kind::Int16), len / BLOCK),
         }
@@ -163,6 +166,7 @@ impl Activations {
             block_sums: self.block_sums.at(0),
             scaled_sums: self.scaled_sums.at(0),
             offsets: self.offsets.at(0),
+            wide_offsets: self.wide_offsets.at(0),
             int16: self.int16.at(0),
             int16_scales: self.int16_scales.at(0),
         }
@@ -220,7 +224,9 @@ impl Activations {
             self.sums.at(block * 2).cast::<[i32; 2]>().write(negated);
             self.block_sums.at(block).write(sum.wrapping_neg());
             self.scaled_sums.at(block).write(scaled_sum);
-            self.offsets.at(block).write(to_bf16(scaled_sum));
+            let offset = to_bf16(scaled_sum);
+            self.offsets.at(block).write(offset);
+            self.wide_offsets.at(block).write(f32::from_bits(u32::from(offset) << 16));
         }
     }
 }

@@ -14,6 +14,8 @@
 mod avx2_rows;
 mod activations;
 #[cfg(target_arch = "x86_64")]
+mod amx;
+#[cfg(target_arch = "x86_64")]
 mod avx2_int16;
 #[cfg(target_arch = "x86_64")]
 mod avx2_nibbles;

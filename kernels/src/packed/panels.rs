@@ -1,5 +1,7 @@
 //! A task of a product: some panels times some rows, on one thread.
 
+#[cfg(target_arch = "x86_64")]
+use super::{activations::BAND, amx};
 use super::{
     Format, GROUP, Matrix,
     activations::{Activations, BLOCK, View},
@@ -17,6 +19,8 @@ pub(super) struct Panels {
     pub(super) num: usize,
     pub(super) row: usize,
     pub(super) rows: usize,
+    /// Whether there is a matrix unit.
+    pub(super) on_tiles: bool,
 }
 
 on_each_isa! {
@@ -55,10 +59,12 @@ unsafe fn product_task<D: Tiles>(
     (out, accumulate): (*mut f32, bool),
 ) {
     let mut sink = Store { out, accumulate, weight };
+    // SAFETY: the caller vouches.
+    let form = unsafe { Form::new(weight.format, &panels) };
     for i in (0..panels.num).step_by(NR) {
         // SAFETY: the caller vouches.
         unsafe {
-            let ready = Ready::new::<D>(weight, panels.first + i, panels.rows, area);
+            let ready = Ready::new::<D>(weight, panels.first + i, &form, area);
             ready.multiply::<D, _>(x, (panels.row, panels.rows), &mut sink);
         }
     }
@@ -76,13 +82,15 @@ unsafe fn gate_task<D: Tiles>(
     /// Rows at a time: their gates wait in the first-level cache.
     const ROWS: usize = 24;
     let mut gates = Keep { rows: [[0.0; BLOCK]; ROWS], row: 0 };
+    // SAFETY: the caller vouches.
+    let form = unsafe { Form::new(gate.format, &panels) };
     for i in (0..panels.num).step_by(NR) {
         let first = panels.first + i;
         // SAFETY: the caller vouches; the chunks are parts of the task's rows.
         unsafe {
-            let gate = Ready::new::<D>(gate, first, panels.rows, area);
+            let gate = Ready::new::<D>(gate, first, &form, area);
             let area = area.add(NR * x.groups * UNPACKED_BYTES);
-            let up = Ready::new::<D>(up, first, panels.rows, area);
+            let up = Ready::new::<D>(up, first, &form, area);
             for row in (0..panels.rows).step_by(ROWS) {
                 let rows = (panels.row + row, ROWS.min(panels.rows - row));
                 gates.row = rows.0;
@@ -94,40 +102,64 @@ unsafe fn gate_task<D: Tiles>(
     }
 }
 
-/// `NR` panels ready to be multiplied with many rows, unpacked if that pays.
-struct Ready {
+/// How a task reads its panels.
+enum Form {
+    /// As they are: few rows would not pay for more.
+    Packed,
+    /// As bytes.
+    Unpacked,
+    /// By the matrix unit, which is set up while this lives.
+    #[cfg(target_arch = "x86_64")]
+    Tiles(#[allow(dead_code, reason = "its end matters")] crate::simd::amx::Configured),
+}
+
+impl Form {
+    /// # Safety
+    /// As [`product_panels`].
+    unsafe fn new(format: Format, panels: &Panels) -> Self {
+        #[cfg(target_arch = "x86_64")]
+        if panels.on_tiles && panels.rows > FEW_ROWS && format != Format::Int16 {
+            // SAFETY: the caller vouches; the task ends before the thread has another.
+            return Self::Tiles(unsafe { amx::configure(format) });
+        }
+        if panels.rows <= FEW_ROWS || format == Format::Int16 {
+            return Self::Packed;
+        }
+        Self::Unpacked
+    }
+}
+
+/// `NR` panels ready to be multiplied with many rows.
+struct Ready<'a> {
     format: Format,
     first: usize,
     from: [*const u8; NR],
-    unpacked: bool,
+    form: &'a Form,
 }
 
-impl Ready {
+impl<'a> Ready<'a> {
     /// # Safety
     /// As [`product_panels`].
     #[inline(always)]
-    unsafe fn new<D: Tiles>(weight: &Matrix<'_>, first: usize, rows: usize, area: *mut u8) -> Self {
+    unsafe fn new<D: Tiles>(
+        weight: &Matrix<'_>,
+        first: usize,
+        form: &'a Form,
+        area: *mut u8,
+    ) -> Self {
         // An odd last panel is computed twice and stored once.
         let (last, bytes) = (weight.num_panels() - 1, weight.panel_bytes());
         let at = |n: usize| weight.data.as_ptr().wrapping_add(last.min(first + n) * bytes);
         let from: [*const u8; NR] = std::array::from_fn(at);
         let (format, groups) = (weight.format, weight.cols.div_ceil(GROUP));
-        if rows <= FEW_ROWS || format == Format::Int16 {
-            return Self { format, first, from, unpacked: false };
-        }
-        // SAFETY: the caller vouches.
-        let from = unsafe {
-            match format {
-                Format::Q4 => unpack::<D, Packed<4, false>>(from, groups, area),
-                Format::Q4Min => unpack::<D, Packed<4, true>>(from, groups, area),
-                Format::Q5 => unpack::<D, Packed<5, false>>(from, groups, area),
-                Format::Q5Min => unpack::<D, Packed<5, true>>(from, groups, area),
-                Format::Q6 => unpack::<D, Packed<6, false>>(from, groups, area),
-                Format::Q8 => unpack::<D, Packed<8, false>>(from, groups, area),
-                Format::Int16 => from,
-            }
+        let from = match form {
+            Form::Packed => from,
+            // SAFETY: the caller vouches (so below).
+            Form::Unpacked => unsafe { unpack_all::<D>(format, from, groups, area) },
+            #[cfg(target_arch = "x86_64")]
+            Form::Tiles(_) => unsafe { amx::unpack_all(format, from, groups, area) },
         };
-        Self { format, first, from, unpacked: true }
+        Self { format, first, from, form }
     }
 
     /// Multiplies `rows` (the first, and how many).
@@ -138,7 +170,11 @@ impl Ready {
     unsafe fn multiply<D: Tiles, S: Sink>(&self, x: &View, rows: (usize, usize), sink: &mut S) {
         // SAFETY: the caller vouches.
         unsafe {
-            match (self.format, self.unpacked) {
+            #[cfg(target_arch = "x86_64")]
+            if D::WIDE && matches!(self.form, Form::Tiles(_)) {
+                return self.bands(x, rows, sink);
+            }
+            match (self.format, matches!(self.form, Form::Unpacked)) {
                 (Format::Int16, _) => self.int16::<D, S>(x, rows, sink),
                 (Format::Q4, false) => self.few::<D, Packed<4, false>, S>(x, rows, sink),
                 (Format::Q4Min, false) => self.few::<D, Packed<4, true>, S>(x, rows, sink),
@@ -153,6 +189,21 @@ impl Ready {
                 (Format::Q5Min, true) => self.many::<D, Packed<5, true>, S>(x, rows, sink),
                 (Format::Q6, true) => self.many::<D, Packed<6, false>, S>(x, rows, sink),
                 (Format::Q8, true) => self.many::<D, Packed<8, false>, S>(x, rows, sink),
+            }
+        }
+    }
+
+    /// # Safety
+    /// As [`product_panels`].
+    #[cfg(target_arch = "x86_64")]
+    #[inline(always)]
+    unsafe fn bands<S: Sink>(&self, x: &View, (first, rows): (usize, usize), sink: &mut S) {
+        let mut band = [[0.0; BLOCK]; BAND];
+        for row in (0..rows).step_by(BAND) {
+            // SAFETY: the caller vouches; bands are kept whole, and chunks begin with one.
+            unsafe {
+                amx::band(self.format, self.from, x, first + row, &mut band);
+                sink.take((first + row, self.first), &band[..BAND.min(rows - row)]);
             }
         }
     }
@@ -255,6 +306,31 @@ impl Ready {
                 D::int16::<1>(self.from, x, row, one);
                 sink.take((row, self.first), one);
             }
+        }
+    }
+}
+
+/// Unpacks panels to bytes.
+///
+/// # Safety
+/// As [`product_panels`].
+#[inline(always)]
+unsafe fn unpack_all<D: Tiles>(
+    format: Format,
+    from: [*const u8; NR],
+    groups: usize,
+    area: *mut u8,
+) -> [*const u8; NR] {
+    // SAFETY: the caller vouches.
+    unsafe {
+        match format {
+            Format::Q4 => unpack::<D, Packed<4, false>>(from, groups, area),
+            Format::Q4Min => unpack::<D, Packed<4, true>>(from, groups, area),
+            Format::Q5 => unpack::<D, Packed<5, false>>(from, groups, area),
+            Format::Q5Min => unpack::<D, Packed<5, true>>(from, groups, area),
+            Format::Q6 => unpack::<D, Packed<6, false>>(from, groups, area),
+            Format::Q8 => unpack::<D, Packed<8, false>>(from, groups, area),
+            Format::Int16 => from,
         }
     }
 }

@@ -89,7 +89,7 @@ unsafe fn add_folded<D: Dot, G: Group, const MR: usize, const N: usize>(
 /// # Safety
 /// As [`panels`].
 #[inline(always)]
-unsafe fn add_minima<D: Dot, G: Group, const MR: usize, const N: usize>(
+pub(super) unsafe fn add_minima<D: Dot, G: Group, const MR: usize, const N: usize>(
     acc: &mut Floats<D, MR, N>,
     groups: [*const u8; N],
     x: &View,
@@ -100,6 +100,22 @@ unsafe fn add_minima<D: Dot, G: Group, const MR: usize, const N: usize>(
         let mut minima = [G::minimum::<D>(groups[0]); N];
         for (minima, group) in minima.iter_mut().zip(groups).skip(1) {
             *minima = G::minimum::<D>(group);
+        }
+        if D::WIDE && !D::ROUNDS_TO_BF16 {
+            // What is broadcast from memory costs nothing beside the products.
+            let mut both = [[D::S::zero(); 2]; N];
+            for (both, minima) in both.iter_mut().zip(minima) {
+                *both = [D::bf16_of::<false>(minima), D::bf16_of::<true>(minima)];
+            }
+            for (m, acc) in acc.iter_mut().enumerate() {
+                let offsets = x.wide_offsets.add((slot + m) * 2);
+                let offsets = [D::S::splat(*offsets), D::S::splat(*offsets.add(1))];
+                for (acc, both) in acc.iter_mut().zip(both) {
+                    *acc = D::S::fma(both[0], offsets[0], *acc);
+                    *acc = D::S::fma(both[1], offsets[1], *acc);
+                }
+            }
+            return;
         }
         for (m, acc) in acc.iter_mut().enumerate() {
             let offsets = x.offsets.add((slot + m) * 2).cast::<u32>().read_unaligned();

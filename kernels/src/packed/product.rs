@@ -168,7 +168,8 @@ pub fn products(
             return;
         };
         let (panel, num_panels, row, rows) = out.grid.task(i, m);
-        let panels = Panels { first: panel, num: num_panels, row, rows };
+        let on_tiles = isa == Isa::Amx;
+        let panels = Panels { first: panel, num: num_panels, row, rows, on_tiles };
         let to = (out.out, out.accumulate);
         // SAFETY: shapes were checked above, and the task's outputs and area are its own.
         unsafe { product_panels(isa, &out.weight, &view, (panels, areas.of(thread)), to) };
@@ -195,7 +196,8 @@ pub fn gated_product(
     let (areas, view) = (scratch.areas(), x.view());
     pool.run(grid.num_tasks(), &|i, thread| {
         let (panel, num_panels, row, rows) = grid.task(i, m);
-        let panels = Panels { first: panel, num: num_panels, row, rows };
+        let on_tiles = isa == Isa::Amx;
+        let panels = Panels { first: panel, num: num_panels, row, rows, on_tiles };
         // SAFETY: as in `products`; blocks of 32 outputs are whole pairs of panels.
         unsafe { gate_panels(isa, [&gate, &up], &view, (panels, areas.of(thread)), out) };
     });

@@ -3,6 +3,8 @@
 //! Invariant: every implementation rounds alike (one fused multiply-add per lane, one order of
 //! the final sum), so results do not depend on the instruction set, bit for bit.
 
+#[cfg(target_arch = "x86_64")]
+pub(crate) mod amx;
 mod dot;
 #[cfg(target_arch = "aarch64")]
 mod neon;
@@ -64,7 +66,9 @@ macro_rules! on_each_isa {
                         $crate::Isa::Avx2 => return avx2($($arg),*),
                         $crate::Isa::Avx2Vnni => return avx2_vnni($($arg),*),
                         $crate::Isa::Avx512 => return avx512($($arg),*),
-                        $crate::Isa::Avx512Vnni => return avx512_vnni($($arg),*),
+                        $crate::Isa::Avx512Vnni | $crate::Isa::Amx => {
+                            return avx512_vnni($($arg),*);
+                        }
                         $crate::Isa::Avx512Bf16 => return avx512_bf16($($arg),*),
                     }
                 }

@@ -143,6 +143,16 @@ impl<const VNNI: bool, const BF16: bool> Dot for Dot512<VNNI, BF16> {
         unsafe { _mm512_fmadd_ps(_mm512_castsi512_ps(w), _mm512_set1_ps(f32::from_bits(a)), acc) }
     }
     #[inline(always)]
+    unsafe fn bf16_of<const SECOND: bool>(line: Self::Line) -> __m512 {
+        unsafe {
+            if !SECOND {
+                return _mm512_castsi512_ps(_mm512_slli_epi32::<16>(line));
+            }
+            let high = _mm512_set1_epi32(0xffff_0000_u32 as i32);
+            _mm512_castsi512_ps(_mm512_and_si512(line, high))
+        }
+    }
+    #[inline(always)]
     unsafe fn dot_bf16(acc: __m512, w: Self::Line, a: u32) -> __m512 {
         unsafe {
             if BF16 {
@@ -153,11 +163,8 @@ impl<const VNNI: bool, const BF16: bool> Dot for Dot512<VNNI, BF16> {
                 return _mm512_dpbf16_ps(acc, w, a);
             }
             let (a0, a1) = bf16_pair(a);
-            let low = _mm512_castsi512_ps(_mm512_slli_epi32::<16>(w));
-            let high = _mm512_set1_epi32(0xffff_0000_u32 as i32);
-            let high = _mm512_castsi512_ps(_mm512_and_si512(w, high));
-            let acc = _mm512_fmadd_ps(low, _mm512_set1_ps(a0), acc);
-            _mm512_fmadd_ps(high, _mm512_set1_ps(a1), acc)
+            let acc = _mm512_fmadd_ps(Self::bf16_of::<false>(w), _mm512_set1_ps(a0), acc);
+            _mm512_fmadd_ps(Self::bf16_of::<true>(w), _mm512_set1_ps(a1), acc)
         }
     }
 }

@@ -1,0 +1,201 @@
+//! A band of activations times two panels on the matrix unit.
+//!
+//! Invariant: a block's integer sum is that of the other tiles, exactly, and it is scaled and added
+//! by the same operations in the same order: bit for bit, a row is what AVX-512 makes of it.
+
+use std::arch::x86_64::*;
+
+use super::{
+    Format, GROUP,
+    activations::{BAND, View, slot},
+    group::{Group, Packed, QUADS, Unpacked},
+    part::add_minima,
+    tile::{NR, Outputs},
+};
+use crate::simd::{
+    Dot, Dot512, LANES, LINE, Simd,
+    amx::{self, Pair},
+};
+
+/// What is done beside the products.
+type Beside = Dot512<true, false>;
+type Floats = [[__m512; NR]; BAND];
+
+const _: () = assert!(BAND == amx::ROWS && NR == 2 && LINE == amx::ROW_BYTES);
+
+/// The thread's tiles for weights of this format.
+///
+/// # Safety
+/// As [`amx::Configured::new`].
+pub(super) unsafe fn configure(format: Format) -> amx::Configured {
+    // SAFETY: the caller vouches.
+    unsafe {
+        match format {
+            Format::Q6 => amx::Configured::new::<16>(),
+            _ => amx::Configured::new::<32>(),
+        }
+    }
+}
+
+/// Unpacks panels into `area`, one after another, as signed bytes and what scales them, and says
+/// where each begins.
+///
+/// # Safety
+/// Panels have so many groups, the area has room for them, and the machine has AVX-512.
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx2,fma,f16c")]
+pub(super) unsafe fn unpack_all(
+    format: Format,
+    from: [*const u8; NR],
+    groups: usize,
+    area: *mut u8,
+) -> [*const u8; NR] {
+    // With the zero point gone, fewer bits look like more.
+    let bytes = match format {
+        Format::Q4 | Format::Q5 | Format::Q8 => Unpacked::<Packed<8, false>>::BYTES,
+        Format::Q4Min | Format::Q5Min => Unpacked::<Packed<5, true>>::BYTES,
+        Format::Q6 => Unpacked::<Packed<6, false>>::BYTES,
+        Format::Int16 => unreachable!("stays packed"),
+    };
+    for (n, panel) in from.into_iter().enumerate() {
+        for g in 0..groups {
+            // SAFETY: the caller vouches.
+            unsafe {
+                let (from, to) =
+                    (panel.add(g * format.group_bytes()), area.add((n * groups + g) * bytes));
+                match format {
+                    Format::Q4 => centred::<Packed<4, false>>(from, to),
+                    Format::Q4Min => centred::<Packed<4, true>>(from, to),
+                    Format::Q5 => centred::<Packed<5, false>>(from, to),
+                    Format::Q5Min => centred::<Packed<5, true>>(from, to),
+                    Format::Q6 => centred::<Packed<6, false>>(from, to),
+                    Format::Q8 => centred::<Packed<8, false>>(from, to),
+                    Format::Int16 => unreachable!("stays packed"),
+                }
+            }
+        }
+    }
+    [area.cast_const(), area.wrapping_add(groups * bytes).cast_const()]
+}
+
+/// Weights less their zero point.
+///
+/// # Safety
+/// As [`unpack_all`].
+#[inline(always)]
+unsafe fn centred<G: Group>(from: *const u8, to: *mut u8) {
+    // SAFETY: the caller vouches.
+    unsafe {
+        Unpacked::<G>::unpack::<Beside>(from, to);
+        let zero = _mm512_set1_epi8((1_u8 << G::ZERO_BITS) as i8);
+        for line in 0..QUADS {
+            let line = to.add(line * LINE);
+            Beside::put_line(line, _mm512_sub_epi8(Beside::line(line), zero));
+        }
+    }
+}
+
+/// `to` = the rows of a band from `row` times unpacked panels.
+///
+/// # Safety
+/// As [`super::tile::Tiles::quantized`]; `row` begins a band, panels are [unpacked](unpack_all), and
+/// tiles are [configured](configure).
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx2,fma,f16c")]
+pub(super) unsafe fn band(
+    format: Format,
+    panels: [*const u8; NR],
+    x: &View,
+    row: usize,
+    to: &mut [Outputs; BAND],
+) {
+    // SAFETY: the caller vouches.
+    unsafe {
+        match format {
+            Format::Q4 | Format::Q5 | Format::Q8 => {
+                quantized::<Unpacked<Packed<8, false>>>(panels, x, row, to);
+            }
+            Format::Q4Min | Format::Q5Min => {
+                quantized::<Unpacked<Packed<5, true>>>(panels, x, row, to);
+            }
+            Format::Q6 => quantized::<Unpacked<Packed<6, false>>>(panels, x, row, to),
+            Format::Int16 => unreachable!("stays packed"),
+        }
+    }
+}
+
+/// # Safety
+/// As [`band`].
+#[inline(always)]
+unsafe fn quantized<G: Group>(
+    panels: [*const u8; NR],
+    x: &View,
+    row: usize,
+    to: &mut [Outputs; BAND],
+) {
+    let parts = if G::HALVES { 4 } else { 2 };
+    let first = slot(row, x.groups);
+    let num_parts = x.groups * parts;
+    let mut sums = [const { [const { amx::Sums::ZERO }; NR] }; 2];
+    // SAFETY: the caller vouches.
+    unsafe {
+        let mut acc: Floats = [[<Beside as Dot>::S::zero(); NR]; BAND];
+        // While one part is multiplied, the one before it is stored, and that before scaled.
+        for i in 0..num_parts + 2 {
+            let (this, last) =
+                if i % 2 == 0 { (Pair::Even, Pair::Odd) } else { (Pair::Odd, Pair::Even) };
+            if i < num_parts {
+                let (g, part) = (i / parts, i % parts);
+                let at = g * G::BYTES + part * (QUADS / parts) * LINE;
+                let inputs = x.int8.add((first + g * BAND) * GROUP + part * (GROUP / parts));
+                amx::multiply(this, inputs, [panels[0].add(at), panels[1].add(at)]);
+            }
+            if i >= 2 {
+                let (g, part) = ((i - 2) / parts, (i - 2) % parts);
+                let groups = [panels[0].add(g * G::BYTES), panels[1].add(g * G::BYTES)];
+                let slot = first + g * BAND;
+                scale::<G>(&mut acc, (groups, &sums[i % 2]), x, (slot, part));
+                if G::MIN && part == parts - 1 {
+                    add_minima::<Beside, G, BAND, NR>(&mut acc, groups, x, slot);
+                }
+            }
+            amx::store(last, &mut sums[(i + 1) % 2]);
+        }
+        store(&acc, to);
+    }
+}
+
+/// Adds the sums of a part, scaled.
+///
+/// # Safety
+/// As [`band`].
+#[inline(always)]
+unsafe fn scale<G: Group>(
+    acc: &mut Floats,
+    (groups, sums): ([*const u8; NR], &[amx::Sums; NR]),
+    x: &View,
+    (slot, part): (usize, usize),
+) {
+    let block = if G::HALVES { part / 2 } else { part };
+    // SAFETY: the caller vouches.
+    unsafe {
+        let scales = [G::scale::<Beside>(groups[0], part), G::scale::<Beside>(groups[1], part)];
+        for (m, acc) in acc.iter_mut().enumerate() {
+            let scale = _mm512_set1_ps(*x.scales.add((slot + m) * 2 + block));
+            for ((acc, scales), sums) in acc.iter_mut().zip(scales).zip(sums) {
+                let sums = _mm512_cvtepi32_ps(_mm512_load_si512(sums.0[m].as_ptr().cast()));
+                *acc = _mm512_fmadd_ps(sums, _mm512_mul_ps(scales, scale), *acc);
+            }
+        }
+    }
+}
+
+/// # Safety
+/// As [`band`].
+#[inline(always)]
+unsafe fn store(acc: &Floats, to: &mut [Outputs; BAND]) {
+    for (acc, to) in acc.iter().zip(to) {
+        for (acc, to) in acc.iter().zip(to.as_chunks_mut::<LANES>().0) {
+            // SAFETY: sixteen floats; the caller vouches for the instruction set.
+            unsafe { _mm512_storeu_ps(to.as_mut_ptr(), *acc) };
+        }
+    }
+}
