@@ -28,7 +28,7 @@ pub fn router(state: AppState) -> Router {
         .route("/tokenize", post(tokens::tokenize))
         .route("/detokenize", post(tokens::detokenize))
         .merge(responses::routes().layer(once.clone()))
-        .merge(conversations::routes())
+        .merge(conversations::routes().layer(once.clone()))
         .merge(stored_chats::routes())
         .route("/tokenizer_info", get(tokens::info))
         .method_not_allowed_fallback(method_not_allowed)

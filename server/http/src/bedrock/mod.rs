@@ -28,14 +28,16 @@ use self::converse_wire::ConverseWire;
 use self::invoke::{Invocation, InvokeBody};
 use crate::json::ApiJson;
 use crate::routes::{chat, messages};
-use crate::{ApiError, AppState, Caller, router, wire};
+use crate::{ApiError, AppState, Caller, idempotency, router, wire};
 
 pub(crate) fn routes(state: &AppState) -> Router<AppState> {
+    let once = from_fn_with_state(state.clone(), idempotency::once);
     Router::new()
         .route("/model/{id}/converse", post(converse))
         .route("/model/{id}/converse-stream", post(converse_stream))
         .route("/model/{id}/invoke", post(invoke))
         .route("/model/{id}/invoke-with-response-stream", post(invoke_with_response_stream))
+        .layer(once)
         .route("/model/{id}/{operation}", any(unknown_operation))
         .method_not_allowed_fallback(router::method_not_allowed)
         .route_layer(from_fn_with_state(state.clone(), access::require_caller))
