@@ -125,7 +125,7 @@ impl ApiError {
     }
 
     /// Whether clients are told not to try again, as they do by themselves after some statuses.
-    fn is_final(&self) -> bool {
+    pub(crate) fn is_final(&self) -> bool {
         matches!(self.body.code.as_deref(), Some("deadline_exceeded" | "request_cancelled"))
     }
 

@@ -102,6 +102,7 @@ pub(super) fn to_chat(
             top_p: request.top_p,
             response_format: format.map(response_format),
             service_tier: request.service_tier.clone(),
+            timeout: request.timeout,
             reasoning_effort: request.reasoning.as_ref().and_then(|asked| asked.effort.clone()),
             verbosity: request.text.as_ref().and_then(|text| text.verbosity.clone()),
             ..GenerationOptions::default()
