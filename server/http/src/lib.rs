@@ -31,6 +31,7 @@ mod json;
 mod limits;
 mod local;
 mod metrics;
+mod names;
 mod observe;
 mod openapi;
 mod params;

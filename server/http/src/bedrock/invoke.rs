@@ -25,6 +25,7 @@ use crate::anthropic::{self, MessagesWire};
 use crate::chat_wire::ChatWire;
 use crate::generation::{Generation, Output};
 use crate::json::{FromJson, Generate, parse};
+use crate::names::translated;
 use crate::routes::{chat, completions, messages};
 use crate::wire::{self, Answer, Wire};
 use crate::{ApiError, AppState, Caller, HttpLimits};
@@ -143,8 +144,9 @@ impl Invocation {
         let begun = Instant::now();
         let (generation, num_choices, writer) = match body {
             InvokeBody::Anthropic(request) => {
-                let chat = anthropic::to_chat(*request)?;
-                let started = chat::start(state, caller, chat, num_bytes).await?;
+                let (chat, names) = anthropic::to_chat(*request)?;
+                let started = chat::start(state, caller, chat, num_bytes).await;
+                let started = started.map_err(|error| names.told(error))?;
                 let writer = Writer::Anthropic(Box::new(messages::writer(&started)));
                 (started.generation, 1, writer)
             }
@@ -155,7 +157,13 @@ impl Invocation {
                 (started.generation, num_choices, Writer::OpenAi(Box::new(wire)))
             }
             InvokeBody::Text(maker, body) => {
-                let started = completions::start(state, caller, *body).await?;
+                let started = completions::start(state, caller, *body).await;
+                let started = started.map_err(|error| match maker {
+                    Maker::Meta => {
+                        error.in_words(|path| translated(path, &[("max_tokens", "max_gen_len")]))
+                    }
+                    Maker::Mistral => error,
+                })?;
                 (started.generation, 1, Writer::Text(TextWire::new(maker)))
             }
         };
