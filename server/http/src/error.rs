@@ -46,7 +46,7 @@ impl ApiError {
         self
     }
 
-    fn retry_after(mut self, seconds: u32) -> Self {
+    pub(crate) fn retry_after(mut self, seconds: u32) -> Self {
         self.retry_after_s = Some(seconds.max(1));
         self
     }

@@ -47,6 +47,7 @@ mod stored_chats;
 mod ticket;
 mod tls;
 mod tools;
+mod turns;
 mod usage;
 mod waiting;
 mod wire;

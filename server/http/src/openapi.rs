@@ -58,7 +58,7 @@ pub(crate) enum Refusals {
     /// The request was cancelled by its id.
     #[response(status = 499)]
     Cancelled(ErrorBody),
-    /// As much runs in the background as may.
+    /// As much runs in the background, or waits for its grammar, as may.
     #[response(status = 429)]
     TooMany(ErrorBody),
     /// The server had an error.

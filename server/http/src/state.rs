@@ -16,6 +16,7 @@ use tokio::sync::Semaphore;
 use crate::answers::Answers;
 use crate::responses::Background;
 use crate::ticket::Tickets;
+use crate::turns::Turns;
 use crate::{ApiError, Authenticate, CorsOrigins, HttpLimits, Metrics};
 
 mod builder;
@@ -74,7 +75,7 @@ struct Inner {
     metrics: Arc<Metrics>,
     guards: Arc<Guards>,
     text_jobs: Arc<Semaphore>,
-    grammar_jobs: Arc<Semaphore>,
+    grammar_jobs: Arc<Turns>,
     store: Option<Store>,
     background: Background,
     tickets: Arc<Tickets>,
@@ -217,8 +218,8 @@ impl AppState {
         &self.0.guards
     }
 
-    pub(crate) fn grammar_jobs(&self) -> Arc<Semaphore> {
-        Arc::clone(&self.0.grammar_jobs)
+    pub(crate) fn grammar_jobs(&self) -> &Arc<Turns> {
+        &self.0.grammar_jobs
     }
 
     pub(crate) fn text_jobs(&self) -> Arc<Semaphore> {
