@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use axum::http::StatusCode;
 use engine_core::{Grammar, StopRules, TenantId};
-use engine_grammar::Source;
+use engine_grammar::{Calls, Source};
 use serde_json::Value;
 use server_api::{GenerationOptions, ResponseFormat, StructuredOutputs};
 
@@ -21,9 +21,14 @@ pub(crate) struct Asked {
 }
 
 impl Asked {
-    /// Calls that the model must make.
-    pub(crate) fn calls(source: Source) -> Self {
-        Self { param: "tools", source }
+    /// Calls that the model must or may make.
+    pub(crate) fn calls(calls: Calls) -> Self {
+        Self { param: "tools", source: Source::Calls(calls) }
+    }
+
+    /// Whether it is of what is within an answer, and not of all of it.
+    pub(crate) fn is_within(&self) -> bool {
+        matches!(&self.source, Source::Calls(calls) if calls.within.is_some())
     }
 }
 

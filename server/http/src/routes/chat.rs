@@ -72,7 +72,7 @@ pub(crate) async fn start(
     body.request = guard::chat(state, body.request, num_bytes).await?;
     let tools = Tools::of(&body.request)?;
     let mut source = source::new(state, caller, body.options, logprobs, "messages")?;
-    let calls = tools.grammar(source.model.text.family());
+    let calls = tools.grammar(&source.model.text);
     source::follow(state, &mut source, calls).await?;
     source::predict(state, &mut source).await?;
     if tools.must_be_called() {
