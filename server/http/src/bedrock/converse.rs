@@ -9,8 +9,8 @@ use server_api::{
 };
 
 use super::converse_names::Names;
+use crate::chat::{self, Started};
 use crate::json::Generate;
-use crate::routes::chat::{self, Started};
 use crate::{ApiError, AppState, Caller, anthropic};
 
 /// Submits the chat that a request asks for.

@@ -22,13 +22,12 @@ use super::converse_wire::millis;
 use super::text_wire::{Maker, TextWire};
 use super::{errors, event_stream};
 use crate::anthropic::{self, MessagesWire};
-use crate::chat_wire::ChatWire;
 use crate::generation::{Generation, Output};
 use crate::json::{FromJson, Generate, parse};
 use crate::names::translated;
-use crate::routes::{chat, completions, messages};
+use crate::openai::{ChatWire, completions};
 use crate::wire::{self, Answer, Wire};
-use crate::{ApiError, AppState, Caller, HttpLimits};
+use crate::{ApiError, AppState, Caller, HttpLimits, chat};
 
 /// What a client sends who knows the model's maker.
 pub(crate) enum InvokeBody {
@@ -147,7 +146,7 @@ impl Invocation {
                 let (chat, names) = anthropic::to_chat(*request)?;
                 let started = chat::start(state, caller, chat, num_bytes).await;
                 let started = started.map_err(|error| names.told(error))?;
-                let writer = Writer::Anthropic(Box::new(messages::writer(&started)));
+                let writer = Writer::Anthropic(Box::new(anthropic::writer(&started)));
                 (started.generation, 1, writer)
             }
             InvokeBody::OpenAi(body) => {

@@ -28,8 +28,7 @@ use server_api::{BedrockError, ConverseRequest, ConverseResponse};
 use self::converse_wire::ConverseWire;
 use self::invoke::{Invocation, InvokeBody};
 use crate::json::ApiJson;
-use crate::routes::messages;
-use crate::{ApiError, AppState, Caller, idempotency, router, wire};
+use crate::{ApiError, AppState, Caller, anthropic, idempotency, router, wire};
 
 /// Paths of no operation: all others below `/model/`. A model's id has its slashes escaped.
 const UNKNOWN: [&str; 6] = [
@@ -81,7 +80,7 @@ pub(crate) async fn converse(
     let begun = Instant::now();
     let chat = converse::to_chat(request, model(id)?, false)?;
     let started = converse::start(&state, caller, chat, num_bytes).await?;
-    let writer = messages::writer(&started);
+    let writer = anthropic::writer(&started);
     let (mut answers, usage) = wire::collect(started.generation, 1).await?;
     let message = writer.message(answers.remove(0), usage);
     Ok(Json(converse_wire::response(message, begun)).into_response())
@@ -104,7 +103,7 @@ pub(crate) async fn converse_stream(
     let begun = Instant::now();
     let chat = converse::to_chat(request, model(id)?, true)?;
     let started = converse::start(&state, caller, chat, num_bytes).await?;
-    let writer = ConverseWire::new(messages::writer(&started), begun);
+    let writer = ConverseWire::new(anthropic::writer(&started), begun);
     Ok(wire::stream(started.generation, writer, state.limits()))
 }
 

@@ -7,9 +7,9 @@ use server_api::{
 };
 
 use crate::ApiError;
-use crate::chat_wire::new_id;
 use crate::json::Generate;
 use crate::storage::{self, unix_time};
+use crate::wire::new_id;
 
 /// What OpenAI's clients may ask to see more of; only the log-probabilities exist here.
 const LOGPROBS: &str = "message.output_text.logprobs";

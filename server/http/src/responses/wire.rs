@@ -16,7 +16,7 @@ use super::output::{
     call, counted, empty_part, id, is_message, is_reasoning, message, reasoning, shown,
 };
 use crate::wire::{Sealing, Wire};
-use crate::{ApiError, chat_wire::token_logprobs, generation::Output, storage::unix_time};
+use crate::{ApiError, generation::Output, openai::token_logprobs, storage::unix_time};
 
 /// Writes one response.
 pub(super) struct ResponsesWire {

@@ -5,8 +5,8 @@ use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
 use server_api::{ErrorBody, Message, MessagesRequest, MessagesTokenCount};
 
-use super::chat::{self, Started};
-use crate::anthropic::{MessagesWire, to_chat};
+use super::{MessagesWire, to_chat};
+use crate::chat::{self, Started};
 use crate::json::ApiJson;
 use crate::openapi::Refusals;
 use crate::wire;
