@@ -136,10 +136,10 @@ pub(crate) async fn compile(
     }
     let (model, tenant) = (Arc::clone(model), tenant.clone());
     let compiled = async {
-        let place = state.grammar_jobs().place(&tenant).await.map_err(|_| too_many(state))?;
+        let permit = state.grammar_jobs().permit(&tenant).await.map_err(|_| too_many(state))?;
         let job = move || {
             // Held by the job: it works on to its end even where its client is gone.
-            let _place = place;
+            let _permit = permit;
             model.grammars.compile(&tenant.0, &source)
         };
         tokio::task::spawn_blocking(job).await.map_err(|_| {
@@ -220,7 +220,7 @@ mod tests {
                 compile(&state, (&model, &tenant), asked, &StopRules::default()).await
             })
         };
-        let busy = state.grammar_jobs().place(&TenantId("a".into())).await.unwrap();
+        let busy = state.grammar_jobs().permit(&TenantId("a".into())).await.unwrap();
         let (first, second) = (ask("a", 1), ask("a", 2));
         tokio::task::yield_now().await;
         let error = ask("a", 3).await.unwrap().unwrap_err();

@@ -14,9 +14,9 @@ use server_store::Store;
 use tokio::sync::Semaphore;
 
 use crate::answers::Answers;
+use crate::permits::Permits;
 use crate::responses::Background;
 use crate::ticket::Tickets;
-use crate::turns::Turns;
 use crate::{ApiError, Authenticate, CorsOrigins, HttpLimits, Metrics};
 
 mod builder;
@@ -75,7 +75,7 @@ struct Inner {
     metrics: Arc<Metrics>,
     guards: Arc<Guards>,
     text_jobs: Arc<Semaphore>,
-    grammar_jobs: Arc<Turns>,
+    grammar_jobs: Arc<Permits>,
     store: Option<Store>,
     background: Background,
     tickets: Arc<Tickets>,
@@ -218,7 +218,7 @@ impl AppState {
         &self.0.guards
     }
 
-    pub(crate) fn grammar_jobs(&self) -> &Arc<Turns> {
+    pub(crate) fn grammar_jobs(&self) -> &Arc<Permits> {
         &self.0.grammar_jobs
     }
 

@@ -9,8 +9,8 @@ use tokio::sync::Semaphore;
 
 use super::{AppState, Inner, ServedModel, Slot};
 use crate::answers::Answers;
+use crate::permits::Permits;
 use crate::responses::Background;
-use crate::turns::Turns;
 use crate::{Authenticate, CorsOrigins, HttpLimits, Metrics, NoAuth};
 
 /// Gathers an [`AppState`].
@@ -99,7 +99,7 @@ impl AppStateBuilder {
     pub fn build(self) -> AppState {
         let text_jobs = Arc::new(Semaphore::new(self.limits.max_text_jobs.max(1)));
         let HttpLimits { max_grammar_jobs, max_waiting_grammars, .. } = self.limits;
-        let grammar_jobs = Turns::new(max_grammar_jobs, max_waiting_grammars);
+        let grammar_jobs = Permits::new(max_grammar_jobs, max_waiting_grammars);
         let background = Background::new(&self.limits);
         let Self { models, auth, limits, metrics, guards, store, cors } = self;
         let (models, guards) = (RwLock::new(models), Arc::new(guards));
