@@ -34,6 +34,9 @@ pub struct Calls {
     pub forms: Vec<CallForm>,
     /// What stands between calls; absent where there is only one.
     pub between: Option<String>,
+    /// The mark of a call, where calls are the model's choice: what stands before marks and after
+    /// calls is free, and nothing need be called.
+    pub within: Option<String>,
 }
 
 /// How one tool is called.
@@ -74,9 +77,15 @@ impl Source {
 impl Calls {
     fn to_lark(&self) -> Result<String, CompileError> {
         let calls: Vec<String> = (0..self.forms.len()).map(|i| format!("call_{i}")).collect();
-        let mut lark = match &self.between {
-            Some(between) => format!("start: call ({} call)*\n", quote(between)),
-            None => "start: call\n".to_owned(),
+        let mut lark = match (&self.within, &self.between) {
+            (Some(mark), between) => {
+                let calls = if between.is_some() { "marked* rest?" } else { "rest? | marked" };
+                // As little as it can, so that what comes after a mark can only be a call.
+                let free = format!("before[lazy]: /(.|\\n)*{}/\nrest: /(.|\\n)+/", escape(mark));
+                format!("start: {calls}\nmarked: before call\n{free}\n")
+            }
+            (None, Some(between)) => format!("start: call ({} call)*\n", quote(between)),
+            (None, None) => "start: call\n".to_owned(),
         };
         lark += &format!("call: {}\n", calls.join(" | "));
         for (i, CallForm { before, schema, after }) in self.forms.iter().enumerate() {
@@ -107,6 +116,13 @@ fn choice(choices: &[String]) -> Result<String, CompileError> {
     check_len("all choices together", choices.iter().map(String::len).sum())?;
     let quoted: Vec<String> = choices.iter().map(|choice| quote(choice)).collect();
     Ok(format!("start: {}\n", quoted.join(" | ")))
+}
+
+/// A text as a part of a regular expression of Lark's.
+fn escape(text: &str) -> String {
+    let is_plain = |c: char| c.is_alphanumeric() || matches!(c, '_' | '<' | '>');
+    let escaped = |c: char| if is_plain(c) { c.to_string() } else { format!("\\{c}") };
+    text.chars().map(escaped).collect()
 }
 
 /// A text as a literal of Lark's.

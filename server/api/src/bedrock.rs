@@ -119,7 +119,7 @@ pub struct InferenceConfig {
     /// Keep the likeliest tokens that together reach this probability.
     #[schema(exclusive_minimum = 0, maximum = 1)]
     pub top_p: Option<f64>,
-    /// Up to four texts that end the answer.
+    /// Texts that end the answer: up to 2,500, of 1,024 bytes each and 64 KiB together.
     pub stop_sequences: Option<Vec<String>>,
 }
 

@@ -21,7 +21,7 @@ pub struct MessagesRequest {
     pub max_tokens: Option<i64>,
     /// Instructions before all messages.
     pub system: Option<Blocks>,
-    /// Texts that end the answer.
+    /// Texts that end the answer: up to 2,500, of 1,024 bytes each and 64 KiB together.
     pub stop_sequences: Option<Vec<String>>,
     /// Whether to answer in pieces, as server-sent events.
     pub stream: Option<bool>,

@@ -76,6 +76,9 @@ pub struct ResponsesRequest {
     pub prompt_cache_key: Option<String>,
     /// Accepted, not used.
     pub user: Option<String>,
+    /// Seconds for the whole answer, from the receipt of the request; then it ends with an error.
+    #[schema(minimum = 0.001, maximum = 604_800)]
+    pub timeout: Option<f64>,
     /// Refused: there are no prompts kept here.
     pub prompt: Option<Value>,
 }

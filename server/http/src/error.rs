@@ -46,7 +46,7 @@ impl ApiError {
         self
     }
 
-    fn retry_after(mut self, seconds: u32) -> Self {
+    pub(crate) fn retry_after(mut self, seconds: u32) -> Self {
         self.retry_after_s = Some(seconds.max(1));
         self
     }
@@ -107,6 +107,16 @@ impl ApiError {
         self
     }
 
+    /// The same in the words of another API: `name` says what a field is called there.
+    pub(crate) fn in_words(mut self, name: impl Fn(&str) -> Option<String>) -> Self {
+        let said = |part: &str| name(part).unwrap_or_else(|| part.to_owned());
+        // Messages quote the names of fields. What is quoted otherwise is no name of any.
+        let parts: Vec<String> = self.body.message.split('\'').map(said).collect();
+        self.body.message = parts.join("'");
+        self.body.param = self.body.param.as_deref().map(said);
+        self
+    }
+
     /// The time is over: 408 where the client set it, 504 where the operator did.
     pub(crate) fn deadline_exceeded(timeout: Duration, by_client: bool) -> Self {
         let (status, whose) = match by_client {
@@ -125,7 +135,7 @@ impl ApiError {
     }
 
     /// Whether clients are told not to try again, as they do by themselves after some statuses.
-    fn is_final(&self) -> bool {
+    pub(crate) fn is_final(&self) -> bool {
         matches!(self.body.code.as_deref(), Some("deadline_exceeded" | "request_cancelled"))
     }
 

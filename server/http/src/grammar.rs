@@ -1,12 +1,13 @@
 //! What an answer must match: from the several names that clients have for it to one grammar.
 //!
-//! Invariant: grammars are compiled on blocking threads, a bounded number at a time and within a
-//! deadline; one that cannot be honoured is refused, never loosened.
+//! Invariant: grammars are compiled on blocking threads, a bounded number at a time, tenants in
+//! turn, and within a deadline; one that cannot be honoured is refused, never loosened.
 
 use std::sync::Arc;
 
+use axum::http::StatusCode;
 use engine_core::{Grammar, StopRules, TenantId};
-use engine_grammar::Source;
+use engine_grammar::{Calls, Source};
 use serde_json::Value;
 use server_api::{GenerationOptions, ResponseFormat, StructuredOutputs};
 
@@ -20,9 +21,14 @@ pub(crate) struct Asked {
 }
 
 impl Asked {
-    /// Calls that the model must make.
-    pub(crate) fn calls(source: Source) -> Self {
-        Self { param: "tools", source }
+    /// Calls that the model must or may make.
+    pub(crate) fn calls(calls: Calls) -> Self {
+        Self { param: "tools", source: Source::Calls(calls) }
+    }
+
+    /// Whether it is of what is within an answer, and not of all of it.
+    pub(crate) fn is_within(&self) -> bool {
+        matches!(&self.source, Source::Calls(calls) if calls.within.is_some())
     }
 }
 
@@ -129,9 +135,8 @@ pub(crate) async fn compile(
         return Err(ApiError::invalid(Some(name), message));
     }
     let (model, tenant) = (Arc::clone(model), tenant.clone());
-    let jobs = state.grammar_jobs();
     let compiled = async {
-        let permit = jobs.acquire_owned().await.map_err(|_| ApiError::internal())?;
+        let permit = state.grammar_jobs().permit(&tenant).await.map_err(|_| too_many(state))?;
         let job = move || {
             // Held by the job: it works on to its end even where its client is gone.
             let _permit = permit;
@@ -156,4 +161,77 @@ pub(crate) async fn compile(
         ApiError::invalid(Some(param), format!("Invalid value for '{param}': {error}."))
     })?;
     Ok(Some(compiled.grammar()))
+}
+
+/// 429: the tenant has more waiting than can be done in time.
+fn too_many(state: &AppState) -> ApiError {
+    let num = state.limits().max_waiting_grammars;
+    let message =
+        format!("{num} requests wait for their grammars, which is the limit. Retry later.");
+    let status = StatusCode::TOO_MANY_REQUESTS;
+    ApiError::refused(status, "too_many_grammars", message).retry_after(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use engine_core::EngineLimits;
+    use engine_mock::{MockEngine, MockModel};
+    use engine_text::TextModel;
+    use scheduler_batching::{PlannerConfig, spawn_with};
+
+    use super::*;
+    use crate::{HttpLimits, Metrics};
+
+    fn model() -> Arc<ServedModel> {
+        let limits = EngineLimits {
+            block_size: 16,
+            num_blocks: 16,
+            max_model_len: 64,
+            max_step_tokens: 64,
+            max_step_seqs: 4,
+            vocab_size: 260,
+        };
+        let engine = Box::new(MockEngine::new(limits, MockModel::default()));
+        let observer = Metrics::new().observer("mock");
+        let (handle, _driver) = spawn_with(engine, PlannerConfig::default(), observer);
+        let text = Arc::new(TextModel::byte_level());
+        Arc::new(ServedModel {
+            id: "mock".to_owned(),
+            version: "sha256:0".into(),
+            created_unix: 0,
+            grammars: Arc::new(engine_grammar::Compiler::new(Arc::clone(&text), 0)),
+            text,
+            handle,
+        })
+    }
+
+    #[tokio::test]
+    async fn who_has_too_many_waiting_is_told_and_nobody_else_is() {
+        let limits =
+            HttpLimits { max_grammar_jobs: 1, max_waiting_grammars: 2, ..HttpLimits::default() };
+        let state = AppState::builder().limits(limits).build();
+        let model = model();
+        let ask = |tenant: &str, number: u32| {
+            let (state, model, tenant) =
+                (state.clone(), Arc::clone(&model), TenantId(tenant.into()));
+            let source = Source::Choice(vec![number.to_string()]);
+            tokio::spawn(async move {
+                let asked = Some(Asked { param: "guided_choice", source });
+                compile(&state, (&model, &tenant), asked, &StopRules::default()).await
+            })
+        };
+        let busy = state.grammar_jobs().permit(&TenantId("a".into())).await.unwrap();
+        let (first, second) = (ask("a", 1), ask("a", 2));
+        tokio::task::yield_now().await;
+        let error = ask("a", 3).await.unwrap().unwrap_err();
+        assert_eq!(error.status(), StatusCode::TOO_MANY_REQUESTS);
+        assert_eq!(error.body().error.code.as_deref(), Some("too_many_grammars"));
+        let other = ask("b", 1);
+        tokio::task::yield_now().await;
+        assert!(!other.is_finished(), "it waits for its turn");
+        drop(busy);
+        for done in [first, second, other, ask("a", 3)] {
+            assert!(done.await.unwrap().unwrap().is_some());
+        }
+    }
 }

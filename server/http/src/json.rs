@@ -8,7 +8,7 @@ use serde_json::Value;
 use server_api::{GenerationOptions, UnsupportedOptions};
 
 use crate::blocking::run_sized;
-use crate::{ApiError, AppState, HttpLimits};
+use crate::{ApiError, AppState, HttpLimits, params};
 
 /// Objects and arrays inside each other. serde_json has the same limit, but not for fields that
 /// are ignored.
@@ -36,6 +36,7 @@ impl<T: DeserializeOwned + Send + 'static> FromJson for Generate<T> {
     // Three parses instead of `serde(flatten)`, which loses the path of an error.
     fn from_json(json: &[u8]) -> Result<Self, ApiError> {
         let options = parse(json)?;
+        params::check_openai(&options)?;
         let unsupported = parse(json)?;
         Ok(Self { request: parse(json)?, options, unsupported })
     }

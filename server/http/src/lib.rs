@@ -1,9 +1,9 @@
 //! The HTTP edge: thin handlers over the text and the scheduler, in OpenAI's form.
 //!
 //! Where each step of a request happens: `serve` (connection) → `observe` (id, span, metrics) →
-//! `local` (host and origin, without keys) → `auth` (caller) → `json` (body) → `routes` (handler) →
-//! `params` (ranges) → `prompt` (tokens) → `generation` (submit, events → text) → `wire` (SSE or
-//! one JSON body).
+//! `local` (host and origin, without keys) → `auth` (caller) → `json` (body) → the API's folder, or
+//! `routes` (handler) → `chat`, `params` (ranges) → `prompt` (tokens) → `generation` (submit,
+//! events → text) → `wire` (SSE or one JSON body).
 //!
 //! Invariant: a handler holds nothing that outlives its response; dropping the response's body, or
 //! the handler while it waits, cancels the work.
@@ -14,8 +14,8 @@ mod anthropic;
 mod auth;
 mod bedrock;
 mod blocking;
+mod chat;
 mod chat_messages;
-mod chat_wire;
 mod choice;
 mod connection;
 mod conversations;
@@ -31,9 +31,12 @@ mod json;
 mod limits;
 mod local;
 mod metrics;
+mod names;
 mod observe;
+mod openai;
 mod openapi;
 mod params;
+mod permits;
 mod prompt;
 mod responses;
 mod router;
@@ -42,7 +45,6 @@ mod serve;
 mod source;
 mod state;
 mod storage;
-mod stored_chats;
 mod ticket;
 mod tls;
 mod tools;

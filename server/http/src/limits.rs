@@ -46,8 +46,10 @@ pub struct HttpLimits {
     pub max_answer_entries: u64,
     /// Large texts that are tokenized at once; more wait.
     pub max_text_jobs: usize,
-    /// Grammars that are compiled at once; more wait.
+    /// Grammars that are compiled at once; more wait, and tenants take turns.
     pub max_grammar_jobs: usize,
+    /// Requests of one tenant that wait for a grammar to be compiled; more get 429.
+    pub max_waiting_grammars: usize,
     /// For a grammar to be compiled, waiting included; then the request gets 400.
     pub grammar_timeout: Duration,
     /// Responses of one tenant that are worked on in the background.
@@ -80,6 +82,8 @@ impl Default for HttpLimits {
             max_text_jobs: num_cores,
             // The cores have a model to run.
             max_grammar_jobs: (num_cores / 2).max(1),
+            // More than a client's batch, each with the same grammar.
+            max_waiting_grammars: 512,
             grammar_timeout: Duration::from_secs(10),
             max_background: 16,
         }

@@ -4,7 +4,7 @@ use server_api::{ChatChunk, ChatRequest, CompletionRequest, ErrorBody, Generatio
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
 use utoipa::{IntoResponses, Modify, OpenApi, ToSchema};
 
-use crate::{bedrock, conversations, responses, routes, stored_chats};
+use crate::{anthropic, bedrock, conversations, openai, responses, routes};
 
 /// A chat's fields beside the options of generation.
 #[derive(ToSchema)]
@@ -58,7 +58,7 @@ pub(crate) enum Refusals {
     /// The request was cancelled by its id.
     #[response(status = 499)]
     Cancelled(ErrorBody),
-    /// As much runs in the background as may.
+    /// As much runs in the background, or waits for its grammar, as may.
     #[response(status = 429)]
     TooMany(ErrorBody),
     /// The server had an error.
@@ -78,10 +78,10 @@ pub(crate) enum Refusals {
     paths(
         routes::models::list,
         routes::models::show,
-        routes::chat::create,
-        routes::completions::create,
-        routes::messages::create,
-        routes::messages::count_tokens,
+        openai::chat::create,
+        openai::completions::create,
+        anthropic::messages::create,
+        anthropic::messages::count_tokens,
         bedrock::converse,
         bedrock::converse_stream,
         bedrock::invoke,
@@ -100,11 +100,11 @@ pub(crate) enum Refusals {
         conversations::items::list,
         conversations::items::retrieve,
         conversations::items::delete,
-        stored_chats::routes::list,
-        stored_chats::routes::retrieve,
-        stored_chats::routes::update,
-        stored_chats::routes::delete,
-        stored_chats::routes::messages,
+        openai::stored_chats::routes::list,
+        openai::stored_chats::routes::retrieve,
+        openai::stored_chats::routes::update,
+        openai::stored_chats::routes::delete,
+        openai::stored_chats::routes::messages,
         routes::requests::cancel,
         routes::requests::delete,
         routes::tokens::tokenize,

@@ -11,8 +11,13 @@ use server_api::{GenerationOptions, UnsupportedOptions};
 use crate::storage::check_metadata;
 use crate::{ApiError, HttpLimits, accepted};
 
+/// OpenAI's limit, for bodies in OpenAI's form.
+const MAX_OPENAI_STOPS: usize = 4;
+/// Converse's limit, for all others. Every byte of an answer is held against every one of them.
+const MAX_STOPS: usize = 2500;
+/// Of all of them: each choice has tables of nine times as many.
+const MAX_STOPS_BYTES: usize = 64 << 10;
 /// OpenAI's limits.
-const MAX_STOPS: usize = 4;
 const MAX_LOGIT_BIASES: usize = 300;
 const MAX_LOGPROBS: i64 = 20;
 const MAX_STOP_TOKENS: usize = 128;
@@ -215,8 +220,18 @@ fn stop_rules(options: &GenerationOptions, context: &Context<'_>) -> Result<Stop
     })
 }
 
+/// Checks what OpenAI bounds closer than others do.
+pub(crate) fn check_openai(options: &GenerationOptions) -> Result<(), ApiError> {
+    let num_stops = options.stop.as_ref().map_or(0, |stop| stop.0.len());
+    limit_len("stop", num_stops, MAX_OPENAI_STOPS)
+}
+
 fn stop_texts(stops: Vec<String>) -> Result<Vec<String>, ApiError> {
     limit_len("stop", stops.len(), MAX_STOPS)?;
+    if stops.iter().map(String::len).sum::<usize>() > MAX_STOPS_BYTES {
+        let message = format!("All strings in 'stop' have more than {MAX_STOPS_BYTES} bytes.");
+        return Err(ApiError::invalid(Some("stop"), message));
+    }
     if stops.iter().any(|stop| stop.len() > MAX_STOP_BYTES) {
         let message = format!("A string in 'stop' is longer than {MAX_STOP_BYTES} bytes.");
         return Err(ApiError::invalid(Some("stop"), message));

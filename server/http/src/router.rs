@@ -3,16 +3,15 @@
 use axum::Router;
 use axum::extract::Request;
 use axum::http::StatusCode;
-use axum::middleware::{from_fn, from_fn_with_state, map_response};
+use axum::middleware::{from_fn, from_fn_with_state};
 use axum::response::IntoResponse;
 use axum::routing::{delete, get, post};
 use tower_http::catch_panic::CatchPanicLayer;
 
-use crate::anthropic::shape_errors;
-use crate::routes::{chat, completions, messages, models, requests, status, tokens};
+use crate::routes::{models, requests, status, tokens};
 use crate::{
-    ApiError, AppState, auth, bedrock, conversations, idempotency, local, observe, responses,
-    stored_chats,
+    ApiError, AppState, anthropic, auth, bedrock, conversations, idempotency, local, observe,
+    openai, responses,
 };
 
 /// All routes. Those for models need a key, those for probes and browsing do not.
@@ -21,24 +20,16 @@ pub fn router(state: AppState) -> Router {
     let api = Router::new()
         .route("/v1/models", get(models::list))
         .route("/v1/models/{*id}", get(models::show))
-        .route("/v1/chat/completions", post(chat::create).layer(once.clone()))
-        .route("/v1/completions", post(completions::create).layer(once.clone()))
         .route("/v1/requests/{id}/cancel", post(requests::cancel))
         .route("/v1/requests/{id}", delete(requests::delete))
         .route("/tokenize", post(tokens::tokenize))
         .route("/detokenize", post(tokens::detokenize))
+        .merge(openai::routes(&state))
         .merge(responses::routes().layer(once.clone()))
-        .merge(conversations::routes())
-        .merge(stored_chats::routes())
+        .merge(conversations::routes().layer(once))
         .route("/tokenizer_info", get(tokens::info))
         .method_not_allowed_fallback(method_not_allowed)
         .route_layer(from_fn_with_state(state.clone(), auth::require_caller));
-    let messages = Router::new()
-        .route("/v1/messages", post(messages::create).layer(once))
-        .route("/v1/messages/count_tokens", post(messages::count_tokens))
-        .method_not_allowed_fallback(method_not_allowed)
-        .route_layer(from_fn_with_state(state.clone(), auth::require_caller))
-        .layer(map_response(shape_errors));
     let open = Router::new()
         .route("/health", get(status::health))
         .route("/ready", get(status::ready))
@@ -46,8 +37,11 @@ pub fn router(state: AppState) -> Router {
         .route("/openapi.json", get(status::openapi_json))
         .route("/docs", get(status::docs))
         .method_not_allowed_fallback(method_not_allowed);
-    let mut router =
-        api.merge(messages).merge(bedrock::routes(&state)).merge(open).fallback(not_found);
+    let mut router = api
+        .merge(anthropic::routes(&state))
+        .merge(bedrock::routes(&state))
+        .merge(open)
+        .fallback(not_found);
     if let Some(cors) = state.cors().layer() {
         router = router.layer(cors);
     }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use engine_core::{Grammar, TokenId};
+use engine_grammar::Calls;
 use server_api::GenerationOptions;
 
 use crate::blocking::run_sized;
@@ -24,6 +25,8 @@ pub(crate) struct Source {
     pub(crate) asked: Option<Asked>,
     /// What every choice must match.
     pub(crate) grammar: Option<Arc<dyn Grammar>>,
+    /// Whether that gives the whole answer its form, and not only the calls within it.
+    pub(crate) is_formed: bool,
     /// What every choice may well say.
     pub(crate) prediction: Vec<TokenId>,
     /// What every choice is checked by.
@@ -65,22 +68,26 @@ pub(crate) fn new(
         prompt_logprobs: None,
         asked,
         grammar: None,
+        is_formed: false,
         prediction: Vec::new(),
         guards: OutputGuards::of(state),
     })
 }
 
-/// Compiles the grammar that was asked for, or that of the calls the model must make.
+/// Compiles the grammar that was asked for, or that of the calls that the model must or may make.
 pub(crate) async fn follow(
     state: &AppState,
     source: &mut Source,
-    calls: Option<engine_grammar::Source>,
+    calls: Option<Calls>,
 ) -> Result<(), ApiError> {
+    let is_within = calls.as_ref().is_some_and(|calls| calls.within.is_some());
     let asked = match (source.asked.take(), calls) {
-        (Some(asked), Some(_)) => return Err(grammar::excludes_calls(&asked)),
-        (asked, None) => asked,
+        (Some(asked), Some(_)) if !is_within => return Err(grammar::excludes_calls(&asked)),
+        // An answer of another form calls nothing.
+        (Some(asked), _) => Some(asked),
         (None, calls) => calls.map(Asked::calls),
     };
+    source.is_formed = asked.as_ref().is_some_and(|asked| !asked.is_within());
     let who = (&source.model, &source.caller.tenant);
     source.grammar = grammar::compile(state, who, asked, &source.params.stop).await?;
     Ok(())

@@ -14,6 +14,7 @@ use server_store::Store;
 use tokio::sync::Semaphore;
 
 use crate::answers::Answers;
+use crate::permits::Permits;
 use crate::responses::Background;
 use crate::ticket::Tickets;
 use crate::{ApiError, Authenticate, CorsOrigins, HttpLimits, Metrics};
@@ -74,7 +75,7 @@ struct Inner {
     metrics: Arc<Metrics>,
     guards: Arc<Guards>,
     text_jobs: Arc<Semaphore>,
-    grammar_jobs: Arc<Semaphore>,
+    grammar_jobs: Arc<Permits>,
     store: Option<Store>,
     background: Background,
     tickets: Arc<Tickets>,
@@ -217,8 +218,8 @@ impl AppState {
         &self.0.guards
     }
 
-    pub(crate) fn grammar_jobs(&self) -> Arc<Semaphore> {
-        Arc::clone(&self.0.grammar_jobs)
+    pub(crate) fn grammar_jobs(&self) -> &Arc<Permits> {
+        &self.0.grammar_jobs
     }
 
     pub(crate) fn text_jobs(&self) -> Arc<Semaphore> {

@@ -6,7 +6,7 @@
 use std::collections::HashSet;
 
 use engine_grammar::{CallForm, Calls};
-use engine_text::{AnswerParser, Family};
+use engine_text::{AnswerParser, Family, TextModel};
 use serde_json::{Value, json};
 use server_api::{ChatMessage, ChatRequest, Role};
 
@@ -16,6 +16,8 @@ use crate::source::Source;
 /// OpenAI's limits.
 const MAX_TOOLS: usize = 128;
 const MAX_NAME_CHARS: usize = 64;
+/// All that such models write beside texts and calls.
+const HERMES_MARKS: &str = "<think></think><tool_call></tool_call>";
 
 /// A chat's functions, and which must be called.
 #[derive(Debug)]
@@ -29,6 +31,8 @@ pub(crate) struct Tools {
 struct Function {
     name: String,
     parameters: Value,
+    /// Whether arguments must fit, also where the call is the model's choice.
+    strict: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -83,34 +87,52 @@ impl Tools {
     pub(crate) fn parser(&self, source: &Source, opens_thought: bool) -> AnswerParser {
         let family = self.family(source.model.text.family());
         // What a grammar makes the model write is the answer.
-        let reasons = opens_thought && source.grammar.is_none();
+        let reasons = opens_thought && !source.is_formed;
         // An answer of another form is no call, even if it looks like one.
-        let may_call = self.are_used() && (source.grammar.is_none() || self.must_be_called());
+        let may_call = self.are_used() && (!source.is_formed || self.must_be_called());
         let names = self.functions.iter().map(|function| function.name.clone()).collect();
         AnswerParser::new(family, may_call, reasons).with_names(names)
     }
 
-    /// The grammar that makes the model call, if it must.
-    pub(crate) fn grammar(&self, family: Family) -> Option<engine_grammar::Source> {
+    /// The grammar that makes the model call, if it must; where it need not and a function is
+    /// strict, one of the calls within what it says.
+    pub(crate) fn grammar(&self, text: &TextModel) -> Option<Calls> {
+        let is_hermes = text.family() == Family::Hermes;
+        let is_within = self.choice == Choice::Auto
+            && self.functions.iter().any(|function| function.strict)
+            && is_hermes
+            && is_plain(text, HERMES_MARKS);
         let is_called = |function: &&Function| match &self.choice {
-            Choice::None | Choice::Auto => false,
+            Choice::None => false,
+            Choice::Auto => is_within,
             Choice::Required => true,
             Choice::Named(name) => *name == function.name,
         };
-        let (begin, end, between) = match family {
-            Family::Hermes => ("<tool_call>\n", "\n</tool_call>", "\n"),
-            _ => ("", "", "; "),
+        let (begin, end, between) = match is_hermes {
+            true if is_within => ("\n", "\n</tool_call>", ""),
+            true => ("<tool_call>\n", "\n</tool_call>", "\n"),
+            false => ("", "", "; "),
         };
         let form = |function: &Function| CallForm {
             before: format!("{begin}{{\"name\": {}, \"arguments\": ", json!(function.name)),
-            schema: function.parameters.clone(),
+            schema: match is_within && !function.strict {
+                true => json!({"type": "object"}),
+                false => function.parameters.clone(),
+            },
             after: format!("}}{end}"),
         };
         let forms: Vec<CallForm> = self.functions.iter().filter(is_called).map(form).collect();
-        let several = self.parallel && self.choice == Choice::Required;
+        let several = self.parallel && matches!(self.choice, Choice::Auto | Choice::Required);
         let between = several.then(|| between.to_owned());
-        (!forms.is_empty()).then_some(engine_grammar::Source::Calls(Calls { forms, between }))
+        let within = is_within.then(|| "<tool_call>".to_owned());
+        (!forms.is_empty()).then_some(Calls { forms, between, within })
     }
+}
+
+/// Whether the model writes these marks in tokens of text, which alone a grammar can let pass.
+fn is_plain(text: &TextModel, marks: &str) -> bool {
+    let tokens = text.encode(marks, false);
+    tokens.is_ok_and(|tokens| !tokens.iter().any(|token| text.is_special(*token)))
 }
 
 fn function((idx, tool): (usize, &Value)) -> Result<Function, ApiError> {
@@ -137,7 +159,8 @@ fn function((idx, tool): (usize, &Value)) -> Result<Function, ApiError> {
         Some(parameters) if parameters.is_object() => parameters.clone(),
         Some(_) => return invalid(".function.parameters", "a JSON schema is an object"),
     };
-    Ok(Function { name: name.to_owned(), parameters })
+    let strict = function.get("strict").and_then(Value::as_bool).unwrap_or(false);
+    Ok(Function { name: name.to_owned(), parameters, strict })
 }
 
 fn choice(choice: Option<&Value>, functions: &[Function]) -> Result<Choice, ApiError> {

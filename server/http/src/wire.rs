@@ -266,3 +266,8 @@ pub(crate) async fn collect(
 pub(crate) fn finite(logprob: f32) -> f32 {
     logprob.max(-9999.0)
 }
+
+/// A name that nobody has guessed.
+pub(crate) fn new_id(prefix: &str) -> String {
+    format!("{prefix}_{:024x}", rand::random::<u128>() >> 32)
+}

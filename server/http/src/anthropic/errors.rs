@@ -26,7 +26,7 @@ pub(super) fn body(error: &ApiError) -> Value {
 }
 
 /// Writes an error that came from below anew.
-pub(crate) async fn shape_errors(response: Response) -> Response {
+pub(super) async fn shape(response: Response) -> Response {
     reshaped(response, |error| {
         // Anthropic's clients know a server without room by a number of its own.
         let status = match error.status() {

@@ -3,9 +3,29 @@
 //! Invariant: nothing is decided here that the chat does not decide; only names and shapes differ.
 
 mod errors;
+pub(crate) mod messages;
+mod names;
 mod request;
 mod wire;
 
-pub(crate) use errors::shape_errors;
+use axum::Router;
+use axum::middleware::{from_fn_with_state, map_response};
+use axum::routing::post;
+
+use crate::{AppState, auth, idempotency, router};
+
+pub(crate) use messages::writer;
+pub(crate) use names::Names;
 pub(crate) use request::to_chat;
 pub(crate) use wire::MessagesWire;
+
+/// Its routes.
+pub(crate) fn routes(state: &AppState) -> Router<AppState> {
+    Router::new()
+        .route("/v1/messages", post(messages::create))
+        .layer(from_fn_with_state(state.clone(), idempotency::once))
+        .route("/v1/messages/count_tokens", post(messages::count_tokens))
+        .method_not_allowed_fallback(router::method_not_allowed)
+        .route_layer(from_fn_with_state(state.clone(), auth::require_caller))
+        .layer(map_response(errors::shape))
+}

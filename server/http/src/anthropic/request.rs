@@ -7,20 +7,24 @@ use server_api::{
     OutputFormat, ResponseFormat, Role, UnsupportedOptions,
 };
 
+use super::names::Names;
 use crate::ApiError;
 use crate::json::Generate;
 
-/// The chat that a request asks for.
-pub(crate) fn to_chat(request: MessagesRequest) -> Result<Generate<ChatRequest>, ApiError> {
+/// The chat that a request asks for, and what its fields are called in the request.
+pub(crate) fn to_chat(
+    request: MessagesRequest,
+) -> Result<(Generate<ChatRequest>, Names), ApiError> {
     let max_tokens = request.max_tokens.ok_or_else(|| ApiError::missing("max_tokens"))?;
     // It goes on with what the assistant has begun.
     let continues = request.messages.last().is_some_and(|last| last.role == InputRole::Assistant);
-    let mut messages = Vec::new();
+    let (mut messages, mut names) = (Vec::new(), Names::default());
     if let Some(system) = request.system {
         messages.push(message(Role::System, joined_text(&system, "system")?));
+        names.push("system");
     }
     for (idx, input) in request.messages.into_iter().enumerate() {
-        add(&mut messages, input, idx)?;
+        add(&mut messages, &mut names, input, idx)?;
     }
     let (tool_choice, parallel_tool_calls) = tool_choice(request.tool_choice)?;
     // Models that can do both think only if they are asked to.
@@ -28,7 +32,7 @@ pub(crate) fn to_chat(request: MessagesRequest) -> Result<Generate<ChatRequest>,
     let kwargs = Map::from_iter([("enable_thinking".to_owned(), thinks.into())]);
     let format = request.output_config.and_then(|config| config.format);
     let tools = request.tools.map(|tools| tools.into_iter().enumerate().map(tool).collect());
-    Ok(Generate {
+    let chat = Generate {
         request: ChatRequest {
             messages,
             logprobs: None,
@@ -55,7 +59,8 @@ pub(crate) fn to_chat(request: MessagesRequest) -> Result<Generate<ChatRequest>,
             ..GenerationOptions::default()
         },
         unsupported: UnsupportedOptions::default(),
-    })
+    };
+    Ok((chat, names))
 }
 
 fn response_format(format: OutputFormat) -> ResponseFormat {
@@ -76,7 +81,12 @@ fn message(role: Role, text: String) -> ChatMessage {
 }
 
 /// Adds a message, and before it the results of tools that it holds.
-fn add(messages: &mut Vec<ChatMessage>, input: InputMessage, idx: usize) -> Result<(), ApiError> {
+fn add(
+    messages: &mut Vec<ChatMessage>,
+    names: &mut Names,
+    input: InputMessage,
+    idx: usize,
+) -> Result<(), ApiError> {
     let (mut said, mut calls, mut thought) = (Vec::new(), Vec::new(), String::new());
     let num_before = messages.len();
     for (block_idx, block) in input.content.0.into_iter().enumerate() {
@@ -98,6 +108,7 @@ fn add(messages: &mut Vec<ChatMessage>, input: InputMessage, idx: usize) -> Resu
                 let text = joined_text(&block.content.unwrap_or_default(), &path)?;
                 let result = message(Role::Tool, text);
                 messages.push(ChatMessage { tool_call_id: Some(id), ..result });
+                names.push(&path);
             }
             (kind, _) => {
                 let kind: String = kind.chars().take(64).collect();
@@ -117,6 +128,7 @@ fn add(messages: &mut Vec<ChatMessage>, input: InputMessage, idx: usize) -> Resu
             reasoning_content: Some(thought).filter(|thought| !thought.is_empty()),
             ..message(role, said.join("\n"))
         });
+        names.push(&format!("messages[{idx}]"));
     }
     Ok(())
 }

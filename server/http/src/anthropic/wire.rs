@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 use server_api::{Message, MessagesUsage, OutputBlock, Usage};
 
 use super::errors;
-use crate::chat_wire::new_id;
 use crate::generation::Output;
+use crate::wire::new_id;
 use crate::wire::{Answer, Wire};
 use crate::{ApiError, ticket};
 

@@ -2,39 +2,51 @@
 
 use serde_json::Value;
 use server_api::{
-    Blocks, ChatRequest, ConverseBlock, ConverseContent, ConverseOutputConfig, ConverseReasoning,
-    ConverseRequest, ConverseTool, ConverseToolChoice, ConverseToolConfig, InputBlock,
-    InputMessage, MessagesRequest, MessagesTool, MessagesToolChoice, OutputConfig, OutputFormat,
+    Blocks, ChatRequest, ConverseBlock, ConverseContent, ConverseMessage, ConverseOutputConfig,
+    ConverseReasoning, ConverseRequest, ConverseTool, ConverseToolChoice, ConverseToolConfig,
+    InputBlock, InputMessage, InputRole, MessagesRequest, MessagesTool, MessagesToolChoice,
+    OutputConfig, OutputFormat,
 };
 
-use crate::ApiError;
-use crate::anthropic;
+use super::converse_names::Names;
+use crate::chat::{self, Started};
 use crate::json::Generate;
+use crate::{ApiError, AppState, Caller, anthropic};
 
-/// The chat that a request asks for.
+/// Submits the chat that a request asks for.
+pub(super) async fn start(
+    state: &AppState,
+    caller: Caller,
+    chat: (Generate<ChatRequest>, Names),
+    num_bytes: usize,
+) -> Result<Started, ApiError> {
+    let (chat, names) = chat;
+    let started = chat::start(state, caller, chat, num_bytes).await;
+    started.map_err(|error| names.told(error))
+}
+
+/// The chat that a request asks for, and what its fields are called in the request.
 pub(super) fn to_chat(
     request: ConverseRequest,
     model: String,
     stream: bool,
-) -> Result<Generate<ChatRequest>, ApiError> {
+) -> Result<(Generate<ChatRequest>, Names), ApiError> {
     if request.guardrail_config.is_some() {
         let message = "There are no guardrails here: 'guardrailConfig' is not supported.";
         return Err(ApiError::unsupported("guardrailConfig", message));
     }
+    request.messages.iter().enumerate().try_for_each(check)?;
+    let mut names = Names::of(&request);
     let config = request.inference_config.unwrap_or_default();
     let more = request.additional_model_request_fields.unwrap_or_default();
-    let messages = request.messages.into_iter().enumerate().map(|(idx, message)| {
-        if message.content.is_empty() {
-            let path = format!("messages[{idx}].content");
-            let message = format!("'{path}' must not be empty.");
-            return Err(ApiError::invalid(Some(&path), message));
-        }
-        Ok(InputMessage { role: message.role, content: blocks(message.content) })
-    });
+    let messages = request
+        .messages
+        .into_iter()
+        .map(|message| InputMessage { role: message.role, content: blocks(message.content) });
     let (tools, tool_choice) = request.tool_config.map(tools).transpose()?.unzip();
-    let mut chat = anthropic::to_chat(MessagesRequest {
+    let chat = anthropic::to_chat(MessagesRequest {
         model: Some(model),
-        messages: messages.collect::<Result<_, ApiError>>()?,
+        messages: messages.collect(),
         // Anthropic's must be there, Bedrock's need not.
         max_tokens: Some(config.max_tokens.unwrap_or(1)),
         system: request.system.map(blocks),
@@ -49,14 +61,39 @@ pub(super) fn to_chat(
         output_config: request.output_config.map(output_config).transpose()?,
         service_tier: None,
         timeout: None,
-    })?;
+    });
+    let (mut chat, of_messages) = chat.map_err(|error| names.told(error))?;
+    names.follow(of_messages);
     chat.options.max_tokens = config.max_tokens;
     chat.options.min_p = more.min_p;
     chat.options.repetition_penalty = more.repetition_penalty;
     chat.options.presence_penalty = more.presence_penalty;
     chat.options.frequency_penalty = more.frequency_penalty;
     chat.options.seed = more.seed;
-    Ok(chat)
+    Ok((chat, names))
+}
+
+/// Refuses what only the other side may say, by its place in the request.
+fn check((idx, message): (usize, &ConverseMessage)) -> Result<(), ApiError> {
+    let path = format!("messages[{idx}].content");
+    if message.content.is_empty() {
+        return Err(ApiError::invalid(Some(&path), format!("'{path}' must not be empty.")));
+    }
+    for (idx, block) in message.content.iter().enumerate() {
+        let (field, role) = match block {
+            ConverseBlock::ToolUse(_) => ("toolUse", InputRole::Assistant),
+            ConverseBlock::ReasoningContent(_) => ("reasoningContent", InputRole::Assistant),
+            ConverseBlock::ToolResult(_) => ("toolResult", InputRole::User),
+            ConverseBlock::Text(_) | ConverseBlock::CachePoint(_) => continue,
+        };
+        if role != message.role {
+            let path = format!("{path}[{idx}].{field}");
+            let whose = if role == InputRole::User { "user" } else { "assistant" };
+            let message = format!("'{path}' is only allowed in messages of the role '{whose}'.");
+            return Err(ApiError::invalid(Some(&path), message));
+        }
+    }
+    Ok(())
 }
 
 fn blocks(blocks: Vec<ConverseBlock>) -> Blocks {

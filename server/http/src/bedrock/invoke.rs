@@ -22,12 +22,12 @@ use super::converse_wire::millis;
 use super::text_wire::{Maker, TextWire};
 use super::{errors, event_stream};
 use crate::anthropic::{self, MessagesWire};
-use crate::chat_wire::ChatWire;
 use crate::generation::{Generation, Output};
 use crate::json::{FromJson, Generate, parse};
-use crate::routes::{chat, completions, messages};
+use crate::names::translated;
+use crate::openai::{ChatWire, completions};
 use crate::wire::{self, Answer, Wire};
-use crate::{ApiError, AppState, Caller, HttpLimits};
+use crate::{ApiError, AppState, Caller, HttpLimits, chat};
 
 /// What a client sends who knows the model's maker.
 pub(crate) enum InvokeBody {
@@ -143,9 +143,10 @@ impl Invocation {
         let begun = Instant::now();
         let (generation, num_choices, writer) = match body {
             InvokeBody::Anthropic(request) => {
-                let chat = anthropic::to_chat(*request)?;
-                let started = chat::start(state, caller, chat, num_bytes).await?;
-                let writer = Writer::Anthropic(Box::new(messages::writer(&started)));
+                let (chat, names) = anthropic::to_chat(*request)?;
+                let started = chat::start(state, caller, chat, num_bytes).await;
+                let started = started.map_err(|error| names.told(error))?;
+                let writer = Writer::Anthropic(Box::new(anthropic::writer(&started)));
                 (started.generation, 1, writer)
             }
             InvokeBody::OpenAi(body) => {
@@ -155,7 +156,13 @@ impl Invocation {
                 (started.generation, num_choices, Writer::OpenAi(Box::new(wire)))
             }
             InvokeBody::Text(maker, body) => {
-                let started = completions::start(state, caller, *body).await?;
+                let started = completions::start(state, caller, *body).await;
+                let started = started.map_err(|error| match maker {
+                    Maker::Meta => {
+                        error.in_words(|path| translated(path, &[("max_tokens", "max_gen_len")]))
+                    }
+                    Maker::Mistral => error,
+                })?;
                 (started.generation, 1, Writer::Text(TextWire::new(maker)))
             }
         };

@@ -6,6 +6,7 @@
 
 mod access;
 mod converse;
+mod converse_names;
 mod converse_wire;
 mod errors;
 mod event_stream;
@@ -27,16 +28,30 @@ use server_api::{BedrockError, ConverseRequest, ConverseResponse};
 use self::converse_wire::ConverseWire;
 use self::invoke::{Invocation, InvokeBody};
 use crate::json::ApiJson;
-use crate::routes::{chat, messages};
-use crate::{ApiError, AppState, Caller, router, wire};
+use crate::{ApiError, AppState, Caller, anthropic, idempotency, router, wire};
+
+/// Paths of no operation: all others below `/model/`. A model's id has its slashes escaped.
+const UNKNOWN: [&str; 6] = [
+    "/model/",
+    "/model/{id}",
+    "/model/{id}/",
+    "/model/{id}/{operation}",
+    "/model/{id}/{operation}/",
+    "/model/{id}/{operation}/{*rest}",
+];
 
 pub(crate) fn routes(state: &AppState) -> Router<AppState> {
-    Router::new()
+    let once = from_fn_with_state(state.clone(), idempotency::once);
+    let known = Router::new()
         .route("/model/{id}/converse", post(converse))
         .route("/model/{id}/converse-stream", post(converse_stream))
         .route("/model/{id}/invoke", post(invoke))
         .route("/model/{id}/invoke-with-response-stream", post(invoke_with_response_stream))
-        .route("/model/{id}/{operation}", any(unknown_operation))
+        .layer(once);
+    let unknown = |router: Router<AppState>, path| router.route(path, any(unknown_operation));
+    UNKNOWN
+        .into_iter()
+        .fold(known, unknown)
         .method_not_allowed_fallback(router::method_not_allowed)
         .route_layer(from_fn_with_state(state.clone(), access::require_caller))
         .layer(from_fn(errors::shape))
@@ -64,8 +79,8 @@ pub(crate) async fn converse(
 ) -> Result<Response, ApiError> {
     let begun = Instant::now();
     let chat = converse::to_chat(request, model(id)?, false)?;
-    let started = chat::start(&state, caller, chat, num_bytes).await?;
-    let writer = messages::writer(&started);
+    let started = converse::start(&state, caller, chat, num_bytes).await?;
+    let writer = anthropic::writer(&started);
     let (mut answers, usage) = wire::collect(started.generation, 1).await?;
     let message = writer.message(answers.remove(0), usage);
     Ok(Json(converse_wire::response(message, begun)).into_response())
@@ -87,8 +102,8 @@ pub(crate) async fn converse_stream(
 ) -> Result<Response, ApiError> {
     let begun = Instant::now();
     let chat = converse::to_chat(request, model(id)?, true)?;
-    let started = chat::start(&state, caller, chat, num_bytes).await?;
-    let writer = ConverseWire::new(messages::writer(&started), begun);
+    let started = converse::start(&state, caller, chat, num_bytes).await?;
+    let writer = ConverseWire::new(anthropic::writer(&started), begun);
     Ok(wire::stream(started.generation, writer, state.limits()))
 }
 

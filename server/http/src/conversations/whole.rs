@@ -5,10 +5,10 @@ use axum::{Extension, Json};
 use server_api::{Conversation, ConversationRequest, Deleted, Metadata, MetadataUpdate};
 
 use super::new_items;
-use crate::chat_wire::new_id;
 use crate::json::{ApiJson, FromJson, parse};
 use crate::openapi::Refusals;
 use crate::storage::{check_metadata, read, to_json, unix_time};
+use crate::wire::new_id;
 use crate::{ApiError, AppState, Caller};
 
 impl FromJson for ConversationRequest {

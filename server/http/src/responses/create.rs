@@ -12,10 +12,10 @@ use super::keep::Keeper;
 use super::request::{self, NAMES};
 use super::wire::ResponsesWire;
 use super::{background, messages};
+use crate::chat::{self, Started};
 use crate::generation::Generation;
 use crate::json::{ApiJson, FromJson, parse};
 use crate::openapi::Refusals;
-use crate::routes::chat::{self, Started};
 use crate::wire::{SSE, Wire, event_stream, stream};
 use crate::{ApiError, AppState, Caller};
 

@@ -8,8 +8,7 @@ use serde_json::Value;
 use server_api::ResponsesRequest;
 
 use super::{messages, request};
-use crate::routes::chat;
-use crate::{ApiError, AppState};
+use crate::{ApiError, AppState, chat};
 
 /// Each takes away what is too much, as far as sizes in bytes tell.
 const MAX_ROUNDS: usize = 8;

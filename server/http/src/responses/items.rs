@@ -5,7 +5,7 @@
 use serde_json::{Map, Value, json};
 
 use crate::ApiError;
-use crate::chat_wire::new_id;
+use crate::wire::new_id;
 
 const MAX_ID_CHARS: usize = 64;
 

@@ -6,7 +6,7 @@ use server_api::{
     InputTokensDetails, OutputContent, OutputItem, OutputTokensDetails, ResponsesUsage, Usage,
 };
 
-use crate::chat_wire::new_id;
+use crate::wire::new_id;
 
 pub(super) fn message() -> OutputItem {
     let (status, role) = ("in_progress".to_owned(), "assistant".to_owned());

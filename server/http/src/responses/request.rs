@@ -7,9 +7,9 @@ use server_api::{
 };
 
 use crate::ApiError;
-use crate::chat_wire::new_id;
 use crate::json::Generate;
 use crate::storage::{self, unix_time};
+use crate::wire::new_id;
 
 /// What OpenAI's clients may ask to see more of; only the log-probabilities exist here.
 const LOGPROBS: &str = "message.output_text.logprobs";
@@ -102,6 +102,7 @@ pub(super) fn to_chat(
             top_p: request.top_p,
             response_format: format.map(response_format),
             service_tier: request.service_tier.clone(),
+            timeout: request.timeout,
             reasoning_effort: request.reasoning.as_ref().and_then(|asked| asked.effort.clone()),
             verbosity: request.text.as_ref().and_then(|text| text.verbosity.clone()),
             ..GenerationOptions::default()

@@ -16,7 +16,7 @@ use super::output::{
     call, counted, empty_part, id, is_message, is_reasoning, message, reasoning, shown,
 };
 use crate::wire::{Sealing, Wire};
-use crate::{ApiError, chat_wire::token_logprobs, generation::Output, storage::unix_time};
+use crate::{ApiError, generation::Output, openai::token_logprobs, storage::unix_time};
 
 /// Writes one response.
 pub(super) struct ResponsesWire {
@@ -241,11 +241,12 @@ impl ResponsesWire {
 
     /// The response has failed.
     pub(super) fn fail(&mut self, error: &ApiError) {
-        let code = if error.status().is_client_error() { "invalid_prompt" } else { "server_error" };
+        // Time that is over and a cancel are no prompt's fault.
+        let is_prompts = error.status().is_client_error() && !error.is_final();
+        let code = if is_prompts { "invalid_prompt" } else { "server_error" };
         let message = error.body().error.message;
         self.response.status = "failed".to_owned();
-        self.response.completed_at = None;
-        self.response.incomplete_details = None;
+        (self.response.completed_at, self.response.incomplete_details) = (None, None);
         self.response.error = Some(ResponseError { code: code.to_owned(), message });
     }
 }

@@ -1,8 +1,5 @@
-//! One file per resource; each handler maps the wire to the pipeline and back.
+//! Routes of no API in particular, one file per resource.
 
-pub(crate) mod chat;
-pub(crate) mod completions;
-pub(crate) mod messages;
 pub(crate) mod models;
 pub(crate) mod requests;
 pub(crate) mod status;

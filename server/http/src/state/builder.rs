@@ -9,6 +9,7 @@ use tokio::sync::Semaphore;
 
 use super::{AppState, Inner, ServedModel, Slot};
 use crate::answers::Answers;
+use crate::permits::Permits;
 use crate::responses::Background;
 use crate::{Authenticate, CorsOrigins, HttpLimits, Metrics, NoAuth};
 
@@ -97,7 +98,8 @@ impl AppStateBuilder {
     #[must_use]
     pub fn build(self) -> AppState {
         let text_jobs = Arc::new(Semaphore::new(self.limits.max_text_jobs.max(1)));
-        let grammar_jobs = Arc::new(Semaphore::new(self.limits.max_grammar_jobs.max(1)));
+        let HttpLimits { max_grammar_jobs, max_waiting_grammars, .. } = self.limits;
+        let grammar_jobs = Permits::new(max_grammar_jobs, max_waiting_grammars);
         let background = Background::new(&self.limits);
         let Self { models, auth, limits, metrics, guards, store, cors } = self;
         let (models, guards) = (RwLock::new(models), Arc::new(guards));

@@ -95,7 +95,8 @@ async fn a_message_and_why_it_ended() {
         ),
         (
             "Hello STOP",
-            json!({"inferenceConfig": {"stopSequences": [" STOP"]}}),
+            // More than OpenAI allows.
+            json!({"inferenceConfig": {"stopSequences": ["a", "b", "c", "d", " STOP"]}}),
             "Hello",
             "stop_sequence",
         ),

@@ -16,9 +16,14 @@ use crate::common::{EOS, endless, faulty, post_request, server_with};
 async fn errors_have_awss_names() {
     let server = says("");
     let of = |content: Value| json!({"messages": [{"role": "user", "content": content}]});
+    let more = |fields: Value| converse(json!({"additionalModelRequestFields": fields}));
+    let impossible = json!({"textFormat": {"type": "json_schema",
+        "structure": {"jsonSchema": {"schema": "{\"type\": \"thing\"}"}}}});
+    let nope = json!({"tools": tools(), "toolChoice": {"tool": {"name": "nope"}}});
     let config = |config: Value| converse(json!({"inferenceConfig": config}));
     let use_in_user = json!([{"toolUse": {"toolUseId": "x", "name": "f", "input": {}}}]);
-    let result = json!([{"toolResult": {"toolUseId": "x", "content": []}}]);
+    let point = json!({"cachePoint": {"type": "default"}});
+    let result = json!([point, {"toolResult": {"toolUseId": "x", "content": []}}]);
     let bad_result = json!([{"toolResult": {"toolUseId": "x", "content": [{"image": {}}]}}]);
     let many: Vec<Value> = vec![json!({"role": "user", "content": [{"text": "hello"}]}); 10_000];
     for (body, word) in [
@@ -29,22 +34,31 @@ async fn errors_have_awss_names() {
         (of(json!([{"image": {"format": "png", "source": {"bytes": "!"}}}])), "image"),
         (of(json!([{"document": {"name": "d"}}])), "document"),
         (of(json!([{"text": "a", "toolUse": {}}])), "messages[0].content[0]"),
-        (of(use_in_user), "tool_use"),
-        (of(result), "no call of the assistant"),
+        (of(use_in_user), "messages[0].content[0].toolUse"),
+        (of(result.clone()), "no call of the assistant"),
+        (of(result), "messages[0].content[1].toolResult.toolUseId"),
         (of(bad_result), "image"),
         (json!({"messages": [{"role": "tool", "content": [{"text": "a"}]}]}), "role"),
         (json!({"messages": many}), "maximum context length"),
-        (config(json!({"maxTokens": 0})), "at least 1"),
-        (config(json!({"temperature": 9})), "temperature"),
-        (config(json!({"stopSequences": ["a", "b", "c", "d", "e"]})), "stop"),
+        (config(json!({"maxTokens": 0})), "'inferenceConfig.maxTokens' must be at least 1"),
+        (config(json!({"maxTokens": "1"})), "inferenceConfig.maxTokens"),
+        (config(json!({"temperature": 9})), "'inferenceConfig.temperature'"),
+        (config(json!({"topP": 0})), "'inferenceConfig.topP'"),
+        (config(json!({"stopSequences": vec!["a"; 2501]})), "'inferenceConfig.stopSequences' has"),
+        (config(json!({"stopSequences": ["a".repeat(1025)]})), "'inferenceConfig.stopSequences'"),
+        (config(json!({"stopSequences": vec!["a".repeat(1000); 66]})), "65536 bytes"),
+        (more(json!({"top_k": -2})), "'additionalModelRequestFields.top_k'"),
+        (more(json!({"min_p": 2})), "'additionalModelRequestFields.min_p'"),
+        (converse(json!({"outputConfig": impossible})), "'outputConfig.textFormat'"),
         (converse(json!({"additionalModelRequestFields": {"top_q": 1}})), "top_q"),
         (converse(json!({"guardrailConfig": {"guardrailIdentifier": "g"}})), "guardrailConfig"),
         (converse(json!({"toolConfig": {"tools": [{"systemTool": {"name": "s"}}]}})), "systemTool"),
         (
-            converse(json!({"toolConfig": {"tools": [{"toolSpec": {"name": "a b",
+            converse(json!({"toolConfig": {"tools": [point, {"toolSpec": {"name": "a b",
             "inputSchema": {"json": {}}}}]}})),
-            "name",
+            "'toolConfig.tools[1].toolSpec.name'",
         ),
+        (converse(json!({"toolConfig": nope})), "'toolConfig.toolChoice'"),
         (
             converse(json!({"toolConfig": {"tools": [{"toolSpec": {"name": "a",
             "inputSchema": {"text": "{}"}}}]}})),
@@ -61,17 +75,25 @@ async fn errors_have_awss_names() {
             assert!(answer["message"].as_str().unwrap().contains(word), "{shown}: {answer}");
         }
     }
+}
+
+#[tokio::test]
+async fn errors_of_what_is_invoked_have_them_too() {
+    let server = says("");
     for body in [
         json!({}),
         json!({"prompt": "a"}),
         json!({"prompt": 1, "max_tokens": 1}),
         json!({"messages": 3}),
         json!({"anthropic_version": "b", "messages": []}),
+        json!({"prompt": "a", "max_gen_len": 0}),
     ] {
         for operation in ["invoke", "invoke-with-response-stream"] {
             let (status, headers, answer) = post(&server, operation, &body).await;
             assert_eq!(status, StatusCode::BAD_REQUEST, "{body}: {answer}");
             assert_eq!(headers["x-amzn-errortype"], "ValidationException");
+            let names_it = answer["message"].as_str().unwrap().contains("'max_gen_len' must be");
+            assert_eq!(names_it, body["max_gen_len"] == 0, "{answer}");
         }
     }
 }
@@ -97,6 +119,12 @@ async fn only_a_models_exact_id_is_known_and_other_operations_are_not() {
         ("POST", "/model/%ff/converse", 400, Some("ValidationException")),
         ("POST", "/model/mock/count-tokens", 404, Some("UnknownOperationException")),
         ("GET", "/model/mock/converse", 405, Some("ValidationException")),
+        // A model's id is escaped; whatever else is asked below is told in this API's shape, too.
+        ("POST", "/model/org/mock/converse", 404, Some("UnknownOperationException")),
+        ("POST", "/model/arn:aws:bedrock/a/b/mock/invoke", 404, Some("UnknownOperationException")),
+        ("POST", "/model/mock", 404, Some("UnknownOperationException")),
+        ("GET", "/model/", 404, Some("UnknownOperationException")),
+        ("GET", "/model/mock/converse/", 404, Some("UnknownOperationException")),
     ] {
         let (got, headers, body) = send(&server.router, ask(method, path)).await;
         assert_eq!(got.as_u16(), status, "{path} {}", String::from_utf8_lossy(&body));

@@ -8,7 +8,9 @@ use serde_json::{Value, json};
 use server_http::HttpLimits;
 use tower::ServiceExt;
 
+use crate::bedrock::converse;
 use crate::common::{call, endless, server, server_with, until_idle, until_running};
+use crate::kept::says;
 use scheduler_batching::PlannerConfig;
 
 const CHAT: &str = "/v1/chat/completions";
@@ -126,6 +128,65 @@ async fn streams_and_errors_are_not_kept() {
     // The key is free: what was wrong is put right.
     let (status, ..) = send(&server.router, keyed(CHAT, "e", &chat("a", json!({})))).await;
     assert_eq!(status, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn bedrocks_answers_come_again_too() {
+    let server = server(MockModel::default());
+    let converse = converse(json!({"inferenceConfig": {"maxTokens": 8}}));
+    let invoke = json!({"prompt": "hello", "max_tokens": 8});
+    for (operation, body) in [("converse", &converse), ("invoke", &invoke)] {
+        let path = format!("/model/mock/{operation}");
+        let first = send(&server.router, keyed(&path, operation, body)).await;
+        assert_eq!((first.0, first.1), (StatusCode::OK, false), "{}", first.2);
+        let generated = server.handle.stats().generated_tokens;
+        let again = send(&server.router, keyed(&path, operation, body)).await;
+        assert_eq!(again, (StatusCode::OK, true, first.2));
+        assert_eq!(server.handle.stats().generated_tokens, generated);
+        // A stream of the same key is another request: told in AWS's words.
+        for (path, body) in [(format!("{path}-stream"), body), (path, &json!({"prompt": "b"}))] {
+            let path = path.replace("invoke-stream", "invoke-with-response-stream");
+            let (status, headers, text) = call(&server.router, keyed(&path, operation, body)).await;
+            assert_eq!(status, StatusCode::BAD_REQUEST, "{text}");
+            assert_eq!(headers["x-amzn-errortype"], "ConflictException");
+            assert!(text.contains("Idempotency-Key"), "{text}");
+        }
+    }
+    for _ in 0..2 {
+        let request = keyed("/model/mock/converse-stream", "stream", &converse);
+        let response = server.router.clone().oneshot(request).await.unwrap();
+        assert_eq!((response.status(), is_replay(response.headers())), (StatusCode::OK, false));
+    }
+}
+
+#[tokio::test]
+async fn responses_and_conversations_are_made_once() {
+    let server = says("Hello").await;
+    let conversations = "/v1/conversations";
+    let response = json!({"model": "mock", "input": "a"});
+    let item = json!({"role": "user", "content": "x"});
+    let conversation = server.post(conversations, json!({})).await;
+    let items = format!("{conversations}/{}/items", conversation["id"].as_str().unwrap());
+    for (path, body) in [
+        ("/v1/responses", response),
+        (conversations, json!({"items": [item]})),
+        (&items, json!({"items": [item]})),
+    ] {
+        let ask = |tenant: &str| {
+            let mut request = keyed(path, path, &body);
+            let bearer = format!("Bearer {tenant}").parse().unwrap();
+            request.headers_mut().insert("authorization", bearer);
+            send(&server.router, request)
+        };
+        let first = ask("a").await;
+        assert_eq!((first.0, first.1), (StatusCode::OK, false), "{}", first.2);
+        assert_eq!(ask("a").await, (StatusCode::OK, true, first.2.clone()));
+        // Another tenant's key is another key.
+        let other = ask("b").await;
+        assert!(!other.1 && other.2 != first.2, "{}", other.2);
+    }
+    let kept = server.get(&items).await;
+    assert_eq!(kept["data"].as_array().map(Vec::len), Some(1), "{kept}");
 }
 
 #[tokio::test]

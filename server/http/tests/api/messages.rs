@@ -193,12 +193,19 @@ async fn errors_have_anthropics_shape() {
             "tool_choice.name",
         ),
         (
-            json!({"messages": [{"role": "user",
+            json!({"system": "Be brief.", "messages": [{"role": "user",
                 "content": [{"type": "tool_result", "tool_use_id": "x"}]}]}),
             400,
             "invalid_request_error",
-            "tool_call_id",
+            "'messages[0].content[0].tool_use_id'",
         ),
+        (
+            json!({"stop_sequences": vec!["x"; 2501]}),
+            400,
+            "invalid_request_error",
+            "'stop_sequences' has 2501 entries",
+        ),
+        (json!({"tools": [{"name": "a b"}]}), 400, "invalid_request_error", "'tools[0].name'"),
     ] {
         let (got, answer) = send(&server, request(more.clone())).await;
         assert_eq!(got.as_u16(), status, "{more}: {answer}");

@@ -260,3 +260,32 @@ async fn a_store_that_fails_is_a_503() {
     assert_eq!((error.0, error.2), (503, json!("storage_unavailable")));
     server.post(PATH, ask(json!({"store": false}))).await;
 }
+
+#[tokio::test]
+async fn a_responses_own_time_ends_it() {
+    let server = kept(endless(), Limits::default()).await;
+    let asked = |more: Value| {
+        let mut body = ask(json!({"timeout": 0.2}));
+        body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        body
+    };
+    let error = server.error("POST", PATH, asked(json!({}))).await;
+    assert_eq!((error.0, error.2), (408, json!("deadline_exceeded")));
+    let events = server.events("POST", PATH, asked(json!({"stream": true}))).await;
+    let last = &events.last().unwrap();
+    assert_eq!(last["type"], "response.failed", "{last}");
+    let queued = server.post(PATH, asked(json!({"background": true}))).await;
+    for failed in [&last["response"], &ended(&server, &path(&queued)).await] {
+        assert_eq!(
+            (&failed["status"], &failed["error"]["code"]),
+            (&json!("failed"), &json!("server_error"))
+        );
+        let message = failed["error"]["message"].as_str().unwrap();
+        assert!(message.contains("its own time of 0.2 s"), "{message}");
+    }
+    until_idle(&server.handle).await;
+    for wrong in [json!(0), json!(-1), json!(1e9), json!("1")] {
+        let error = server.error("POST", PATH, asked(json!({"timeout": wrong}))).await;
+        assert_eq!((error.0, error.1), (400, json!("timeout")), "{wrong}");
+    }
+}

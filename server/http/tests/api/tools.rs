@@ -141,6 +141,53 @@ async fn a_required_call_is_made_and_fits_its_schema() {
 }
 
 #[tokio::test]
+async fn arguments_of_strict_functions_fit_where_the_call_is_the_models_choice() {
+    let said = "<think>\nHm.\n</think>\n\nI look.\n";
+    let call = "<tool_call>\n{\"name\": \"weather\", \"arguments\": {\"city\": \"Oslo\"}}\n";
+    let server = says(&format!("{said}{call}</tool_call>"));
+    let strict = |strict: bool| {
+        let mut tools = tools();
+        tools[0]["function"]["strict"] = strict.into();
+        json!({"tools": tools, "max_tokens": 300})
+    };
+    for (is_strict, cities) in [(false, ["Oslo"; 2]), (true, ["Köln", "Bonn"])] {
+        let (status, answer) = post(&server.router, PATH, chat(strict(is_strict))).await;
+        assert_eq!(status, StatusCode::OK, "{answer}");
+        let message = &answer["choices"][0]["message"];
+        assert_eq!(answer["choices"][0]["finish_reason"], "tool_calls", "{answer}");
+        // What is thought and said is free.
+        assert_eq!(
+            (&message["reasoning_content"], &message["content"]),
+            (&json!("\nHm.\n"), &json!("I look."))
+        );
+        let mut asked = strict(is_strict);
+        asked["stream"] = true.into();
+        let (content, calls, _) = gather(&events(&server.router, PATH, chat(asked)).await);
+        assert_eq!(content, "I look.");
+        let whole = message["tool_calls"][0]["function"]["arguments"].as_str().unwrap();
+        for arguments in [whole, &calls[0].2] {
+            let arguments: Value = serde_json::from_str(arguments).unwrap();
+            assert!(cities.contains(&arguments["city"].as_str().unwrap()), "{arguments}");
+        }
+    }
+    // Nothing need be called, and another form is still a form.
+    let silent = says("No call.");
+    let (_, answer) = post(&silent.router, PATH, chat(strict(true))).await;
+    assert_eq!(answer["choices"][0]["message"]["content"], "No call.");
+    let mut formed = strict(true);
+    formed["guided_choice"] = json!(["Yes"]);
+    let (_, answer) = post(&silent.router, PATH, chat(formed)).await;
+    assert_eq!(answer["choices"][0]["message"]["content"], "Yes", "{answer}");
+    // What cannot be held to is refused, and what need not be is not looked at.
+    let mut impossible = strict(true);
+    impossible["tools"][0]["function"]["parameters"] = json!({"not": {}});
+    let (status, answer) = post(&silent.router, PATH, chat(impossible.clone())).await;
+    assert_eq!((status, &answer["error"]["param"]), (StatusCode::BAD_REQUEST, &json!("tools")));
+    impossible["tools"][0]["function"]["strict"] = false.into();
+    assert_eq!(post(&silent.router, PATH, chat(impossible)).await.0, StatusCode::OK);
+}
+
+#[tokio::test]
 async fn thoughts_come_by_themselves() {
     let server = says("<think>\nHm.\n</think>\n\nHello");
     let (_, answer) = post(&server.router, PATH, chat(json!({"tools": null}))).await;

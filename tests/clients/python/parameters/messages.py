@@ -132,7 +132,7 @@ def create_rows():
             {"stop_sequences": [" France"]},
             lambda a, p: a.json["stop_sequence"] == " France" and differs(a, p),
         ),
-        refused("stop_sequences", {"stop_sequences": list("abcde")}, "more than four", says="stop"),
+        refused("stop_sequences", {"stop_sequences": ["x"] * 2501}, "more than 2,500"),
         supported("temperature", {"temperature": 2}, lambda a, p: differs(a, a.again())),
         refused("temperature", {"temperature": 3}, "outside 0 to 2"),
         supported("top_p", {"temperature": 2, "top_p": 1e-6}, lambda a, p: same(a, p)),

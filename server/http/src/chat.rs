@@ -1,53 +1,16 @@
-//! `POST /v1/chat/completions`.
+//! A chat, whichever API it came by: checked, made into tokens and submitted.
 
 use std::sync::Arc;
 
-use axum::extract::State;
-use axum::response::{IntoResponse, Response};
-use axum::{Extension, Json};
 use engine_text::Family;
-use server_api::{ChatCompletion, ChatMessage, ChatRequest, Content, Role};
+use server_api::{ChatMessage, ChatRequest, Content, Role};
 
-use crate::chat_wire::ChatWire;
 use crate::generation::Generation;
-use crate::json::{ApiJson, Generate};
-use crate::openapi::{ChatBody, Refusals};
+use crate::json::Generate;
 use crate::prompt::{Chat, ChatPrompt, chat_tokens};
 use crate::source::{PromptTokens, Source};
-use crate::stored_chats::{Keep, KeptChat};
 use crate::tools::Tools;
-use crate::{ApiError, AppState, Caller, accepted, guard, params, source, wire};
-
-/// The next message of a chat.
-#[utoipa::path(post, path = "/v1/chat/completions", tag = "Chat",
-    operation_id = "create_chat_completion", request_body = ChatBody,
-    responses(
-        (status = 200, description = "With `stream`, events with a `ChatChunk` each",
-            content((ChatCompletion = "application/json"),
-                (serde_json::Value = "text/event-stream"))),
-        Refusals))]
-pub(crate) async fn create(
-    State(state): State<AppState>,
-    Extension(caller): Extension<Caller>,
-    ApiJson(mut body, num_bytes): ApiJson<Generate<ChatRequest>>,
-) -> Result<Response, ApiError> {
-    let keep = Keep::asked(&state, &caller, &mut body.options, &body.request.messages).await?;
-    let Started { source, tools, opens_thought, generation, .. } =
-        start(&state, caller, body, num_bytes).await?;
-    let wire = ChatWire::new(&source, &tools, opens_thought);
-    if source.params.stream {
-        return Ok(match keep {
-            Some(keep) => wire::stream(generation, KeptChat::new(wire, keep), state.limits()),
-            None => wire::stream(generation, wire, state.limits()),
-        });
-    }
-    let (answers, usage) = wire::collect(generation, source.params.n as usize).await?;
-    let completion = wire.completion(answers, usage);
-    if let Some(keep) = keep {
-        keep.keep(&completion).await?;
-    }
-    Ok(Json(completion).into_response())
-}
+use crate::{ApiError, AppState, Caller, accepted, guard, params, source};
 
 /// A chat whose answer is under way.
 pub(crate) struct Started {
@@ -72,7 +35,7 @@ pub(crate) async fn start(
     body.request = guard::chat(state, body.request, num_bytes).await?;
     let tools = Tools::of(&body.request)?;
     let mut source = source::new(state, caller, body.options, logprobs, "messages")?;
-    let calls = tools.grammar(source.model.text.family());
+    let calls = tools.grammar(&source.model.text);
     source::follow(state, &mut source, calls).await?;
     source::predict(state, &mut source).await?;
     if tools.must_be_called() {

@@ -15,7 +15,7 @@ use crate::choice::Scored;
 use crate::generation::Output;
 use crate::source::Source;
 use crate::tools::Tools;
-use crate::wire::{Answer, Head, Wire, finite};
+use crate::wire::{Answer, Head, Wire, finite, new_id};
 
 /// Writes the answers to one chat.
 pub(crate) struct ChatWire {
@@ -237,11 +237,6 @@ fn message(parts: Vec<Part>) -> AssistantMessage {
         message.content.get_or_insert_default();
     }
     message
-}
-
-/// A name that nobody has guessed.
-pub(crate) fn new_id(prefix: &str) -> String {
-    format!("{prefix}_{:024x}", rand::random::<u128>() >> 32)
 }
 
 impl Wire for ChatWire {

@@ -5,8 +5,8 @@ use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
 use server_api::{ErrorBody, Message, MessagesRequest, MessagesTokenCount};
 
-use super::chat::{self, Started};
-use crate::anthropic::{MessagesWire, to_chat};
+use super::{MessagesWire, to_chat};
+use crate::chat::{self, Started};
 use crate::json::ApiJson;
 use crate::openapi::Refusals;
 use crate::wire;
@@ -25,8 +25,9 @@ pub(crate) async fn create(
     Extension(caller): Extension<Caller>,
     ApiJson(request, num_bytes): ApiJson<MessagesRequest>,
 ) -> Result<Response, ApiError> {
-    let chat = to_chat(request)?;
-    let started = chat::start(&state, caller, chat, num_bytes).await?;
+    let (chat, names) = to_chat(request)?;
+    let started = chat::start(&state, caller, chat, num_bytes).await;
+    let started = started.map_err(|error| names.told(error))?;
     let wire = writer(&started);
     if started.source.params.stream {
         return Ok(wire::stream(started.generation, wire, state.limits()));
@@ -53,6 +54,8 @@ pub(crate) async fn count_tokens(
     ApiJson(mut request, num_bytes): ApiJson<MessagesRequest>,
 ) -> Result<Json<MessagesTokenCount>, ApiError> {
     request.max_tokens = Some(1);
-    let input_tokens = chat::count(&state, to_chat(request)?, num_bytes).await? as u64;
+    let (chat, names) = to_chat(request)?;
+    let counted = chat::count(&state, chat, num_bytes).await;
+    let input_tokens = counted.map_err(|error| names.told(error))? as u64;
     Ok(Json(MessagesTokenCount { input_tokens }))
 }

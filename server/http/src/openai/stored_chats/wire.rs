@@ -6,8 +6,8 @@ use server_api::{ChatChunk, ChatCompletion, ChatMessage, GenerationOptions, Meta
 use server_store::{Completion, Store};
 
 use super::gather::Gathered;
-use crate::chat_wire::ChatWire;
 use crate::generation::Output;
+use crate::openai::ChatWire;
 use crate::storage::{check_metadata, to_json};
 use crate::wire::{Sealing, Wire};
 use crate::{ApiError, AppState, Caller};

@@ -1,0 +1,78 @@
+//! What the chat's fields are called in Anthropic's request.
+
+use crate::ApiError;
+use crate::names::{indexed, translated};
+
+const NAMES: [(&str, &str); 4] = [
+    ("stop", "stop_sequences"),
+    ("response_format.json_schema", "output_config.format"),
+    ("response_format", "output_config.format"),
+    ("tool_choice.function", "tool_choice"),
+];
+
+/// Where each message of the chat comes from: one of the request may be several.
+#[derive(Debug, Default)]
+pub(crate) struct Names(Vec<String>);
+
+impl Names {
+    /// The chat's next message comes from `place`.
+    pub(super) fn push(&mut self, place: &str) {
+        self.0.push(place.to_owned());
+    }
+
+    /// The chat's error in the request's words.
+    pub(crate) fn told(&self, error: ApiError) -> ApiError {
+        error.in_words(|path| self.name(path))
+    }
+
+    fn name(&self, path: &str) -> Option<String> {
+        if let Some((idx, rest)) = indexed(path, "messages") {
+            let place = self.0.get(idx)?;
+            return Some(match rest {
+                ".tool_call_id" => format!("{place}.tool_use_id"),
+                _ if place == "system" => place.clone(),
+                // Thoughts and calls are blocks like any.
+                _ => format!("{place}.content"),
+            });
+        }
+        if let Some((idx, rest)) = indexed(path, "tools") {
+            let field = match rest.strip_prefix(".function").unwrap_or(rest) {
+                ".parameters" => ".input_schema",
+                field => field,
+            };
+            return Some(format!("tools[{idx}]{field}"));
+        }
+        translated(path, &NAMES)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_field_has_the_name_that_the_client_gave_it() {
+        let mut names = Names::default();
+        for place in ["system", "messages[0]", "messages[1].content[2]"] {
+            names.push(place);
+        }
+        for (path, expected) in [
+            ("messages[0].content", Some("system")),
+            ("messages[1].content", Some("messages[0].content")),
+            ("messages[1].tool_calls", Some("messages[0].content")),
+            ("messages[2].tool_call_id", Some("messages[1].content[2].tool_use_id")),
+            ("messages[3].content", None),
+            ("messages", None),
+            ("tools[4].function.name", Some("tools[4].name")),
+            ("tools[0].function.parameters", Some("tools[0].input_schema")),
+            ("tools[0]", Some("tools[0]")),
+            ("tool_choice.function.name", Some("tool_choice.name")),
+            ("response_format.json_schema.schema", Some("output_config.format.schema")),
+            ("response_format.type", Some("output_config.format.type")),
+            ("stop", Some("stop_sequences")),
+            ("max_tokens", None),
+        ] {
+            assert_eq!(names.name(path).as_deref(), expected, "{path}");
+        }
+    }
+}
