@@ -68,7 +68,7 @@ pub struct ResponsesRequest {
     pub stream_options: Option<Value>,
     /// Whether to answer at once and work on; the response is to be retrieved.
     pub background: Option<bool>,
-    /// Accepted, not used.
+    /// How urgent it is among its tenant's: `auto`, `default`, `flex`, `scale`, `priority`, `fast`.
     pub service_tier: Option<String>,
     /// Accepted, not used.
     pub safety_identifier: Option<String>,
@@ -164,7 +164,7 @@ impl<'de> Deserialize<'de> for ConversationParam {
 pub struct TextConfig {
     /// Without, or with `text`, any text.
     pub format: Option<TextFormat>,
-    /// Accepted, not used.
+    /// How much is said: `low`, `medium` or `high`. The model's template is told.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub verbosity: Option<String>,
 }
@@ -193,7 +193,8 @@ pub struct TextFormat {
 /// How much to think.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
 pub struct Reasoning {
-    /// `none`, `minimal`, `low`, `medium`, `high` or `xhigh`, for models that know them.
+    /// `none`, `minimal`, `low`, `medium`, `high`, `xhigh` or `max`, for models that know
+    /// them.
     pub effort: Option<String>,
     /// Accepted: thoughts are given as they are.
     pub summary: Option<String>,

@@ -197,9 +197,11 @@ pub(super) fn response(request: &ResponsesRequest, is_kept: bool) -> Response {
         reasoning: request.reasoning.clone().unwrap_or_default(),
         safety_identifier: request.safety_identifier.clone(),
         service_tier: match request.service_tier.as_deref() {
-            Some(tier @ ("flex" | "priority")) => tier.to_owned(),
-            _ => "default".to_owned(),
-        },
+            Some("priority" | "fast") => "priority",
+            Some("flex") => "flex",
+            _ => "default",
+        }
+        .to_owned(),
         store: is_kept,
         temperature: request.temperature.unwrap_or(1.0),
         text,

@@ -15,6 +15,7 @@ async fn the_tier_is_told_to_who_asks_by_name() {
         (json!({"service_tier": "scale"}), json!("default")),
         (json!({"service_tier": "flex"}), json!("flex")),
         (json!({"service_tier": "priority"}), json!("priority")),
+        (json!({"service_tier": "fast"}), json!("priority")),
         (json!({"service_tier": "priority", "priority": 5}), json!("flex")),
         (json!({"priority": -5}), Value::Null),
         (json!({}), Value::Null),
@@ -27,6 +28,24 @@ async fn the_tier_is_told_to_who_asks_by_name() {
         more["stream"] = json!(true);
         let pieces = events(&server.router, CHAT, hello(more)).await;
         assert!(pieces.iter().all(|piece| piece["service_tier"] == expected));
+    }
+}
+
+#[tokio::test]
+async fn a_response_always_tells_its_tier() {
+    let server = says("ok");
+    for (tier, told) in [
+        (Value::Null, "default"),
+        (json!("auto"), "default"),
+        (json!("scale"), "default"),
+        (json!("flex"), "flex"),
+        (json!("priority"), "priority"),
+        (json!("fast"), "priority"),
+    ] {
+        let body = json!({"model": "mock", "input": "a", "service_tier": tier});
+        let (status, answer) = post(&server.router, "/v1/responses", body).await;
+        assert_eq!(status, StatusCode::OK, "{answer}");
+        assert_eq!(answer["service_tier"], told, "{tier}");
     }
 }
 

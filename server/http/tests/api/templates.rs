@@ -91,3 +91,45 @@ async fn messages_reach_the_template() {
         assert_eq!(counts[1] - counts[0], expected);
     }
 }
+
+#[tokio::test]
+async fn items_reach_the_template() {
+    let router = with_template();
+    let (ask, said) =
+        (json!({"role": "user", "content": "Hi"}), json!({"role": "assistant", "content": "A"}));
+    let plain = json!({"input": [ask, said, ask]});
+    for thought in [
+        json!({"type": "reasoning", "summary": [{"type": "summary_text", "text": "Hm."}]}),
+        json!({"type": "reasoning", "content": [{"type": "reasoning_text", "text": "Hm."}]}),
+    ] {
+        let pair = (plain.clone(), json!({"input": [ask, thought, said, ask]}));
+        for (path, pointer) in [
+            ("/v1/responses", "/usage/input_tokens"),
+            ("/v1/responses/input_tokens", "/input_tokens"),
+        ] {
+            assert_eq!(added(&router, path, pointer, pair.clone()).await, 3, "{thought}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn blocks_of_bedrock_reach_the_template() {
+    let router = with_template();
+    let turns = |blocks: Value, thinking: &str| {
+        let ask = json!({"role": "user", "content": [{"text": "Hi"}]});
+        let said = json!({"role": "assistant", "content": blocks});
+        json!({"messages": [ask, said, ask],
+            "additionalModelRequestFields": {"thinking": {"type": thinking}}})
+    };
+    let text = json!({"text": "A"});
+    let thought = json!({"reasoningContent": {"reasoningText": {"text": "Hm."}}});
+    let plain = turns(json!([text]), "disabled");
+    for (more, expected) in
+        [(turns(json!([thought, text]), "disabled"), 3), (turns(json!([text]), "enabled"), 7)]
+    {
+        let pair = (plain.clone(), more);
+        // What is said is always the same.
+        let pointer = "/usage/totalTokens";
+        assert_eq!(added(&router, "/model/mock/converse", pointer, pair).await, expected);
+    }
+}

@@ -5,6 +5,9 @@ import os
 import urllib.error
 import urllib.request
 
+from . import streams
+
+KEY = os.environ["OPENAI_API_KEY"]
 MODEL = os.environ["AGENTBASE_TEST_MODEL"]
 ROOT = os.environ["OPENAI_BASE_URL"].removesuffix("/v1")
 QUESTION = "What is the capital of France? Answer in one sentence."
@@ -12,16 +15,23 @@ TIMEOUT_S = 300
 
 
 class Answer:
-    """What came back, whole or streamed, in any of the API's shapes."""
+    """What came back, whole or streamed, in any of the APIs' shapes."""
 
-    def __init__(self, route, body, status, kind, text):
-        self.route, self.body, self.status, self.raw = route, body, status, text
+    def __init__(self, route, body, status, headers, data):
+        self.route, self.body, self.status, self.headers = route, body, status, headers
         self.json, self.events = {}, []
+        kind = headers.get("Content-Type", "")
+        if kind == "application/vnd.amazon.eventstream":
+            self.events = streams.framed(data)
+            self.raw = str(self.events)
+        else:
+            self.raw = data.decode()
         if kind.startswith("text/event-stream"):
-            lines = [line[6:] for line in text.splitlines() if line.startswith("data: ")]
-            self.events = [json.loads(line) for line in lines if line != "[DONE]"]
-        elif kind.startswith("application/json"):
-            self.json = json.loads(text)
+            self.events = streams.server_sent(self.raw)
+        if kind.startswith("application/json"):
+            self.json = json.loads(self.raw)
+        elif self.events:
+            self.json = streams.whole(self.events)
 
     def again(self):
         return send(self.route, self.body)
@@ -40,23 +50,38 @@ class Answer:
 
     @property
     def blocks(self):
-        """Of Anthropic's messages."""
+        """Of Anthropic's messages and Bedrock's."""
+        if "output" in self.json:
+            return self.json["output"]["message"]["content"]
         return self.json["content"]
+
+    @property
+    def items(self):
+        """Of a response: what it says, calls and thinks."""
+        return self.json["output"]
 
     @property
     def text(self):
         """What is said, also in a stream; the tokens where nothing is."""
         if self.events:
-            return "".join(map(_said, self.events))
+            return "".join(map(streams.said, self.events))
         if "tokens" in self.json:
             return str(self.json["tokens"])
-        if "content" in self.json:
+        if isinstance(self.json.get("output"), list):
+            parts = [part for item in self.items for part in item.get("content", [])]
+            return "".join(part["text"] for part in parts)
+        if "content" in self.json or "output" in self.json:
             return "".join(block.get("text", "") for block in self.blocks)
-        return self.choice["text"] if "text" in self.choice else self.choice["message"]["content"]
+        if "message" in self.json.get("choices", [{}])[0]:
+            return self.choice["message"]["content"]
+        return streams.said(self.json)
 
     @property
     def reason(self):
-        return self.json["stop_reason"] if "content" in self.json else self.choice["finish_reason"]
+        for name in ("stop_reason", "stopReason"):
+            if name in self.json:
+                return self.json[name]
+        return self.choice["finish_reason"]
 
     @property
     def usage(self):
@@ -64,8 +89,10 @@ class Answer:
 
     @property
     def num_prompt(self):
-        """Tokens of the prompt, by either name."""
+        """Tokens of the prompt, by any name."""
         usage = self.usage or self.json
+        if "inputTokens" in usage:
+            return usage["inputTokens"] + usage["cacheReadInputTokens"]
         if "count" in usage:
             return usage["count"]
         if "prompt_tokens" in usage:
@@ -74,29 +101,36 @@ class Answer:
 
     @property
     def num_new(self):
-        return self.usage.get("completion_tokens", self.usage.get("output_tokens"))
+        names = ("completion_tokens", "output_tokens", "outputTokens")
+        return next((self.usage[name] for name in names if name in self.usage), None)
+
+    @property
+    def complaint(self):
+        """What an error names and says; it fails where the error is not of the API's shape."""
+        if " /model/" in self.route:
+            assert self.headers["x-amzn-errortype"].endswith("Exception"), self.headers
+            return self.json["message"]
+        error = self.json["error"]
+        assert error["message"], self.raw
+        return f"{error.get('param')} {error['message']}"
 
 
-def _said(event):
-    """The text in one event of a stream."""
-    for choice in event.get("choices", []):
-        return choice.get("text") or choice.get("delta", {}).get("content") or ""
-    return event.get("delta", {}).get("text", "")
-
-
-def send(route, body=None, key=os.environ["OPENAI_API_KEY"]):
-    """Sends `body` to a route such as `POST /tokenize`; an error is an answer, too."""
+def opened(route, body=None):
+    """Sends `body` to a route such as `POST /tokenize`; what comes is still to be read."""
     method, path = route.split(" ", 1)
     data = None if body is None else json.dumps(body).encode()
-    headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
+    headers = {"Authorization": f"Bearer {KEY}", "Content-Type": "application/json"}
     request = urllib.request.Request(ROOT + path, data, headers, method=method)
     try:
-        response = urllib.request.urlopen(request, timeout=TIMEOUT_S)
+        return urllib.request.urlopen(request, timeout=TIMEOUT_S)
     except urllib.error.HTTPError as error:
-        response = error
-    with response:
-        kind = response.headers.get("Content-Type", "")
-        return Answer(route, body, response.status, kind, response.read().decode())
+        return error
+
+
+def send(route, body=None):
+    """What a route answers; an error is an answer, too."""
+    with opened(route, body) as response:
+        return Answer(route, body, response.status, response.headers, response.read())
 
 
 def tokens(text):

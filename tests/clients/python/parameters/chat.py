@@ -151,6 +151,8 @@ def own():
         refused("verbosity", {"verbosity": "extreme"}, "others"),
         refused("audio", {"audio": {"voice": "alloy", "format": "wav"}}),
         refused("functions", {"functions": [{"name": "f"}]}, "use `tools`"),
+        refused("function_call", {"function_call": "auto"}, "use `tool_choice`"),
+        refused("moderation", {"moderation": {"model": "omni-moderation-latest"}}),
         refused("web_search_options", {"web_search_options": {}}),
     ]
 

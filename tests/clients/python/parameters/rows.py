@@ -15,7 +15,9 @@ SUPPORTED, IGNORED, REFUSED = "supported", "accepted, ignored", "refused"
 
 
 class Route:
-    """A route, a request that it answers, and its rows."""
+    """A route, a request that it answers, and its rows.
+
+    The request may be a function, called for each one: it makes what the route is about."""
 
     def __init__(self, name, base, rows):
         self.name, self.base, self.rows = name, base, rows
@@ -23,7 +25,8 @@ class Route:
 
     def send(self, more):
         """The base with `more` in it; a field that is None there is left out."""
-        body = self.base | (more() if callable(more) else more)
+        base = self.base() if callable(self.base) else self.base
+        body = base | (more() if callable(more) else more)
         body = {name: value for name, value in body.items() if value is not None}
         method, path = self.name.split(" ", 1)
         # What stands in the path is not in the body.
@@ -36,7 +39,8 @@ class Route:
 
     def plain(self, more):
         """The answer to what many rows compare with, asked for once."""
-        key = json.dumps(more() if callable(more) else more, sort_keys=True)
+        more = more() if callable(more) else more
+        key = json.dumps(more, sort_keys=True)
         if key not in self._plain:
             self._plain[key] = self.send(more)
         return self._plain[key]
@@ -71,20 +75,30 @@ def required(name, note="required"):
     return Row(name, SUPPORTED, note, prove)
 
 
-def ignored(name, with_it, without=None, note=""):
-    """The answer is the same with it and without."""
+def ignored(name, with_it, without=None, note="", also=lambda answer: True):
+    """The answer is the same with it and without, and `also` holds of it."""
 
     def prove(route, case):
         answer, plain = route.send(with_it), route.plain(without or {})
         case.assertEqual((answer.status, plain.status), (200, 200), answer.raw + plain.raw)
-        case.assertEqual(_steady(answer.json), _steady(plain.json))
+        asked = {*(answer.body or {}), *(plain.body or {})}
+        case.assertEqual(_steady(answer, asked), _steady(plain, asked))
+        case.assertTrue(also(answer), answer.raw)
 
     return Row(name, IGNORED, note, prove)
 
 
 def unknown(name, value, note="not in the document"):
-    """The same for a parameter that others have and our document does not."""
-    row = ignored(name, {name: value}, note=note)
+    """The same for a parameter that others have and our document does not. In a name with dots
+    the last is the parameter, and what is before it are the objects that it stands in."""
+    first, *rest = name.split(".")
+    for inner in reversed(rest):
+        value = {inner: value}
+    return undocumented(ignored(name, {first: value}, note=note))
+
+
+def undocumented(row):
+    """A row of a parameter that is not in our document."""
     row.undocumented = True
     return row
 
@@ -122,17 +136,27 @@ def answers(holds, note=""):
 
 def check_refusal(case, answer, word, status):
     case.assertEqual(answer.status, status, answer.raw)
-    error = answer.json["error"]
-    case.assertTrue(error["message"])
     word = word.rsplit(".", 1)[-1].replace("[]", "")
-    case.assertIn(word, f"{error.get('param')} {error['message']}")
+    case.assertIn(word, answer.complaint)
 
 
-def _steady(answer):
-    """An answer without what differs each time."""
-    answer = {name: value for name, value in answer.items() if name not in ("id", "created")}
-    usage = dict(answer.get("usage") or {})
-    # What is cached depends on what came before; the sum does not.
-    usage.pop("prompt_tokens_details", None)
-    usage["input"] = usage.pop("input_tokens", 0) + usage.pop("cache_read_input_tokens", 0)
-    return answer | {"usage": usage}
+# What differs each time: names, times, and what is cached of a prompt.
+VARYING = {"id", "created", "created_at", "completed_at", "metrics", "usage", "toolUseId"}
+
+
+def _steady(answer, asked):
+    """An answer without what differs each time; a response without what it repeats of what was
+    asked."""
+    repeated = asked if answer.json.get("object") == "response" else ()
+    rest = {name: value for name, value in answer.json.items() if name not in repeated}
+    said = answer.text if answer.events else None
+    num_tokens = (answer.num_prompt, answer.num_new) if answer.usage else None
+    return _same_each_time(rest), said, num_tokens
+
+
+def _same_each_time(value):
+    if isinstance(value, list):
+        return [_same_each_time(inner) for inner in value]
+    if isinstance(value, dict):
+        return {n: _same_each_time(v) for n, v in value.items() if n not in VARYING}
+    return value

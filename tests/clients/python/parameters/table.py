@@ -11,22 +11,13 @@ this file says something else.
 *Refused*: an error that names it, in that API's shape. An object's fields stand for the object.
 """
 
-PENDING = """## Not in the table yet
 
-These are tested in `server/http/tests/api/` and by their clients in `tests/clients/`, but not
-parameter by parameter:
-"""
-
-
-def render(routes, without_rows, holds):
+def render(routes, holds):
     """`holds(route, row)` says whether a row was proved; what was not is left out."""
     rows = {route.name: [] for route in routes}
     for route in routes:
         rows[route.name] += [row for row in route.rows if holds(route, row)]
     sections = [_section(*section) for section in rows.items()]
-    if without_rows:
-        lines = "\n".join(f"- `{name}`" for name in sorted(without_rows))
-        sections.append(f"{PENDING}\n{lines}\n")
     return "\n".join([HEAD, *sections])
 
 
