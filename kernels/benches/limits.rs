@@ -263,13 +263,17 @@ mod x86 {
                     Isa::Portable | Isa::Neon | Isa::NeonDot => None,
                     Isa::Avx2 | Isa::Avx512 => Some(rate(64, || int8_avx2())),
                     Isa::Avx2Vnni => Some(rate(64, || int8_avx_vnni())),
-                    Isa::Avx512Vnni | Isa::Avx512Bf16 | Isa::Amx => Some(rate(128, || int8_avx512_vnni())),
+                    Isa::Avx512Vnni | Isa::Avx512Bf16 | Isa::Amx => {
+                        Some(rate(128, || int8_avx512_vnni()))
+                    }
                 },
                 int16: match isa {
                     Isa::Portable | Isa::Neon | Isa::NeonDot => None,
                     Isa::Avx2 | Isa::Avx512 => Some(rate(32, || int16_avx2())),
                     Isa::Avx2Vnni => Some(rate(32, || int16_avx_vnni())),
-                    Isa::Avx512Vnni | Isa::Avx512Bf16 | Isa::Amx => Some(rate(64, || int16_avx512_vnni())),
+                    Isa::Avx512Vnni | Isa::Avx512Bf16 | Isa::Amx => {
+                        Some(rate(64, || int16_avx512_vnni()))
+                    }
                 },
                 bf16: (isa == Isa::Avx512Bf16).then(|| rate(64, || bf16_avx512())),
                 f32: match isa {

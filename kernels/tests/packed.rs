@@ -168,6 +168,22 @@ fn a_row_is_the_same_in_every_batch_and_on_any_number_of_threads() {
     }
 }
 
+/// The matrix unit changes nothing: bands whole and in part, odd panels, all formats.
+#[test]
+fn tiles_give_what_vectors_give() {
+    if !Isa::Amx.is_available() {
+        return;
+    }
+    for dtype in QUANTIZED.into_iter().chain(FLOATS) {
+        for (rows, cols, m) in [(16, 256, 5), (53, 768, 12), (80, 512, 43)] {
+            let packed = Packed::new(dtype, rows, cols);
+            let x = noise(m * cols, 13);
+            let vectors = packed.run(Isa::Avx512Vnni, 1, &x, None);
+            assert_eq!(packed.run(Isa::Amx, 2, &x, None), vectors, "{dtype:?} {rows} {cols} {m}");
+        }
+    }
+}
+
 #[test]
 fn several_products_add_to_what_is_there_and_to_biases() {
     let cols = 128;

@@ -3,7 +3,7 @@
 //! Invariant: a block's integer sum is that of the other tiles, exactly, and it is scaled and added
 //! by the same operations in the same order: bit for bit, a row is what AVX-512 makes of it.
 
-use std::arch::x86_64::*;
+use std::{arch::x86_64::*, mem::MaybeUninit};
 
 use super::{
     Format, GROUP,
@@ -97,8 +97,8 @@ unsafe fn centred<G: Group>(from: *const u8, to: *mut u8) {
 /// `to` = the rows of a band from `row` times unpacked panels.
 ///
 /// # Safety
-/// As [`super::tile::Tiles::quantized`]; `row` begins a band, panels are [unpacked](unpack_all), and
-/// tiles are [configured](configure).
+/// As [`super::tile::Tiles::quantized`]; `row` begins a band, panels are [unpacked](unpack_all),
+/// and tiles are [configured](configure).
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx2,fma,f16c")]
 pub(super) unsafe fn band(
     format: Format,
@@ -134,7 +134,7 @@ unsafe fn quantized<G: Group>(
     let parts = if G::HALVES { 4 } else { 2 };
     let first = slot(row, x.groups);
     let num_parts = x.groups * parts;
-    let mut sums = [const { [const { amx::Sums::ZERO }; NR] }; 2];
+    let mut sums = [const { MaybeUninit::<[amx::Sums; NR]>::uninit() }; 2];
     // SAFETY: the caller vouches.
     unsafe {
         let mut acc: Floats = [[<Beside as Dot>::S::zero(); NR]; BAND];
@@ -152,12 +152,13 @@ unsafe fn quantized<G: Group>(
                 let (g, part) = ((i - 2) / parts, (i - 2) % parts);
                 let groups = [panels[0].add(g * G::BYTES), panels[1].add(g * G::BYTES)];
                 let slot = first + g * BAND;
-                scale::<G>(&mut acc, (groups, &sums[i % 2]), x, (slot, part));
+                let sums = sums[i % 2].assume_init_ref();
+                scale::<G>(&mut acc, (groups, sums), x, (slot, part));
                 if G::MIN && part == parts - 1 {
                     add_minima::<Beside, G, BAND, NR>(&mut acc, groups, x, slot);
                 }
             }
-            amx::store(last, &mut sums[(i + 1) % 2]);
+            amx::store(last, sums[(i + 1) % 2].as_mut_ptr());
         }
         store(&acc, to);
     }

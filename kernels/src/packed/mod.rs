@@ -24,6 +24,7 @@ mod pack;
 mod panels;
 mod part;
 mod product;
+mod ready;
 pub mod reference;
 mod rows;
 mod sinks;

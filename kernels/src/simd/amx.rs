@@ -136,11 +136,6 @@ impl Drop for Configured {
 #[repr(C, align(64))]
 pub(crate) struct Sums(pub(crate) [[i32; ROW_BYTES / 4]; ROWS]);
 
-impl Sums {
-    /// Before anything is multiplied.
-    pub(crate) const ZERO: Self = Self([[0; ROW_BYTES / 4]; ROWS]);
-}
-
 /// Which of two pairs of sums: one is stored while the other is in the making.
 #[derive(Clone, Copy)]
 pub(crate) enum Pair {
@@ -187,15 +182,15 @@ pub(crate) unsafe fn multiply(pair: Pair, x: *const i8, panels: [*const u8; 2]) 
 /// Writes a pair of sums, those of the first panel first.
 ///
 /// # Safety
-/// Tiles are configured.
+/// Tiles are configured, and `to` is writable.
 #[inline(always)]
-pub(crate) unsafe fn store(pair: Pair, to: &mut [Sums; 2]) {
+pub(crate) unsafe fn store(pair: Pair, to: *mut [Sums; 2]) {
     macro_rules! store {
         ($first:literal, $second:literal) => {
             asm!(
                 concat!("tilestored [{to} + {stride}*1], ", $first),
                 concat!("tilestored [{to} + {stride}*1 + {second}], ", $second),
-                to = in(reg) to.as_mut_ptr(),
+                to = in(reg) to,
                 stride = in(reg) ROW_BYTES,
                 second = const size_of::<Sums>(),
                 options(nostack, preserves_flags)
