@@ -16,7 +16,10 @@ use std::{
     time::{Duration, Instant},
 };
 
+#[path = "../common/mod.rs"]
 mod common;
+#[cfg(target_arch = "x86_64")]
+mod x86;
 
 use common::{Operands, best_seconds, operands};
 use kernels::{
@@ -173,122 +176,4 @@ fn rate(ops: usize, mut run: impl FnMut()) -> f64 {
     };
     let best = (0..RUNS).map(|_| time()).min().unwrap_or(Duration::MAX);
     (STEPS * SUMS * ops) as f64 / best.as_secs_f64()
-}
-
-#[cfg(target_arch = "x86_64")]
-mod x86 {
-    use std::{arch::x86_64::*, hint::black_box};
-
-    use super::{Peaks, STEPS, SUMS, rate};
-    use kernels::Isa;
-
-    /// A function that does `STEPS` times `SUMS` times `$step`, over sums that begin as `$zero`.
-    macro_rules! sums {
-        ($name:ident, $features:literal, $zero:expr, $operand:expr, $step:expr) => {
-            #[target_feature(enable = $features)]
-            fn $name() {
-                let operand = black_box($operand);
-                let mut sums = [$zero; SUMS];
-                for _ in 0..STEPS {
-                    for sum in &mut sums {
-                        *sum = $step(*sum, operand);
-                    }
-                }
-                black_box(sums);
-            }
-        };
-    }
-
-    sums!(
-        f32_avx2,
-        "avx2,fma",
-        _mm256_setzero_ps(),
-        _mm256_set1_ps(0.5),
-        |sum, x| _mm256_fmadd_ps(x, x, sum)
-    );
-    sums!(f32_avx512, "avx512f", _mm512_setzero_ps(), _mm512_set1_ps(0.5), |sum, x| {
-        _mm512_fmadd_ps(x, x, sum)
-    });
-    // The product goes in again, so that it is not computed only once.
-    sums!(int8_avx2, "avx2", _mm256_setzero_si256(), _mm256_set1_epi8(1), |sum, x| {
-        _mm256_maddubs_epi16(x, sum)
-    });
-    sums!(int8_avx_vnni, "avx2,avxvnni", _mm256_setzero_si256(), _mm256_set1_epi8(1), |sum, x| {
-        _mm256_dpbusd_avx_epi32(sum, x, x)
-    });
-    sums!(
-        int8_avx512_vnni,
-        "avx512f,avx512vnni",
-        _mm512_setzero_si512(),
-        _mm512_set1_epi8(1),
-        |sum, x| _mm512_dpbusd_epi32(sum, x, x)
-    );
-    sums!(int16_avx2, "avx2", _mm256_setzero_si256(), _mm256_set1_epi16(1), |sum, x| {
-        _mm256_madd_epi16(x, sum)
-    });
-    sums!(
-        int16_avx_vnni,
-        "avx2,avxvnni",
-        _mm256_setzero_si256(),
-        _mm256_set1_epi16(1),
-        |sum, x| { _mm256_dpwssd_avx_epi32(sum, x, x) }
-    );
-    sums!(
-        int16_avx512_vnni,
-        "avx512f,avx512vnni",
-        _mm512_setzero_si512(),
-        _mm512_set1_epi16(1),
-        |sum, x| _mm512_dpwssd_epi32(sum, x, x)
-    );
-    sums!(
-        bf16_avx512,
-        "avx512f,avx512bf16",
-        _mm512_setzero_ps(),
-        _mm512_cvtneps_pbh_pair(_mm512_set1_ps(0.5)),
-        |sum, x| _mm512_dpbf16_ps(sum, x, x)
-    );
-
-    /// Thirty-two numbers in bfloat16.
-    #[target_feature(enable = "avx512f,avx512bf16")]
-    fn _mm512_cvtneps_pbh_pair(x: __m512) -> __m512bh {
-        _mm512_cvtne2ps_pbh(x, x)
-    }
-
-    pub(super) fn peaks(isa: Isa) -> Peaks {
-        // SAFETY: the machine has what `isa` names (the caller asked), and every loop needs no
-        // more than that.
-        unsafe {
-            Peaks {
-                int8: match isa {
-                    Isa::Portable | Isa::Neon | Isa::NeonDot => None,
-                    Isa::Avx2 | Isa::Avx512 => Some(rate(64, || int8_avx2())),
-                    Isa::Avx2Vnni => Some(rate(64, || int8_avx_vnni())),
-                    Isa::Avx512Vnni | Isa::Avx512Bf16 | Isa::Amx => {
-                        Some(rate(128, || int8_avx512_vnni()))
-                    }
-                },
-                int16: match isa {
-                    Isa::Portable | Isa::Neon | Isa::NeonDot => None,
-                    Isa::Avx2 | Isa::Avx512 => Some(rate(32, || int16_avx2())),
-                    Isa::Avx2Vnni => Some(rate(32, || int16_avx_vnni())),
-                    Isa::Avx512Vnni | Isa::Avx512Bf16 | Isa::Amx => {
-                        Some(rate(64, || int16_avx512_vnni()))
-                    }
-                },
-                bf16: (isa == Isa::Avx512Bf16).then(|| rate(64, || bf16_avx512())),
-                f32: match isa {
-                    Isa::Portable | Isa::Neon | Isa::NeonDot => None,
-                    Isa::Avx2 | Isa::Avx2Vnni => Some(rate(16, || f32_avx2())),
-                    Isa::Avx512 | Isa::Avx512Vnni | Isa::Avx512Bf16 | Isa::Amx => {
-                        Some(rate(32, || f32_avx512()))
-                    }
-                },
-            }
-        }
-    }
-
-    #[target_feature(enable = "avx2")]
-    pub(super) fn read(words: &[u64]) -> u64 {
-        super::sum(words)
-    }
 }
