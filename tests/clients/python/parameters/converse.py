@@ -56,7 +56,7 @@ def inference_rows():
         ),
         refused(f"{config}.temperature", inference(temperature=3), "outside 0 to 2"),
         supported(f"{config}.topP", inference(temperature=2, topP=1e-6), same),
-        refused(f"{config}.topP", inference(topP=2), "outside 0 to 1", says="top_p"),
+        refused(f"{config}.topP", inference(topP=2), "outside 0 to 1"),
         supported(
             f"{config}.stopSequences",
             inference(stopSequences=[" France"]),
@@ -66,9 +66,8 @@ def inference_rows():
         ),
         refused(
             f"{config}.stopSequences",
-            inference(stopSequences=list("abcde")),
-            "more than four",
-            says="stop",
+            inference(stopSequences=["x"] * 2501),
+            "more than 2,500",
         ),
     ]
 
@@ -138,7 +137,7 @@ def tool_rows():
             "toolConfig.toolChoice.tool.name",
             tools(tool={"name": "other"}),
             "of no tool",
-            says="tool_choice",
+            says="toolChoice",
         ),
     ]
 

@@ -177,6 +177,7 @@ def create_rows():
             "server/http/tests/api/endings.rs",
             "a_requests_own_time_ends_it_in_its_apis_shape",
         ),
+        refused("timeout", {"timeout": 0}, "no time at all"),
     ]
 
 
