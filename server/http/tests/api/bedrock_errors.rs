@@ -19,6 +19,7 @@ async fn errors_have_awss_names() {
     let more = |fields: Value| converse(json!({"additionalModelRequestFields": fields}));
     let impossible = json!({"textFormat": {"type": "json_schema",
         "structure": {"jsonSchema": {"schema": "{\"type\": \"thing\"}"}}}});
+    let form = |format: Value| converse(json!({"outputConfig": {"textFormat": format}}));
     let nope = json!({"tools": tools(), "toolChoice": {"tool": {"name": "nope"}}});
     let config = |config: Value| converse(json!({"inferenceConfig": config}));
     let use_in_user = json!([{"toolUse": {"toolUseId": "x", "name": "f", "input": {}}}]);
@@ -40,7 +41,7 @@ async fn errors_have_awss_names() {
         (of(bad_result), "image"),
         (json!({"messages": [{"role": "tool", "content": [{"text": "a"}]}]}), "role"),
         (json!({"messages": many}), "maximum context length"),
-        (config(json!({"maxTokens": 0})), "'inferenceConfig.maxTokens' must be at least 1"),
+        (config(json!({"maxTokens": 0})), "'inferenceConfig.maxTokens' must be at least 1."),
         (config(json!({"maxTokens": "1"})), "inferenceConfig.maxTokens"),
         (config(json!({"temperature": 9})), "'inferenceConfig.temperature'"),
         (config(json!({"topP": 0})), "'inferenceConfig.topP'"),
@@ -50,7 +51,17 @@ async fn errors_have_awss_names() {
         (more(json!({"top_k": -2})), "'additionalModelRequestFields.top_k'"),
         (more(json!({"min_p": 2})), "'additionalModelRequestFields.min_p'"),
         (converse(json!({"outputConfig": impossible})), "'outputConfig.textFormat'"),
-        (converse(json!({"additionalModelRequestFields": {"top_q": 1}})), "top_q"),
+        (form(json!({"type": "xml"})), "'outputConfig.textFormat.type' must be"),
+        (form(json!({"type": 1})), "'outputConfig.textFormat.type' must be"),
+        (form(json!({"structure": {}})), "parameter: 'outputConfig.textFormat.type'"),
+        (form(json!({"type": "json_schema"})), "structure.jsonSchema.schema"),
+        (converse(json!({"serviceTier": {"type": "scale"}})), "'serviceTier.type' must be"),
+        (converse(json!({"serviceTier": {}})), "parameter: 'serviceTier.type'"),
+        (more(json!({"top_q": 1})), "top_q"),
+        (
+            more(json!({"thinking": {"type": "always"}})),
+            "'additionalModelRequestFields.thinking.type' must be",
+        ),
         (converse(json!({"guardrailConfig": {"guardrailIdentifier": "g"}})), "guardrailConfig"),
         (converse(json!({"toolConfig": {"tools": [{"systemTool": {"name": "s"}}]}})), "systemTool"),
         (
