@@ -217,6 +217,7 @@ def count_rows():
 
 THINKING = [
     proved_in("thinking.type", TEMPLATES, "messages_reach_the_template"),
+    refused("thinking.type", {"thinking": {"type": "always"}}, "others"),
     proved_in("messages[].content[].thinking", TEMPLATES, "messages_reach_the_template"),
 ]
 CREATE = {"model": MODEL, "messages": [ASK], "max_tokens": 12, "temperature": 0}

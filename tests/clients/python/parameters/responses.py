@@ -221,7 +221,6 @@ OPENAIS = {
     "background_options": {"completion_window": "2h"},
     "context_management": [{"type": "compaction", "compact_threshold": 1000}],
     "image": {"context_compression": "auto"},
-    "moderation": {"model": "omni-moderation-latest"},
     "prompt_cache_options": {"mode": "implicit"},
     "prompt_cache_retention": "24h",
     "reasoning.context": "auto",
