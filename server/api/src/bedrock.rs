@@ -24,6 +24,8 @@ pub struct ConverseRequest {
     pub additional_model_request_fields: Option<AdditionalFields>,
     /// The form of the answer.
     pub output_config: Option<ConverseOutputConfig>,
+    /// How urgent it is among its tenant's; the answer says it again.
+    pub service_tier: Option<ConverseServiceTier>,
     /// Refused: there are no guardrails here.
     #[schema(value_type = Option<Object>)]
     pub guardrail_config: Option<Value>,
@@ -143,11 +145,20 @@ pub struct AdditionalFields {
     pub thinking: Option<Thinking>,
 }
 
+/// How urgent a request is beside others of the same tenant.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ConverseServiceTier {
+    /// `priority` before most, `flex` after them; `default` and `reserved` as most.
+    #[serde(rename = "type")]
+    pub kind: String,
+}
+
 /// The form of the answer.
 #[derive(Clone, Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ConverseOutputConfig {
-    /// `{"type": "json_schema", "structure": {"jsonSchema": {"schema": "…"}}}`, the schema as text.
+    /// `{"type": "json_schema", "structure": {"jsonSchema": {"schema": "…"}}}`, the schema as text;
+    /// or `{"type": "text"}`: any text.
     #[schema(value_type = Option<Object>)]
     pub text_format: Option<Value>,
 }
@@ -210,6 +221,9 @@ pub struct ConverseResponse {
     pub usage: ConverseUsage,
     /// How long it took.
     pub metrics: ConverseMetrics,
+    /// Where one was asked for: that by which the request waited.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub service_tier: Option<ConverseServiceTier>,
 }
 
 /// What was answered.

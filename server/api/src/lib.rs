@@ -22,8 +22,8 @@ mod tools;
 pub use bedrock::{
     AdditionalFields, BedrockError, ConverseBlock, ConverseContent, ConverseMessage,
     ConverseMetrics, ConverseOutput, ConverseOutputConfig, ConverseReasoning, ConverseRequest,
-    ConverseResponse, ConverseTool, ConverseToolChoice, ConverseToolConfig, ConverseToolResult,
-    ConverseToolUse, ConverseUsage, InferenceConfig, ReasoningText,
+    ConverseResponse, ConverseServiceTier, ConverseTool, ConverseToolChoice, ConverseToolConfig,
+    ConverseToolResult, ConverseToolUse, ConverseUsage, InferenceConfig, ReasoningText,
 };
 pub use chat::{
     AssistantMessage, ChatChoice, ChatChunk, ChatChunkChoice, ChatCompletion, ChatDelta,

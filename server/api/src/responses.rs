@@ -81,6 +81,8 @@ pub struct ResponsesRequest {
     pub timeout: Option<f64>,
     /// Refused: there are no prompts kept here.
     pub prompt: Option<Value>,
+    /// Refused: nothing is moderated here.
+    pub moderation: Option<Value>,
 }
 
 /// A text, or items.

@@ -69,7 +69,9 @@ pub struct ConversationItems {
 /// New notes on something that is kept.
 #[derive(Clone, Debug, Deserialize, ToSchema)]
 pub struct MetadataUpdate {
-    /// They replace those before; null removes all.
-    #[schema(value_type = Option<Object>)]
+    /// They replace those before, all of them: `{}` leaves none, as null does.
+    // So that it must be there, though it may be null.
+    #[serde(deserialize_with = "Option::deserialize")]
+    #[schema(required = true, value_type = Option<Object>)]
     pub metadata: Option<Metadata>,
 }

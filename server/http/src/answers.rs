@@ -22,7 +22,7 @@ const ENTRY_BYTES: usize = 1 << 10;
 
 /// Whose key.
 pub(crate) type Place = (TenantId, String);
-/// Of the route and the body.
+/// Of the route, the headers that say what is asked, and the body.
 pub(crate) type Digest = blake3::Hash;
 
 /// Answers that were given, and requests that will give one.

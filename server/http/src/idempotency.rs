@@ -18,6 +18,8 @@ use crate::{ApiError, AppState, Caller, json};
 
 const KEY: HeaderName = HeaderName::from_static("idempotency-key");
 const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
+/// What AWS's headers for options of a request begin with.
+const OF_BEDROCK: &str = "x-amzn-bedrock-";
 const MAX_KEY_BYTES: usize = 255;
 
 /// Around a route that generates: lets a request without a key pass, and one with a key run once.
@@ -35,7 +37,7 @@ pub(crate) async fn once(
     let mut bare = Request::new(body);
     bare.headers_mut().clone_from(&head.headers);
     let body = Bytes::from(json::read(bare, state.limits()).await?);
-    let digest = digest(head.uri.path(), &body);
+    let digest = digest(head.uri.path(), &head.headers, &body);
     let place = (tenant, key);
     loop {
         match state.answers().turn(&place, digest)? {
@@ -60,9 +62,20 @@ fn key(headers: &HeaderMap) -> Result<Option<String>, ApiError> {
     }
 }
 
-fn digest(path: &str, body: &[u8]) -> Digest {
+/// Of all that an answer depends on: AWS's clients ask for guardrails, tiers and so on by headers.
+fn digest(path: &str, headers: &HeaderMap, body: &[u8]) -> Digest {
+    let mut asked: Vec<_> =
+        headers.iter().filter(|(name, _)| name.as_str().starts_with(OF_BEDROCK)).collect();
+    // The order in which they were sent means nothing between names.
+    asked.sort_by_key(|(name, _)| name.as_str());
     let mut hasher = blake3::Hasher::new();
-    hasher.update(path.as_bytes()).update(&[0]).update(body);
+    hasher.update(path.as_bytes()).update(&[0]);
+    for (name, value) in asked {
+        hasher.update(name.as_str().as_bytes()).update(&[0]);
+        hasher.update(value.as_bytes()).update(&[0]);
+    }
+    // No header's name is empty.
+    hasher.update(&[0]).update(body);
     hasher.finalize()
 }
 

@@ -113,8 +113,7 @@ pub(crate) fn max_tokens(
 ) -> Result<u32, ApiError> {
     if source.params.max_tokens == Some(0) && source.prompt_logprobs.is_none() {
         let name = source.params.max_tokens_name;
-        let message = format!("'{name}' must be at least 1 (0 only to score an echoed prompt).");
-        return Err(ApiError::invalid(Some(name), message));
+        return Err(ApiError::invalid(Some(name), format!("'{name}' must be at least 1.")));
     }
     let limit = source.model.handle.limits().max_sequence_len();
     let num_prompt = u32::try_from(num_prompt).unwrap_or(u32::MAX);

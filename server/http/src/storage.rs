@@ -41,6 +41,7 @@ impl From<StoreError> for ApiError {
                 let message = format!("{what} with id '{id}' not found.");
                 Self::refused(StatusCode::NOT_FOUND, "not_found", message)
             }
+            StoreError::NotListed => not_listed(),
             StoreError::TooLarge { .. } => Self::invalid(None, message).code("too_large_to_keep"),
             StoreError::TooMany { .. } => Self::invalid(None, message).code("too_many"),
             StoreError::Duplicate { .. } => {
@@ -161,12 +162,18 @@ pub(crate) fn page_of(mut all: Vec<Value>, query: &PageQuery) -> Result<Page<Val
         None => 0,
         Some(after) => match all.iter().position(|thing| thing["id"] == **after) {
             Some(position) => position + 1,
-            None => return Err(ApiError::invalid(Some("after"), "No item has this id.")),
+            None => return Err(not_listed()),
         },
     };
     let limit = query.limit as usize;
     let has_more = all.len() - start > limit;
     Ok(Page { rows: all.into_iter().skip(start).take(limit).collect(), has_more })
+}
+
+/// A page was to come after what the list does not have.
+fn not_listed() -> ApiError {
+    let message = "Invalid value for 'after': nothing on the list has this id.";
+    ApiError::invalid(Some("after"), message)
 }
 
 /// What was kept as JSON.

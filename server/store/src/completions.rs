@@ -6,6 +6,8 @@ use crate::database::now;
 use crate::page::{Page, PageQuery};
 use crate::{Store, StoreError};
 
+/// What it is called in errors.
+const WHAT: &str = "chat completion";
 const INSERT: &str = "INSERT INTO completions
     (tenant, id, created_at, expires_at, model, body, messages, num_bytes, position)
     VALUES ($1, $2, $3, $4, $5, $6, $7, $8,
@@ -65,7 +67,7 @@ impl Store {
     ) -> Result<(), StoreError> {
         let work = async {
             let mut transaction = self.write().await?;
-            let num_bytes = self.check_size("chat completion", completion.num_bytes())?;
+            let num_bytes = self.check_size(WHAT, completion.num_bytes())?;
             self.charge(&mut transaction, tenant, (1, num_bytes)).await?;
             let insert = sqlx::query(INSERT)
                 .bind(tenant)
@@ -107,7 +109,7 @@ impl Store {
         let id = &completion.id;
         let work = async {
             let mut transaction = self.write().await?;
-            let num_bytes = self.check_size("chat completion", completion.num_bytes())?;
+            let num_bytes = self.check_size(WHAT, completion.num_bytes())?;
             let size = sqlx::query_as(SIZE).bind(tenant).bind(id).bind(now());
             let size = size.fetch_optional(&mut *transaction).await?;
             let (before,): (i64,) = size.ok_or_else(|| not_found(id))?;
@@ -134,7 +136,7 @@ impl Store {
     /// The bodies of a page of completions, in the order they were made in.
     ///
     /// # Errors
-    /// [`StoreError::NotFound`] if the completion that the page comes after is not there.
+    /// [`StoreError::NotListed`] if the completion that the page comes after is not there.
     pub async fn completions(
         &self,
         tenant: &str,
@@ -142,7 +144,8 @@ impl Store {
         query: &PageQuery,
     ) -> Result<Page<String>, StoreError> {
         if let Some(after) = &query.after {
-            self.completion(tenant, after).await?;
+            let found = self.completion(tenant, after).await;
+            found.map_err(|error| error.of_cursor(WHAT))?;
         }
         let mut sql = select_page(tenant, filter, query);
         let list = sql.build_query_as().fetch(self.readers());
@@ -189,5 +192,5 @@ async fn add_metadata(
 }
 
 fn not_found(id: &str) -> StoreError {
-    StoreError::NotFound { what: "chat completion", id: id.to_owned() }
+    StoreError::NotFound { what: WHAT, id: id.to_owned() }
 }

@@ -110,8 +110,8 @@ impl Store {
     /// A page of the items.
     ///
     /// # Errors
-    /// [`StoreError::NotFound`] if the conversation, or the item that the page comes after, is not
-    /// there.
+    /// [`StoreError::NotFound`] if the conversation is not there, [`StoreError::NotListed`] if the
+    /// item that the page comes after is not.
     pub async fn items(
         &self,
         tenant: &str,
@@ -119,7 +119,10 @@ impl Store {
         query: &PageQuery,
     ) -> Result<Page<Item>, StoreError> {
         let after = match &query.after {
-            Some(id) => Some(self.positioned(tenant, conversation, id).await?.0),
+            Some(id) => {
+                let found = self.positioned(tenant, conversation, id).await;
+                Some(found.map_err(|error| error.of_cursor("item"))?.0)
+            }
             None => self.conversation(tenant, conversation).await.map(|_| None)?,
         };
         let (sql, start) =

@@ -11,6 +11,9 @@ pub enum StoreError {
         /// The id that was asked for.
         id: String,
     },
+    /// A page is to come after something that is not on its list.
+    #[error("nothing on the list has the id that the page comes after")]
+    NotListed,
     /// It is larger than one thing may be.
     #[error("{num_bytes} bytes are more than the {max} that are kept of one {what}")]
     TooLarge {
@@ -57,4 +60,14 @@ pub enum StoreError {
     /// The file cannot be made.
     #[error("cannot create the database: {0}")]
     Create(#[from] std::io::Error),
+}
+
+impl StoreError {
+    /// Where it was a `sought` that was not found, and a page was to come after it.
+    pub(crate) fn of_cursor(self, sought: &str) -> Self {
+        match self {
+            Self::NotFound { what, .. } if what == sought => Self::NotListed,
+            error => error,
+        }
+    }
 }

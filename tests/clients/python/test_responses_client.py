@@ -128,11 +128,10 @@ class Responses(unittest.TestCase):
             input="Describe France.",
             text_format=Capital,
             max_output_tokens=120,
+            # What is cut the client cannot parse: at random a number goes on for ever.
+            temperature=0,
         )
-        if response.status == "completed":
-            self.assertIsInstance(response.output_parsed, Capital)
-        else:
-            self.assertEqual(response.incomplete_details.reason, "max_output_tokens")
+        self.assertIsInstance(response.output_parsed, Capital)
 
     def test_logprobs(self):
         response = respond(

@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 use server_api::{
     Blocks, ChatMessage, ChatRequest, Content, GenerationOptions, InputBlock, InputMessage,
     InputRole, JsonSchemaFormat, MessagesRequest, MessagesTool, MessagesToolChoice, OneOrMany,
-    OutputFormat, ResponseFormat, Role, UnsupportedOptions,
+    OutputFormat, ResponseFormat, Role, Thinking, UnsupportedOptions,
 };
 
 use super::names::Names;
@@ -27,8 +27,7 @@ pub(crate) fn to_chat(
         add(&mut messages, &mut names, input, idx)?;
     }
     let (tool_choice, parallel_tool_calls) = tool_choice(request.tool_choice)?;
-    // Models that can do both think only if they are asked to.
-    let thinks = request.thinking.is_some_and(|thinking| thinking.kind != "disabled");
+    let thinks = thinks(request.thinking.as_ref())?;
     let kwargs = Map::from_iter([("enable_thinking".to_owned(), thinks.into())]);
     let format = request.output_config.and_then(|config| config.format);
     let tools = request.tools.map(|tools| tools.into_iter().enumerate().map(tool).collect());
@@ -61,6 +60,18 @@ pub(crate) fn to_chat(
         unsupported: UnsupportedOptions::default(),
     };
     Ok((chat, names))
+}
+
+/// Models that can do both think only if they are asked to.
+fn thinks(thinking: Option<&Thinking>) -> Result<bool, ApiError> {
+    match thinking.map(|thinking| thinking.kind.as_str()) {
+        Some("enabled" | "adaptive") => Ok(true),
+        None | Some("disabled") => Ok(false),
+        Some(_) => {
+            let message = "'thinking.type' must be 'enabled', 'adaptive' or 'disabled'.";
+            Err(ApiError::invalid(Some("thinking.type"), message))
+        }
+    }
 }
 
 fn response_format(format: OutputFormat) -> ResponseFormat {

@@ -3,9 +3,9 @@
 use serde_json::Value;
 use server_api::{
     Blocks, ChatRequest, ConverseBlock, ConverseContent, ConverseMessage, ConverseOutputConfig,
-    ConverseReasoning, ConverseRequest, ConverseTool, ConverseToolChoice, ConverseToolConfig,
-    InputBlock, InputMessage, InputRole, MessagesRequest, MessagesTool, MessagesToolChoice,
-    OutputConfig, OutputFormat,
+    ConverseReasoning, ConverseRequest, ConverseServiceTier, ConverseTool, ConverseToolChoice,
+    ConverseToolConfig, InputBlock, InputMessage, InputRole, MessagesRequest, MessagesTool,
+    MessagesToolChoice, OutputConfig, OutputFormat,
 };
 
 use super::converse_names::Names;
@@ -59,7 +59,7 @@ pub(super) fn to_chat(
         tool_choice: tool_choice.flatten(),
         thinking: more.thinking,
         output_config: request.output_config.map(output_config).transpose()?,
-        service_tier: None,
+        service_tier: request.service_tier.map(service_tier).transpose()?,
         timeout: None,
     });
     let (mut chat, of_messages) = chat.map_err(|error| names.told(error))?;
@@ -159,9 +159,31 @@ fn tools(config: ConverseToolConfig) -> Result<ToolsAndChoice, ApiError> {
     Ok((tools, choice))
 }
 
+/// AWS's tiers by OpenAI's names, which the chat knows. What is reserved with AWS is as any here.
+fn service_tier(tier: ConverseServiceTier) -> Result<String, ApiError> {
+    match tier.kind.as_str() {
+        "default" | "flex" | "priority" => Ok(tier.kind),
+        "reserved" => Ok("default".to_owned()),
+        _ => {
+            let message = "'serviceTier.type' must be 'default', 'flex', 'priority' or 'reserved'.";
+            Err(ApiError::invalid(Some("serviceTier.type"), message))
+        }
+    }
+}
+
 /// Bedrock has the schema as a text.
 fn output_config(config: ConverseOutputConfig) -> Result<OutputConfig, ApiError> {
     let Some(format) = config.text_format else { return Ok(OutputConfig { format: None }) };
+    let path = "outputConfig.textFormat.type";
+    match format.get("type") {
+        Some(Value::String(kind)) if kind == "json_schema" => {}
+        Some(Value::String(kind)) if kind == "text" => return Ok(OutputConfig { format: None }),
+        None | Some(Value::Null) => return Err(ApiError::missing(path)),
+        Some(_) => {
+            let message = format!("'{path}' must be 'json_schema' or 'text'.");
+            return Err(ApiError::invalid(Some(path), message));
+        }
+    }
     let path = "outputConfig.textFormat.structure.jsonSchema.schema";
     let schema = format.pointer("/structure/jsonSchema/schema").and_then(Value::as_str);
     let schema = schema.ok_or_else(|| ApiError::missing(path))?;

@@ -6,7 +6,7 @@ use server_api::{ConverseBlock, ConverseRequest, ConverseTool};
 use crate::names::{indexed, translated};
 use crate::{ApiError, anthropic};
 
-const NAMES: [(&str, &str); 12] = [
+const NAMES: [(&str, &str); 13] = [
     ("max_tokens", "inferenceConfig.maxTokens"),
     ("temperature", "inferenceConfig.temperature"),
     ("top_p", "inferenceConfig.topP"),
@@ -14,6 +14,7 @@ const NAMES: [(&str, &str); 12] = [
     ("tools", "toolConfig.tools"),
     ("tool_choice", "toolConfig.toolChoice"),
     ("output_config.format", "outputConfig.textFormat"),
+    ("thinking", "additionalModelRequestFields.thinking"),
     ("top_k", "additionalModelRequestFields.top_k"),
     ("min_p", "additionalModelRequestFields.min_p"),
     ("repetition_penalty", "additionalModelRequestFields.repetition_penalty"),

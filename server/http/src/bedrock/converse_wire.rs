@@ -7,23 +7,35 @@ use std::time::Instant;
 use serde_json::{Value, json};
 use server_api::{
     ConverseBlock, ConverseMetrics, ConverseOutput, ConverseReasoning, ConverseResponse,
-    ConverseToolUse, ConverseUsage, Message, MessagesUsage, OutputBlock, ReasoningText,
+    ConverseServiceTier, ConverseToolUse, ConverseUsage, Message, MessagesUsage, OutputBlock,
+    ReasoningText,
 };
 
 use super::{errors, event_stream};
 use crate::ApiError;
 use crate::anthropic::MessagesWire;
+use crate::chat::Started;
 use crate::generation::Output;
 use crate::wire::Wire;
 
+/// The tier by which a request waits, for the answer to who asked for one.
+pub(super) fn tier(started: &Started) -> Option<ConverseServiceTier> {
+    started.source.params.tier.map(|tier| ConverseServiceTier { kind: tier.to_owned() })
+}
+
 /// The answer in one piece.
-pub(super) fn response(message: Message, begun: Instant) -> ConverseResponse {
+pub(super) fn response(
+    message: Message,
+    tier: Option<ConverseServiceTier>,
+    begun: Instant,
+) -> ConverseResponse {
     let content = message.content.into_iter().map(block).collect();
     ConverseResponse {
         output: ConverseOutput::Message { role: message.role, content },
         stop_reason: stop_reason(message.stop_reason.as_deref().unwrap_or_default()).to_owned(),
         usage: counted(message.usage),
         metrics: metrics(begun),
+        service_tier: tier,
     }
 }
 
@@ -70,14 +82,19 @@ pub(super) fn millis(begun: Instant) -> u64 {
 /// Writes an answer in events.
 pub(super) struct ConverseWire {
     messages: MessagesWire,
+    tier: Option<ConverseServiceTier>,
     begun: Instant,
 }
 
 type Event = (&'static str, Value);
 
 impl ConverseWire {
-    pub(super) fn new(messages: MessagesWire, begun: Instant) -> Self {
-        Self { messages, begun }
+    pub(super) fn new(
+        messages: MessagesWire,
+        tier: Option<ConverseServiceTier>,
+        begun: Instant,
+    ) -> Self {
+        Self { messages, tier, begun }
     }
 
     /// Adds what Converse says where Anthropic says `event`.
@@ -114,7 +131,10 @@ impl ConverseWire {
                 events.push(("messageStop", stop));
                 let usage = serde_json::from_value(event["usage"].take()).unwrap_or_default();
                 let metrics = metrics(self.begun);
-                let metadata = json!({"usage": counted(usage), "metrics": metrics});
+                let mut metadata = json!({"usage": counted(usage), "metrics": metrics});
+                if let Some(tier) = &self.tier {
+                    metadata["serviceTier"] = json!(tier);
+                }
                 events.push(("metadata", metadata));
             }
             _ => {}

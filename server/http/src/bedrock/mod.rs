@@ -80,10 +80,10 @@ pub(crate) async fn converse(
     let begun = Instant::now();
     let chat = converse::to_chat(request, model(id)?, false)?;
     let started = converse::start(&state, caller, chat, num_bytes).await?;
-    let writer = anthropic::writer(&started);
+    let (writer, tier) = (anthropic::writer(&started), converse_wire::tier(&started));
     let (mut answers, usage) = wire::collect(started.generation, 1).await?;
     let message = writer.message(answers.remove(0), usage);
-    Ok(Json(converse_wire::response(message, begun)).into_response())
+    Ok(Json(converse_wire::response(message, tier, begun)).into_response())
 }
 
 /// The same in pieces.
@@ -103,7 +103,8 @@ pub(crate) async fn converse_stream(
     let begun = Instant::now();
     let chat = converse::to_chat(request, model(id)?, true)?;
     let started = converse::start(&state, caller, chat, num_bytes).await?;
-    let writer = ConverseWire::new(anthropic::writer(&started), begun);
+    let (writer, tier) = (anthropic::writer(&started), converse_wire::tier(&started));
+    let writer = ConverseWire::new(writer, tier, begun);
     Ok(wire::stream(started.generation, writer, state.limits()))
 }
 

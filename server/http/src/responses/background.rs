@@ -1,7 +1,8 @@
 //! Responses that are worked on after their request was answered.
 //!
 //! Invariant: of each tenant a bounded number runs; a place is free again whenever its work ends,
-//! is cut off or panics. What is known of the events of those that ended is bounded, too.
+//! is cut off or panics. Who follows one that is cancelled or deleted is told so last. What is
+//! known of the events of those that ended is bounded, too.
 
 use std::collections::HashMap;
 use std::convert::Infallible;
@@ -12,8 +13,7 @@ use axum::http::StatusCode;
 use engine_core::TenantId;
 use futures_util::stream::{Stream, unfold};
 use serde_json::Value;
-use tokio::sync::watch;
-use tokio::task::AbortHandle;
+use tokio::sync::{Notify, watch};
 
 use super::keep::Keeper;
 use super::wire::ResponsesWire;
@@ -38,7 +38,8 @@ pub(crate) struct Background {
 
 struct Job {
     events: Arc<Events>,
-    abort: Option<AbortHandle>,
+    /// Tells the work to end.
+    stop: Arc<Notify>,
     ended: Option<Instant>,
 }
 
@@ -65,16 +66,16 @@ impl Background {
             return Err(ApiError::refused(status, "too_many_in_background", message));
         }
         let (key, events) = ((tenant.clone(), id.to_owned()), Arc::<Events>::default());
-        let job = Job { events: Arc::clone(&events), abort: None, ended: None };
+        let stop = Arc::<Notify>::default();
+        let job = Job { events: Arc::clone(&events), stop: Arc::clone(&stop), ended: None };
         jobs.insert(key.clone(), job);
-        Ok(Place { background: self.clone(), key, events })
+        Ok(Place { background: self.clone(), key, events, stop })
     }
 
-    /// Ends the work on a response, if there is any.
-    pub(super) fn abort(&self, tenant: &TenantId, id: &str) {
-        let key = (tenant.clone(), id.to_owned());
-        if let Some(abort) = self.jobs().get(&key).and_then(|job| job.abort.as_ref()) {
-            abort.abort();
+    /// Ends the work on a response, if there is any, when the store says so already.
+    pub(super) fn stop(&self, tenant: &TenantId, id: &str) {
+        if let Some(job) = self.jobs().get(&(tenant.clone(), id.to_owned())) {
+            job.stop.notify_one();
         }
     }
 
@@ -104,16 +105,13 @@ pub(super) struct Place {
     background: Background,
     key: Key,
     pub(super) events: Arc<Events>,
+    stop: Arc<Notify>,
 }
 
 impl Place {
     /// Works on the response from now on.
     pub(super) fn run(self, generation: Generation, wire: ResponsesWire, keeper: Keeper) {
-        let (background, key) = (self.background.clone(), self.key.clone());
-        let task = tokio::spawn(work(self, generation, wire, keeper));
-        if let Some(job) = background.jobs().get_mut(&key) {
-            job.abort = Some(task.abort_handle());
-        }
+        tokio::spawn(work(self, generation, wire, keeper));
     }
 }
 
@@ -130,11 +128,16 @@ async fn work(place: Place, mut generation: Generation, mut wire: ResponsesWire,
     let (tenant, id) = (&place.key.0.0, &place.key.1);
     let events = &place.events;
     let mut has_begun = false;
-    while let Some(output) = generation.next().await {
+    loop {
+        let output = tokio::select! {
+            () = place.stop.notified() => return events.push(&[wire.cancelled(0)]),
+            output = generation.next() => output,
+        };
+        let Some(output) = output else { break };
         if !std::mem::replace(&mut has_begun, true) {
             match keeper.store.set_status(tenant, id, "in_progress").await {
                 // It was cancelled or deleted.
-                Ok(false) => return,
+                Ok(false) => return events.push(&[wire.cancelled(0)]),
                 Ok(true) => {}
                 Err(error) => tracing::warn!(%error, "a response's status was not kept"),
             }
@@ -162,7 +165,8 @@ async fn work(place: Place, mut generation: Generation, mut wire: ResponsesWire,
 /// Keeps what became of a response, and tells it; or that it was not kept.
 async fn end(wire: &mut ResponsesWire, keeper: &Keeper, events: &Events, last: Vec<Value>) {
     match keeper.keep(wire.response()).await {
-        Ok(_) => events.push(&last),
+        Ok(true) => events.push(&last),
+        Ok(false) => events.push(&[wire.cancelled(last.len())]),
         Err(error) => {
             let failed = wire.error(&error);
             // It may have been too large: what is said of that is not.

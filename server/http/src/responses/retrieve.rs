@@ -59,7 +59,7 @@ pub(crate) async fn delete(
     Path(id): Path<String>,
 ) -> Result<Json<Deleted>, ApiError> {
     state.kept()?.delete_response(&caller.tenant.0, &id).await?;
-    state.background().abort(&caller.tenant, &id);
+    state.background().stop(&caller.tenant, &id);
     Ok(Json(Deleted { id, object: "response".to_owned(), deleted: true }))
 }
 
@@ -99,7 +99,7 @@ pub(crate) async fn cancel(
         return Err(ApiError::invalid(None, message).code("not_in_background"));
     }
     if store.set_status(tenant, &id, "cancelled").await? {
-        state.background().abort(&caller.tenant, &id);
+        state.background().stop(&caller.tenant, &id);
     }
     Ok(Json(body(&store.response(tenant, &id).await?)?))
 }

@@ -3,13 +3,13 @@
 //! Invariant: items open and close one after another, and every one that opened closes; the last
 //! event holds the response as it is kept and retrieved.
 
+mod states;
+
 use std::sync::Arc;
 
 use engine_text::{AnswerParser, Part, TextModel};
 use serde_json::{Value, json};
-use server_api::{
-    ChatTokenLogprob, IncompleteDetails, OutputContent, OutputItem, Response, ResponseError,
-};
+use server_api::{ChatTokenLogprob, IncompleteDetails, OutputContent, OutputItem, Response};
 
 use super::keep::Keeper;
 use super::output::{
@@ -62,32 +62,11 @@ impl ResponsesWire {
         &self.response
     }
 
-    /// The first events of a response that waits.
-    pub(super) fn queued(&mut self) -> Vec<Value> {
-        ["response.created", "response.queued"].map(|kind| self.state(kind)).into()
-    }
-
-    /// The event of its being worked on.
-    pub(super) fn in_progress(&mut self) -> Value {
-        self.response.status = "in_progress".to_owned();
-        self.state("response.in_progress")
-    }
-
-    pub(super) fn clear_output(&mut self) {
-        self.response.output.clear();
-    }
-
     /// An event with its number.
     fn event(&mut self, mut event: Value) -> Value {
         event["sequence_number"] = self.num_events.into();
         self.num_events += 1;
         event
-    }
-
-    /// An event that holds the response.
-    fn state(&mut self, kind: &str) -> Value {
-        let response = shown(&self.response);
-        self.event(json!({"type": kind, "response": response}))
     }
 
     /// An event of the item that was opened last.
@@ -237,17 +216,6 @@ impl ResponsesWire {
             self.response.status = "completed".to_owned();
             self.response.completed_at = Some(unix_time().unsigned_abs());
         }
-    }
-
-    /// The response has failed.
-    pub(super) fn fail(&mut self, error: &ApiError) {
-        // Time that is over and a cancel are no prompt's fault.
-        let is_prompts = error.status().is_client_error() && !error.is_final();
-        let code = if is_prompts { "invalid_prompt" } else { "server_error" };
-        let message = error.body().error.message;
-        self.response.status = "failed".to_owned();
-        (self.response.completed_at, self.response.incomplete_details) = (None, None);
-        self.response.error = Some(ResponseError { code: code.to_owned(), message });
     }
 }
 

@@ -218,4 +218,26 @@ async fn an_answer_matches_its_schema() {
     assert!(["\"S\"", "\"M\""].contains(&said.as_str()), "{answer}");
     let (status, _, answer) = post(&server, "converse", &format("{")).await;
     assert_eq!(status, StatusCode::BAD_REQUEST, "{answer}");
+    let any = converse(json!({"outputConfig": {"textFormat": {"type": "text"}}}));
+    let (_, _, answer) = post(&says("L"), "converse", &any).await;
+    assert_eq!(answer["output"]["message"]["content"][0]["text"], "L");
+}
+
+#[tokio::test]
+async fn the_tier_is_told_to_who_asks_for_one() {
+    let server = says("Hello");
+    for (asked, told) in [
+        (json!({"type": "priority"}), json!({"type": "priority"})),
+        (json!({"type": "flex"}), json!({"type": "flex"})),
+        (json!({"type": "default"}), json!({"type": "default"})),
+        (json!({"type": "reserved"}), json!({"type": "default"})),
+        (Value::Null, Value::Null),
+    ] {
+        let body = converse(json!({"serviceTier": asked}));
+        let (status, _, answer) = post(&server, "converse", &body).await;
+        assert_eq!((status, &answer["serviceTier"]), (StatusCode::OK, &told), "{answer}");
+        let events = stream(&server, "converse-stream", &body).await;
+        let (kind, metadata) = events.last().unwrap();
+        assert_eq!((kind.as_str(), &metadata["serviceTier"]), ("metadata", &told));
+    }
 }

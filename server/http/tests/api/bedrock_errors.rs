@@ -10,7 +10,19 @@ use serde_json::{Value, json};
 use server_http::{AppState, HttpLimits, router};
 
 use crate::bedrock::{converse, post, says, send, stream, tools};
-use crate::common::{EOS, endless, faulty, post_request, server_with};
+use crate::common::{EOS, Server, endless, faulty, post_request, server_with};
+
+/// A 400 whose message has `word`, from both operations.
+async fn check_refusal(server: &Server, body: &Value, word: &str) {
+    let shown: String = body.to_string().chars().take(200).collect();
+    for operation in ["converse", "converse-stream"] {
+        let (status, headers, answer) = post(server, operation, body).await;
+        assert_eq!(status, StatusCode::BAD_REQUEST, "{shown}: {answer}");
+        assert_eq!(headers["x-amzn-errortype"], "ValidationException");
+        assert_eq!(headers["x-amzn-requestid"], headers["x-request-id"]);
+        assert!(answer["message"].as_str().unwrap().contains(word), "{shown}: {answer}");
+    }
+}
 
 #[tokio::test]
 async fn errors_have_awss_names() {
@@ -40,7 +52,7 @@ async fn errors_have_awss_names() {
         (of(bad_result), "image"),
         (json!({"messages": [{"role": "tool", "content": [{"text": "a"}]}]}), "role"),
         (json!({"messages": many}), "maximum context length"),
-        (config(json!({"maxTokens": 0})), "'inferenceConfig.maxTokens' must be at least 1"),
+        (config(json!({"maxTokens": 0})), "'inferenceConfig.maxTokens' must be at least 1."),
         (config(json!({"maxTokens": "1"})), "inferenceConfig.maxTokens"),
         (config(json!({"temperature": 9})), "'inferenceConfig.temperature'"),
         (config(json!({"topP": 0})), "'inferenceConfig.topP'"),
@@ -50,7 +62,7 @@ async fn errors_have_awss_names() {
         (more(json!({"top_k": -2})), "'additionalModelRequestFields.top_k'"),
         (more(json!({"min_p": 2})), "'additionalModelRequestFields.min_p'"),
         (converse(json!({"outputConfig": impossible})), "'outputConfig.textFormat'"),
-        (converse(json!({"additionalModelRequestFields": {"top_q": 1}})), "top_q"),
+        (more(json!({"top_q": 1})), "top_q"),
         (converse(json!({"guardrailConfig": {"guardrailIdentifier": "g"}})), "guardrailConfig"),
         (converse(json!({"toolConfig": {"tools": [{"systemTool": {"name": "s"}}]}})), "systemTool"),
         (
@@ -66,14 +78,28 @@ async fn errors_have_awss_names() {
         ),
         (converse(json!({"toolConfig": {"tools": tools(), "toolChoice": {"one": {}}}})), "one"),
     ] {
-        let shown: String = body.to_string().chars().take(200).collect();
-        for operation in ["converse", "converse-stream"] {
-            let (status, headers, answer) = post(&server, operation, &body).await;
-            assert_eq!(status, StatusCode::BAD_REQUEST, "{shown}: {answer}");
-            assert_eq!(headers["x-amzn-errortype"], "ValidationException");
-            assert_eq!(headers["x-amzn-requestid"], headers["x-request-id"]);
-            assert!(answer["message"].as_str().unwrap().contains(word), "{shown}: {answer}");
-        }
+        check_refusal(&server, &body, word).await;
+    }
+}
+
+#[tokio::test]
+async fn what_has_a_few_known_values_has_no_others() {
+    let server = says("");
+    let form = |format: Value| converse(json!({"outputConfig": {"textFormat": format}}));
+    let thinking = json!({"thinking": {"type": "always"}});
+    for (body, word) in [
+        (form(json!({"type": "xml"})), "'outputConfig.textFormat.type' must be"),
+        (form(json!({"type": 1})), "'outputConfig.textFormat.type' must be"),
+        (form(json!({"structure": {}})), "parameter: 'outputConfig.textFormat.type'"),
+        (form(json!({"type": "json_schema"})), "structure.jsonSchema.schema"),
+        (converse(json!({"serviceTier": {"type": "scale"}})), "'serviceTier.type' must be"),
+        (converse(json!({"serviceTier": {}})), "parameter: 'serviceTier.type'"),
+        (
+            converse(json!({"additionalModelRequestFields": thinking})),
+            "'additionalModelRequestFields.thinking.type' must be",
+        ),
+    ] {
+        check_refusal(&server, &body, word).await;
     }
 }
 

@@ -34,7 +34,14 @@ async fn a_conversation_is_made_noted_on_and_deleted() {
     assert_eq!(server.get(&path).await, made);
     let updated = server.post(&path, json!({"metadata": {"l": "w"}})).await;
     assert_eq!((&updated["id"], &updated["metadata"]), (&made["id"], &json!({"l": "w"})));
-    assert_eq!(server.post(&path, json!({"metadata": null})).await["metadata"], json!({}));
+    let error = server.error("POST", &path, json!({})).await;
+    assert_eq!((error.0, error.1), (400, json!("metadata")));
+    assert_eq!(server.get(&path).await, updated);
+    for none in [json!({}), json!(null)] {
+        server.post(&path, json!({"metadata": {"l": "w"}})).await;
+        assert_eq!(server.post(&path, json!({"metadata": none})).await["metadata"], json!({}));
+        assert_eq!(server.get(&path).await["metadata"], json!({}));
+    }
     assert_eq!(texts(&server, &path).await, ["one"]);
     for (method, tail, body) in [
         ("GET", "", Value::Null),
@@ -81,6 +88,13 @@ async fn items_are_added_listed_and_removed() {
     let (status, left) = server.send("a", "DELETE", &item, Value::Null).await;
     assert_eq!((status, &left["object"]), (StatusCode::OK, &json!("conversation")));
     assert_eq!(server.error("GET", &item, Value::Null).await.0, 404);
+    // The second was deleted.
+    for after in ["no", data[1]["id"].as_str().unwrap()] {
+        let error = server.error("GET", &format!("{items}?after={after}"), Value::Null).await;
+        assert_eq!((error.0, error.1), (400, json!("after")), "{after}");
+    }
+    let error = server.error("GET", &format!("{PATH}/no/items?after=no"), Value::Null).await;
+    assert_eq!((error.0, error.2), (404, json!("not_found")));
     let own = json!({"role": "user", "content": "x", "id": data[0]["id"]});
     let error = server.error("POST", &items, json!({"items": [own]})).await;
     assert_eq!((error.0, error.2), (400, json!("duplicate_item")));

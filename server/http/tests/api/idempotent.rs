@@ -159,6 +159,31 @@ async fn bedrocks_answers_come_again_too() {
     }
 }
 
+/// Who asks for more than before is not told that it was given.
+#[tokio::test]
+async fn what_bedrocks_headers_ask_for_is_part_of_the_request() {
+    let server = server(MockModel::default());
+    let invoke = json!({"prompt": "hello", "max_tokens": 8});
+    let ask = |more: &[(&'static str, &'static str)]| {
+        let mut request = keyed("/model/mock/invoke", "k", &invoke);
+        for (name, value) in more {
+            request.headers_mut().append(*name, value.parse().unwrap());
+        }
+        call(&server.router, request)
+    };
+    let traced = ("x-amzn-bedrock-trace", "ENABLED");
+    let guarded = ("x-amzn-bedrock-guardrailidentifier", "g");
+    let (status, ..) = ask(&[traced, ("user-agent", "a")]).await;
+    assert_eq!(status, StatusCode::OK);
+    let (status, headers, _) = ask(&[("user-agent", "b"), traced]).await;
+    assert!(status == StatusCode::OK && is_replay(&headers));
+    for more in [&[guarded, traced][..], &[("x-amzn-bedrock-trace", "DISABLED")], &[]] {
+        let (status, headers, text) = ask(more).await;
+        assert_eq!(status, StatusCode::BAD_REQUEST, "{more:?}: {text}");
+        assert_eq!(headers["x-amzn-errortype"], "ConflictException", "{more:?}");
+    }
+}
+
 #[tokio::test]
 async fn responses_and_conversations_are_made_once() {
     let server = says("Hello").await;

@@ -22,6 +22,7 @@ mod kept;
 mod messages;
 mod responses;
 mod responses_bad;
+mod responses_cancelled;
 mod responses_kept;
 mod socket;
 mod status;

@@ -179,6 +179,7 @@ async fn errors_have_anthropics_shape() {
             "invalid_request_error",
             "role",
         ),
+        (json!({"thinking": {"type": "no"}}), 400, "invalid_request_error", "'thinking.type'"),
         (json!({"temperature": 9}), 400, "invalid_request_error", "temperature"),
         (
             json!({"tools": [{"type": "web_search_20250305", "name": "w"}]}),

@@ -55,6 +55,7 @@ async fn bad_requests_name_their_field() {
         (json!({"previous_response_id": "r", "conversation": "c"}), "conversation"),
         (json!({"background": true, "store": false}), "background"),
         (json!({"prompt": {"id": "p"}}), "prompt"),
+        (json!({"moderation": {"model": "m"}}), "moderation"),
     ] {
         let (status, named, _) = server.error("POST", PATH, ask(more.clone())).await;
         assert_eq!((status, &named), (400, &json!(param)), "{more}");

@@ -54,6 +54,10 @@ async fn a_completion_is_stored_only_if_asked() {
     assert_eq!(updated, stored);
     assert_eq!(listed(&server, "metadata[l]=w").await.0.len(), 1);
     assert!(listed(&server, "metadata[k]=v").await.0.is_empty());
+    for body in [json!({}), json!({"metadata": 1})] {
+        let error = server.error("POST", &path, body.clone()).await;
+        assert_eq!((error.0, error.1), (400, json!("metadata")), "{body}");
+    }
     for (method, tail, body) in [
         ("GET", "", Value::Null),
         ("GET", "/messages", Value::Null),
@@ -70,6 +74,7 @@ async fn a_completion_is_stored_only_if_asked() {
         json!({"id": stored["id"], "object": "chat.completion.deleted", "deleted": true});
     assert_eq!(deleted, expected);
     assert_eq!(server.error("GET", &path, Value::Null).await.0, 404);
+    assert_eq!(server.error("POST", &path, json!({"metadata": {}})).await.0, 404);
 }
 
 #[tokio::test]
@@ -127,7 +132,7 @@ async fn lists_go_page_by_page() {
     for (query, status, param) in [
         ("limit=1000", 400, json!("limit")),
         ("order=x", 400, json!("order")),
-        ("after=no", 404, Value::Null),
+        ("after=no", 400, json!("after")),
         ("metadata[]=x", 400, json!("metadata")),
     ] {
         let error = server.error("GET", &format!("{PATH}?{query}"), Value::Null).await;

@@ -1,6 +1,6 @@
 //! Chat completions that are kept.
 
-use server_store::{Completion, CompletionFilter, Store};
+use server_store::{Completion, CompletionFilter, Store, StoreError};
 
 use crate::{Opened, brief, is_missing, page};
 
@@ -76,7 +76,8 @@ async fn they_are_updated_and_deleted_by_their_tenant() {
     assert!(is_missing(store.delete_completion("b", "c").await));
     let all = CompletionFilter::default();
     assert!(store.completions("b", &all, &page(None, 9, false)).await.unwrap().rows.is_empty());
-    assert!(is_missing(store.completions("b", &all, &page(Some("c"), 9, false)).await));
+    let of_another = store.completions("b", &all, &page(Some("c"), 9, false)).await;
+    assert!(matches!(of_another, Err(StoreError::NotListed)));
     store.update_completion("a", &new, &pairs(&[("l", "w")])).await.unwrap();
     assert_eq!(store.completion("a", "c").await.unwrap(), new);
     let with = |name: &str, value: &str| CompletionFilter {

@@ -26,7 +26,9 @@ async fn items_stay_in_order_page_by_page() {
     assert_eq!(ids(store, Some("i3"), 3, false).await, (named(&["i4"]), false));
     assert_eq!(ids(store, None, 2, true).await, (named(&["i4", "i3"]), true));
     assert_eq!(ids(store, Some("i3"), 2, true).await, (named(&["i2", "i1"]), false));
-    assert!(is_missing(store.items("a", "c", &page(Some("i9"), 2, false)).await));
+    let nowhere = store.items("a", "c", &page(Some("i9"), 2, false)).await;
+    assert!(matches!(nowhere, Err(StoreError::NotListed)));
+    assert!(is_missing(store.items("a", "none", &page(Some("i3"), 2, false)).await));
     // A place that is free again is not filled: what comes later is last.
     store.delete_item("a", "c", "i4").await.unwrap();
     store.add_items("a", "c", &[item("i5")]).await.unwrap();

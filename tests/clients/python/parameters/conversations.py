@@ -5,7 +5,7 @@ import functools
 from . import pages
 from .call import send
 from .rows import Route, refused, required, supported, unknown
-from .stored import NONE, is_gone
+from .stored import NONE, NOTES, is_gone, no_notes
 
 PATH = "/v1/conversations"
 ITEM = f"{PATH}/{{id}}/items/{{item_id}}"
@@ -87,10 +87,12 @@ ROUTES = [
     Route(f"GET {PATH}/{{id}}", kept, own(lambda a, p: a.json["id"] == kept()["id"])),
     Route(
         f"POST {PATH}/{{id}}",
-        make,
+        lambda: make() | NOTES,
         [
-            *own(lambda a, p: send(f"GET {PATH}/{a.json['id']}").json["metadata"] == {}),
+            *own(lambda a, p: send(f"GET {PATH}/{a.json['id']}").json["metadata"] == {"c": "d"}),
             *noted("in place of those before"),
+            required("metadata"),
+            supported("metadata", {"metadata": {}}, no_notes, note="`{}`: none are left"),
         ],
     ),
     Route(
@@ -103,7 +105,7 @@ ROUTES = [
         kept,
         [
             *own(lambda a, p: len(a.json["data"]) == 3),
-            *pages.rows("asc", pages.LOOKED_UP),
+            *pages.rows("asc"),
             unknown("include", "message.output_text.logprobs"),
         ],
     ),

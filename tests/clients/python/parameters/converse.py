@@ -56,7 +56,7 @@ def inference_rows():
         ),
         refused(f"{config}.temperature", inference(temperature=3), "outside 0 to 2"),
         supported(f"{config}.topP", inference(temperature=2, topP=1e-6), same),
-        refused(f"{config}.topP", inference(topP=2), "outside 0 to 1", says="top_p"),
+        refused(f"{config}.topP", inference(topP=2), "outside 0 to 1"),
         supported(
             f"{config}.stopSequences",
             inference(stopSequences=[" France"]),
@@ -66,9 +66,8 @@ def inference_rows():
         ),
         refused(
             f"{config}.stopSequences",
-            inference(stopSequences=list("abcde")),
-            "more than four",
-            says="stop",
+            inference(stopSequences=["x"] * 2501),
+            "more than 2,500",
         ),
     ]
 
@@ -99,6 +98,7 @@ def more_rows():
             for name, (value, note) in outside.items()
         ),
         proved_in(f"{more}.thinking.type", TEMPLATES, "blocks_of_bedrock_reach_the_template"),
+        refused(f"{more}.thinking.type", long(thinking={"type": "always"}), "others"),
     ]
 
 
@@ -138,7 +138,7 @@ def tool_rows():
             "toolConfig.toolChoice.tool.name",
             tools(tool={"name": "other"}),
             "of no tool",
-            says="tool_choice",
+            says="toolChoice",
         ),
     ]
 
@@ -151,11 +151,19 @@ def form(schema, **more):
 
 def form_rows():
     form_of = "outputConfig.textFormat"
+    text = {"outputConfig": {"textFormat": {"type": "text"}}}
     return [
         supported(form_of, form(json.dumps(SIZE)), fits, note="`json_schema`, the schema as text"),
+        ignored(form_of, text, note="`text`: as without"),
+        refused(f"{form_of}.type", form("{}", type="xml"), "others"),
+        refused(f"{form_of}.type", form("{}", type=None), "where it is missing"),
         refused(form_of, form("{"), "what is no JSON", says="schema"),
         refused(form_of, form('{"not": {}}'), "a schema that cannot be honoured", says="not"),
     ]
+
+
+def tier(answer):
+    return answer.json.get("serviceTier")
 
 
 def rows():
@@ -173,7 +181,13 @@ def rows():
         unknown("projectIdentifier", "x"),
         unknown("promptVariables", {"a": {"text": "b"}}),
         unknown("requestMetadata", {"a": "b"}),
-        unknown("serviceTier", {"type": "flex"}),
+        supported(
+            "serviceTier.type",
+            {"serviceTier": {"type": "flex"}},
+            lambda a, p: (tier(a), tier(p)) == ({"type": "flex"}, None) and same(a, p),
+            note="`priority`, `default`, `flex`, `reserved`; the answer says it",
+        ),
+        refused("serviceTier.type", {"serviceTier": {"type": "best"}}, "others"),
     ]
 
 

@@ -57,7 +57,7 @@ def message_rows():
             said(TEXT),
             "no model here can read it",
         ),
-        refused(f"{content}.reasoningContent", user(THOUGHT), "of the user", says="thinking"),
+        refused(f"{content}.reasoningContent", user(THOUGHT), "of the user"),
     ]
 
 
@@ -72,7 +72,7 @@ def call_rows():
         refused(f"{use}.toolUseId", used({"name": "roll", "input": {}}), "where it is missing"),
         supported(f"{use}.name", used(renamed), longer, used()),
         supported(f"{use}.input", used(more), longer, used()),
-        refused(use, user({"toolUse": USE}), "of the user", says="tool_use"),
+        refused(use, user({"toolUse": USE}), "of the user"),
         supported(f"{result}.toolUseId", used(), longer),
         refused(
             f"{result}.toolUseId",

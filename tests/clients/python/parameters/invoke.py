@@ -25,7 +25,7 @@ def told(name, with_it, holds, form, without=None):
 def length_rows(name, form):
     return [
         told(name, {name: 3}, lambda a, p: p.text.startswith(a.text) and differs(a, p), form),
-        refused(name, {name: -1}, "below 0", says="max_tokens"),
+        refused(name, {name: -1}, "below 0"),
     ]
 
 
@@ -62,7 +62,7 @@ def mistral():
         told("top_k", {"temperature": 2, "top_k": 1}, same, MISTRAL),
         refused("top_k", {"top_k": -2}, f"below -1: {MISTRAL}"),
         told("stop", stop, lambda a, p: a.text == p.text.split(" France")[0] != p.text, MISTRAL),
-        refused("stop", {"stop": list("abcde")}, f"more than four: {MISTRAL}"),
+        refused("stop", {"stop": ["x"] * 2501}, f"more than 2,500: {MISTRAL}"),
     ]
     return GREEDY | {"prompt": PROMPT, "max_tokens": 12}, rows
 

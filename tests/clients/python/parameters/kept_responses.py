@@ -36,6 +36,14 @@ def running():
     return make(background=True, **LONG)
 
 
+@functools.cache
+def cancelled():
+    """One that was cancelled while it was worked on."""
+    begun = running()
+    send(f"POST {PATH}/{begun['id']}/cancel")
+    return begun
+
+
 def streamed(**more):
     return lambda: in_background() | {"stream": "true"} | more
 
@@ -51,6 +59,15 @@ def retrieve_rows():
             lambda a, p: a.events[-1]["type"] == "response.completed" and a.text == p.text,
             in_background,
             "of one in the background",
+        ),
+        supported(
+            "stream",
+            lambda: cancelled() | {"stream": "true"},
+            lambda a, p: (
+                a.events[-1]["type"] == "response.cancelled" and a.events[-1]["response"] == p.json
+            ),
+            cancelled,
+            "of one that was cancelled: its last event says so",
         ),
         refused("stream", {"stream": "true"}, "of others"),
         supported(
@@ -92,7 +109,7 @@ ROUTES = [
                 lambda a, p: [item["content"][0]["text"] for item in a.json["data"]] == [*"abc"],
             ),
             refused("id", {"id": "none"}, *NONE),
-            *pages.rows("asc", pages.WITH_ITS_LIST),
+            *pages.rows("asc"),
             unknown("include", "message.output_text.logprobs"),
         ],
     ),

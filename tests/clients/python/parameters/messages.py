@@ -177,6 +177,7 @@ def create_rows():
             "server/http/tests/api/endings.rs",
             "a_requests_own_time_ends_it_in_its_apis_shape",
         ),
+        refused("timeout", {"timeout": 0}, "no time at all"),
     ]
 
 
@@ -216,6 +217,7 @@ def count_rows():
 
 THINKING = [
     proved_in("thinking.type", TEMPLATES, "messages_reach_the_template"),
+    refused("thinking.type", {"thinking": {"type": "always"}}, "others"),
     proved_in("messages[].content[].thinking", TEMPLATES, "messages_reach_the_template"),
 ]
 CREATE = {"model": MODEL, "messages": [ASK], "max_tokens": 12, "temperature": 0}

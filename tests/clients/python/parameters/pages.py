@@ -7,11 +7,7 @@ def ids(answer):
     return [thing["id"] for thing in answer.json["data"]]
 
 
-# Where `after` names nothing: of what is looked up by its id, and of what comes with its list.
-LOOKED_UP, WITH_ITS_LIST = (404, "not found"), (400, "after")
-
-
-def rows(other_order, after_none):
+def rows(other_order):
     """Of a list with several things, whose own order is not `other_order`."""
     return [
         supported(
@@ -28,7 +24,7 @@ def rows(other_order, after_none):
         ),
         refused("order", {"order": "up"}, "others"),
         Row("after", SUPPORTED, "an id", _after),
-        refused("after", {"after": "none"}, "of nothing on the list", *after_none),
+        refused("after", {"after": "none"}, "of nothing on the list"),
     ]
 
 

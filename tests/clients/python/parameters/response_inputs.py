@@ -125,6 +125,7 @@ def prompt_rows():
     return [
         refused("model", {"model": "no-such-model"}, "404 for one that is not there", 404),
         refused("prompt", {"prompt": {"id": "pmpt_1"}}, "kept prompts"),
+        refused("moderation", {"moderation": {"model": "omni-moderation-latest"}}),
         *input_rows(),
         *context_rows(),
         *tool_rows(),

@@ -6,7 +6,7 @@ import time
 from .call import send
 from .generation import SIZE, differs, fits, same
 from .response_inputs import BASE, CROWDED, FUNCTION, prompt_rows
-from .rows import Route, ignored, refused, required, supported, unknown
+from .rows import Route, ignored, proved_in, refused, required, supported, unknown
 
 LOGPROBS = "message.output_text.logprobs"
 MUST_CALL = {"tools": [FUNCTION], "tool_choice": "required", "max_output_tokens": 100}
@@ -203,6 +203,10 @@ def create_rows():
         repeated("prompt_cache_key", "somebody"),
         repeated("safety_identifier", "somebody"),
         repeated("user", "somebody"),
+        proved_in(
+            "timeout", "server/http/tests/api/responses_kept.rs", "a_responses_own_time_ends_it"
+        ),
+        refused("timeout", {"timeout": 0}, "no time at all"),
         *(unknown(name, value) for name, value in OPENAIS.items()),
     ]
 
@@ -217,7 +221,6 @@ OPENAIS = {
     "background_options": {"completion_window": "2h"},
     "context_management": [{"type": "compaction", "compact_threshold": 1000}],
     "image": {"context_compression": "auto"},
-    "moderation": {"model": "omni-moderation-latest"},
     "prompt_cache_options": {"mode": "implicit"},
     "prompt_cache_retention": "24h",
     "reasoning.context": "auto",
@@ -242,6 +245,7 @@ def count_rows():
         "stream": True,
         "stream_options": {},
         "temperature": 0.5,
+        "timeout": 60,
         "top_logprobs": 3,
         "top_p": 0.5,
         "user": "x",

@@ -5,8 +5,9 @@ import uuid
 
 from . import chat, pages
 from .call import MODEL, send
-from .rows import Route, refused, supported
+from .rows import Route, refused, required, supported
 
+NOTES = {"metadata": {"c": "d"}}
 NONE = ("404 for one that is not there", 404, "not found")
 TURNS = [chat.ASK, {"role": "assistant", "content": "Paris."}, {"role": "user", "content": "Sure?"}]
 
@@ -39,7 +40,7 @@ def is_gone(path):
 def list_rows():
     every = "metadata[of]"
     return [
-        *pages.rows("desc", pages.LOOKED_UP),
+        *pages.rows("desc"),
         supported(
             "metadata",
             {"metadata[number]": "1"},
@@ -59,15 +60,23 @@ def list_rows():
     ]
 
 
+def no_notes(answer, plain):
+    return answer.json["metadata"] == {} != plain.json["metadata"]
+
+
 def update_rows():
     noted = {"metadata": {"a": "c"}}
     return [
-        supported("id", {}, lambda a, p: send(f"GET {PATH}/{a.json['id']}").json["metadata"] == {}),
+        required("metadata"),
+        supported("metadata", {"metadata": {}}, no_notes, note="`{}`: none are left"),
+        supported(
+            "id", {}, lambda a, p: send(f"GET {PATH}/{a.json['id']}").json["metadata"] == {"c": "d"}
+        ),
         refused("id", {"id": "none"}, *NONE),
         supported(
             "metadata",
             noted,
-            lambda a, p: (a.json["metadata"], p.json["metadata"]) == ({"a": "c"}, {}),
+            lambda a, p: (a.json["metadata"], p.json["metadata"]) == ({"a": "c"}, {"c": "d"}),
             note="in place of those before",
         ),
         refused("metadata", {"metadata": {"a": "b" * 513}}, "values above 512 characters"),
@@ -98,10 +107,10 @@ ROUTES = [
                 ),
             ),
             refused("id", {"id": "none"}, *NONE),
-            *pages.rows("desc", pages.WITH_ITS_LIST),
+            *pages.rows("desc"),
         ],
     ),
-    Route(f"POST {PATH}/{{id}}", lambda: {"id": store(a="b")}, update_rows()),
+    Route(f"POST {PATH}/{{id}}", lambda: {"id": store(a="b")} | NOTES, update_rows()),
     Route(
         f"DELETE {PATH}/{{id}}",
         lambda: {"id": store()},

@@ -1,0 +1,74 @@
+//! Responses in the background that are ended while somebody follows them.
+
+use axum::http::StatusCode;
+use serde_json::{Value, json};
+use server_store::Limits;
+
+use crate::common::{endless, until_idle, until_running};
+use crate::kept::{Kept, kept};
+use crate::responses::{PATH, ask};
+
+/// The path of one that would go on for seconds.
+async fn begun(server: &Kept) -> String {
+    let queued = server.post(PATH, ask(json!({"background": true}))).await;
+    format!("{PATH}/{}", queued["id"].as_str().unwrap())
+}
+
+async fn followed(server: &Kept, path: &str) -> Vec<Value> {
+    server.events("GET", &format!("{path}?stream=true"), Value::Null).await
+}
+
+fn kinds(events: &[Value]) -> Vec<&str> {
+    events.iter().map(|event| event["type"].as_str().unwrap()).collect()
+}
+
+#[tokio::test]
+async fn the_last_event_says_that_it_was_cancelled() {
+    let server = kept(endless(), Limits::default()).await;
+    let path = begun(&server).await;
+    let cancel = async {
+        until_running(&server.handle, 1).await;
+        server.post(&format!("{path}/cancel"), Value::Null).await
+    };
+    let (events, cancelled) = tokio::join!(followed(&server, &path), cancel);
+    assert_eq!(cancelled["status"], "cancelled");
+    let kinds = kinds(&events);
+    assert_eq!(kinds[..2], ["response.created", "response.queued"]);
+    assert_eq!(kinds.last(), Some(&"response.cancelled"));
+    assert_eq!(kinds.iter().filter(|kind| **kind == "response.cancelled").count(), 1);
+    // What it holds is what is retrieved.
+    assert_eq!(events.last().unwrap()["response"], cancelled);
+    assert_eq!(server.get(&path).await, cancelled);
+    until_idle(&server.handle).await;
+    // Who comes later sees the same, also after a second cancel.
+    assert_eq!(server.post(&format!("{path}/cancel"), Value::Null).await, cancelled);
+    assert_eq!(followed(&server, &path).await, events);
+}
+
+#[tokio::test]
+async fn one_that_has_hardly_begun_ends_so_too() {
+    let server = kept(endless(), Limits::default()).await;
+    for _ in 0..3 {
+        let path = begun(&server).await;
+        let cancelled = server.post(&format!("{path}/cancel"), Value::Null).await;
+        let events = followed(&server, &path).await;
+        assert_eq!(kinds(&events).last(), Some(&"response.cancelled"));
+        assert_eq!(events.last().unwrap()["response"], cancelled);
+    }
+    until_idle(&server.handle).await;
+}
+
+#[tokio::test]
+async fn one_that_is_deleted_ends_for_who_follows_it() {
+    let server = kept(endless(), Limits::default()).await;
+    let path = begun(&server).await;
+    let delete = async {
+        until_running(&server.handle, 1).await;
+        server.send("a", "DELETE", &path, Value::Null).await.0
+    };
+    let (events, status) = tokio::join!(followed(&server, &path), delete);
+    assert_eq!(status, StatusCode::OK);
+    assert_eq!(kinds(&events).last(), Some(&"response.cancelled"));
+    until_idle(&server.handle).await;
+    assert_eq!(server.error("GET", &path, Value::Null).await.0, 404);
+}
