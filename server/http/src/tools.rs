@@ -91,7 +91,8 @@ impl Tools {
         // An answer of another form is no call, even if it looks like one.
         let may_call = self.are_used() && (!source.is_formed || self.must_be_called());
         let names = self.functions.iter().map(|function| function.name.clone()).collect();
-        AnswerParser::new(family, may_call, reasons).with_names(names)
+        let parser = AnswerParser::new(family, may_call, reasons).with_names(names);
+        parser.demanded(self.must_be_called())
     }
 
     /// The grammar that makes the model call, if it must; where it need not and a function is

@@ -171,6 +171,7 @@ impl AnswerParser {
         push_arguments(parts, text);
         self.buffer.drain(..at);
         if ended {
+            self.after_call = true;
             self.state = match self.family {
                 // A block of code may end here.
                 Family::DeepSeek => State::Skip { to: "<｜tool▁call▁end｜>" },

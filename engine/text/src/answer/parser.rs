@@ -21,6 +21,8 @@ pub struct AnswerParser {
     pub(super) tools: bool,
     /// All tools; where a call looks like any other object, only theirs are calls.
     pub(super) names: Option<Arc<[String]>>,
+    /// Whether the answer can be nothing but calls.
+    is_demanded: bool,
     pub(super) state: State,
     /// Text that was not given out yet.
     pub(super) buffer: String,
@@ -80,6 +82,7 @@ impl AnswerParser {
             family,
             tools,
             names: None,
+            is_demanded: false,
             state,
             buffer,
             has_begun,
@@ -94,6 +97,13 @@ impl AnswerParser {
     #[must_use]
     pub fn with_names(self, names: Arc<[String]>) -> Self {
         Self { names: Some(names), ..self }
+    }
+
+    /// The same for an answer that can be nothing but calls, if `is_demanded`: what is cut within
+    /// one before its name is known is not text.
+    #[must_use]
+    pub fn demanded(self, is_demanded: bool) -> Self {
+        Self { is_demanded, ..self }
     }
 
     /// Takes in the next piece of text.
@@ -116,15 +126,18 @@ impl AnswerParser {
         while self.advance(&mut parts, true) {}
         let rest = std::mem::take(&mut self.buffer);
         match std::mem::replace(&mut self.state, State::Content) {
+            State::Object { call, .. } if call.has_name() => call.cut(&mut parts),
+            // A call of which there is too little to tell.
+            State::Content | State::Object { .. } | State::Calls { .. } | State::Name { .. }
+                if self.is_demanded || self.after_call => {}
             State::Content => self.say(&rest, &mut parts),
             State::Reasoning => push_reasoning(&rest, &mut parts),
-            State::Object { call, raw, .. } if !call.has_name() => self.say(&raw, &mut parts),
-            State::Object { call, .. } => call.cut(&mut parts),
+            State::Object { raw, .. } => self.say(&raw, &mut parts),
             State::Calls { raw } | State::Name { raw, .. } => self.say(&(raw + &rest), &mut parts),
             State::BetweenObjects { .. } | State::Arguments { .. } | State::Skip { .. } => {}
             State::Channel => self.say(&rest, &mut parts),
         }
-        if !self.has_calls {
+        if !self.has_calls && !self.is_demanded {
             push_content(&std::mem::take(&mut self.space), &mut parts);
         }
         join(parts)

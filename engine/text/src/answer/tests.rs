@@ -70,6 +70,29 @@ fn what_is_no_call_is_text() {
 }
 
 #[test]
+fn what_is_cut_before_its_name_is_no_text_where_it_can_only_be_a_call() {
+    let object = r#"{"name": "f", "arguments": {"a": 1}}"#;
+    let hermes = format!("<tool_call>\n{object}\n</tool_call>");
+    for (family, whole) in [(Family::Hermes, hermes.as_str()), (Family::Json, object)] {
+        for (end, _) in whole.char_indices() {
+            let mut parser = AnswerParser::new(family, true, false).demanded(true);
+            let mut parts = parser.push(&whole[..end]);
+            parts.extend(parser.finish());
+            let has_name = whole[..end].contains("\"f\"");
+            assert_eq!(parts.first() == Some(&call("f", "")[0]), has_name, "{}", &whole[..end]);
+            assert!(!parts.iter().any(|part| matches!(part, Part::Content(_))), "{parts:?}");
+        }
+    }
+    // So it is of the next call where the model may call.
+    for cut in ["\n<tool_", "\n<tool_call>\n{\"na"] {
+        let expect = call("f", r#"{"a": 1}"#);
+        check(Family::Hermes, TOOLS, &format!("{hermes}{cut}"), &expect);
+    }
+    let mistral = r#"[TOOL_CALLS]f[ARGS]{"a": 1}[TOOL_CALLS]f"#;
+    check(Family::Mistral, TOOLS, mistral, &call("f", r#"{"a": 1}"#));
+}
+
+#[test]
 fn arguments_in_any_order_and_form() {
     for (object, arguments) in [
         (r#"{"arguments": {"a": 1}, "name": "f"}"#, r#"{"a": 1}"#),

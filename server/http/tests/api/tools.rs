@@ -141,6 +141,22 @@ async fn a_required_call_is_made_and_fits_its_schema() {
 }
 
 #[tokio::test]
+async fn a_required_call_that_is_cut_is_not_content() {
+    let server = says("");
+    for max_tokens in [1, 6, 12, 20] {
+        let asked = json!({"tool_choice": "required", "max_tokens": max_tokens});
+        let (_, answer) = post(&server.router, PATH, chat(asked.clone())).await;
+        let choice = &answer["choices"][0];
+        assert_eq!(choice["finish_reason"], "length", "{answer}");
+        assert_eq!(choice["message"]["content"], "", "{answer}");
+        let mut streamed = chat(asked);
+        streamed["stream"] = true.into();
+        let (content, _, reason) = gather(&events(&server.router, PATH, streamed).await);
+        assert_eq!((content.as_str(), reason.as_str()), ("", "length"));
+    }
+}
+
+#[tokio::test]
 async fn arguments_of_strict_functions_fit_where_the_call_is_the_models_choice() {
     let said = "<think>\nHm.\n</think>\n\nI look.\n";
     let call = "<tool_call>\n{\"name\": \"weather\", \"arguments\": {\"city\": \"Oslo\"}}\n";
