@@ -33,7 +33,7 @@ pub(crate) async fn start(
     accepted::tell_template(&mut body)?;
     let logprobs = check(&body.request)?;
     body.request = guard::chat(state, body.request, num_bytes).await?;
-    let tools = Tools::of(&body.request)?;
+    let tools = Tools::of(&mut body.request)?;
     let mut source = source::new(state, caller, body.options, logprobs, "messages")?;
     let calls = tools.grammar(&source.model.text);
     source::follow(state, &mut source, calls).await?;
@@ -59,10 +59,10 @@ pub(crate) async fn start(
 /// The prompt's tokens, of a chat that is only counted.
 pub(crate) async fn count(
     state: &AppState,
-    body: Generate<ChatRequest>,
+    mut body: Generate<ChatRequest>,
     num_bytes: usize,
 ) -> Result<usize, ApiError> {
-    let tools = Tools::of(&body.request)?;
+    let tools = Tools::of(&mut body.request)?;
     let model = state.model_or_only(body.options.model.as_deref())?;
     let chat = chat(body.request, &tools, u32::MAX, num_bytes);
     Ok(chat_tokens(state, &model.text, chat).await?.tokens.len())

@@ -45,16 +45,23 @@ enum Choice {
 
 impl Tools {
     /// Those of a request; also checks what its messages say of calls.
-    pub(crate) fn of(request: &ChatRequest) -> Result<Self, ApiError> {
+    ///
+    /// Functions that are not allowed to be called are taken out: the model is not told of them.
+    pub(crate) fn of(request: &mut ChatRequest) -> Result<Self, ApiError> {
         check_results(&request.messages)?;
         let functions = request.tools.iter().flatten().enumerate();
-        let functions: Vec<Function> = functions.map(function).collect::<Result<_, ApiError>>()?;
+        let mut functions: Vec<Function> =
+            functions.map(function).collect::<Result<_, ApiError>>()?;
         if functions.len() > MAX_TOOLS {
             let message =
                 format!("'tools' has {} entries, the limit is {MAX_TOOLS}.", functions.len());
             return Err(ApiError::invalid(Some("tools"), message));
         }
-        let choice = choice(request.tool_choice.as_ref(), &functions)?;
+        let (choice, allowed) = choice(request.tool_choice.as_ref(), &functions)?;
+        if let (Some(allowed), Some(tools)) = (allowed, &mut request.tools) {
+            functions.retain(|function| allowed.contains(&function.name));
+            tools.retain(|tool| allowed.iter().any(|name| tool["function"]["name"] == *name));
+        }
         let parallel = request.parallel_tool_calls.unwrap_or(true);
         Ok(Self { functions, choice, parallel })
     }
@@ -164,33 +171,61 @@ fn function((idx, tool): (usize, &Value)) -> Result<Function, ApiError> {
     Ok(Function { name: name.to_owned(), parameters, strict })
 }
 
-fn choice(choice: Option<&Value>, functions: &[Function]) -> Result<Choice, ApiError> {
+/// The choice, and the functions that it is among where it is not among all.
+fn choice(
+    choice: Option<&Value>,
+    functions: &[Function],
+) -> Result<(Choice, Option<Vec<String>>), ApiError> {
     let invalid = |message: String| Err(ApiError::invalid(Some("tool_choice"), message));
-    let choice = match choice {
-        None | Some(Value::Null) => return Ok(Choice::Auto),
+    let name = |tool: &Value, param: &str| match tool.pointer("/function/name") {
+        Some(Value::String(name)) => Ok(name.clone()),
+        _ => Err(ApiError::missing(&format!("{param}.function.name"))),
+    };
+    let (choice, allowed) = match choice {
+        None | Some(Value::Null) => return Ok((Choice::Auto, None)),
         Some(Value::String(word)) => match word.as_str() {
-            "none" => return Ok(Choice::None),
-            "auto" => return Ok(Choice::Auto),
-            "required" => Choice::Required,
+            "none" => return Ok((Choice::None, None)),
+            "auto" => return Ok((Choice::Auto, None)),
+            "required" => (Choice::Required, None),
             _ => {
                 let message = "'tool_choice' must be 'none', 'auto', 'required' or a function.";
                 return invalid(message.to_owned());
             }
         },
-        Some(object) => match object.pointer("/function/name").and_then(Value::as_str) {
-            Some(name) => Choice::Named(name.to_owned()),
-            None => return Err(ApiError::missing("tool_choice.function.name")),
-        },
+        Some(object) if object["type"] == "allowed_tools" => {
+            let allowed = &object["allowed_tools"];
+            let choice = match allowed["mode"].as_str() {
+                Some("auto") => Choice::Auto,
+                Some("required") => Choice::Required,
+                _ => {
+                    let param = "tool_choice.allowed_tools.mode";
+                    let message = format!("'{param}' must be 'auto' or 'required'.");
+                    return Err(ApiError::invalid(Some(param), message));
+                }
+            };
+            let param = "tool_choice.allowed_tools.tools";
+            let tools = allowed["tools"].as_array().filter(|tools| !tools.is_empty());
+            let tools = tools.ok_or_else(|| ApiError::missing(param))?;
+            let names = tools.iter().enumerate();
+            let names = names.map(|(idx, tool)| name(tool, &format!("{param}[{idx}]")));
+            (choice, Some(names.collect::<Result<Vec<_>, _>>()?))
+        }
+        Some(object) => (Choice::Named(name(object, "tool_choice")?), None),
     };
     if functions.is_empty() {
         let message = "'tool_choice' is only allowed when 'tools' are specified.";
         return invalid(message.to_owned());
     }
-    match &choice {
-        Choice::Named(name) if !functions.iter().any(|function| function.name == *name) => {
+    let named = match &choice {
+        Choice::Named(name) => Some(name),
+        _ => None,
+    };
+    let is_known = |name: &&String| functions.iter().any(|function| function.name == **name);
+    match named.into_iter().chain(allowed.iter().flatten()).find(|name| !is_known(name)) {
+        Some(name) => {
             invalid(format!("The function '{}' of 'tool_choice' is not in 'tools'.", clip(name)))
         }
-        _ => Ok(choice),
+        None => Ok((choice, allowed)),
     }
 }
 

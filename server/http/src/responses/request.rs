@@ -25,7 +25,7 @@ const INCLUDABLE: [&str; 9] = [
     "program_call.outputs",
 ];
 /// What the chat calls some fields, and what they are called here.
-pub(super) const NAMES: [(&str, &str); 8] = [
+pub(super) const NAMES: [(&str, &str); 9] = [
     ("reasoning_effort", "reasoning.effort"),
     ("verbosity", "text.verbosity"),
     ("max_completion_tokens", "max_output_tokens"),
@@ -33,6 +33,7 @@ pub(super) const NAMES: [(&str, &str); 8] = [
     ("messages", "input"),
     ("response_format.json_schema", "text.format"),
     ("response_format", "text.format"),
+    ("tool_choice.allowed_tools", "tool_choice"),
     (".function.", "."),
 ];
 
@@ -119,11 +120,10 @@ fn response_format(format: TextFormat) -> ResponseFormat {
     ResponseFormat { kind, json_schema }
 }
 
-/// The functions of a chat, and which must be called. Those that are not allowed the model is not
-/// told of.
+/// The functions of a chat, and which may or must be called.
 fn tools(request: &ResponsesRequest) -> Result<(Option<Vec<Value>>, Option<Value>), ApiError> {
     let functions = request.tools.iter().flatten().enumerate().map(function);
-    let mut functions: Vec<Value> = functions.collect::<Result<_, ApiError>>()?;
+    let functions: Vec<Value> = functions.collect::<Result<_, ApiError>>()?;
     let choice = match &request.tool_choice {
         Some(choice @ Value::Object(_)) => match choice["type"].as_str() {
             Some("function") => {
@@ -133,10 +133,12 @@ fn tools(request: &ResponsesRequest) -> Result<(Option<Vec<Value>>, Option<Value
                 Some(json!({"type": "function", "function": {"name": name}}))
             }
             Some("allowed_tools") => {
-                let allowed = choice["tools"].as_array().into_iter().flatten();
-                let allowed: Vec<&Value> = allowed.map(|tool| &tool["name"]).collect();
-                functions.retain(|tool| allowed.contains(&&tool["function"]["name"]));
-                Some(choice["mode"].clone()).filter(|mode| !mode.is_null())
+                let allowed = choice["tools"].as_array().map(|tools| {
+                    let chats = |tool: &Value| json!({"function": {"name": tool["name"]}});
+                    tools.iter().map(chats).collect::<Vec<_>>()
+                });
+                let allowed = json!({"mode": choice["mode"], "tools": allowed});
+                Some(json!({"type": "allowed_tools", "allowed_tools": allowed}))
             }
             kind => {
                 let kind: String = kind.unwrap_or_default().chars().take(64).collect();

@@ -141,6 +141,36 @@ async fn a_required_call_is_made_and_fits_its_schema() {
 }
 
 #[tokio::test]
+async fn only_allowed_functions_are_told_of_and_called() {
+    let server = roomy(MockModel { eos_token: Some(EOS), ..MockModel::default() });
+    let allow = |mode: &str, name: &str| {
+        let clock = json!({"type": "function", "function": {"name": name}});
+        let allowed = json!({"mode": mode, "tools": [clock]});
+        json!({"tool_choice": {"type": "allowed_tools", "allowed_tools": allowed},
+            "max_tokens": 200, "parallel_tool_calls": false})
+    };
+    let (_, answer) = post(&server.router, PATH, chat(allow("required", "clock"))).await;
+    let call = &answer["choices"][0]["message"]["tool_calls"][0]["function"];
+    assert_eq!(call["name"], "clock", "{answer}");
+    let (_, answer) = post(&server.router, PATH, chat(allow("auto", "clock"))).await;
+    let mut clock = chat(json!({"max_tokens": 200}));
+    clock["tools"].as_array_mut().unwrap().remove(0);
+    let (_, alone) = post(&server.router, PATH, clock).await;
+    assert_eq!(answer["usage"]["prompt_tokens"], alone["usage"]["prompt_tokens"]);
+    for (more, param) in [
+        (allow("auto", "g"), "tool_choice"),
+        (allow("perhaps", "clock"), "tool_choice.allowed_tools.mode"),
+        (
+            json!({"tool_choice": {"type": "allowed_tools", "allowed_tools": {"mode": "auto"}}}),
+            "tool_choice.allowed_tools.tools",
+        ),
+    ] {
+        let (status, answer) = post(&server.router, PATH, chat(more)).await;
+        assert_eq!((status, &answer["error"]["param"]), (StatusCode::BAD_REQUEST, &param.into()));
+    }
+}
+
+#[tokio::test]
 async fn a_required_call_that_is_cut_is_not_content() {
     let server = says("");
     for max_tokens in [1, 6, 12, 20] {

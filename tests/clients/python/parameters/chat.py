@@ -80,6 +80,9 @@ def messages():
 def tools():
     named = {"type": "function", "function": {"name": "roll"}}
     offered = {"tools": [TOOL], "max_tokens": 100}
+    both = {"tools": [TOOL, {"type": "function", "function": {"name": "another"}}]}
+    some = {"mode": "auto", "tools": [named]}
+    allowed = {"tool_choice": {"type": "allowed_tools", "allowed_tools": some}}
     return [
         supported("tools", {"tools": [TOOL]}, longer),
         refused("tools", {"tools": [{"type": "web_search"}]}, "other than functions"),
@@ -96,6 +99,9 @@ def tools():
             lambda a, p: len(a.calls) == 1 and not p.calls,
             {"tools": [TOOL], "tool_choice": "none"},
             "a function, `none`",
+        ),
+        supported(
+            "tool_choice", both | allowed, lambda a, p: longer(p, a), both, "`allowed_tools`"
         ),
         refused("tool_choice", {"tool_choice": "required"}, "without `tools`"),
         supported(

@@ -95,6 +95,7 @@ def context_rows():
 
 def tool_rows():
     tools = {"tools": [FUNCTION]}
+    both = {"tools": [FUNCTION, FUNCTION | {"name": "another"}]}
     allowed = {"type": "allowed_tools", "mode": "auto", "tools": [{"name": "another"}]}
     return [
         supported("tools", tools, longer, note="`function`"),
@@ -111,11 +112,12 @@ def tool_rows():
         ),
         supported(
             "tool_choice",
-            tools | {"tool_choice": allowed},
+            both | {"tool_choice": allowed},
             lambda a, p: longer(p, a),
-            tools,
+            both,
             "`allowed_tools`",
         ),
+        refused("tool_choice", tools | {"tool_choice": allowed}, "of no tool"),
         refused("tool_choice", {"tool_choice": "required"}, "without `tools`"),
         refused("tool_choice.type", tools | {"tool_choice": {"type": "mcp"}}, "others"),
     ]
