@@ -25,6 +25,8 @@ pub enum Source {
     Grammar(String),
     /// Calls of tools.
     Calls(Calls),
+    /// Those, or what another source describes.
+    CallsOr(Calls, Box<Source>),
 }
 
 /// Calls of tools, one or several.
@@ -63,7 +65,16 @@ impl Source {
                 Ok(TopLevelGrammar::from_regex(regex))
             }
             Self::Choice(choices) => choice(choices).map(TopLevelGrammar::from_lark),
-            Self::Calls(calls) => calls.to_lark().map(TopLevelGrammar::from_lark),
+            Self::Calls(calls) => calls.to_lark("").map(TopLevelGrammar::from_lark),
+            Self::CallsOr(calls, other) => {
+                let mut other = other.to_library()?;
+                for grammar in &mut other.grammars {
+                    grammar.name = Some("other".to_owned());
+                }
+                let calls = TopLevelGrammar::from_lark(calls.to_lark(" | @other")?);
+                other.grammars.splice(0..0, calls.grammars);
+                Ok(other)
+            }
             Self::Grammar(text) => {
                 check_len("the grammar", text.len())?;
                 let lark = if text.contains("::=") { ebnf::to_lark(text)? } else { text.clone() };
@@ -75,17 +86,18 @@ impl Source {
 }
 
 impl Calls {
-    fn to_lark(&self) -> Result<String, CompileError> {
+    /// `or`: what an answer may be instead.
+    fn to_lark(&self, or: &str) -> Result<String, CompileError> {
         let calls: Vec<String> = (0..self.forms.len()).map(|i| format!("call_{i}")).collect();
         let mut lark = match (&self.within, &self.between) {
             (Some(mark), between) => {
                 let calls = if between.is_some() { "marked* rest?" } else { "rest? | marked" };
                 // As little as it can, so that what comes after a mark can only be a call.
                 let free = format!("before[lazy]: /(.|\\n)*{}/\nrest: /(.|\\n)+/", escape(mark));
-                format!("start: {calls}\nmarked: before call\n{free}\n")
+                format!("start: {calls}{or}\nmarked: before call\n{free}\n")
             }
-            (None, Some(between)) => format!("start: call ({} call)*\n", quote(between)),
-            (None, None) => "start: call\n".to_owned(),
+            (None, Some(between)) => format!("start: call ({} call)*{or}\n", quote(between)),
+            (None, None) => format!("start: call{or}\n"),
         };
         lark += &format!("call: {}\n", calls.join(" | "));
         for (i, CallForm { before, schema, after }) in self.forms.iter().enumerate() {

@@ -16,7 +16,7 @@ mod model;
 mod pieces;
 mod stop;
 
-pub use answer::{AnswerParser, Family, Part};
+pub use answer::{AnswerParser, CallsAre, Family, Part};
 pub use chat::ChatInput;
 pub use detokenizer::Detokenizer;
 pub use error::TextError;

@@ -35,8 +35,7 @@ pub(crate) async fn start(
     body.request = guard::chat(state, body.request, num_bytes).await?;
     let tools = Tools::of(&mut body.request)?;
     let mut source = source::new(state, caller, body.options, logprobs, "messages")?;
-    let calls = tools.grammar(&source.model.text);
-    source::follow(state, &mut source, calls).await?;
+    source::follow(state, &mut source, Some(&tools)).await?;
     source::predict(state, &mut source).await?;
     if tools.must_be_called() {
         // What the client would stop at is for what is said; a call is whole.

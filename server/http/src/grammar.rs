@@ -26,9 +26,9 @@ impl Asked {
         Self { param: "tools", source: Source::Calls(calls) }
     }
 
-    /// Whether it is of what is within an answer, and not of all of it.
-    pub(crate) fn is_within(&self) -> bool {
-        matches!(&self.source, Source::Calls(calls) if calls.within.is_some())
+    /// The same, or such calls.
+    pub(crate) fn or(self, calls: Calls) -> Self {
+        Self { source: Source::CallsOr(calls, Box::new(self.source)), ..self }
     }
 }
 

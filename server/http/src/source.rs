@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use engine_core::{Grammar, TokenId};
-use engine_grammar::Calls;
 use server_api::GenerationOptions;
 
 use crate::blocking::run_sized;
 use crate::grammar::Asked;
 use crate::guard::OutputGuards;
 use crate::params::{self, Context, Params};
+use crate::tools::Tools;
 use crate::{ApiError, AppState, Caller, HttpLimits, ServedModel, grammar};
 
 /// What to generate from.
@@ -25,12 +25,25 @@ pub(crate) struct Source {
     pub(crate) asked: Option<Asked>,
     /// What every choice must match.
     pub(crate) grammar: Option<Arc<dyn Grammar>>,
-    /// Whether that gives the whole answer its form, and not only the calls within it.
-    pub(crate) is_formed: bool,
+    /// What that makes of the answer.
+    pub(crate) form: Form,
     /// What every choice may well say.
     pub(crate) prediction: Vec<TokenId>,
     /// What every choice is checked by.
     pub(crate) guards: OutputGuards,
+}
+
+/// What a grammar makes of a whole answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Form {
+    /// Nothing: it is free, if not the calls within it.
+    Free,
+    /// Nothing but calls.
+    Calls,
+    /// Calls or what was asked for.
+    CallsOrOther,
+    /// What was asked for.
+    Other,
 }
 
 /// One prompt.
@@ -68,26 +81,31 @@ pub(crate) fn new(
         prompt_logprobs: None,
         asked,
         grammar: None,
-        is_formed: false,
+        form: Form::Free,
         prediction: Vec::new(),
         guards: OutputGuards::of(state),
     })
 }
 
-/// Compiles the grammar that was asked for, or that of the calls that the model must or may make.
+/// Compiles the grammar that was asked for, and that of the calls that the model must or may make.
 pub(crate) async fn follow(
     state: &AppState,
     source: &mut Source,
-    calls: Option<Calls>,
+    tools: Option<&Tools>,
 ) -> Result<(), ApiError> {
-    let is_within = calls.as_ref().is_some_and(|calls| calls.within.is_some());
-    let asked = match (source.asked.take(), calls) {
-        (Some(asked), Some(_)) if !is_within => return Err(grammar::excludes_calls(&asked)),
-        // An answer of another form calls nothing.
-        (Some(asked), _) => Some(asked),
-        (None, calls) => calls.map(Asked::calls),
+    let (asked, text) = (source.asked.take(), &source.model.text);
+    let calls = tools.and_then(|tools| tools.grammar(text, asked.is_some()));
+    let must_call = tools.is_some_and(Tools::must_be_called);
+    let (asked, form) = match (asked, calls) {
+        (None, None) => (None, Form::Free),
+        (Some(asked), None) => (Some(asked), Form::Other),
+        (Some(asked), Some(_)) if must_call => return Err(grammar::excludes_calls(&asked)),
+        (Some(asked), Some(calls)) => (Some(asked.or(calls)), Form::CallsOrOther),
+        (None, Some(calls)) => {
+            (Some(Asked::calls(calls)), if must_call { Form::Calls } else { Form::Free })
+        }
     };
-    source.is_formed = asked.as_ref().is_some_and(|asked| !asked.is_within());
+    source.form = form;
     let who = (&source.model, &source.caller.tenant);
     source.grammar = grammar::compile(state, who, asked, &source.params.stop).await?;
     Ok(())

@@ -196,7 +196,7 @@ impl AnswerParser {
         let tool = header
             .split_once("to=functions.")
             .map(|(_, name)| name.split_whitespace().next().unwrap_or_default().to_owned());
-        self.state = match tool.filter(|name| !name.is_empty() && self.tools) {
+        self.state = match tool.filter(|name| !name.is_empty() && self.may_call()) {
             Some(name) => {
                 self.begin_call(name, parts);
                 State::Arguments { value: ValueEnd::default() }

@@ -14,7 +14,7 @@ mod pieces;
 mod tests;
 
 pub use family::Family;
-pub use parser::AnswerParser;
+pub use parser::{AnswerParser, CallsAre};
 
 /// A piece of an answer.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -13,16 +13,24 @@ const MAX_PIECE_BYTES: usize = 1 << 10;
 /// A channel's header is no longer.
 pub(super) const MAX_HEADER_BYTES: usize = 1 << 10;
 
+/// Where calls are looked for. Elsewhere their marks are text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CallsAre {
+    Nowhere,
+    Anywhere,
+    /// The answer is calls, and no text.
+    All,
+    /// The answer is calls or, from its beginning, text.
+    AllOrNone,
+}
+
 /// Follows one answer.
 #[derive(Clone, Debug)]
 pub struct AnswerParser {
     pub(super) family: Family,
-    /// Whether calls are looked for; else their marks are text.
-    pub(super) tools: bool,
+    pub(super) calls: CallsAre,
     /// All tools; where a call looks like any other object, only theirs are calls.
     pub(super) names: Option<Arc<[String]>>,
-    /// Whether the answer can be nothing but calls.
-    is_demanded: bool,
     pub(super) state: State,
     /// Text that was not given out yet.
     pub(super) buffer: String,
@@ -73,16 +81,15 @@ pub(super) enum State {
 }
 
 impl AnswerParser {
-    /// `tools`: whether calls are looked for. `reasons`: the prompt ended within a thought.
-    pub fn new(family: Family, tools: bool, reasons: bool) -> Self {
+    /// `reasons`: the prompt ended within a thought.
+    pub fn new(family: Family, calls: CallsAre, reasons: bool) -> Self {
         let state = if reasons { State::Reasoning } else { State::Content };
         let (buffer, space) = (String::new(), String::new());
         let (has_begun, has_calls, after_call, after_thought) = (false, false, false, reasons);
         Self {
             family,
-            tools,
+            calls,
             names: None,
-            is_demanded: false,
             state,
             buffer,
             has_begun,
@@ -97,13 +104,6 @@ impl AnswerParser {
     #[must_use]
     pub fn with_names(self, names: Arc<[String]>) -> Self {
         Self { names: Some(names), ..self }
-    }
-
-    /// The same for an answer that can be nothing but calls, if `is_demanded`: what is cut within
-    /// one before its name is known is not text.
-    #[must_use]
-    pub fn demanded(self, is_demanded: bool) -> Self {
-        Self { is_demanded, ..self }
     }
 
     /// Takes in the next piece of text.
@@ -129,7 +129,8 @@ impl AnswerParser {
             State::Object { call, .. } if call.has_name() => call.cut(&mut parts),
             // A call of which there is too little to tell.
             State::Content | State::Object { .. } | State::Calls { .. } | State::Name { .. }
-                if self.is_demanded || self.after_call => {}
+                if self.calls == CallsAre::All || self.after_call => {}
+            State::Object { .. } if self.calls == CallsAre::AllOrNone => {}
             State::Content => self.say(&rest, &mut parts),
             State::Reasoning => push_reasoning(&rest, &mut parts),
             State::Object { raw, .. } => self.say(&raw, &mut parts),
@@ -137,7 +138,7 @@ impl AnswerParser {
             State::BetweenObjects { .. } | State::Arguments { .. } | State::Skip { .. } => {}
             State::Channel => self.say(&rest, &mut parts),
         }
-        if !self.has_calls && !self.is_demanded {
+        if !self.has_calls && self.calls != CallsAre::All {
             push_content(&std::mem::take(&mut self.space), &mut parts);
         }
         join(parts)
@@ -179,10 +180,19 @@ impl AnswerParser {
         }
     }
 
+    /// Whether calls may begin here.
+    pub(super) fn may_call(&self) -> bool {
+        match self.calls {
+            CallsAre::Nowhere => false,
+            CallsAre::Anywhere | CallsAre::All => true,
+            CallsAre::AllOrNone => self.has_calls || !self.has_begun,
+        }
+    }
+
     /// Says what is surely no mark.
     fn content(&mut self, parts: &mut Vec<Part>) -> bool {
         // An answer that is nothing but an object may be a call.
-        if self.family == Family::Json && self.tools && !self.has_begun {
+        if self.family == Family::Json && self.may_call() && !self.has_begun {
             let rest = self.buffer.trim_start();
             if rest.is_empty() {
                 return false;
@@ -196,10 +206,10 @@ impl AnswerParser {
         }
         let marks = self.family.marks();
         let is_watched = |begins: Begins| match begins {
-            Begins::Object | Begins::Calls | Begins::DeepSeekCall => self.tools,
+            Begins::Object | Begins::Calls | Begins::DeepSeekCall => self.may_call(),
             // Later they are quotes.
             Begins::Reasoning => !self.has_begun,
-            Begins::Nothing => self.tools || self.family == Family::Harmony,
+            Begins::Nothing => self.may_call() || self.family == Family::Harmony,
             Begins::Channel | Begins::Turn => true,
         };
         let watched: Vec<_> = marks.iter().filter(|(_, begins)| is_watched(*begins)).collect();
@@ -241,7 +251,7 @@ impl AnswerParser {
     pub(super) fn say(&mut self, text: &str, parts: &mut Vec<Part>) {
         let text = if self.after_thought { text.trim_start_matches('\n') } else { text };
         self.after_thought &= text.is_empty();
-        if !self.tools {
+        if self.calls == CallsAre::Nowhere {
             self.has_begun |= !text.trim().is_empty();
             push_content(text, parts);
             return;

@@ -1,6 +1,6 @@
 //! Every family's marks, and that it makes no difference where the text is cut.
 
-use super::{AnswerParser, Family, Part};
+use super::{AnswerParser, CallsAre, Family, Part};
 
 fn content(text: &str) -> Part {
     Part::Content(text.to_owned())
@@ -16,7 +16,11 @@ fn call(name: &str, arguments: &str) -> [Part; 2] {
 
 /// All parts of a text that comes in pieces of `size` characters.
 fn parse(family: Family, (tools, reasons): (bool, bool), text: &str, size: usize) -> Vec<Part> {
-    let mut parser = AnswerParser::new(family, tools, reasons);
+    let mut parser = AnswerParser::new(
+        family,
+        if tools { CallsAre::Anywhere } else { CallsAre::Nowhere },
+        reasons,
+    );
     let chars: Vec<char> = text.chars().collect();
     let mut parts: Vec<Part> = Vec::new();
     for piece in chars.chunks(size) {
@@ -75,7 +79,7 @@ fn what_is_cut_before_its_name_is_no_text_where_it_can_only_be_a_call() {
     let hermes = format!("<tool_call>\n{object}\n</tool_call>");
     for (family, whole) in [(Family::Hermes, hermes.as_str()), (Family::Json, object)] {
         for (end, _) in whole.char_indices() {
-            let mut parser = AnswerParser::new(family, true, false).demanded(true);
+            let mut parser = AnswerParser::new(family, CallsAre::All, false);
             let mut parts = parser.push(&whole[..end]);
             parts.extend(parser.finish());
             let has_name = whole[..end].contains("\"f\"");
@@ -90,6 +94,25 @@ fn what_is_cut_before_its_name_is_no_text_where_it_can_only_be_a_call() {
     }
     let mistral = r#"[TOOL_CALLS]f[ARGS]{"a": 1}[TOOL_CALLS]f"#;
     check(Family::Mistral, TOOLS, mistral, &call("f", r#"{"a": 1}"#));
+}
+
+#[test]
+fn a_text_instead_of_calls_may_speak_of_them() {
+    let whole = "<tool_call>\n{\"name\": \"f\", \"arguments\": {}}\n</tool_call>";
+    let said = format!("[ {whole} ]");
+    let cut = whole[..20].to_owned();
+    let both = [whole, whole].join("\n");
+    let calls = [call("f", "{}"), call("f", "{}")].concat();
+    for (text, expect) in [(&said, vec![content(&said)]), (&cut, vec![]), (&both, calls)] {
+        for size in [1, 4, 100] {
+            let mut parser = AnswerParser::new(Family::Hermes, CallsAre::AllOrNone, false);
+            let chars: Vec<char> = text.chars().collect();
+            let pieces = chars.chunks(size).map(|piece| piece.iter().collect::<String>());
+            let mut parts: Vec<Part> = pieces.flat_map(|piece| parser.push(&piece)).collect();
+            parts.extend(parser.finish());
+            assert_eq!(super::pieces::join(parts), expect, "{text} by {size}");
+        }
+    }
 }
 
 #[test]
@@ -122,7 +145,8 @@ fn an_object_that_names_no_tool_is_text() {
     let text = r#"{"name": "Alice", "age": 30}"#;
     for size in [1, 9, 100] {
         let names = ["f".to_owned()].into();
-        let mut parser = AnswerParser::new(Family::Json, true, false).with_names(names);
+        let mut parser =
+            AnswerParser::new(Family::Json, CallsAre::Anywhere, false).with_names(names);
         let chars: Vec<char> = text.chars().collect();
         let mut parts = Vec::new();
         for piece in chars.chunks(size) {

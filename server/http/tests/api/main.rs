@@ -32,3 +32,4 @@ mod templates;
 mod tls;
 mod tokens;
 mod tools;
+mod tools_bad;

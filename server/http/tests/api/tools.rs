@@ -7,11 +7,11 @@ use serde_json::{Value, json};
 use crate::common::{EOS, Server, events, post, roomy};
 
 /// A model that says `text` and then ends.
-fn says(text: &str) -> Server {
+pub(crate) fn says(text: &str) -> Server {
     roomy(MockModel::scripted(text, EOS))
 }
 
-const PATH: &str = "/v1/chat/completions";
+pub(crate) const PATH: &str = "/v1/chat/completions";
 const CALL: &str = "I look.\n\
     <tool_call>\n{\"name\": \"weather\", \"arguments\": {\"city\": \"Köln\"}}\n</tool_call>\n\
     <tool_call>\n{\"name\": \"clock\", \"arguments\": {}}\n</tool_call>";
@@ -25,7 +25,7 @@ fn tools() -> Value {
     ])
 }
 
-fn chat(more: Value) -> Value {
+pub(crate) fn chat(more: Value) -> Value {
     let messages = json!([{"role": "user", "content": "hello"}]);
     let mut body = json!({"model": "mock", "messages": messages, "tools": tools()});
     body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
@@ -141,6 +141,33 @@ async fn a_required_call_is_made_and_fits_its_schema() {
 }
 
 #[tokio::test]
+async fn an_answer_of_a_form_may_be_calls_instead() {
+    let schema = json!({"type": "object", "properties": {"said": {"const": "<tool_call>"}},
+        "required": ["said"], "additionalProperties": false});
+    let format = json!({"type": "json_schema", "json_schema": {"name": "n", "schema": schema}});
+    let (call, said) = (CALL.trim_start_matches("I look.\n"), "{\"said\": \"<tool_call>\"}");
+    for stream in [false, true] {
+        let asked = chat(json!({"response_format": format, "max_tokens": 300, "stream": stream}));
+        for (text, content, num_calls) in [(call, "", 2), (said, said, 0)] {
+            let server = says(text);
+            let (got, num, reason) = if stream {
+                let (got, calls, reason) =
+                    gather(&events(&server.router, PATH, asked.clone()).await);
+                (got, calls.len(), reason)
+            } else {
+                let (_, answer) = post(&server.router, PATH, asked.clone()).await;
+                let choice = &answer["choices"][0];
+                let got = choice["message"]["content"].as_str().unwrap_or_default().to_owned();
+                let num = choice["message"]["tool_calls"].as_array().map_or(0, Vec::len);
+                (got, num, choice["finish_reason"].as_str().unwrap().to_owned())
+            };
+            assert_eq!((got.as_str(), num), (content, num_calls), "{reason}");
+            assert_eq!(reason, if num > 0 { "tool_calls" } else { "stop" });
+        }
+    }
+}
+
+#[tokio::test]
 async fn only_allowed_functions_are_told_of_and_called() {
     let server = roomy(MockModel { eos_token: Some(EOS), ..MockModel::default() });
     let allow = |mode: &str, name: &str| {
@@ -248,50 +275,4 @@ async fn thoughts_come_by_themselves() {
         pieces.collect::<String>()
     };
     assert_eq!((join("reasoning_content"), join("content")), ("\nHm.\n".into(), "Hello".into()));
-}
-
-#[tokio::test]
-async fn what_makes_no_sense_is_refused() {
-    let server = says("");
-    let function = |function: Value| json!([{"type": "function", "function": function}]);
-    let result = |id: &str| {
-        json!([{"role": "user", "content": "a"},
-            {"role": "assistant", "tool_calls": [{"id": "x", "type": "function",
-                "function": {"name": "clock", "arguments": "{}"}}]},
-            {"role": "tool", "tool_call_id": id, "content": "noon"}])
-    };
-    let many: Vec<Value> = (0..129)
-        .map(|i| json!({"type": "function", "function": {"name": format!("f{i}")}}))
-        .collect();
-    for (more, param) in [
-        (json!({"tools": [{"type": "retrieval"}]}), "tools[0].type"),
-        (json!({"tools": [1]}), "tools[0].type"),
-        (json!({"tools": [{"type": "function"}]}), "tools[0].function"),
-        (json!({"tools": function(json!({}))}), "tools[0].function.name"),
-        (json!({"tools": function(json!({"name": "a b"}))}), "tools[0].function.name"),
-        (json!({"tools": function(json!({"name": "x".repeat(65)}))}), "tools[0].function.name"),
-        (
-            json!({"tools": function(json!({"name": "f", "parameters": []}))}),
-            "tools[0].function.parameters",
-        ),
-        (json!({"tools": many}), "tools"),
-        (json!({"tool_choice": "perhaps"}), "tool_choice"),
-        (json!({"tool_choice": {"type": "function"}}), "tool_choice.function.name"),
-        (json!({"tool_choice": {"type": "function", "function": {"name": "g"}}}), "tool_choice"),
-        (json!({"tools": null, "tool_choice": "required"}), "tool_choice"),
-        (json!({"tool_choice": "required", "guided_regex": "a"}), "tool_choice"),
-        (
-            json!({"tools": function(json!({"name": "f", "parameters": {"not": {}}})),
-                "tool_choice": "required"}),
-            "tools",
-        ),
-        (json!({"messages": result("y")}), "messages[2].tool_call_id"),
-        (json!({"messages": [{"role": "tool", "content": "noon"}]}), "messages[0].tool_call_id"),
-    ] {
-        let (status, answer) = post(&server.router, PATH, chat(more.clone())).await;
-        assert_eq!(status, StatusCode::BAD_REQUEST, "{more}: {answer}");
-        assert_eq!(answer["error"]["param"], param, "{more}: {answer}");
-    }
-    let (status, _) = post(&server.router, PATH, chat(json!({"messages": result("x")}))).await;
-    assert_eq!(status, StatusCode::OK);
 }

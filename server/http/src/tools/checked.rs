@@ -1,0 +1,81 @@
+//! What a request says of functions and of calls of them.
+
+use std::collections::HashSet;
+
+use serde_json::{Value, json};
+use server_api::{ChatMessage, Role};
+
+use crate::ApiError;
+
+/// OpenAI's limit.
+const MAX_NAME_CHARS: usize = 64;
+
+#[derive(Debug)]
+pub(super) struct Function {
+    pub(super) name: String,
+    pub(super) parameters: Value,
+    /// Whether arguments must fit, also where the call is the model's choice.
+    pub(super) strict: bool,
+}
+
+pub(super) fn function((idx, tool): (usize, &Value)) -> Result<Function, ApiError> {
+    let invalid = |field: &str, what: &str| {
+        let param = format!("tools[{idx}]{field}");
+        Err(ApiError::invalid(Some(&param), format!("Invalid value for '{param}': {what}.")))
+    };
+    if tool.get("type").and_then(Value::as_str) != Some("function") {
+        return invalid(".type", "only 'function' is supported");
+    }
+    let Some(function) = tool.get("function").filter(|function| function.is_object()) else {
+        return Err(ApiError::missing(&format!("tools[{idx}].function")));
+    };
+    let Some(name) = function.get("name").and_then(Value::as_str) else {
+        return Err(ApiError::missing(&format!("tools[{idx}].function.name")));
+    };
+    let is_well = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.' | '/' | ':');
+    if name.is_empty() || name.chars().count() > MAX_NAME_CHARS || !name.chars().all(is_well) {
+        let what = format!("a name has 1 to {MAX_NAME_CHARS} letters, digits, '_' and '-'");
+        return invalid(".function.name", &what);
+    }
+    let parameters = match function.get("parameters") {
+        None | Some(Value::Null) => json!({"type": "object", "properties": {}}),
+        Some(parameters) if parameters.is_object() => parameters.clone(),
+        Some(_) => return invalid(".function.parameters", "a JSON schema is an object"),
+    };
+    let strict = function.get("strict").and_then(Value::as_bool).unwrap_or(false);
+    Ok(Function { name: name.to_owned(), parameters, strict })
+}
+
+/// Each result must answer a call of the assistant's message before it.
+pub(super) fn check_results(messages: &[ChatMessage]) -> Result<(), ApiError> {
+    let mut open: HashSet<&str> = HashSet::new();
+    for (idx, message) in messages.iter().enumerate() {
+        match message.role {
+            Role::Assistant => {
+                let calls = message.tool_calls.iter().flatten();
+                open = calls.filter_map(|call| call.get("id")?.as_str()).collect();
+            }
+            Role::Tool => {
+                let param = format!("messages[{idx}].tool_call_id");
+                let Some(id) = message.tool_call_id.as_deref() else {
+                    return Err(ApiError::missing(&param));
+                };
+                if !open.contains(id) {
+                    let message = format!(
+                        "Invalid value for '{param}': '{}' is no call of the assistant's message \
+                         before it.",
+                        clip(id)
+                    );
+                    return Err(ApiError::invalid(Some(&param), message));
+                }
+            }
+            _ => open.clear(),
+        }
+    }
+    Ok(())
+}
+
+/// As much of a name as an error repeats.
+pub(super) fn clip(text: &str) -> &str {
+    text.char_indices().nth(MAX_NAME_CHARS).map_or(text, |(end, _)| &text[..end])
+}
