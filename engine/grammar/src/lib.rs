@@ -13,8 +13,10 @@ mod follow;
 mod json;
 mod source;
 mod vocabulary;
+mod wellformed;
 mod workers;
 
 pub use compiler::{Compiled, Compiler};
 pub use error::CompileError;
 pub use source::{CallForm, Calls, Source};
+pub use wellformed::check_schema;

@@ -8,7 +8,8 @@ use engine_text::{AnswerParser, CallsAre, Family, TextModel};
 use serde_json::json;
 use server_api::ChatRequest;
 
-use self::checked::{Function, check_results, function};
+pub(crate) use self::checked::check_calls;
+use self::checked::{Function, check_names, check_results, function};
 use self::choice::Choice;
 use crate::ApiError;
 use crate::source::{Form, Source};
@@ -43,6 +44,7 @@ impl Tools {
                 format!("'tools' has {} entries, the limit is {MAX_TOOLS}.", functions.len());
             return Err(ApiError::invalid(Some("tools"), message));
         }
+        check_names(&functions)?;
         let (choice, allowed) = choice::read(request.tool_choice.as_ref(), &functions)?;
         if let (Some(allowed), Some(tools)) = (allowed, &mut request.tools) {
             functions.retain(|function| allowed.contains(&function.name));

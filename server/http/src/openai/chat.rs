@@ -10,6 +10,7 @@ use super::stored_chats::{Keep, KeptChat};
 use crate::chat::{Started, start};
 use crate::json::{ApiJson, Generate};
 use crate::openapi::{ChatBody, Refusals};
+use crate::tools::check_calls;
 use crate::{ApiError, AppState, Caller, wire};
 
 /// The next message of a chat.
@@ -25,6 +26,7 @@ pub(crate) async fn create(
     Extension(caller): Extension<Caller>,
     ApiJson(mut body, num_bytes): ApiJson<Generate<ChatRequest>>,
 ) -> Result<Response, ApiError> {
+    check_calls(&body.request.messages)?;
     let keep = Keep::asked(&state, &caller, &mut body.options, &body.request.messages).await?;
     let Started { source, tools, opens_thought, generation, .. } =
         start(&state, caller, body, num_bytes).await?;

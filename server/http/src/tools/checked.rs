@@ -2,6 +2,8 @@
 
 use std::collections::HashSet;
 
+use engine_grammar::check_schema;
+use serde::de::IgnoredAny;
 use serde_json::{Value, json};
 use server_api::{ChatMessage, Role};
 
@@ -42,8 +44,58 @@ pub(super) fn function((idx, tool): (usize, &Value)) -> Result<Function, ApiErro
         Some(parameters) if parameters.is_object() => parameters.clone(),
         Some(_) => return invalid(".function.parameters", "a JSON schema is an object"),
     };
-    let strict = function.get("strict").and_then(Value::as_bool).unwrap_or(false);
+    if let Err(error) = check_schema(&parameters) {
+        return invalid(".function.parameters", &error.to_string());
+    }
+    if !matches!(&function["description"], Value::Null | Value::String(_)) {
+        return invalid(".function.description", "it must be a text");
+    }
+    let strict = match &function["strict"] {
+        Value::Null => false,
+        Value::Bool(strict) => *strict,
+        _ => return invalid(".function.strict", "it must be true or false"),
+    };
     Ok(Function { name: name.to_owned(), parameters, strict })
+}
+
+/// Each function must have a name of its own.
+pub(super) fn check_names(functions: &[Function]) -> Result<(), ApiError> {
+    let mut names = HashSet::new();
+    match functions.iter().position(|function| !names.insert(&function.name)) {
+        Some(idx) => {
+            let param = format!("tools[{idx}].function.name");
+            let message = format!("Invalid value for '{param}': another tool has this name.");
+            Err(ApiError::invalid(Some(&param), message))
+        }
+        None => Ok(()),
+    }
+}
+
+/// Earlier calls, as a client of the chat writes them, must be calls.
+pub(crate) fn check_calls(messages: &[ChatMessage]) -> Result<(), ApiError> {
+    for (idx, message) in messages.iter().enumerate() {
+        for (which, call) in message.tool_calls.iter().flatten().enumerate() {
+            let param = format!("messages[{idx}].tool_calls[{which}]");
+            let function = &call["function"];
+            let (field, what) = match (&function["name"], &function["arguments"]) {
+                _ if !call.is_object() => ("", "a call is an object"),
+                _ if !function.is_object() => (".function", "a call is of a function"),
+                (name, _) if !name.is_string() => (".function.name", "it must be a text"),
+                (_, Value::Null | Value::Object(_)) => continue,
+                (_, Value::String(text)) if is_json(text) => continue,
+                _ => (".function.arguments", "it must be a text that is JSON"),
+            };
+            let param = format!("{param}{field}");
+            let message = format!("Invalid value for '{param}': {what}.");
+            return Err(ApiError::invalid(Some(&param), message));
+        }
+    }
+    Ok(())
+}
+
+/// Some clients leave out the braces of no arguments.
+fn is_json(text: &str) -> bool {
+    text.trim().is_empty() || serde_json::from_str::<IgnoredAny>(text).is_ok()
 }
 
 /// Each result must answer a call of the assistant's message before it.

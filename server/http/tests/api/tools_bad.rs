@@ -51,3 +51,54 @@ async fn what_makes_no_sense_is_refused() {
     let (status, _) = post(&server.router, PATH, chat(json!({"messages": result("x")}))).await;
     assert_eq!(status, StatusCode::OK);
 }
+
+#[tokio::test]
+async fn what_is_no_function_and_what_is_no_call_is_refused_by_name() {
+    let server = says("");
+    let tool = |more: Value| {
+        let mut function = json!({"name": "f"});
+        function.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        json!({"tools": [{"type": "function", "function": function}]})
+    };
+    let schema = |more: Value| {
+        let mut parameters = json!({"type": "object"});
+        parameters.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        tool(json!({"parameters": parameters}))
+    };
+    let called = |call: Value| {
+        json!({"messages": [{"role": "user", "content": "a"},
+            {"role": "assistant", "tool_calls": [call]}, {"role": "user", "content": "b"}]})
+    };
+    let function =
+        |function: Value| called(json!({"id": "x", "type": "function", "function": function}));
+    let mut twice = tool(json!({}));
+    let again = twice["tools"][0].clone();
+    twice["tools"].as_array_mut().unwrap().push(again);
+    let (field, call) = ("tools[0].function", "messages[1].tool_calls[0]");
+    for (more, param) in [
+        (schema(json!({"type": "strange"})), format!("{field}.parameters")),
+        (schema(json!({"type": ["object", 1]})), format!("{field}.parameters")),
+        (schema(json!({"properties": ["a"]})), format!("{field}.parameters")),
+        (schema(json!({"properties": {"a": "string"}})), format!("{field}.parameters")),
+        (schema(json!({"required": "a"})), format!("{field}.parameters")),
+        (schema(json!({"anyOf": {}})), format!("{field}.parameters")),
+        (schema(json!({"items": {"$ref": "#/nope"}})), format!("{field}.parameters")),
+        (tool(json!({"description": 5})), format!("{field}.description")),
+        (tool(json!({"strict": "yes"})), format!("{field}.strict")),
+        (twice, "tools[1].function.name".to_owned()),
+        (called(json!("x")), call.to_owned()),
+        (called(json!({"id": "x", "type": "function"})), format!("{call}.function")),
+        (function(json!({"name": 5, "arguments": "{}"})), format!("{call}.function.name")),
+        (function(json!({"name": "f", "arguments": "{bad"})), format!("{call}.function.arguments")),
+    ] {
+        let (status, answer) = post(&server.router, PATH, chat(more.clone())).await;
+        assert_eq!(status, StatusCode::BAD_REQUEST, "{more}: {answer}");
+        assert_eq!(answer["error"]["param"], param, "{more}: {answer}");
+    }
+    let good = json!({"$defs": {"a": {"type": ["string", "null"]}}, "required": ["b"],
+        "properties": {"b": {"$ref": "#/$defs/a"}, "type": {"const": {"type": "x"}}}});
+    let function = function(json!({"name": "f", "arguments": ""}));
+    for more in [schema(good), function, tool(json!({"description": null, "strict": null}))] {
+        assert_eq!(post(&server.router, PATH, chat(more)).await.0, StatusCode::OK);
+    }
+}
