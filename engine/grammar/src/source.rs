@@ -7,7 +7,8 @@ use crate::{CompileError, ebnf, json};
 
 /// At most so many bytes of a grammar, a regular expression or all choices.
 const MAX_TEXT_BYTES: usize = 256 << 10;
-const MAX_CHOICES: usize = 10_000;
+/// As many as its values an `enum` has.
+const MAX_CHOICES: usize = 5_000;
 const MAX_LINES: usize = 2000;
 
 /// A grammar as clients write it.
@@ -127,7 +128,8 @@ fn choice(choices: &[String]) -> Result<String, CompileError> {
     }
     check_len("all choices together", choices.iter().map(String::len).sum())?;
     let quoted: Vec<String> = choices.iter().map(|choice| quote(choice)).collect();
-    Ok(format!("start: {}\n", quoted.join(" | ")))
+    // A terminal: of rules only so many can be followed at once.
+    Ok(format!("start: CHOICE\nCHOICE: {}\n", quoted.join(" | ")))
 }
 
 /// A text as a part of a regular expression of Lark's.

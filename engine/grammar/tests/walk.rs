@@ -113,6 +113,21 @@ fn texts_match_their_expression_choice_or_grammar() {
 }
 
 #[test]
+fn as_many_choices_as_are_allowed_can_be_followed() {
+    let mut rng = StdRng::seed_from_u64(11);
+    let names: Vec<String> = (0..5_000).map(|i| format!("{}-é\"{i}", i * 7919 % 5_003)).collect();
+    let numbers: Vec<String> = (0..5_000).map(|i| format!("item number {i:04}")).collect();
+    for choices in [names, numbers] {
+        let compiled = compiler().compile("t", &Source::Choice(choices.clone())).unwrap();
+        for _ in 0..20 {
+            let (text, end) = walk(&*compiled.grammar(), &mut rng, 100);
+            assert_eq!(end, End::Ended, "{text}");
+            assert!(choices.contains(&text), "{text}");
+        }
+    }
+}
+
+#[test]
 fn what_cannot_be_honoured_is_refused_by_name() {
     let compiler = compiler();
     let many: Vec<usize> = (0..10_000).collect();
@@ -129,6 +144,7 @@ fn what_cannot_be_honoured_is_refused_by_name() {
         (Source::Regex("(".into()), "regex"),
         (Source::Regex(r"(a)\1".into()), ""),
         (Source::Choice(Vec::new()), "choice"),
+        (Source::Choice((0..5_001).map(|i| i.to_string()).collect()), "5001 choices"),
         (Source::Choice(vec!["a".into(), String::new()]), "empty"),
         (Source::Grammar("start: missing".into()), "missing"),
         (
