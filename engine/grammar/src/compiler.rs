@@ -13,6 +13,7 @@ use llguidance::api::ParserLimits;
 use llguidance::earley::SlicedBiasComputer;
 use llguidance::toktrie::InferenceCapabilities;
 use llguidance::{Matcher, ParserFactory};
+use serde_json::Value;
 
 use crate::follow::{Follower, first_mask};
 use crate::workers::Workers;
@@ -102,9 +103,22 @@ impl Compiler {
         std::thread::scope(|scope| {
             let thread = std::thread::Builder::new().name("grammar".to_owned());
             let thread = thread.stack_size(STACK_BYTES);
-            let thread = thread.spawn_scoped(scope, || self.compile_now(source));
+            let compile = || self.compile_now(source).map_err(|error| self.blamed(source, error));
+            let thread = thread.spawn_scoped(scope, compile);
             thread.map_err(|_| failed())?.join().map_err(|_| failed())?
         })
+    }
+
+    /// The error of the first call's arguments that fail alone, if any do: what is said of the
+    /// grammar of all calls is of lines that no client wrote.
+    fn blamed(&self, source: &Source, error: CompileError) -> CompileError {
+        let (Source::Calls(calls) | Source::CallsOr(calls, _)) = source else { return error };
+        let alone = |schema: &Value| self.compile_now(&Source::JsonSchema(schema.clone())).err();
+        let mut forms = calls.forms.iter().enumerate();
+        match forms.find_map(|(which, form)| Some((which, alone(&form.schema)?))) {
+            Some((which, error)) => CompileError::OfCall { which, error: Box::new(error) },
+            None => error,
+        }
     }
 
     fn compile_now(&self, source: &Source) -> Result<Compiled, CompileError> {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use axum::http::StatusCode;
 use engine_core::{Grammar, StopRules, TenantId};
-use engine_grammar::{Calls, Source};
+use engine_grammar::{Calls, CompileError, Source};
 use serde_json::Value;
 use server_api::{GenerationOptions, ResponseFormat, StructuredOutputs};
 
@@ -18,17 +18,24 @@ use crate::{ApiError, AppState, ServedModel};
 pub(crate) struct Asked {
     param: &'static str,
     source: Source,
+    /// The fields that the schemas of its calls come from.
+    schemas: Vec<String>,
 }
 
 impl Asked {
+    /// What an option asks for.
+    fn new(param: &'static str, source: Source) -> Self {
+        Self { param, source, schemas: Vec::new() }
+    }
+
     /// Calls that the model must or may make.
-    pub(crate) fn calls(calls: Calls) -> Self {
-        Self { param: "tools", source: Source::Calls(calls) }
+    pub(crate) fn calls((calls, schemas): (Calls, Vec<String>)) -> Self {
+        Self { param: "tools", source: Source::Calls(calls), schemas }
     }
 
     /// The same, or such calls.
-    pub(crate) fn or(self, calls: Calls) -> Self {
-        Self { source: Source::CallsOr(calls, Box::new(self.source)), ..self }
+    pub(crate) fn or(self, (calls, schemas): (Calls, Vec<String>)) -> Self {
+        Self { source: Source::CallsOr(calls, Box::new(self.source)), schemas, ..self }
     }
 }
 
@@ -61,7 +68,7 @@ pub(crate) fn asked(options: &GenerationOptions) -> Result<Option<Asked>, ApiErr
         let message = format!("'{first}' and '{second}' exclude each other.");
         return Err(ApiError::invalid(Some(second), message));
     }
-    Ok(all.pop().map(|(param, source)| Asked { param, source }))
+    Ok(all.pop().map(|(param, source)| Asked::new(param, source)))
 }
 
 fn response_format(format: &ResponseFormat) -> Result<Option<Source>, ApiError> {
@@ -128,7 +135,7 @@ pub(crate) async fn compile(
     asked: Option<Asked>,
     stop: &StopRules,
 ) -> Result<Option<Arc<dyn Grammar>>, ApiError> {
-    let Some(Asked { param, source }) = asked else { return Ok(None) };
+    let Some(Asked { param, source, schemas }) = asked else { return Ok(None) };
     let forbidden = [("ignore_eos", stop.ignore_eos), ("min_tokens", stop.min_tokens > 0)];
     if let Some((name, _)) = forbidden.into_iter().find(|(_, is_set)| *is_set) {
         let message = format!("'{name}' and '{param}' exclude each other.");
@@ -158,6 +165,10 @@ pub(crate) async fn compile(
         ApiError::invalid(Some(param), message).code("grammar_timeout")
     })??;
     let compiled = compiled.map_err(|error| {
+        let param = match &error {
+            CompileError::OfCall { which, .. } => schemas.get(*which).map_or(param, String::as_str),
+            _ => param,
+        };
         ApiError::invalid(Some(param), format!("Invalid value for '{param}': {error}."))
     })?;
     Ok(Some(compiled.grammar()))
@@ -216,7 +227,7 @@ mod tests {
                 (state.clone(), Arc::clone(&model), TenantId(tenant.into()));
             let source = Source::Choice(vec![number.to_string()]);
             tokio::spawn(async move {
-                let asked = Some(Asked { param: "guided_choice", source });
+                let asked = Some(Asked::new("guided_choice", source));
                 compile(&state, (&model, &tenant), asked, &StopRules::default()).await
             })
         };

@@ -96,8 +96,9 @@ impl Tools {
     }
 
     /// The grammar that makes the model call, if it must. Where it need not: one of calls instead
-    /// of an answer that has a form, and else, if a function is strict, of calls within a text.
-    pub(crate) fn grammar(&self, text: &TextModel, has_form: bool) -> Option<Calls> {
+    /// of an answer that has a form, and else, if a function is strict, of calls within a text. With
+    /// the fields that the schemas of the calls come from.
+    pub(crate) fn grammar(&self, text: &TextModel, has_form: bool) -> Option<(Calls, Vec<String>)> {
         let is_hermes = text.family() == Family::Hermes;
         let is_auto = self.choice == Choice::Auto;
         let is_within = is_auto && !has_form;
@@ -123,11 +124,13 @@ impl Tools {
             },
             after: format!("}}{end}"),
         };
-        let forms: Vec<CallForm> = self.functions.iter().filter(is_called).map(form).collect();
+        let called = self.functions.iter().filter(is_called);
+        let (forms, fields): (Vec<CallForm>, _) =
+            called.map(|function| (form(function), function.field.clone())).unzip();
         let several = self.parallel && (is_auto || self.choice == Choice::Required);
         let between = several.then(|| between.to_owned());
         let within = is_within.then(|| "<tool_call>".to_owned());
-        (!forms.is_empty()).then_some(Calls { forms, between, within })
+        (!forms.is_empty()).then_some((Calls { forms, between, within }, fields))
     }
 }
 

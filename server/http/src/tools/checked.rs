@@ -16,6 +16,8 @@ const MAX_NAME_CHARS: usize = 64;
 pub(super) struct Function {
     pub(super) name: String,
     pub(super) parameters: Value,
+    /// Where the client wrote those.
+    pub(super) field: String,
     /// Whether arguments must fit, also where the call is the model's choice.
     pub(super) strict: bool,
 }
@@ -55,7 +57,8 @@ pub(super) fn function((idx, tool): (usize, &Value)) -> Result<Function, ApiErro
         Value::Bool(strict) => *strict,
         _ => return invalid(".function.strict", "it must be true or false"),
     };
-    Ok(Function { name: name.to_owned(), parameters, strict })
+    let field = format!("tools[{idx}].function.parameters");
+    Ok(Function { name: name.to_owned(), parameters, field, strict })
 }
 
 /// Each function must have a name of its own.

@@ -255,7 +255,8 @@ async fn arguments_of_strict_functions_fit_where_the_call_is_the_models_choice()
     let mut impossible = strict(true);
     impossible["tools"][0]["function"]["parameters"] = json!({"not": {}});
     let (status, answer) = post(&silent.router, PATH, chat(impossible.clone())).await;
-    assert_eq!((status, &answer["error"]["param"]), (StatusCode::BAD_REQUEST, &json!("tools")));
+    let param = json!("tools[0].function.parameters");
+    assert_eq!((status, &answer["error"]["param"]), (StatusCode::BAD_REQUEST, &param));
     impossible["tools"][0]["function"]["strict"] = false.into();
     assert_eq!(post(&silent.router, PATH, chat(impossible)).await.0, StatusCode::OK);
 }

@@ -39,7 +39,7 @@ async fn what_makes_no_sense_is_refused() {
         (
             json!({"tools": function(json!({"name": "f", "parameters": {"not": {}}})),
                 "tool_choice": "required"}),
-            "tools",
+            "tools[0].function.parameters",
         ),
         (json!({"messages": result("y")}), "messages[2].tool_call_id"),
         (json!({"messages": [{"role": "tool", "content": "noon"}]}), "messages[0].tool_call_id"),
@@ -100,5 +100,30 @@ async fn what_is_no_function_and_what_is_no_call_is_refused_by_name() {
     let function = function(json!({"name": "f", "arguments": ""}));
     for more in [schema(good), function, tool(json!({"description": null, "strict": null}))] {
         assert_eq!(post(&server.router, PATH, chat(more)).await.0, StatusCode::OK);
+    }
+}
+
+#[tokio::test]
+async fn the_function_whose_schema_cannot_be_honoured_is_named_in_the_clients_words() {
+    let server = says("");
+    let one_of = json!({"oneOf": [{"type": "string"}, {"type": "string", "minLength": 2}]});
+    for (schema, says) in [
+        (json!({"not": {}}), "Unimplemented keys: [\"not\"]."),
+        (one_of, "use 'anyOf'."),
+        (json!({"$ref": "other.json"}), "ref 'other.json'."),
+    ] {
+        for more in [json!({"tool_choice": "required"}), json!({"guided_choice": ["a"]})] {
+            let mut asked = chat(more.clone());
+            let function = &mut asked["tools"][1]["function"];
+            function["parameters"] = json!({"type": "object", "properties": {"a": schema}});
+            function["strict"] = true.into();
+            let (status, answer) = post(&server.router, PATH, asked).await;
+            assert_eq!(status, StatusCode::BAD_REQUEST, "{answer}");
+            assert_eq!(answer["error"]["param"], "tools[1].function.parameters", "{more}");
+            let message = answer["error"]["message"].as_str().unwrap();
+            assert!(message.ends_with(says), "{message}");
+            let is_ours = ["call", "feature", "option", " | ", "at "];
+            assert!(!is_ours.iter().any(|word| message.contains(word)), "{message}");
+        }
     }
 }
