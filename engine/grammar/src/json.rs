@@ -91,6 +91,51 @@ fn sharpen_format(schema: &mut Map<String, Value>) {
     }
 }
 
+/// Keywords without which a schema lets more pass and that no grammar here can hold.
+const NARROWING: [&str; 9] = [
+    "uniqueItems",
+    "contains",
+    "minContains",
+    "maxContains",
+    "propertyNames",
+    "dependentRequired",
+    "dependentSchemas",
+    "unevaluatedItems",
+    "unevaluatedProperties",
+];
+/// Formats that the library knows.
+const KNOWN_FORMATS: [&str; 10] =
+    ["date-time", "time", "date", "duration", "email", "hostname", "ipv4", "ipv6", "uuid", "uri"];
+
+/// The schema without what only narrows it and cannot be honoured, for clients who do not insist:
+/// what matches the schema matches this as well.
+#[must_use]
+pub fn loosened(schema: &Value) -> Value {
+    match schema {
+        Value::Object(fields) => {
+            let kept = fields.iter().filter(|(name, value)| match value.as_str() {
+                Some(format) if *name == "format" => KNOWN_FORMATS.contains(&format),
+                _ => !NARROWING.contains(&name.as_str()),
+            });
+            kept.map(|(name, value)| (name.clone(), loosened_field(name, value))).collect()
+        }
+        Value::Array(schemas) => schemas.iter().map(loosened).collect(),
+        other => other.clone(),
+    }
+}
+
+fn loosened_field(name: &str, value: &Value) -> Value {
+    match (name, value) {
+        // Not schemas but values.
+        ("const" | "enum" | "default" | "examples", _) => value.clone(),
+        // Not keywords but names.
+        ("properties" | "patternProperties" | "$defs" | "definitions", Value::Object(below)) => {
+            below.iter().map(|(name, schema)| (name.clone(), loosened(schema))).collect()
+        }
+        _ => loosened(value),
+    }
+}
+
 #[derive(Default)]
 struct Counts {
     values: usize,

@@ -18,5 +18,6 @@ mod workers;
 
 pub use compiler::{Compiled, Compiler};
 pub use error::CompileError;
+pub use json::loosened;
 pub use source::{CallForm, Calls, Source};
 pub use wellformed::check_schema;

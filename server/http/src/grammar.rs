@@ -1,13 +1,13 @@
 //! What an answer must match: from the several names that clients have for it to one grammar.
 //!
 //! Invariant: grammars are compiled on blocking threads, a bounded number at a time, tenants in
-//! turn, and within a deadline; one that cannot be honoured is refused, never loosened.
+//! turn, and within a deadline; one that cannot be honoured is refused; loosened only what is not asked to be strict.
 
 use std::sync::Arc;
 
 use axum::http::StatusCode;
 use engine_core::{Grammar, StopRules, TenantId};
-use engine_grammar::{Calls, CompileError, Source};
+use engine_grammar::{Calls, CompileError, Source, loosened};
 use serde_json::Value;
 use server_api::{GenerationOptions, ResponseFormat, StructuredOutputs};
 
@@ -81,7 +81,8 @@ fn response_format(format: &ResponseFormat) -> Result<Option<Source>, ApiError> 
             let schema = named.schema.clone();
             let schema =
                 schema.ok_or_else(|| ApiError::missing("response_format.json_schema.schema"))?;
-            Ok(Some(Source::JsonSchema(schema)))
+            let is_strict = named.strict == Some(true);
+            Ok(Some(Source::JsonSchema(if is_strict { schema } else { loosened(&schema) })))
         }
         kind => {
             let kind: String = kind.chars().take(64).collect();

@@ -3,7 +3,7 @@
 //! Invariant: past this module every function has a name and a schema, and a result of a call
 //! follows that call.
 
-use engine_grammar::{CallForm, Calls};
+use engine_grammar::{CallForm, Calls, loosened};
 use engine_text::{AnswerParser, CallsAre, Family, TextModel};
 use serde_json::json;
 use server_api::ChatRequest;
@@ -118,9 +118,10 @@ impl Tools {
         };
         let form = |function: &Function| CallForm {
             before: format!("{begin}{{\"name\": {}, \"arguments\": ", json!(function.name)),
-            schema: match is_auto && !function.strict {
-                true => json!({"type": "object"}),
-                false => function.parameters.clone(),
+            schema: match function.strict {
+                true => function.parameters.clone(),
+                false if is_auto => json!({"type": "object"}),
+                false => loosened(&function.parameters),
             },
             after: format!("}}{end}"),
         };

@@ -76,7 +76,7 @@ fn thinks(thinking: Option<&Thinking>) -> Result<bool, ApiError> {
 
 fn response_format(format: OutputFormat) -> ResponseFormat {
     let OutputFormat { kind, schema } = format;
-    let named = JsonSchemaFormat { name: None, description: None, schema, strict: None };
+    let named = JsonSchemaFormat { name: None, description: None, schema, strict: Some(true) };
     ResponseFormat { kind, json_schema: Some(named) }
 }
 

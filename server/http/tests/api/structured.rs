@@ -140,3 +140,41 @@ async fn what_cannot_be_honoured_is_refused_with_its_name() {
     let (status, _) = post(&server.router, CHAT, chat(&json!({"guided_regex": "a"}))).await;
     assert_eq!(status, StatusCode::OK);
 }
+
+#[tokio::test]
+async fn what_only_narrows_is_passed_over_where_it_is_not_strict() {
+    let server = server(rambles());
+    let narrow = json!({"type": "object", "properties": {
+        "contains": {"type": "array", "items": {"enum": [1, 2]}, "uniqueItems": true,
+            "contains": {"const": 1}, "maxItems": 3},
+        "key": {"type": "string", "format": "password", "maxLength": 3}},
+        "required": ["contains", "key"], "additionalProperties": false});
+    for strict in [json!(null), json!(false), json!(true)] {
+        let schema = json!({"name": "n", "schema": narrow, "strict": strict});
+        let format = json!({"response_format": {"type": "json_schema", "json_schema": schema}});
+        let function = json!({"name": "f", "parameters": narrow, "strict": strict});
+        let tools = json!([{"type": "function", "function": function}]);
+        for more in [format, json!({"tools": tools, "tool_choice": "required"})] {
+            let mut asked = more;
+            asked["parallel_tool_calls"] = false.into();
+            let (status, answer) = post(&server.router, CHAT, chat(&asked)).await;
+            if strict == true {
+                assert_eq!(status, StatusCode::BAD_REQUEST, "{answer}");
+                let message = answer["error"]["message"].as_str().unwrap();
+                assert!(message.contains("uniqueItems"), "{message}");
+                continue;
+            }
+            assert_eq!(status, StatusCode::OK, "{answer}");
+            let message = &answer["choices"][0]["message"];
+            let call = &message["tool_calls"][0]["function"]["arguments"];
+            let text = call.as_str().or(message["content"].as_str()).unwrap();
+            let value: Value = serde_json::from_str(text).unwrap();
+            let items = value["contains"].as_array().unwrap();
+            assert!(items.len() <= 3 && items.iter().all(|item| *item == 1 || *item == 2));
+            assert!(value["key"].is_string(), "{text}");
+        }
+    }
+    // vLLM's name has no such word.
+    let (status, _) = post(&server.router, CHAT, chat(&json!({"guided_json": narrow}))).await;
+    assert_eq!(status, StatusCode::BAD_REQUEST);
+}
