@@ -78,6 +78,7 @@ fn response_format(format: &ResponseFormat) -> Result<Option<Source>, ApiError> 
         "json_schema" => {
             let named = format.json_schema.as_ref();
             let named = named.ok_or_else(|| ApiError::missing("response_format.json_schema"))?;
+            check_name(named.name.as_deref())?;
             let schema = named.schema.clone();
             let schema =
                 schema.ok_or_else(|| ApiError::missing("response_format.json_schema.schema"))?;
@@ -92,6 +93,21 @@ fn response_format(format: &ResponseFormat) -> Result<Option<Source>, ApiError> 
             );
             Err(ApiError::invalid(Some("response_format.type"), message))
         }
+    }
+}
+
+/// A schema's name, as OpenAI bounds it.
+fn check_name(name: Option<&str>) -> Result<(), ApiError> {
+    let is_well = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-');
+    match name.filter(|name| !(1..=64).contains(&name.len()) || !name.chars().all(is_well)) {
+        Some(_) => {
+            let param = "response_format.json_schema.name";
+            let message = format!(
+                "Invalid value for '{param}': a name has 1 to 64 letters, digits, '_' and '-'."
+            );
+            Err(ApiError::invalid(Some(param), message))
+        }
+        None => Ok(()),
     }
 }
 

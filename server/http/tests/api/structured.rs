@@ -118,6 +118,11 @@ async fn what_cannot_be_honoured_is_refused_with_its_name() {
             "response_format.json_schema.schema",
             "",
         ),
+        (
+            json!({"response_format": {"type": "json_schema", "json_schema": {"name": "bad name!"}}}),
+            "response_format.json_schema.name",
+            "letters",
+        ),
         (json!({"response_format": format(json!({"not": {}}))}), "response_format", "not"),
         (json!({"response_format": format(json!([]))}), "response_format", "object"),
         (json!({"guided_json": "{"}), "guided_json", "JSON"),
