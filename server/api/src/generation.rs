@@ -197,9 +197,9 @@ pub struct Usage {
     pub total_tokens: u64,
     /// More about the prompts' tokens.
     pub prompt_tokens_details: PromptTokensDetails,
-    /// More about the tokens generated, where there is more to say.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub completion_tokens_details: Option<CompletionTokensDetails>,
+    /// More about the tokens generated.
+    #[serde(default)]
+    pub completion_tokens_details: CompletionTokensDetails,
 }
 
 /// More about the tokens generated.
