@@ -51,6 +51,7 @@ pub fn router(state: AppState) -> Router {
     }
     router
         .layer(CatchPanicLayer::custom(|_| ApiError::internal().into_response()))
+        .layer(from_fn(anthropic::shape))
         .layer(from_fn_with_state(state.clone(), observe::observe))
         .with_state(state)
 }
