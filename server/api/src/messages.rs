@@ -40,6 +40,8 @@ pub struct MessagesRequest {
     pub thinking: Option<Thinking>,
     /// The form of the answer.
     pub output_config: Option<OutputConfig>,
+    /// Refused: `output_config.format` is what was made of it.
+    pub output_format: Option<Value>,
     /// `auto` and `standard_only` are the same here.
     pub service_tier: Option<String>,
     /// Seconds for the whole answer, from the receipt of the request; then it ends with an error.

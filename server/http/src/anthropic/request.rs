@@ -16,6 +16,11 @@ pub(crate) fn to_chat(
     request: MessagesRequest,
 ) -> Result<(Generate<ChatRequest>, Names), ApiError> {
     let max_tokens = request.max_tokens.ok_or_else(|| ApiError::missing("max_tokens"))?;
+    if request.output_format.is_some() {
+        let message = "'output_format' is not supported by this server. Use \
+                       'output_config.format'.";
+        return Err(ApiError::unsupported("output_format", message));
+    }
     // It goes on with what the assistant has begun.
     let continues = request.messages.last().is_some_and(|last| last.role == InputRole::Assistant);
     let (mut messages, mut names) = (Vec::new(), Names::default());

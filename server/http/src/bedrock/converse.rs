@@ -59,6 +59,7 @@ pub(super) fn to_chat(
         tool_choice: tool_choice.flatten(),
         thinking: more.thinking,
         output_config: request.output_config.map(output_config).transpose()?,
+        output_format: None,
         service_tier: request.service_tier.map(service_tier).transpose()?,
         timeout: None,
     });

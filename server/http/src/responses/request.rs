@@ -9,7 +9,7 @@ use server_api::{
 use crate::json::Generate;
 use crate::storage::{self, unix_time};
 use crate::wire::new_id;
-use crate::{ApiError, params, ticket};
+use crate::{ApiError, refused, ticket};
 
 /// What OpenAI's clients may ask to see more of; only the log-probabilities exist here.
 const LOGPROBS: &str = "message.output_text.logprobs";
@@ -43,7 +43,7 @@ pub(super) fn check(request: &ResponsesRequest) -> Result<(), ApiError> {
         return Err(ApiError::unsupported("prompt", message));
     }
     let moderation = request.moderation.clone();
-    params::refuse(&UnsupportedOptions { moderation, ..UnsupportedOptions::default() })?;
+    refused::refuse(&UnsupportedOptions { moderation, ..UnsupportedOptions::default() })?;
     if request.previous_response_id.is_some() && request.conversation.is_some() {
         let message = "'previous_response_id' and 'conversation' exclude each other.";
         return Err(ApiError::invalid(Some("conversation"), message));

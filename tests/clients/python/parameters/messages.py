@@ -86,6 +86,11 @@ def prompt_rows():
             )
             for name in ("id", "name", "thinking", "tool_use_id", "content", "input")
         ),
+        refused(
+            "output_format",
+            {"output_format": {"type": "json_schema", "schema": SIZE}},
+            "use `output_config.format`",
+        ),
         supported("tools[].name", renamed, longer, tools),
         refused("tools[].name", {"tools": [{"name": "a b"}]}, "odd characters"),
         supported("tools[].description", described, longer, tools),
