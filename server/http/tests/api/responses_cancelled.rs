@@ -92,3 +92,16 @@ async fn one_whose_request_is_cancelled_is_cancelled() {
         until_idle(&server.handle).await;
     }
 }
+
+#[tokio::test]
+async fn a_stream_that_fails_is_kept_with_what_was_made() {
+    let server = kept(endless(), Limits::default()).await;
+    let body = ask(json!({"stream": true, "timeout": 0.5}));
+    let events = server.events("POST", PATH, body).await;
+    let last = events.last().unwrap();
+    assert_eq!(last["type"], "response.failed");
+    let response = &last["response"];
+    assert_eq!(response["output"][0]["status"], "incomplete");
+    let path = format!("{PATH}/{}", response["id"].as_str().unwrap());
+    assert_eq!(server.get(&path).await, *response);
+}
