@@ -56,7 +56,7 @@ pub fn router(state: AppState) -> Router {
         .with_state(state)
 }
 
-async fn not_found(request: Request) -> ApiError {
+pub(crate) async fn not_found(request: Request) -> ApiError {
     let path: String = request.uri().path().chars().take(128).collect();
     let message = format!("Unknown request URL: {} {path}.", request.method());
     ApiError::refused(StatusCode::NOT_FOUND, "unknown_url", message)
