@@ -189,6 +189,9 @@ pub struct Thinking {
     /// `enabled`, `adaptive` or `disabled`.
     #[serde(rename = "type")]
     pub kind: String,
+    /// With `enabled`: at least 1,024, and below `max_tokens`. Thoughts are not cut by it.
+    #[schema(minimum = 1024)]
+    pub budget_tokens: Option<i64>,
 }
 
 /// The answer to a [`MessagesRequest`] that does not stream.

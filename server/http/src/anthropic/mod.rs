@@ -18,7 +18,7 @@ use crate::{AppState, auth, idempotency, router};
 pub(crate) use errors::{is_spoken, shape};
 pub(crate) use messages::writer;
 pub(crate) use names::Names;
-pub(crate) use request::to_chat;
+pub(crate) use request::{check_budget, to_chat};
 pub(crate) use wire::MessagesWire;
 
 /// Its routes.

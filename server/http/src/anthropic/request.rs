@@ -11,6 +11,9 @@ use super::names::Names;
 use crate::ApiError;
 use crate::json::Generate;
 
+/// Anthropic's.
+const MIN_BUDGET: i64 = 1024;
+
 /// The chat that a request asks for, and what its fields are called in the request.
 pub(crate) fn to_chat(
     request: MessagesRequest,
@@ -77,6 +80,20 @@ fn thinks(thinking: Option<&Thinking>) -> Result<bool, ApiError> {
             Err(ApiError::invalid(Some("thinking.type"), message))
         }
     }
+}
+
+/// Anthropic's bounds of how much is thought; nothing is cut by it here.
+pub(crate) fn check_budget(
+    thinking: Option<&Thinking>,
+    max_tokens: Option<i64>,
+) -> Result<(), ApiError> {
+    let thinking = thinking.filter(|thinking| thinking.kind == "enabled");
+    let Some(budget) = thinking.and_then(|thinking| thinking.budget_tokens) else { return Ok(()) };
+    if budget >= MIN_BUDGET && max_tokens.is_none_or(|max_tokens| budget < max_tokens) {
+        return Ok(());
+    }
+    let message = "'thinking.budget_tokens' must be at least 1,024, and below 'max_tokens'.";
+    Err(ApiError::invalid(Some("thinking.budget_tokens"), message))
 }
 
 fn response_format(format: OutputFormat) -> ResponseFormat {

@@ -39,6 +39,8 @@ pub(super) fn to_chat(
     let mut names = Names::of(&request);
     let config = request.inference_config.unwrap_or_default();
     let more = request.additional_model_request_fields.unwrap_or_default();
+    anthropic::check_budget(more.thinking.as_ref(), config.max_tokens)
+        .map_err(|error| names.told(error))?;
     let messages = request
         .messages
         .into_iter()

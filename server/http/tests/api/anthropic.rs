@@ -2,9 +2,10 @@
 
 use axum::body::Body;
 use axum::http::{HeaderMap, Request, StatusCode};
+use engine_mock::MockModel;
 use serde_json::{Value, json};
 
-use crate::common::{Server, call, says};
+use crate::common::{EOS, Server, call, says};
 
 /// Asks as Anthropic's clients do.
 async fn ask(
@@ -18,6 +19,31 @@ async fn ask(
     let request = request.body(Body::from(body.to_owned())).unwrap();
     let (status, headers, text) = call(&server.router, request).await;
     (status, headers, serde_json::from_str(&text).unwrap())
+}
+
+#[tokio::test]
+async fn a_budget_of_thoughts_has_anthropics_bounds() {
+    let server = crate::common::roomy(MockModel::scripted("ok", EOS));
+    for (path, max_tokens, thinking, status) in [
+        ("", 1100, json!({"type": "enabled"}), 200),
+        ("", 1100, json!({"type": "enabled", "budget_tokens": 1024}), 200),
+        ("", 1100, json!({"type": "enabled", "budget_tokens": 1023}), 400),
+        ("", 1100, json!({"type": "enabled", "budget_tokens": 1100}), 400),
+        ("", 1100, json!({"type": "disabled", "budget_tokens": 1}), 200),
+        ("/count_tokens", 1100, json!({"type": "enabled", "budget_tokens": 0}), 400),
+        ("/count_tokens", 1024, json!({"type": "enabled", "budget_tokens": 1024}), 400),
+        ("/count_tokens", 1025, json!({"type": "enabled", "budget_tokens": 1024}), 200),
+    ] {
+        let mut body: Value = serde_json::from_str(&hello()).unwrap();
+        (body["max_tokens"], body["thinking"]) = (max_tokens.into(), thinking);
+        let path = format!("/v1/messages{path}");
+        let (was, _, answer) = ask(&server, "POST", &path, &body.to_string()).await;
+        assert_eq!(was.as_u16(), status, "{body}: {answer}");
+        if status == 400 {
+            let message = answer["error"]["message"].as_str().unwrap();
+            assert!(message.starts_with("'thinking.budget_tokens' must be"), "{message}");
+        }
+    }
 }
 
 fn hello() -> String {

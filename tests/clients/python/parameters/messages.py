@@ -220,9 +220,18 @@ def count_rows():
     ]
 
 
+def thinking(**more):
+    return {"thinking": {"type": "enabled"} | more, "max_tokens": 1025}
+
+
 THINKING = [
     proved_in("thinking.type", TEMPLATES, "messages_reach_the_template"),
     refused("thinking.type", {"thinking": {"type": "always"}}, "others"),
+    ignored(
+        "thinking.budget_tokens", thinking(budget_tokens=1024), thinking(), "thoughts are not cut"
+    ),
+    refused("thinking.budget_tokens", thinking(budget_tokens=1023), "below 1,024"),
+    refused("thinking.budget_tokens", thinking(budget_tokens=1025), "not below `max_tokens`"),
     proved_in("messages[].content[].thinking", TEMPLATES, "messages_reach_the_template"),
 ]
 CREATE = {"model": MODEL, "messages": [ASK], "max_tokens": 12, "temperature": 0}
