@@ -128,6 +128,30 @@ pub struct UnsupportedOptions {
     pub web_search_options: Option<Value>,
     /// Text after the completion.
     pub suffix: Option<Value>,
+    /// The only tokens that may be generated.
+    pub allowed_token_ids: Option<Value>,
+    /// Texts that may not be.
+    pub bad_words: Option<Value>,
+    /// Functions over the logits.
+    pub logits_processors: Option<Value>,
+    /// Another search than sampling.
+    pub use_beam_search: Option<Value>,
+    /// What stands between the tokens of JSON.
+    pub guided_whitespace_pattern: Option<Value>,
+    /// The prompt's end alone.
+    pub truncate_prompt_tokens: Option<Value>,
+    /// A prompt of vectors.
+    pub prompt_embeds: Option<Value>,
+    /// A template in place of the model's.
+    pub chat_template: Option<Value>,
+    /// Texts for the template.
+    pub documents: Option<Value>,
+    /// Log-probabilities of the prompt.
+    pub prompt_logprobs: Option<Value>,
+    /// Tokens in the answer.
+    pub return_token_ids: Option<Value>,
+    /// Tokens in place of their texts.
+    pub return_tokens_as_token_ids: Option<Value>,
 }
 
 /// What an answer may well say.
@@ -197,9 +221,9 @@ pub struct Usage {
     pub total_tokens: u64,
     /// More about the prompts' tokens.
     pub prompt_tokens_details: PromptTokensDetails,
-    /// More about the tokens generated, where there is more to say.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub completion_tokens_details: Option<CompletionTokensDetails>,
+    /// More about the tokens generated.
+    #[serde(default)]
+    pub completion_tokens_details: CompletionTokensDetails,
 }
 
 /// More about the tokens generated.

@@ -40,6 +40,8 @@ pub struct MessagesRequest {
     pub thinking: Option<Thinking>,
     /// The form of the answer.
     pub output_config: Option<OutputConfig>,
+    /// Refused: `output_config.format` is what was made of it.
+    pub output_format: Option<Value>,
     /// `auto` and `standard_only` are the same here.
     pub service_tier: Option<String>,
     /// Seconds for the whole answer, from the receipt of the request; then it ends with an error.
@@ -187,6 +189,9 @@ pub struct Thinking {
     /// `enabled`, `adaptive` or `disabled`.
     #[serde(rename = "type")]
     pub kind: String,
+    /// With `enabled`: at least 1,024, and below `max_tokens`. Thoughts are not cut by it.
+    #[schema(minimum = 1024)]
+    pub budget_tokens: Option<i64>,
 }
 
 /// The answer to a [`MessagesRequest`] that does not stream.

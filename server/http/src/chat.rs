@@ -10,7 +10,7 @@ use crate::json::Generate;
 use crate::prompt::{Chat, ChatPrompt, chat_tokens};
 use crate::source::{PromptTokens, Source};
 use crate::tools::Tools;
-use crate::{ApiError, AppState, Caller, accepted, guard, params, source};
+use crate::{ApiError, AppState, Caller, accepted, guard, params, refused, source};
 
 /// A chat whose answer is under way.
 pub(crate) struct Started {
@@ -29,7 +29,7 @@ pub(crate) async fn start(
     mut body: Generate<ChatRequest>,
     num_bytes: usize,
 ) -> Result<Started, ApiError> {
-    params::refuse(&body.unsupported)?;
+    refused::refuse(&body.unsupported)?;
     accepted::tell_template(&mut body)?;
     let logprobs = check(&body.request)?;
     body.request = guard::chat(state, body.request, num_bytes).await?;

@@ -42,7 +42,13 @@ impl CorsOrigins {
             true => AllowOrigin::any(),
             false => AllowOrigin::list(self.0.clone()),
         };
-        let told = ["x-request-id", "openai-processing-ms", "retry-after", "idempotent-replayed"];
+        let told = [
+            "x-request-id",
+            "request-id",
+            "openai-processing-ms",
+            "retry-after",
+            "idempotent-replayed",
+        ];
         let told = told.map(axum::http::HeaderName::from_static);
         let layer = CorsLayer::new()
             .allow_origin(origins)

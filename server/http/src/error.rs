@@ -139,6 +139,11 @@ impl ApiError {
         matches!(self.body.code.as_deref(), Some("deadline_exceeded" | "request_cancelled"))
     }
 
+    /// Whether the tenant ended it.
+    pub(crate) fn is_cancel(&self) -> bool {
+        self.body.code.as_deref() == Some("request_cancelled")
+    }
+
     /// The status of the answer.
     pub(crate) fn status(&self) -> StatusCode {
         self.status

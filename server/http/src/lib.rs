@@ -38,6 +38,7 @@ mod openapi;
 mod params;
 mod permits;
 mod prompt;
+mod refused;
 mod responses;
 mod router;
 mod routes;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use engine_core::{Class, SamplingParams, StopRules, TokenId};
 use engine_text::limits::MAX_STOP_BYTES;
-use server_api::{GenerationOptions, UnsupportedOptions};
+use server_api::GenerationOptions;
 
 use crate::storage::check_metadata;
 use crate::{ApiError, HttpLimits, accepted};
@@ -116,37 +116,6 @@ pub(crate) fn logprobs(param: &str, value: Option<i64>) -> Result<Option<u32>, A
 pub(crate) fn timeout(param: &str, seconds: Option<f64>) -> Result<Option<Duration>, ApiError> {
     let seconds = number(param, seconds.map(|s| if s.is_nan() { 0.0 } else { s }), TIMEOUT_S)?;
     Ok(seconds.map(Duration::from_secs_f64))
-}
-
-/// Refuses options that this server does not have.
-pub(crate) fn refuse(unsupported: &UnsupportedOptions) -> Result<(), ApiError> {
-    let UnsupportedOptions { audio, functions, function_call, moderation, .. } = unsupported;
-    let UnsupportedOptions { web_search_options, suffix, .. } = unsupported;
-    let present = [
-        ("audio", audio),
-        ("functions", functions),
-        ("function_call", function_call),
-        ("moderation", moderation),
-        ("web_search_options", web_search_options),
-        ("suffix", suffix),
-    ];
-    let empty = |value: &serde_json::Value| match value {
-        serde_json::Value::String(text) => text.is_empty(),
-        serde_json::Value::Array(items) => items.is_empty(),
-        _ => false,
-    };
-    match present.into_iter().find(|(_, value)| value.as_ref().is_some_and(|v| !empty(v))) {
-        Some((name, _)) => {
-            let instead = match name {
-                "functions" => " Use 'tools'.",
-                "function_call" => " Use 'tool_choice'.",
-                _ => "",
-            };
-            let message = format!("'{name}' is not supported by this server.{instead}");
-            Err(ApiError::unsupported(name, message))
-        }
-        None => Ok(()),
-    }
 }
 
 fn sampling(

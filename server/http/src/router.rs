@@ -51,11 +51,12 @@ pub fn router(state: AppState) -> Router {
     }
     router
         .layer(CatchPanicLayer::custom(|_| ApiError::internal().into_response()))
+        .layer(from_fn(anthropic::shape))
         .layer(from_fn_with_state(state.clone(), observe::observe))
         .with_state(state)
 }
 
-async fn not_found(request: Request) -> ApiError {
+pub(crate) async fn not_found(request: Request) -> ApiError {
     let path: String = request.uri().path().chars().take(128).collect();
     let message = format!("Unknown request URL: {} {path}.", request.method());
     ApiError::refused(StatusCode::NOT_FOUND, "unknown_url", message)

@@ -92,6 +92,11 @@ pub(crate) trait Wire: Send + 'static {
     fn seal(&mut self) -> Option<Sealing> {
         None
     }
+
+    /// The same before an error goes out.
+    fn seal_failed(&mut self) -> Option<Sealing> {
+        None
+    }
 }
 
 /// Work that the end of an answer waits for; if it fails, the answer does.
@@ -184,12 +189,15 @@ impl<W: Wire> Events<W> {
         let Some(output) = ready!(self.generation.poll_next(cx)) else {
             return Poll::Ready(false);
         };
-        let is_last = matches!(output, Ok(Output::Usage(_)));
+        let (is_last, has_failed) = (matches!(output, Ok(Output::Usage(_))), output.is_err());
         let start = text.len();
         write(text, &mut self.wire, output);
-        if is_last && let Some(sealing) = self.wire.seal() {
-            self.sealing = Some((sealing, text.split_off(start)));
-        }
+        let sealing = match (is_last, has_failed) {
+            (true, _) => self.wire.seal(),
+            (_, true) => self.wire.seal_failed(),
+            _ => None,
+        };
+        self.sealing = sealing.map(|sealing| (sealing, text.split_off(start)));
         Poll::Ready(true)
     }
 }

@@ -1,12 +1,19 @@
-//! Errors in Anthropic's shape.
+//! What goes around all answers to Anthropic's clients: the request's id by the name that they
+//! read, and errors in Anthropic's shape.
 
 use axum::Json;
-use axum::http::StatusCode;
+use axum::extract::Request;
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
 use crate::ApiError;
 use crate::error::reshaped;
+use crate::observe::RequestId;
+
+const VERSION: HeaderName = HeaderName::from_static("anthropic-version");
+const REQUEST_ID: HeaderName = HeaderName::from_static("request-id");
 
 /// The body of an error, as an answer or as an event of a stream.
 pub(super) fn body(error: &ApiError) -> Value {
@@ -25,14 +32,34 @@ pub(super) fn body(error: &ApiError) -> Value {
     json!({"type": "error", "error": {"type": kind, "message": message}})
 }
 
-/// Writes an error that came from below anew.
-pub(super) async fn shape(response: Response) -> Response {
-    reshaped(response, |error| {
+/// Whether a client of Anthropic's asks: all of them say which version they speak.
+pub(crate) fn is_spoken(headers: &HeaderMap) -> bool {
+    headers.contains_key(VERSION)
+}
+
+/// Around all routes, as Anthropic's clients also ask for what others have, or nobody: writes
+/// errors that came from below anew, and tells the request's id.
+pub(crate) async fn shape(request: Request, next: Next) -> Response {
+    let path = request.uri().path();
+    let is_own = path
+        .strip_prefix("/v1/messages")
+        .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+    if !is_own && (path.starts_with("/model/") || !is_spoken(request.headers())) {
+        return next.run(request).await;
+    }
+    let id = request.extensions().get::<RequestId>().cloned();
+    let mut response = reshaped(next.run(request).await, |error| {
         // Anthropic's clients know a server without room by a number of its own.
         let status = match error.status() {
             StatusCode::SERVICE_UNAVAILABLE => StatusCode::from_u16(529).unwrap_or(error.status()),
             status => status,
         };
-        (status, Json(body(error))).into_response()
-    })
+        let mut body = body(error);
+        body["request_id"] = id.as_ref().map(|RequestId(id)| &**id).into();
+        (status, Json(body)).into_response()
+    });
+    if let Some(id) = id.and_then(|RequestId(id)| HeaderValue::from_str(&id).ok()) {
+        response.headers_mut().insert(REQUEST_ID, id);
+    }
+    response
 }

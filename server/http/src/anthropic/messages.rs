@@ -5,7 +5,7 @@ use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
 use server_api::{ErrorBody, Message, MessagesRequest, MessagesTokenCount};
 
-use super::{MessagesWire, to_chat};
+use super::{MessagesWire, check_budget, to_chat};
 use crate::chat::{self, Started};
 use crate::json::ApiJson;
 use crate::openapi::Refusals;
@@ -25,6 +25,7 @@ pub(crate) async fn create(
     Extension(caller): Extension<Caller>,
     ApiJson(request, num_bytes): ApiJson<MessagesRequest>,
 ) -> Result<Response, ApiError> {
+    check_budget(request.thinking.as_ref(), request.max_tokens)?;
     let (chat, names) = to_chat(request)?;
     let started = chat::start(&state, caller, chat, num_bytes).await;
     let started = started.map_err(|error| names.told(error))?;
@@ -53,6 +54,7 @@ pub(crate) async fn count_tokens(
     State(state): State<AppState>,
     ApiJson(mut request, num_bytes): ApiJson<MessagesRequest>,
 ) -> Result<Json<MessagesTokenCount>, ApiError> {
+    check_budget(request.thinking.as_ref(), request.max_tokens)?;
     request.max_tokens = Some(1);
     let (chat, names) = to_chat(request)?;
     let counted = chat::count(&state, chat, num_bytes).await;

@@ -4,19 +4,21 @@
 
 mod errors;
 pub(crate) mod messages;
+pub(crate) mod models;
 mod names;
 mod request;
 mod wire;
 
 use axum::Router;
-use axum::middleware::{from_fn_with_state, map_response};
+use axum::middleware::from_fn_with_state;
 use axum::routing::post;
 
 use crate::{AppState, auth, idempotency, router};
 
+pub(crate) use errors::{is_spoken, shape};
 pub(crate) use messages::writer;
 pub(crate) use names::Names;
-pub(crate) use request::to_chat;
+pub(crate) use request::{check_budget, to_chat};
 pub(crate) use wire::MessagesWire;
 
 /// Its routes.
@@ -27,5 +29,4 @@ pub(crate) fn routes(state: &AppState) -> Router<AppState> {
         .route("/v1/messages/count_tokens", post(messages::count_tokens))
         .method_not_allowed_fallback(router::method_not_allowed)
         .route_layer(from_fn_with_state(state.clone(), auth::require_caller))
-        .layer(map_response(errors::shape))
 }

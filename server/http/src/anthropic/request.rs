@@ -11,11 +11,19 @@ use super::names::Names;
 use crate::ApiError;
 use crate::json::Generate;
 
+/// Anthropic's.
+const MIN_BUDGET: i64 = 1024;
+
 /// The chat that a request asks for, and what its fields are called in the request.
 pub(crate) fn to_chat(
     request: MessagesRequest,
 ) -> Result<(Generate<ChatRequest>, Names), ApiError> {
     let max_tokens = request.max_tokens.ok_or_else(|| ApiError::missing("max_tokens"))?;
+    if request.output_format.is_some() {
+        let message = "'output_format' is not supported by this server. Use \
+                       'output_config.format'.";
+        return Err(ApiError::unsupported("output_format", message));
+    }
     // It goes on with what the assistant has begun.
     let continues = request.messages.last().is_some_and(|last| last.role == InputRole::Assistant);
     let (mut messages, mut names) = (Vec::new(), Names::default());
@@ -72,6 +80,20 @@ fn thinks(thinking: Option<&Thinking>) -> Result<bool, ApiError> {
             Err(ApiError::invalid(Some("thinking.type"), message))
         }
     }
+}
+
+/// Anthropic's bounds of how much is thought; nothing is cut by it here.
+pub(crate) fn check_budget(
+    thinking: Option<&Thinking>,
+    max_tokens: Option<i64>,
+) -> Result<(), ApiError> {
+    let thinking = thinking.filter(|thinking| thinking.kind == "enabled");
+    let Some(budget) = thinking.and_then(|thinking| thinking.budget_tokens) else { return Ok(()) };
+    if budget >= MIN_BUDGET && max_tokens.is_none_or(|max_tokens| budget < max_tokens) {
+        return Ok(());
+    }
+    let message = "'thinking.budget_tokens' must be at least 1,024, and below 'max_tokens'.";
+    Err(ApiError::invalid(Some("thinking.budget_tokens"), message))
 }
 
 fn response_format(format: OutputFormat) -> ResponseFormat {

@@ -39,6 +39,8 @@ pub(super) fn to_chat(
     let mut names = Names::of(&request);
     let config = request.inference_config.unwrap_or_default();
     let more = request.additional_model_request_fields.unwrap_or_default();
+    anthropic::check_budget(more.thinking.as_ref(), config.max_tokens)
+        .map_err(|error| names.told(error))?;
     let messages = request
         .messages
         .into_iter()
@@ -59,6 +61,7 @@ pub(super) fn to_chat(
         tool_choice: tool_choice.flatten(),
         thinking: more.thinking,
         output_config: request.output_config.map(output_config).transpose()?,
+        output_format: None,
         service_tier: request.service_tier.map(service_tier).transpose()?,
         timeout: None,
     });

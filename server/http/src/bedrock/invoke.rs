@@ -143,6 +143,7 @@ impl Invocation {
         let begun = Instant::now();
         let (generation, num_choices, writer) = match body {
             InvokeBody::Anthropic(request) => {
+                anthropic::check_budget(request.thinking.as_ref(), request.max_tokens)?;
                 let (chat, names) = anthropic::to_chat(*request)?;
                 let started = chat::start(state, caller, chat, num_bytes).await;
                 let started = started.map_err(|error| names.told(error))?;

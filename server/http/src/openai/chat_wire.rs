@@ -121,10 +121,7 @@ impl ChatWire {
             false => self.text.encode(&choice.thought, false).map_or(0, |tokens| tokens.len()),
         };
         let reasoning: usize = self.choices.iter().map(tokens).sum();
-        if reasoning > 0 {
-            let details = usage.completion_tokens_details.get_or_insert_default();
-            details.reasoning_tokens = reasoning as u64;
-        }
+        usage.completion_tokens_details.reasoning_tokens = reasoning as u64;
         usage
     }
 

@@ -17,7 +17,7 @@ use crate::openapi::{CompletionBody, Refusals};
 use crate::prompt::{Prompts, Tokenized, prompt_tokens};
 use crate::source::{PromptTokens, Source};
 use crate::wire::{self, Answer, Head, Wire, finite};
-use crate::{ApiError, AppState, Caller, guard, params, source};
+use crate::{ApiError, AppState, Caller, guard, params, refused, source};
 
 /// OpenAI's.
 const DEFAULT_MAX_TOKENS: u32 = 16;
@@ -57,7 +57,7 @@ pub(crate) async fn start(
     caller: Caller,
     body: Generate<CompletionRequest>,
 ) -> Result<Started, ApiError> {
-    params::refuse(&body.unsupported)?;
+    refused::refuse(&body.unsupported)?;
     let logprobs = params::logprobs("logprobs", body.request.logprobs)?;
     let mut source = source::new(state, caller, body.options, logprobs, "prompt")?;
     source::follow(state, &mut source, None).await?;

@@ -153,6 +153,14 @@ async fn work(place: Place, mut generation: Generation, mut wire: ResponsesWire,
                     events.push(&chunks);
                 }
             }
+            Err(error) if error.is_cancel() => {
+                // As its own route does it: it was cancelled by its id, or by that of its request.
+                if let Err(error) = keeper.store.set_status(tenant, id, "cancelled").await {
+                    tracing::error!(%error, "a response's cancel was not kept");
+                }
+                events.push(&[wire.cancelled(0)]);
+                break;
+            }
             Err(error) => {
                 let failed = wire.error(&error);
                 end(&mut wire, &keeper, events, vec![failed]).await;

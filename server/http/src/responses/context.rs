@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use axum::http::StatusCode;
 use serde_json::Value;
 use server_api::{ResponsesInput, ResponsesRequest};
-use server_store::{Kept, Store, UNFINISHED};
+use server_store::{Kept, Store, StoreError, UNFINISHED};
 
 use super::items;
 use crate::blocking::run_sized;
@@ -14,6 +14,7 @@ use crate::{ApiError, AppState, Caller};
 
 /// References to items in one input.
 const MAX_REFERENCES: usize = 1024;
+const NO_PREVIOUS: &str = "previous_response_not_found";
 
 /// All items that a response answers, and how many of them, at the end, are its own.
 pub(super) struct Context {
@@ -80,7 +81,17 @@ pub(super) async fn read_context(
     let chain = match &request.previous_response_id {
         Some(id) => {
             let chain = state.kept()?.chain(tenant, id).await;
-            chain.map_err(|error| missing(error.into(), "previous_response_id"))?
+            chain.map_err(|error| match error {
+                // Of those before it the client may know nothing.
+                StoreError::NotFound { id: gone, .. } if gone != *id => {
+                    let message = format!(
+                        "The response '{id}' cannot be followed: one that comes before it, \
+                         '{gone}', is not kept any more."
+                    );
+                    ApiError::invalid(Some("previous_response_id"), message).code(NO_PREVIOUS)
+                }
+                error => missing(error.into(), "previous_response_id"),
+            })?
         }
         None => Vec::new(),
     };
@@ -140,6 +151,6 @@ fn missing(error: ApiError, param: &str) -> ApiError {
     if error.status() != StatusCode::NOT_FOUND {
         return error;
     }
-    let code = if param == "input" { "item_not_found" } else { "previous_response_not_found" };
+    let code = if param == "input" { "item_not_found" } else { NO_PREVIOUS };
     ApiError::invalid(Some(param), error.body().error.message).code(code)
 }

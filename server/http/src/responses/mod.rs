@@ -16,9 +16,9 @@ pub(crate) mod retrieve;
 mod wire;
 
 use axum::Router;
-use axum::routing::{get, post};
+use axum::routing::{any, get, post};
 
-use crate::AppState;
+use crate::{AppState, router};
 
 pub(crate) use background::Background;
 pub(crate) use items::checked as checked_items;
@@ -29,6 +29,8 @@ pub(crate) fn routes() -> Router<AppState> {
     Router::new()
         .route("/v1/responses", post(create::create))
         .route("/v1/responses/input_tokens", post(create::count))
+        // No response has this name: what OpenAI has there is not here.
+        .route("/v1/responses/compact", any(router::not_found))
         .route("/v1/responses/{id}", get(retrieve::retrieve).delete(retrieve::delete))
         .route("/v1/responses/{id}/input_items", get(retrieve::input_items))
         .route("/v1/responses/{id}/cancel", post(retrieve::cancel))

@@ -9,7 +9,7 @@ use server_api::{
 use crate::json::Generate;
 use crate::storage::{self, unix_time};
 use crate::wire::new_id;
-use crate::{ApiError, params};
+use crate::{ApiError, refused, ticket};
 
 /// What OpenAI's clients may ask to see more of; only the log-probabilities exist here.
 const LOGPROBS: &str = "message.output_text.logprobs";
@@ -44,7 +44,7 @@ pub(super) fn check(request: &ResponsesRequest) -> Result<(), ApiError> {
         return Err(ApiError::unsupported("prompt", message));
     }
     let moderation = request.moderation.clone();
-    params::refuse(&UnsupportedOptions { moderation, ..UnsupportedOptions::default() })?;
+    refused::refuse(&UnsupportedOptions { moderation, ..UnsupportedOptions::default() })?;
     if request.previous_response_id.is_some() && request.conversation.is_some() {
         let message = "'previous_response_id' and 'conversation' exclude each other.";
         return Err(ApiError::invalid(Some("conversation"), message));
@@ -177,8 +177,10 @@ fn function((idx, tool): (usize, &Value)) -> Result<Value, ApiError> {
 pub(super) fn response(request: &ResponsesRequest, is_kept: bool) -> Response {
     let mut text = request.text.clone().unwrap_or_default();
     text.format.get_or_insert_with(plain_text);
+    let id = new_id("resp");
+    ticket::name_current(&id);
     Response {
-        id: new_id("resp"),
+        id,
         object: "response".to_owned(),
         created_at: unix_time().unsigned_abs(),
         status: "in_progress".to_owned(),

@@ -254,9 +254,10 @@ impl Wire for ResponsesWire {
     }
 
     fn error(&mut self, error: &ApiError) -> Value {
+        // The last event did not go out if this one comes after it.
+        let comes_after = self.response.usage.is_some() || self.response.status == "failed";
         self.fail(error);
-        // What the last event took did not go out.
-        self.num_events -= u64::from(self.response.usage.is_some());
+        self.num_events -= u64::from(comes_after);
         self.state("response.failed")
     }
 
@@ -264,5 +265,9 @@ impl Wire for ResponsesWire {
         let keeper = self.keeper.take()?;
         let response = self.response.clone();
         Some(Box::pin(async move { keeper.keep(&response).await.map(drop) }))
+    }
+
+    fn seal_failed(&mut self) -> Option<Sealing> {
+        self.seal()
     }
 }

@@ -3,29 +3,41 @@
 use axum::Json;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
+use axum::http::HeaderMap;
+use axum::response::{IntoResponse, Response};
 use server_api::{Model, ModelList};
 
 use crate::openapi::Refusals;
-use crate::{ApiError, AppState, ServedModel};
+use crate::{ApiError, AppState, ServedModel, anthropic};
 
-/// All models that are ready to answer.
+/// All models that are ready to answer; with `anthropic-version`, in Anthropic's shape.
 #[utoipa::path(get, path = "/v1/models", tag = "Models",
     responses((status = 200, description = "The models, by id", body = ModelList), Refusals))]
-pub(crate) async fn list(State(state): State<AppState>) -> Json<ModelList> {
-    let data = state.ready_models().iter().map(|model| describe(model)).collect();
-    Json(ModelList { object: "list".to_owned(), data })
+pub(crate) async fn list(State(state): State<AppState>, headers: HeaderMap) -> Response {
+    let models = state.ready_models();
+    if anthropic::is_spoken(&headers) {
+        let models = models.iter().map(|model| anthropic::models::describe(model));
+        return Json(anthropic::models::page(models.collect())).into_response();
+    }
+    let data = models.iter().map(|model| describe(model)).collect();
+    Json(ModelList { object: "list".to_owned(), data }).into_response()
 }
 
-/// One model. The id may hold slashes.
+/// One model, in the same shapes. The id may hold slashes.
 #[utoipa::path(get, path = "/v1/models/{id}", tag = "Models",
     params(("id" = String, Path, description = "The model's id")),
     responses((status = 200, description = "The model", body = Model), Refusals))]
 pub(crate) async fn show(
     State(state): State<AppState>,
     id: Result<Path<String>, PathRejection>,
-) -> Result<Json<Model>, ApiError> {
+    headers: HeaderMap,
+) -> Result<Response, ApiError> {
     let Path(id) = id.map_err(|error| ApiError::invalid(Some("id"), error.body_text()))?;
-    Ok(Json(describe(&*state.model(&id)?)))
+    let model = state.model(&id)?;
+    Ok(match anthropic::is_spoken(&headers) {
+        true => Json(anthropic::models::describe(&model)).into_response(),
+        false => Json(describe(&model)).into_response(),
+    })
 }
 
 fn describe(model: &ServedModel) -> Model {

@@ -61,7 +61,9 @@ async fn what_was_predicted_comes_in_fewer_steps() {
         (server.handle.stats().steps, details)
     };
     let (plain, details) = run(json!({})).await;
-    assert_eq!(details, Value::Null);
+    let none = json!({"reasoning_tokens": 0, "accepted_prediction_tokens": 0,
+        "rejected_prediction_tokens": 0});
+    assert_eq!(details, none);
     let changed = text.replace('M', "mm");
     let parts =
         json!([{"type": "text", "text": &changed[..40]}, {"type": "text", "text": &changed[40..]}]);

@@ -87,6 +87,7 @@ async fn what_has_a_few_known_values_has_no_others() {
     let server = says("");
     let form = |format: Value| converse(json!({"outputConfig": {"textFormat": format}}));
     let thinking = json!({"thinking": {"type": "always"}});
+    let budget = json!({"type": "enabled", "budget_tokens": 1023});
     for (body, word) in [
         (form(json!({"type": "xml"})), "'outputConfig.textFormat.type' must be"),
         (form(json!({"type": 1})), "'outputConfig.textFormat.type' must be"),
@@ -97,6 +98,10 @@ async fn what_has_a_few_known_values_has_no_others() {
         (
             converse(json!({"additionalModelRequestFields": thinking})),
             "'additionalModelRequestFields.thinking.type' must be",
+        ),
+        (
+            converse(json!({"additionalModelRequestFields": {"thinking": budget}})),
+            "'additionalModelRequestFields.thinking.budget_tokens' must be",
         ),
     ] {
         check_refusal(&server, &body, word).await;

@@ -35,6 +35,8 @@ async fn an_answer_in_one_piece() {
             "completion_tokens": 7,
             "total_tokens": HELLO_TOKENS + 7,
             "prompt_tokens_details": {"cached_tokens": 0},
+            "completion_tokens_details": {"reasoning_tokens": 0,
+                "accepted_prediction_tokens": 0, "rejected_prediction_tokens": 0},
         },
     });
     assert_eq!(answer, expected);
@@ -75,6 +77,8 @@ async fn a_stream_is_openais_word_for_word() {
         "completion_tokens": 4,
         "total_tokens": HELLO_TOKENS + 4,
         "prompt_tokens_details": {"cached_tokens": 0},
+        "completion_tokens_details": {"reasoning_tokens": 0,
+            "accepted_prediction_tokens": 0, "rejected_prediction_tokens": 0},
     });
     let expected = vec![
         piece(json!({"role": "assistant", "content": ""}), Value::Null),

@@ -26,6 +26,8 @@ async fn a_completion_in_one_piece() {
             // With the beginning of sequence.
             "prompt_tokens": 6, "completion_tokens": 7, "total_tokens": 13,
             "prompt_tokens_details": {"cached_tokens": 0},
+            "completion_tokens_details": {"reasoning_tokens": 0,
+                "accepted_prediction_tokens": 0, "rejected_prediction_tokens": 0},
         },
     });
     assert_eq!(answer, expected);
@@ -43,6 +45,8 @@ async fn a_stream_is_openais_word_for_word() {
     let usage = json!({
         "prompt_tokens": 2, "completion_tokens": 3, "total_tokens": 5,
         "prompt_tokens_details": {"cached_tokens": 0},
+        "completion_tokens_details": {"reasoning_tokens": 0,
+            "accepted_prediction_tokens": 0, "rejected_prediction_tokens": 0},
     });
     let expected = vec![
         chunk("a", Value::Null),

@@ -17,12 +17,14 @@ use crate::common::{
 };
 
 const CHAT: &str = "/v1/chat/completions";
-const PATHS: [&str; 3] = [CHAT, "/v1/completions", "/v1/messages"];
+const RESPONSES: &str = "/v1/responses";
+const PATHS: [&str; 4] = [CHAT, "/v1/completions", "/v1/messages", RESPONSES];
 
 /// A request for a long answer.
 fn long(path: &str, more: Value) -> Value {
     let mut body = match path {
         "/v1/completions" => json!({"prompt": "a", "ignore_eos": true}),
+        RESPONSES => json!({"input": "Hi", "max_output_tokens": 400}),
         _ => json!({"messages": [{"role": "user", "content": "Hi"}], "ignore_eos": true}),
     };
     let fields = body.as_object_mut().unwrap();
@@ -43,6 +45,12 @@ fn error<'a>(path: &str, body: &'a Value) -> (&'a str, Option<&'a str>) {
 /// The error that ends a stream.
 fn last_error(path: &str, text: &str) -> Value {
     let events: Vec<&str> = text.lines().filter_map(|line| line.strip_prefix("data: ")).collect();
+    if path == RESPONSES {
+        let last: Value = serde_json::from_str(events.last().unwrap()).unwrap();
+        assert_eq!(last["type"], "response.failed", "{text}");
+        assert_eq!(last["response"]["error"]["code"], "server_error", "{text}");
+        return json!({"error": {"message": last["response"]["error"]["message"]}});
+    }
     let (end, at) = match path {
         "/v1/messages" => (false, events.len() - 1),
         _ => (events.last() == Some(&"[DONE]"), events.len() - 2),
@@ -178,7 +186,8 @@ async fn a_request_is_cancelled_by_the_id_of_its_head() {
             };
             let (message, code) = error(path, &answer);
             assert_eq!(message, "The request was cancelled.");
-            assert!(path == "/v1/messages" || code == Some("request_cancelled"), "{text}");
+            let has_code = path != "/v1/messages" && !(path == RESPONSES && stream);
+            assert!(!has_code || code == Some("request_cancelled"), "{text}");
             until_idle(&server.handle).await;
             // It is gone.
             assert_eq!(cancel(&server.router, method, &form).await.0, StatusCode::NOT_FOUND);
@@ -200,7 +209,8 @@ async fn a_stream_is_cancelled_by_the_id_in_its_pieces() {
         }
         let first = text.lines().find_map(|line| line.strip_prefix("data: ")).unwrap();
         let first: Value = serde_json::from_str(first).unwrap();
-        let id = first["id"].as_str().or(first["message"]["id"].as_str()).unwrap();
+        let ids = [&first["id"], &first["message"]["id"], &first["response"]["id"]];
+        let id = ids.into_iter().find_map(Value::as_str).unwrap();
         let form = format!("/v1/requests/{id}/cancel");
         assert_eq!(cancel(&server.router, Method::POST, &form).await.0, StatusCode::OK);
         while let Some(piece) = next(&mut body).await {

@@ -2,6 +2,7 @@
 
 mod accepted;
 mod access;
+mod anthropic;
 mod bad_input;
 mod bedrock;
 mod bedrock_access;
@@ -20,6 +21,7 @@ mod http2;
 mod idempotent;
 mod kept;
 mod messages;
+mod refused;
 mod responses;
 mod responses_bad;
 mod responses_cancelled;

@@ -115,3 +115,16 @@ async fn what_cannot_be_kept_has_failed() {
     assert_eq!(server.store.used("a").await.unwrap(), (0, 0));
     server.post(PATH, ask(json!({"store": false}))).await;
 }
+
+#[tokio::test]
+async fn what_openai_has_beside_these_is_not_there() {
+    let server = kept(MockModel::scripted("ok", EOS), Limits::default()).await;
+    for (method, path) in [
+        ("POST", "/v1/responses/compact"),
+        ("GET", "/v1/responses/compact"),
+        ("POST", "/v1/responses/input_tokens/x"),
+    ] {
+        let (status, _, code) = server.error(method, path, ask(json!({}))).await;
+        assert_eq!((status, code), (404, json!("unknown_url")), "{method} {path}");
+    }
+}

@@ -72,3 +72,36 @@ async fn one_that_is_deleted_ends_for_who_follows_it() {
     until_idle(&server.handle).await;
     assert_eq!(server.error("GET", &path, Value::Null).await.0, 404);
 }
+
+#[tokio::test]
+async fn one_whose_request_is_cancelled_is_cancelled() {
+    let server = kept(endless(), Limits::default()).await;
+    for (method, tail) in [("POST", "/cancel"), ("DELETE", "")] {
+        let path = begun(&server).await;
+        let id = path.strip_prefix(PATH).unwrap();
+        let cancel = async {
+            until_running(&server.handle, 1).await;
+            server.send("a", method, &format!("/v1/requests{id}{tail}"), Value::Null).await.0
+        };
+        let (events, status) = tokio::join!(followed(&server, &path), cancel);
+        assert_eq!(status, StatusCode::OK);
+        assert_eq!(kinds(&events).last(), Some(&"response.cancelled"));
+        let response = server.get(&path).await;
+        assert_eq!(response["status"], "cancelled");
+        assert_eq!(events.last().unwrap()["response"], response);
+        until_idle(&server.handle).await;
+    }
+}
+
+#[tokio::test]
+async fn a_stream_that_fails_is_kept_with_what_was_made() {
+    let server = kept(endless(), Limits::default()).await;
+    let body = ask(json!({"stream": true, "timeout": 0.5}));
+    let events = server.events("POST", PATH, body).await;
+    let last = events.last().unwrap();
+    assert_eq!(last["type"], "response.failed");
+    let response = &last["response"];
+    assert_eq!(response["output"][0]["status"], "incomplete");
+    let path = format!("{PATH}/{}", response["id"].as_str().unwrap());
+    assert_eq!(server.get(&path).await, *response);
+}

@@ -94,9 +94,13 @@ async fn a_response_follows_another_without_its_instructions() {
     assert_eq!(list["data"].as_array().unwrap().len(), 1);
     server.send("a", "DELETE", &path(&first), Value::Null).await;
     let fourth = ask(json!({"previous_response_id": third["id"]}));
-    let error = server.error("POST", PATH, fourth).await;
+    let error = server.error("POST", PATH, fourth.clone()).await;
     let code = json!("previous_response_not_found");
     assert_eq!(error, (400, json!("previous_response_id"), code));
+    // It says which one it cannot follow, and why.
+    let (_, answer) = server.send("a", "POST", PATH, fourth).await;
+    let message = answer["error"]["message"].as_str().unwrap();
+    assert!([&third, &first].iter().all(|r| message.contains(r["id"].as_str().unwrap())));
 }
 
 #[tokio::test]

@@ -32,6 +32,11 @@ def long(**more):
     return asked | {"additionalModelRequestFields": more}
 
 
+def thinking(**more):
+    enabled = {"thinking": {"type": "enabled"} | more}
+    return inference(maxTokens=1025) | {"additionalModelRequestFields": enabled}
+
+
 def calls(answer):
     return [block["toolUse"] for block in answer.blocks if "toolUse" in block]
 
@@ -99,6 +104,18 @@ def more_rows():
         ),
         proved_in(f"{more}.thinking.type", TEMPLATES, "blocks_of_bedrock_reach_the_template"),
         refused(f"{more}.thinking.type", long(thinking={"type": "always"}), "others"),
+        ignored(
+            f"{more}.thinking.budget_tokens",
+            thinking(budget_tokens=1024),
+            thinking(),
+            "thoughts are not cut",
+        ),
+        refused(f"{more}.thinking.budget_tokens", thinking(budget_tokens=1023), "below 1,024"),
+        refused(
+            f"{more}.thinking.budget_tokens",
+            thinking(budget_tokens=1025),
+            "not below `inferenceConfig.maxTokens`",
+        ),
     ]
 
 

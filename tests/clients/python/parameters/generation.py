@@ -70,6 +70,31 @@ def rows():
         supported("speculation", LONG | {"speculation": False}, guesses, LONG),
         ignored("user", {"user": "somebody"}),
         *accompaniments(),
+        *of_others(),
+    ]
+
+
+def of_others():
+    """What vLLM has and this server does not: the answer would be another."""
+    instead = {"allowed_token_ids": "use `logit_bias`", "bad_words": "use `logit_bias`"}
+    instead["logits_processors"] = "use `logit_bias`"
+    instead["prompt_logprobs"] = "use `echo` with `logprobs` of completions"
+    options = {
+        "allowed_token_ids": [1],
+        "bad_words": ["a"],
+        "logits_processors": ["a"],
+        "use_beam_search": True,
+        "guided_whitespace_pattern": " ?",
+        "truncate_prompt_tokens": 1,
+        "prompt_embeds": "AAAA",
+        "chat_template": "{{ messages }}",
+        "documents": [{"text": "a"}],
+        "prompt_logprobs": 0,
+        "return_token_ids": True,
+        "return_tokens_as_token_ids": True,
+    }
+    return [
+        refused(name, {name: value}, instead.get(name, "")) for name, value in options.items()
     ]
 
 

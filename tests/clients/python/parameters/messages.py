@@ -86,6 +86,11 @@ def prompt_rows():
             )
             for name in ("id", "name", "thinking", "tool_use_id", "content", "input")
         ),
+        refused(
+            "output_format",
+            {"output_format": {"type": "json_schema", "schema": SIZE}},
+            "use `output_config.format`",
+        ),
         supported("tools[].name", renamed, longer, tools),
         refused("tools[].name", {"tools": [{"name": "a b"}]}, "odd characters"),
         supported("tools[].description", described, longer, tools),
@@ -215,9 +220,18 @@ def count_rows():
     ]
 
 
+def thinking(**more):
+    return {"thinking": {"type": "enabled"} | more, "max_tokens": 1025}
+
+
 THINKING = [
     proved_in("thinking.type", TEMPLATES, "messages_reach_the_template"),
     refused("thinking.type", {"thinking": {"type": "always"}}, "others"),
+    ignored(
+        "thinking.budget_tokens", thinking(budget_tokens=1024), thinking(), "thoughts are not cut"
+    ),
+    refused("thinking.budget_tokens", thinking(budget_tokens=1023), "below 1,024"),
+    refused("thinking.budget_tokens", thinking(budget_tokens=1025), "not below `max_tokens`"),
     proved_in("messages[].content[].thinking", TEMPLATES, "messages_reach_the_template"),
 ]
 CREATE = {"model": MODEL, "messages": [ASK], "max_tokens": 12, "temperature": 0}

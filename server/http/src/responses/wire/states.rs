@@ -1,7 +1,7 @@
 //! The states of a response, and the events that tell of them.
 
 use serde_json::{Value, json};
-use server_api::ResponseError;
+use server_api::{OutputItem, ResponseError};
 
 use super::ResponsesWire;
 use crate::ApiError;
@@ -40,12 +40,28 @@ impl ResponsesWire {
         self.state("response.cancelled")
     }
 
+    /// What is open stays as it is.
+    fn leave_item(&mut self) {
+        if !std::mem::take(&mut self.is_open) {
+            return;
+        }
+        if let Some(
+            OutputItem::Message { status, .. }
+            | OutputItem::Reasoning { status, .. }
+            | OutputItem::FunctionCall { status, .. },
+        ) = self.response.output.last_mut()
+        {
+            *status = "incomplete".to_owned();
+        }
+    }
+
     /// The response has failed.
     pub(in crate::responses) fn fail(&mut self, error: &ApiError) {
         // Time that is over and a cancel are no prompt's fault.
         let is_prompts = error.status().is_client_error() && !error.is_final();
         let code = if is_prompts { "invalid_prompt" } else { "server_error" };
         let message = error.body().error.message;
+        self.leave_item();
         self.response.status = "failed".to_owned();
         (self.response.completed_at, self.response.incomplete_details) = (None, None);
         self.response.error = Some(ResponseError { code: code.to_owned(), message });
