@@ -1,13 +1,17 @@
 //! `cargo xtask bench grammar`: sixteen streams that follow a schema beside sixteen that do
-//! not, and plain ones while schemas arrive that are made to be slow.
+//! not, and plain ones beside clients whose grammars are made to be slow, or that have none.
 //!
-//! Invariant: kinds of load take turns on one server, and differ in nothing else.
+//! Invariant: kinds of load take turns on one server, and differ in nothing else. A gap counts from
+//! when the last stream's prompt was read; clients beside the streams go on until these end.
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
 
-use anyhow::{Context, Result};
-use loadtests::{Ask, Endpoint, Stop, distinct_text, median, run_crowd, summarize};
+use anyhow::{Context, Result, anyhow};
+use loadtests::{
+    Ask, Crowd, Endpoint, Stop, Timeline, distinct_text, median, run_crowd, summarize,
+};
 use serde_json::{Value, json};
 
 use super::machine::{Machine, number};
@@ -17,6 +21,9 @@ use crate::{repo, tools};
 const STREAMS: usize = 16;
 const PROMPT_WORDS: usize = 100;
 const OUTPUT_TOKENS: usize = 128;
+/// Beside the streams; each asks again as soon as it is answered.
+const CLIENTS: usize = 4;
+const CLIENT_TOKENS: usize = 64;
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -33,20 +40,32 @@ pub(crate) struct Args {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
+    /// Plain streams and nothing beside them.
     Plain,
     /// All streams follow a schema.
     Schema,
-    /// All are plain, and hostile schemas arrive one after another.
+    /// Plain streams, and clients beside them that have no grammar.
+    Ordinary,
+    /// Plain streams, and as many clients with a new hostile grammar each time.
     Hostile,
 }
+
+const KINDS: [Kind; 4] = [Kind::Plain, Kind::Schema, Kind::Ordinary, Kind::Hostile];
 
 /// Milliseconds between pieces of text.
 #[derive(Clone, Copy)]
 struct Gaps {
     p50: f64,
     p99: f64,
-    /// Hostile requests that were answered meanwhile.
-    num_hostile: usize,
+    beside: Beside,
+}
+
+/// What became of the clients' requests.
+#[derive(Clone, Copy, Default)]
+struct Beside {
+    num_answered: usize,
+    num_refused: usize,
+    num_tokens: u64,
 }
 
 pub(crate) fn run(args: &Args) -> Result<()> {
@@ -60,11 +79,10 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let server = Launch { binary, data_dir, listen, extra, show_log: false }.start()?;
     let endpoint = server.endpoint(None);
     measure(&endpoint, Kind::Schema, 0)?;
-    let kinds = [Kind::Plain, Kind::Schema, Kind::Hostile];
     let mut runs: Vec<(Kind, Gaps)> = Vec::new();
     for pair_idx in 0..args.pairs {
-        for i in 0..kinds.len() {
-            let kind = kinds[(i + pair_idx) % kinds.len()];
+        for i in 0..KINDS.len() {
+            let kind = KINDS[(i + pair_idx) % KINDS.len()];
             let gaps = measure(&endpoint, kind, 1 + runs.len())?;
             println!("{kind:?}: inter-token p50 {:.1} ms, p99 {:.1} ms", gaps.p50, gaps.p99);
             runs.push((kind, gaps));
@@ -88,38 +106,83 @@ fn measure(endpoint: &Endpoint, kind: Kind, run: usize) -> Result<Gaps> {
         });
         match kind {
             Kind::Schema => body["structured_outputs"] = json!({"json": schema()}),
-            Kind::Plain | Kind::Hostile => body["ignore_eos"] = true.into(),
+            Kind::Plain | Kind::Ordinary | Kind::Hostile => body["ignore_eos"] = true.into(),
         }
         Ask { path: "/v1/completions", body, stop: Stop::AtEnd }
     };
     let asks: Vec<Ask> = (0..STREAMS).map(ask).collect();
-    let (over, num_hostile) = (AtomicBool::new(false), AtomicUsize::new(0));
-    let crowd = std::thread::scope(|scope| {
-        if kind == Kind::Hostile {
-            scope.spawn(|| {
-                for i in 0.. {
-                    if over.load(Ordering::Relaxed) {
-                        return;
-                    }
-                    let body = json!({"model": endpoint.model, "prompt": "x", "max_tokens": 1,
-                        "structured_outputs": hostile(run * 1000 + i)});
-                    // An answer or a refusal: both are what it costs the others.
-                    if endpoint.send("/v1/completions", &body).is_ok() {
-                        num_hostile.fetch_add(1, Ordering::Relaxed);
-                    }
-                }
-            });
+    let (crowd, beside) = match kind {
+        Kind::Plain | Kind::Schema => {
+            (run_crowd(endpoint, &asks, STREAMS, &|_| {}), Beside::default())
         }
-        let crowd = run_crowd(endpoint, &asks, STREAMS, &|_| {});
+        Kind::Ordinary | Kind::Hostile => run_beside(endpoint, &asks, kind, run)?,
+    };
+    let timelines = crowd.results.into_iter().collect::<Result<Vec<_>>>()?;
+    let gaps = summarize(&gaps(&timelines)).context("nothing was streamed after the prompts")?;
+    Ok(Gaps { p50: gaps.p50, p99: gaps.p99, beside })
+}
+
+/// In milliseconds, once no stream waits for its prompt: all were asked for at the same time.
+fn gaps(timelines: &[Timeline]) -> Vec<f64> {
+    let read = timelines.iter().filter_map(Timeline::first_token).max().unwrap_or(Duration::MAX);
+    let pairs = timelines.iter().flat_map(|timeline| timeline.pieces.windows(2));
+    pairs
+        .filter(|pair| pair[0] >= read)
+        .map(|pair| (pair[1] - pair[0]).as_secs_f64() * 1e3)
+        .collect()
+}
+
+/// The streams, and clients beside them that go on until the streams have ended.
+fn run_beside(
+    endpoint: &Endpoint,
+    asks: &[Ask],
+    kind: Kind,
+    run: usize,
+) -> Result<(Crowd, Beside)> {
+    let (over, next) = (AtomicBool::new(false), AtomicUsize::new(run * 10_000));
+    let client = || {
+        let mut beside = Beside::default();
+        while !over.load(Ordering::Relaxed) {
+            let i = next.fetch_add(1, Ordering::Relaxed);
+            beside.add(ask_once(endpoint, (kind == Kind::Hostile).then(|| hostile(i)))?);
+        }
+        anyhow::Ok(beside)
+    };
+    std::thread::scope(|scope| {
+        let clients: Vec<_> = (0..CLIENTS).map(|_| scope.spawn(client)).collect();
+        let crowd = run_crowd(endpoint, asks, STREAMS, &|_| {});
         over.store(true, Ordering::Relaxed);
-        crowd
-    });
-    let mut gaps = Vec::new();
-    for result in crowd.results {
-        gaps.extend(result?.gaps().map(|gap| gap.as_secs_f64() * 1e3));
+        let mut all = Beside::default();
+        for client in clients {
+            all.add(client.join().map_err(|_| anyhow!("a client panicked"))??);
+        }
+        Ok((crowd, all))
+    })
+}
+
+/// One request of a client's; a refusal, too, is what it costs the others.
+fn ask_once(endpoint: &Endpoint, grammar: Option<Value>) -> Result<Beside> {
+    let mut body = json!({"model": endpoint.model, "prompt": "x", "temperature": 0,
+        "max_tokens": CLIENT_TOKENS, "speculation": false});
+    match grammar {
+        Some(grammar) => body["structured_outputs"] = grammar,
+        None => body["ignore_eos"] = true.into(),
     }
-    let gaps = summarize(&gaps).context("nothing was streamed")?;
-    Ok(Gaps { p50: gaps.p50, p99: gaps.p99, num_hostile: num_hostile.into_inner() })
+    let response = endpoint.send("/v1/completions", &body)?;
+    if !response.status().is_success() {
+        return Ok(Beside { num_refused: 1, ..Beside::default() });
+    }
+    let answer: Value = serde_json::from_str(&response.into_body().read_to_string()?)?;
+    let num_tokens = answer["usage"]["completion_tokens"].as_u64().context("no usage")?;
+    Ok(Beside { num_answered: 1, num_tokens, num_refused: 0 })
+}
+
+impl Beside {
+    fn add(&mut self, other: Self) {
+        self.num_answered += other.num_answered;
+        self.num_refused += other.num_refused;
+        self.num_tokens += other.num_tokens;
+    }
 }
 
 /// Longer than any answer here becomes.
@@ -130,18 +193,29 @@ fn schema() -> Value {
         "additionalProperties": false}})
 }
 
-/// One that has not come before, of several kinds.
+/// One that has not come before, of several kinds: large ones, ones with very many states, and
+/// ones that can be read in so many ways that each token takes long.
 fn hostile(i: usize) -> Value {
     let deep = (0..9).fold(json!({"const": i}), |inner, _| {
         json!({"type": "object", "properties": {"a": inner.clone(), "b": inner},
-            "additionalProperties": false})
+            "required": ["a", "b"], "additionalProperties": false})
     });
-    match i % 5 {
+    let object = |name: &str, value: Value| {
+        let properties = json!({ name: value });
+        json!({"type": "object", "properties": properties, "required": [name]})
+    };
+    let either = |n: usize| {
+        json!({"anyOf": [object(&format!("a{n}"), json!({"const": i})),
+            object(&format!("b{n}"), json!({"type": "integer"}))]})
+    };
+    match i % 7 {
         0 => json!({"json": deep}),
         1 => json!({"json": {"enum": (0..4000).map(|n| format!("{i}x{n}")).collect::<Vec<_>>()}}),
         2 => json!({"regex": format!("(.*a){{30}}{i}")}),
         3 => json!({"regex": format!("((x+x+)+y){{1,300}}{i}")}),
-        _ => json!({"grammar": format!("root ::= root root root | \"x\"? | \"{i}\"")}),
+        4 => json!({"grammar": format!("root ::= root root root | \"x\"? | \"{i}\"")}),
+        5 => json!({"json": {"allOf": (0..9).map(either).collect::<Vec<_>>()}}),
+        _ => json!({"grammar": format!("start: e\ne: e e | \"x\" | \"xx\" | \"{i}\"")}),
     }
 }
 
@@ -151,10 +225,11 @@ fn markdown(runs: &[(Kind, Gaps)], pairs: usize) -> String {
             runs.iter().filter(|(of, _)| *of == kind).map(|(_, gaps)| figure(gaps)).collect();
         median(&values).unwrap_or(f64::NAN)
     };
-    let hostile: Vec<f64> = runs.iter().map(|(_, gaps)| gaps.num_hostile as f64).collect();
     let mut text = format!(
         "# Grammars, {}\n\n{}\nMedians of {pairs} runs of each kind in turn; {STREAMS} streams of \
-         {PROMPT_WORDS} words in and {OUTPUT_TOKENS} tokens out, greedy.\n\n\
+         {PROMPT_WORDS} words in and {OUTPUT_TOKENS} tokens out, greedy, measured once all prompts \
+         were read; {CLIENTS} clients beside them, who ask for {CLIENT_TOKENS} tokens again and \
+         again.\n\n\
          | streams | inter-token p50, ms | p99, ms |\n|---|---:|---:|\n",
         Machine::here().date,
         Machine::here().line(),
@@ -162,19 +237,31 @@ fn markdown(runs: &[(Kind, Gaps)], pairs: usize) -> String {
     for (kind, name) in [
         (Kind::Plain, "plain"),
         (Kind::Schema, "all following a JSON schema"),
-        (Kind::Hostile, "plain, while hostile schemas arrive"),
+        (Kind::Ordinary, "plain, beside ordinary clients"),
+        (Kind::Hostile, "plain, beside hostile clients"),
     ] {
         let (p50, p99) = (of(kind, |gaps| gaps.p50), of(kind, |gaps| gaps.p99));
         text += &format!("| {name} | {} | {} |\n", number(p50), number(p99));
     }
-    let ratio = |kind, figure| of(kind, figure) / of(Kind::Plain, figure);
-    text += &format!(
-        "\n| ratio to plain | | reach |\n|---|---:|---:|\n| p50 with a schema | {:.3} | ≤ 1.05 |\n\
-         | p99 while hostile schemas arrive | {:.2} | ≤ 1.2 |\n\n{:.0} hostile requests were \
-         answered in all.\n",
-        ratio(Kind::Schema, |gaps| gaps.p50),
-        ratio(Kind::Hostile, |gaps| gaps.p99),
-        hostile.iter().sum::<f64>(),
-    );
+    text += "\n| ratio | p50 | p99 | reach |\n|---|---:|---:|---|\n";
+    for (over, under, name, reach) in [
+        (Kind::Schema, Kind::Plain, "with a schema to plain", "p50 ≤ 1.05"),
+        (Kind::Ordinary, Kind::Plain, "beside ordinary clients to beside none", ""),
+        (Kind::Hostile, Kind::Plain, "beside hostile clients to beside none", ""),
+        (Kind::Hostile, Kind::Ordinary, "beside hostile to beside ordinary clients", "p99 ≤ 1.2"),
+    ] {
+        let ratio = |figure| of(over, figure) / of(under, figure);
+        let (p50, p99) = (ratio(|gaps| gaps.p50), ratio(|gaps| gaps.p99));
+        text += &format!("| {name} | {p50:.3} | {p99:.2} | {reach} |\n");
+    }
+    for (kind, name) in [(Kind::Ordinary, "ordinary"), (Kind::Hostile, "hostile")] {
+        let mut all = Beside::default();
+        runs.iter().filter(|(of, _)| *of == kind).for_each(|(_, gaps)| all.add(gaps.beside));
+        let Beside { num_answered, num_refused, num_tokens } = all;
+        text += &format!(
+            "\nOf the {name} clients' requests {num_answered} were answered, with {num_tokens} \
+             tokens, and {num_refused} refused.\n"
+        );
+    }
     text
 }

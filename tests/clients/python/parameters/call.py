@@ -105,14 +105,19 @@ class Answer:
         return next((self.usage[name] for name in names if name in self.usage), None)
 
     @property
+    def names_parameter(self):
+        """Whether errors of the API have a field for it, as OpenAI's do."""
+        return not any(other in self.route for other in (" /model/", " /v1/messages"))
+
+    @property
     def complaint(self):
-        """What an error names and says; it fails where the error is not of the API's shape."""
+        """What an error says; it fails where the error is not of the API's shape."""
         if " /model/" in self.route:
             assert self.headers["x-amzn-errortype"].endswith("Exception"), self.headers
             return self.json["message"]
         error = self.json["error"]
         assert error["message"], self.raw
-        return f"{error.get('param')} {error['message']}"
+        return error["message"]
 
 
 def opened(route, body=None):

@@ -85,7 +85,12 @@ def tools():
     allowed = {"tool_choice": {"type": "allowed_tools", "allowed_tools": some}}
     return [
         supported("tools", {"tools": [TOOL]}, longer),
-        refused("tools", {"tools": [{"type": "web_search"}]}, "other than functions"),
+        refused(
+            "tools",
+            {"tools": [{"type": "web_search"}]},
+            "other than functions",
+            param="tools[].type",
+        ),
         supported(
             "tool_choice",
             MUST_CALL,
@@ -110,6 +115,31 @@ def tools():
             lambda a, p: len(a.calls) == 1 < len(p.calls),
             MUST_CALL | {"parallel_tool_calls": True},
         ),
+    ]
+
+
+def tiers():
+    """The answer is the same but for the tier that it names."""
+
+    def named(with_it, without):
+        def holds(answer, plain):
+            told = tuple(of.json.get("service_tier") for of in (answer, plain))
+            return told == (with_it, without) and same(answer, plain)
+
+        return holds
+
+    flex = {"service_tier": "flex"}
+    return [
+        supported("service_tier", flex, named("flex", None), note="the answer names it"),
+        refused("service_tier", {"service_tier": "best"}, "others"),
+        supported(
+            "priority",
+            flex | {"priority": -1},
+            named("priority", "flex"),
+            flex,
+            "wins over `service_tier`, and is named as that",
+        ),
+        refused("priority", {"priority": "high"}, "what is no number"),
     ]
 
 
@@ -164,4 +194,6 @@ def own():
 
 
 BASE = {"model": MODEL, "messages": [ASK], "max_tokens": 12, "temperature": 0}
-ROUTES = [Route("POST /v1/chat/completions", BASE, [*own(), *TEMPLATE, *generation.rows()])]
+ROUTES = [
+    Route("POST /v1/chat/completions", BASE, [*own(), *TEMPLATE, *generation.rows(), *tiers()])
+]

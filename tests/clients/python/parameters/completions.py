@@ -1,6 +1,6 @@
 """`POST /v1/completions`."""
 
-from . import generation
+from . import generation, queue
 from .call import MODEL, QUESTION, tokens
 from .generation import same
 from .rows import Route, proved_in, refused, required, supported
@@ -50,4 +50,4 @@ def own():
 
 
 BASE = {"model": MODEL, "prompt": PROMPT, "max_tokens": 12, "temperature": 0}
-ROUTES = [Route("POST /v1/completions", BASE, [*own(), *generation.rows()])]
+ROUTES = [Route("POST /v1/completions", BASE, [*own(), *generation.rows(), *queue.rows()])]

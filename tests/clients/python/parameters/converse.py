@@ -155,7 +155,7 @@ def tool_rows():
             "toolConfig.toolChoice.tool.name",
             tools(tool={"name": "other"}),
             "of no tool",
-            says="toolChoice",
+            says="'toolConfig.toolChoice'",
         ),
     ]
 
@@ -174,8 +174,8 @@ def form_rows():
         ignored(form_of, text, note="`text`: as without"),
         refused(f"{form_of}.type", form("{}", type="xml"), "others"),
         refused(f"{form_of}.type", form("{}", type=None), "where it is missing"),
-        refused(form_of, form("{"), "what is no JSON", says="schema"),
-        refused(form_of, form('{"not": {}}'), "a schema that cannot be honoured", says="not"),
+        refused(form_of, form("{"), "what is no JSON", says="jsonSchema.schema"),
+        refused(form_of, form('{"not": {}}'), "a schema that cannot be honoured", says='"not"'),
     ]
 
 

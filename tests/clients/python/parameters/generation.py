@@ -3,7 +3,7 @@
 import json
 
 from .call import metric, tokens
-from .rows import ignored, proved_in, refused, required, supported
+from .rows import ignored, in_time, proved_in, refused, required, supported
 
 HOT = {"temperature": 2, "seed": 1}
 LONG = {"ignore_eos": True, "max_tokens": 48}
@@ -106,9 +106,6 @@ def accompaniments():
         ignored("metadata", {"metadata": {"a": "b"}}, note="kept with `store`"),
         refused("metadata", {"metadata": {"a": "b" * 513}}, "values above 512 characters"),
         ignored("store", {"store": False}, note="`true` keeps chat completions"),
-        proved_in("service_tier", accepted, "the_tier_is_told_to_who_asks_by_name"),
-        refused("service_tier", {"service_tier": "best"}, "others"),
-        proved_in("priority", "server/http/src/accepted.rs", "a_number_says_more_than_a_name"),
         proved_in("prediction.type", accepted, predicted),
         proved_in("prediction.content[].type", accepted, predicted),
         proved_in("prediction.content[].text", accepted, predicted),
@@ -116,17 +113,13 @@ def accompaniments():
             "prediction.content[].refusal",
             {"prediction": {"type": "content", "content": [{"type": "refusal", "refusal": "x"}]}},
             "only text is predicted",
-            says="content[0].type",
+            param="prediction.content[].type",
         ),
         ignored("safety_identifier", {"safety_identifier": "somebody"}),
         ignored("prompt_cache_key", {"prompt_cache_key": "somebody"}),
         ignored("reasoning_effort", {"reasoning_effort": "low"}, note="this template knows none"),
         ignored("verbosity", {"verbosity": "low"}, note="this template knows none"),
-        proved_in(
-            "timeout",
-            "server/http/tests/api/endings.rs",
-            "a_requests_own_time_ends_it_in_its_apis_shape",
-        ),
+        in_time(),
         refused("timeout", {"timeout": 0}, "no time at all"),
     ]
 
@@ -135,7 +128,11 @@ def lengths():
     return [
         supported("max_tokens", {"max_tokens": 3}, lambda a, p: a.num_new == 3 < p.num_new),
         refused(
-            "max_tokens", {"max_tokens": 1 << 20}, "what the context cannot hold", 400, "token"
+            "max_tokens",
+            {"max_tokens": 1 << 20},
+            "what the context cannot hold",
+            says="maximum context length",
+            param=("messages", "prompt"),
         ),
         supported(
             "max_completion_tokens",
@@ -242,7 +239,8 @@ def forms():
             "response_format.json_schema.schema",
             {"response_format": cannot},
             "what cannot be honoured, by its keyword",
-            says="not",
+            says='"not"',
+            param="response_format",
         ),
         ignored("response_format.json_schema.name", schema(), schema(name=None)),
         ignored("response_format.json_schema.description", schema(description="x"), schema()),

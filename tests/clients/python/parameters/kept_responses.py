@@ -7,7 +7,7 @@ from .call import send
 from .conversations import said
 from .response_inputs import made
 from .responses import finished
-from .rows import Route, refused, supported, unknown
+from .rows import NOTHING, Route, refused, supported, unknown
 from .stored import NONE, is_gone
 
 PATH = "/v1/responses"
@@ -118,7 +118,7 @@ ROUTES = [
         {},
         [
             supported("id", running, lambda a, p: is_cancelled(a) and is_cancelled(p), running),
-            refused("id", kept, "of one that is not in the background", says="background"),
+            refused("id", kept, "of one not in the background", says="background", param=NOTHING),
             refused("id", {"id": "none"}, *NONE),
         ],
     ),

@@ -4,7 +4,7 @@ at the prompt only."""
 from .call import MODEL, QUESTION
 from .chat import TEMPLATES, TOOL, longer
 from .generation import SIZE, differs, same
-from .rows import Route, ignored, proved_in, refused, required, supported, unknown
+from .rows import Route, ignored, in_time, proved_in, refused, required, supported, unknown
 
 ASK = {"role": "user", "content": QUESTION}
 FUNCTION = {"name": "roll", "input_schema": TOOL["function"]["parameters"]}
@@ -52,7 +52,12 @@ def prompt_rows():
         supported(
             f"{content}.type", used(), longer, note="`text`, `tool_use`, `tool_result`, `thinking`"
         ),
-        refused(f"{content}.type", user(image), "others: images, documents"),
+        refused(
+            f"{content}.type",
+            user(image),
+            "others: images, documents",
+            says="Content of type 'image'",
+        ),
         supported(f"{content}.id", used(), longer),
         refused(f"{content}.id", used(no_id), "where it is missing"),
         supported(
@@ -64,7 +69,7 @@ def prompt_rows():
             f"{content}.tool_use_id",
             used(result=RESULT | {"tool_use_id": "other"}),
             "of no call before it",
-            says="call",
+            says="is no call",
         ),
         supported(
             f"{content}.content", used(result=RESULT | {"content": "4, as it fell"}), longer, used()
@@ -76,7 +81,7 @@ def prompt_rows():
             "system[].text", {"system": [BLOCK]}, longer, {"system": [BLOCK | {"text": "x"}]}
         ),
         supported("system[].type", {"system": [BLOCK]}, longer, {"system": "x"}, "`text`"),
-        refused("system[].type", {"system": [image]}, "others", says="system"),
+        refused("system[].type", {"system": [image]}, "others", says="'system'"),
         *(
             ignored(
                 f"system[].{name}",
@@ -100,7 +105,7 @@ def prompt_rows():
             "tools[].type",
             {"tools": [{"type": "web_search_20250305", "name": "web_search"}]},
             "tools that run on the server",
-            says="Tools",
+            says="Tools that run on the server",
         ),
         supported(
             "tool_choice.type",
@@ -114,7 +119,7 @@ def prompt_rows():
             "tool_choice.name",
             tools | {"tool_choice": {"type": "tool", "name": "other"}},
             "of no tool",
-            says="tool_choice",
+            says="'tool_choice'",
         ),
     ]
 
@@ -177,11 +182,7 @@ def create_rows():
         ),
         unknown("metadata", {"user_id": "x"}),
         ignored("service_tier", {"service_tier": "auto"}, note="`standard_only` too"),
-        proved_in(
-            "timeout",
-            "server/http/tests/api/endings.rs",
-            "a_requests_own_time_ends_it_in_its_apis_shape",
-        ),
+        in_time(),
         refused("timeout", {"timeout": 0}, "no time at all"),
     ]
 

@@ -14,7 +14,9 @@ ROUTES = [
         {"id": MODEL},
         [
             supported("id", {}, lambda a, p: a.json["id"] == MODEL),
-            refused("id", {"id": "no-such-model"}, "404 for one that is not there", 404, "model"),
+            refused(
+                "id", {"id": "no-such-model"}, "404 for one that is not there", 404, param="model"
+            ),
         ],
     ),
 ]

@@ -42,7 +42,7 @@ ROWS = [
         by_piece,
         "`x-request-id` of the answer's head, or the id in its pieces",
     ),
-    refused("id", {"id": "none"}, "404 where nothing runs", 404),
+    refused("id", {"id": "none"}, "404 where nothing runs", 404, "No request with this id"),
 ]
 ROUTES = [
     Route("POST /v1/requests/{id}/cancel", {}, ROWS),

@@ -5,6 +5,7 @@ from .call import MODEL, QUESTION, send
 from .chat import TEMPLATES, TOOL, longer
 from .messages import another_prompt
 from .rows import proved_in, refused, required, supported
+from .stored import NONE
 
 BASE = {"model": MODEL, "input": QUESTION, "max_output_tokens": 12, "temperature": 0}
 ASK = {"role": "user", "content": QUESTION}
@@ -57,10 +58,15 @@ def input_rows():
             "input",
             TEMPLATES,
             "items_reach_the_template",
-            f"`reasoning`, shown by `items_reach_the_template` in `{TEMPLATES}`",
+            "`reasoning`",
         ),
         refused("input[].type", items({"type": "web_search_call"}), "others"),
-        refused("input[].id", items({"type": "item_reference", "id": "none"}), "of no item"),
+        refused(
+            "input[].id",
+            items({"type": "item_reference", "id": "none"}),
+            "of no item",
+            param="input",
+        ),
         refused("input[].role", items(ASK | {"role": "robot"}), "others"),
         refused("input[].call_id", items(RESULT), "of no call before it"),
         refused("input[].content[].type", parts({"type": "input_image"}), "others: images, files"),
@@ -87,7 +93,7 @@ def context_rows():
             note="the id alone",
         ),
         refused("conversation", both, "beside `previous_response_id`"),
-        refused("conversation.id", {"conversation": "none"}, "404 for one that is not there", 404),
+        refused("conversation.id", {"conversation": "none"}, *NONE),
         supported("truncation", CROWDED | {"truncation": "auto"}, as_long, note="`auto`"),
         refused("truncation", {"truncation": "some"}, "others"),
     ]

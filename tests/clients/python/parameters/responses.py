@@ -6,7 +6,7 @@ import time
 from .call import send
 from .generation import SIZE, differs, fits, same
 from .response_inputs import BASE, CROWDED, FUNCTION, prompt_rows
-from .rows import Route, ignored, proved_in, refused, required, supported, unknown
+from .rows import Route, ignored, in_time, refused, required, supported, unknown
 
 LOGPROBS = "message.output_text.logprobs"
 MUST_CALL = {"tools": [FUNCTION], "tool_choice": "required", "max_output_tokens": 100}
@@ -78,9 +78,16 @@ def length_rows():
             "max_output_tokens",
             {"max_output_tokens": 1 << 20},
             "what the context cannot hold",
-            says="token",
+            says="maximum context length",
+            param="input",
         ),
-        refused("truncation", CROWDED, "`disabled`: what the context cannot hold", says="context"),
+        refused(
+            "truncation",
+            CROWDED,
+            "`disabled`: what the context cannot hold",
+            says="maximum context length",
+            param="input",
+        ),
     ]
 
 
@@ -203,9 +210,7 @@ def create_rows():
         repeated("prompt_cache_key", "somebody"),
         repeated("safety_identifier", "somebody"),
         repeated("user", "somebody"),
-        proved_in(
-            "timeout", "server/http/tests/api/responses_kept.rs", "a_responses_own_time_ends_it"
-        ),
+        in_time(),
         refused("timeout", {"timeout": 0}, "no time at all"),
         *(unknown(name, value) for name, value in OPENAIS.items()),
     ]

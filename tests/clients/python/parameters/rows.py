@@ -6,12 +6,14 @@ the note tells them apart."""
 
 import json
 import pathlib
+import re
 import urllib.parse
 
 from .call import send
 
 REPOSITORY = pathlib.Path(__file__).parents[4]
 SUPPORTED, IGNORED, REFUSED = "supported", "accepted, ignored", "refused"
+NOTHING = ""
 
 
 class Route:
@@ -49,17 +51,18 @@ class Route:
 class Row:
     """One parameter, what the server does with it, and the proof."""
 
-    def __init__(self, name, status, note, prove):
+    def __init__(self, name, status, note, prove=None):
         self.name, self.status, self.note, self.prove = name, status, note, prove
-        self.undocumented = False
+        self.undocumented, self.elsewhere = False, None
 
 
-def supported(name, with_it, holds, without=None, note=""):
-    """`holds(answer, plain)` compares the answers with the parameter and without."""
+def supported(name, with_it, holds, without=None, note="", status=200):
+    """`holds(answer, plain)` compares the answers with the parameter and without; `status` is that
+    of the former, where what the parameter does is to end the request."""
 
     def prove(route, case):
         answer, plain = route.send(with_it), route.plain(without or {})
-        case.assertEqual((answer.status, plain.status), (200, 200), answer.raw + plain.raw)
+        case.assertEqual((answer.status, plain.status), (status, 200), answer.raw + plain.raw)
         case.assertTrue(holds(answer, plain), f"with: {answer.raw}\nwithout: {plain.raw}")
 
     return Row(name, SUPPORTED, note, prove)
@@ -103,24 +106,50 @@ def undocumented(row):
     return row
 
 
-def refused(name, with_it, note="", status=400, says=None):
-    """The error has the route's shape and names the parameter, or says `says`."""
+def in_time():
+    """The time that a request gives itself, by each API's own error where it is too short."""
+    return supported(
+        "timeout",
+        {"timeout": 0.001},
+        lambda a, p: "not done within its own time of 0.001 s" in a.complaint and p.text,
+        {"timeout": 60},
+        "seconds; an error where the answer takes longer",
+        status=408,
+    )
+
+
+def refused(name, with_it, note="", status=400, says=None, param=None):
+    """The error has the route's shape and names the parameter, or `param`: several are one of them,
+    `NOTHING` is none. It also says `says`."""
 
     def prove(route, case):
-        check_refusal(case, route.send(with_it), says or name, status)
+        check_refusal(case, route.send(with_it), name, status, says, param)
 
     return Row(name, REFUSED, note, prove)
 
 
 def proved_in(name, path, test, note=""):
-    """What this model cannot show: `test` in the file at `path` does, with another."""
+    """What this model cannot show: `test` in the file at `path` does, with another. Here it is
+    seen that it is a test that runs, asserts something, and sends the parameter by its name."""
 
     def prove(_route, case):
-        text = (REPOSITORY / path).read_text()
-        case.assertIn(f"fn {test}()", text)
-        case.assertIn(name.rsplit(".", 1)[-1], text)
+        attributes, body = _function((REPOSITORY / path).read_text(), test)
+        case.assertRegex(attributes, r"#\[(tokio::)?test\b", f"{test} is no test")
+        case.assertNotRegex(attributes, r"#\[(ignore|cfg)\b", f"{test} does not always run")
+        case.assertRegex(body, r"\bassert(_eq|_ne)?!\(", f"{test} asserts nothing")
+        case.assertIn(f'"{name.rsplit(".", 1)[-1]}"', body, f"{test} does not send {name}")
 
-    return Row(name, SUPPORTED, note or f"shown by `{test}` in `{path}`", prove)
+    row = Row(name, SUPPORTED, note)
+    row.prove, row.elsewhere = prove, f"`{test}` in `{path}`"
+    return row
+
+
+def _function(text, name):
+    """The attributes and the body of a function in a Rust file."""
+    head = rf"^((?: *#\[.*\]\n)*)( *)(?:async )?fn {name}\(\) \{{\n(.*?)^\2\}}"
+    found = re.search(head, text, re.MULTILINE | re.DOTALL)
+    assert found, f"there is no {name}"
+    return found[1], found[3]
 
 
 def answers(holds, note=""):
@@ -134,10 +163,29 @@ def answers(holds, note=""):
     return Row("", SUPPORTED, note, prove)
 
 
-def check_refusal(case, answer, word, status):
+def check_refusal(case, answer, name, status, says=None, param=None):
+    """`error.param` is exactly the parameter where the API has that field, the places in lists
+    left out; nothing is named where an id is that of nothing."""
     case.assertEqual(answer.status, status, answer.raw)
-    word = word.rsplit(".", 1)[-1].replace("[]", "")
-    case.assertIn(word, answer.complaint)
+    message, named = answer.complaint, None
+    if answer.names_parameter:
+        by_id = status == 404 and name.endswith("id")
+        expected = (NOTHING if by_id else name) if param is None else param
+        expected = expected if isinstance(expected, tuple) else (expected,)
+        named = _placeless(answer.json["error"]["param"] or NOTHING)
+        case.assertIn(named, expected, answer.raw)
+    if says:
+        case.assertRegex(message, rf"(?<!\w){re.escape(says)}(?!\w)")
+    elif not named:
+        # The message must do: it quotes the parameter, or what it stands in and its own name.
+        quoted = [f"'{name}'"]
+        if "." in name:
+            quoted.append("'{}': unknown variant `{}`".format(*name.rsplit(".", 1)))
+        case.assertTrue(any(words in _placeless(message) for words in quoted), answer.raw)
+
+
+def _placeless(name):
+    return re.sub(r"\[\d+\]", "[]", name)
 
 
 # What differs each time: names, times, and what is cached of a prompt.

@@ -4,8 +4,9 @@ HEAD = """# What the API does with each parameter
 
 Written by `cargo xtask conformance --update` from the rows in `tests/clients/python/parameters/`:
 each line was sent to the real binary with the real model, and stands here because what it says
-held. `cargo xtask test` tries them again, and fails if a parameter of `/openapi.json` has no row or
-this file says something else.
+held. Lines that end with "shown by" are the exception: they need another model than that, and the
+test they name sends them to a server whose model is scripted. `cargo xtask test` tries all of them
+again, and fails if a parameter of `/openapi.json` has no row or this file says something else.
 
 *Supported*: it does what its API says. *Accepted, ignored*: the answer is the same with it.
 *Refused*: an error that names it, in that API's shape. An object's fields stand for the object.
@@ -25,5 +26,7 @@ def _section(name, rows):
     lines = [f"## `{name}`", "", "| parameter | status | |", "|---|---|---|"]
     for row in sorted(rows, key=lambda row: (row.name, row.status != "supported", row.note)):
         name = f"`{row.name}`" if row.name else "—"
-        lines.append(f"| {name} | {row.status} | {row.note} |")
+        shown = row.elsewhere and f"shown by {row.elsewhere}"
+        note = ", ".join(filter(None, (row.note, shown)))
+        lines.append(f"| {name} | {row.status} | {note} |")
     return "\n".join([*lines, ""])

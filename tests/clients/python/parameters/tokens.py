@@ -23,7 +23,7 @@ def tokenize_rows():
         supported("prompt", {"prompt": "Hello, world"}, more),
         refused("prompt", {"prompt": None}, "where `messages` are missing, too"),
         supported("messages", CHAT, more),
-        refused("messages", turns(), "beside `prompt`"),
+        refused("messages", turns(), "beside `prompt`", param="prompt"),
         supported("tools", CHAT | {"tools": [TOOL]}, more, CHAT),
         proved_in(
             "add_special_tokens",
