@@ -19,6 +19,15 @@ const LLAMA_CPP: Source = Source {
     sha256: "b0a2feb64c6fbd09f12af230734f072dd819ecb0ebd259565e1d6e9c34007e45",
     tree: "llama.cpp",
     forgotten: None,
+    // GCC 12's header tells the compiler of eight bytes of the tiles' configuration, so it drops
+    // what was written to the others, and a machine with AMX stops at the first tile.
+    mended: Some((
+        "ggml/src/ggml-cpu/amx/mmq.cpp",
+        [
+            "    _tile_loadconfig(&tc);",
+            "    asm volatile(\"\" ::: \"memory\"); _tile_loadconfig(&tc);",
+        ],
+    )),
 };
 const IK_LLAMA_CPP: Source = Source {
     name: "ik_llama.cpp",
@@ -35,6 +44,7 @@ const IK_LLAMA_CPP: Source = Source {
          configure_file(common/build-info.cpp.in \
          ${CMAKE_CURRENT_SOURCE_DIR}/common/build-info.cpp)\n",
     )),
+    mended: None,
 };
 /// With all instructions this machine has.
 const NATIVE: Build = Build { name: "build", flags: &["-DGGML_NATIVE=ON"] };

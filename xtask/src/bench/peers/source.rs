@@ -32,6 +32,8 @@ pub(crate) struct Source {
     pub(crate) tree: &'static str,
     /// A file that the archive's makers forgot, below the tree, and what stands in for it.
     pub(crate) forgotten: Option<(&'static str, &'static str)>,
+    /// A file below the tree, and a line of it that some compilers break: as it came, and mended.
+    pub(crate) mended: Option<(&'static str, [&'static str; 2])>,
 }
 
 /// Settings of one build of it.
@@ -66,6 +68,14 @@ impl Source {
             let path = folder.join(self.tree).join(name);
             std::fs::create_dir_all(path.parent().unwrap_or(&folder))?;
             std::fs::write(path, content)?;
+        }
+        if let Some((name, [came, mended])) = self.mended {
+            let path = folder.join(self.tree).join(name);
+            let text = std::fs::read_to_string(&path)?;
+            if !text.contains(mended) {
+                anyhow::ensure!(text.contains(came), "{} has no `{came}`", path.display());
+                std::fs::write(&path, text.replace(came, mended))?;
+            }
         }
         self.build(build, &python, &folder)?;
         Ok(bin)
