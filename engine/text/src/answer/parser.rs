@@ -16,7 +16,9 @@ pub(super) const MAX_HEADER_BYTES: usize = 1 << 10;
 /// Where calls are looked for. Elsewhere their marks are text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CallsAre {
+    /// No tool may be called.
     Nowhere,
+    /// Calls and text may take turns.
     Anywhere,
     /// The answer is calls, and no text.
     All,
