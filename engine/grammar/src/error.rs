@@ -15,7 +15,12 @@ pub enum CompileError {
     NoEnd,
     /// The arguments of this call, by its number.
     #[error("{error}")]
-    OfCall { which: usize, error: Box<CompileError> },
+    OfCall {
+        /// From 0.
+        which: usize,
+        /// What stands in the way of them.
+        error: Box<CompileError>,
+    },
 }
 
 /// What the library says of its own switches, in words of use to a client.

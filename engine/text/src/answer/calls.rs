@@ -69,6 +69,7 @@ impl AnswerParser {
     }
 
     pub(super) fn name(&mut self, parts: &mut Vec<Part>, is_end: bool) -> bool {
+        let is_end = is_end && !self.drops_cut_calls();
         let State::Name { ends, raw } = &mut self.state else { return false };
         let ends = *ends;
         let found = find(&self.buffer, ends);

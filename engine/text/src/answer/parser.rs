@@ -16,7 +16,9 @@ pub(super) const MAX_HEADER_BYTES: usize = 1 << 10;
 /// Where calls are looked for. Elsewhere their marks are text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CallsAre {
+    /// No tool may be called.
     Nowhere,
+    /// Calls and text may take turns.
     Anywhere,
     /// The answer is calls, and no text.
     All,
@@ -129,7 +131,7 @@ impl AnswerParser {
             State::Object { call, .. } if call.has_name() => call.cut(&mut parts),
             // A call of which there is too little to tell.
             State::Content | State::Object { .. } | State::Calls { .. } | State::Name { .. }
-                if self.calls == CallsAre::All || self.after_call => {}
+                if self.drops_cut_calls() => {}
             State::Object { .. } if self.calls == CallsAre::AllOrNone => {}
             State::Content => self.say(&rest, &mut parts),
             State::Reasoning => push_reasoning(&rest, &mut parts),
@@ -180,6 +182,11 @@ impl AnswerParser {
         }
     }
 
+    /// Whether a call of which there is too little to tell is no text.
+    pub(super) fn drops_cut_calls(&self) -> bool {
+        self.calls == CallsAre::All || self.after_call
+    }
+
     /// Whether calls may begin here.
     pub(super) fn may_call(&self) -> bool {
         match self.calls {
@@ -220,10 +227,14 @@ impl AnswerParser {
         let Some(which) = found.which else { return false };
         let (mark, begins) = *watched[which];
         self.buffer.drain(..mark.len());
-        // A quote of what parts answers is text.
-        let is_stray =
-            begins == Begins::Nothing && self.family == Family::Hermes && !self.after_call;
-        if is_stray || (begins == Begins::Reasoning && self.has_begun) {
+        // A quote of what parts answers is text, and so are marks that came too late.
+        let is_stray = match begins {
+            Begins::Nothing => self.family == Family::Hermes && !self.after_call,
+            Begins::Reasoning => self.has_begun,
+            Begins::Object | Begins::Calls | Begins::DeepSeekCall => !self.may_call(),
+            Begins::Channel | Begins::Turn => false,
+        };
+        if is_stray {
             self.say(mark, parts);
             return true;
         }

@@ -4,7 +4,7 @@ use axum::http::StatusCode;
 use engine_mock::MockModel;
 use serde_json::{Value, json};
 
-use crate::common::{EOS, events, post, says, server};
+use crate::common::{EOS, events, post, roomy, says, server};
 
 const CHAT: &str = "/v1/chat/completions";
 const PLAIN: &str = "/v1/completions";
@@ -148,7 +148,7 @@ async fn what_cannot_be_honoured_is_refused_with_its_name() {
 
 #[tokio::test]
 async fn what_only_narrows_is_passed_over_where_it_is_not_strict() {
-    let server = server(rambles());
+    let server = roomy(rambles());
     let narrow = json!({"type": "object", "properties": {
         "contains": {"type": "array", "items": {"enum": [1, 2]}, "uniqueItems": true,
             "contains": {"const": 1}, "maxItems": 3},

@@ -134,7 +134,7 @@ def tool_rows():
         supported(f"{spec}.inputSchema.json", only(), longer, only(inputSchema={"json": {}})),
         refused(f"{spec}.inputSchema.text", tools(no_schema), says="inputSchema.json"),
         undocumented(
-            ignored(f"{spec}.strict", only(strict=True), only(), "arguments match in any case")
+            ignored(f"{spec}.strict", only(strict=True), only(), "arguments match as without")
         ),
         ignored("toolConfig.tools[].cachePoint", tools(CACHE), tools(), CACHED),
         refused("toolConfig.tools[].systemTool", tools({"systemTool": {"name": "x"}})),

@@ -243,12 +243,19 @@ def forms():
             param="response_format",
         ),
         ignored("response_format.json_schema.name", schema(), schema(name=None)),
+        refused("response_format.json_schema.name", schema(name="a b"), "odd characters"),
         ignored("response_format.json_schema.description", schema(description="x"), schema()),
         ignored(
             "response_format.json_schema.strict",
             schema(strict=True),
             schema(strict=False),
-            "answers match in any case",
+            "of a schema that can be honoured",
+        ),
+        refused(
+            "response_format.json_schema.strict",
+            schema(strict=True, schema=SIZE | {"uniqueItems": True}),
+            "with a keyword that cannot be honoured, which is else passed over",
+            says="uniqueItems",
         ),
         supported("structured_outputs.json", outputs(json=SIZE), fits),
         supported(

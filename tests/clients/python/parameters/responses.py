@@ -56,9 +56,19 @@ def form_rows():
         supported(f"{name}.schema", form(), fits),
         refused(f"{name}.schema", form(schema=None), "where it is missing"),
         ignored(f"{name}.name", form(), form(name=None)),
+        refused(f"{name}.name", form(name="a b"), "odd characters"),
         ignored(f"{name}.description", form(description="x"), form()),
         ignored(
-            f"{name}.strict", form(strict=True), form(strict=False), "answers match in any case"
+            f"{name}.strict",
+            form(strict=True),
+            form(strict=False),
+            "of a schema that can be honoured",
+        ),
+        refused(
+            f"{name}.strict",
+            form(strict=True, schema=SIZE | {"uniqueItems": True}),
+            "with a keyword that cannot be honoured, which is else passed over",
+            says="uniqueItems",
         ),
     ]
 
