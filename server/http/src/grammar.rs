@@ -1,7 +1,8 @@
 //! What an answer must match: from the several names that clients have for it to one grammar.
 //!
 //! Invariant: grammars are compiled on blocking threads, a bounded number at a time, tenants in
-//! turn, and within a deadline; one that cannot be honoured is refused; loosened only what is not asked to be strict.
+//! turn, and within a deadline; one that cannot be honoured is refused, and none is loosened but
+//! that of a schema that is not to be strict.
 
 use std::sync::Arc;
 

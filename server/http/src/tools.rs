@@ -96,8 +96,8 @@ impl Tools {
     }
 
     /// The grammar that makes the model call, if it must. Where it need not: one of calls instead
-    /// of an answer that has a form, and else, if a function is strict, of calls within a text. With
-    /// the fields that the schemas of the calls come from.
+    /// of an answer that has a form, and else, if a function is strict, of calls within a text.
+    /// With the fields that the schemas of the calls come from.
     pub(crate) fn grammar(&self, text: &TextModel, has_form: bool) -> Option<(Calls, Vec<String>)> {
         let is_hermes = text.family() == Family::Hermes;
         let is_auto = self.choice == Choice::Auto;

@@ -110,6 +110,7 @@ async fn the_grammar_wins_over_the_model() {
 async fn what_cannot_be_honoured_is_refused_with_its_name() {
     let server = server(rambles());
     let format = |schema: Value| json!({"type": "json_schema", "json_schema": {"schema": schema}});
+    let named = json!({"type": "json_schema", "json_schema": {"name": "bad name!"}});
     for (more, param, word) in [
         (json!({"response_format": {"type": "xml"}}), "response_format.type", "xml"),
         (json!({"response_format": {"type": "json_schema"}}), "response_format.json_schema", ""),
@@ -118,11 +119,7 @@ async fn what_cannot_be_honoured_is_refused_with_its_name() {
             "response_format.json_schema.schema",
             "",
         ),
-        (
-            json!({"response_format": {"type": "json_schema", "json_schema": {"name": "bad name!"}}}),
-            "response_format.json_schema.name",
-            "letters",
-        ),
+        (json!({"response_format": named}), "response_format.json_schema.name", "letters"),
         (json!({"response_format": format(json!({"not": {}}))}), "response_format", "not"),
         (json!({"response_format": format(json!([]))}), "response_format", "object"),
         (json!({"guided_json": "{"}), "guided_json", "JSON"),
