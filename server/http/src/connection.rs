@@ -26,7 +26,7 @@ use tokio::time::{sleep, timeout};
 use crate::tls::{HTTP2, Tls};
 use crate::waiting::Visit;
 use crate::write_timeout::WriteTimeout;
-use crate::{ApiError, HttpLimits, http2};
+use crate::{ApiError, HttpLimits, heads, http2};
 
 /// hyper takes no smaller buffer.
 const MIN_HEADER_BYTES: usize = 8 << 10;
@@ -131,7 +131,8 @@ fn http(limits: &HttpLimits) -> http1::Builder {
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new())
         .header_read_timeout(limits.header_timeout)
-        .max_buf_size(limits.max_header_bytes.max(MIN_HEADER_BYTES));
+        .max_headers(heads::ROOM * limits.max_headers)
+        .max_buf_size((heads::ROOM * limits.max_header_bytes).max(MIN_HEADER_BYTES));
     http
 }
 

@@ -13,9 +13,9 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
 
-use crate::HttpLimits;
 use crate::connection::{Io, Requests};
 use crate::waiting::Visit;
+use crate::{HttpLimits, heads};
 
 /// Streams that were reset before they were handled, or for errors of their client, that are kept
 /// count of; one more, and the connection is closed ("rapid reset").
@@ -68,7 +68,9 @@ fn http(limits: &HttpLimits) -> http2::Builder<TokioExecutor> {
     let mut http = http2::Builder::new(TokioExecutor::new());
     http.timer(TokioTimer::new())
         .max_concurrent_streams(limits.max_streams)
-        .max_header_list_size(u32::try_from(limits.max_header_bytes).unwrap_or(u32::MAX))
+        .max_header_list_size(
+            u32::try_from(heads::ROOM * limits.max_header_bytes).unwrap_or(u32::MAX),
+        )
         .max_pending_accept_reset_streams(MAX_RESETS)
         .max_local_error_reset_streams(MAX_RESETS)
         .keep_alive_interval(limits.write_timeout)

@@ -25,6 +25,7 @@ mod error;
 mod generation;
 mod grammar;
 mod guard;
+mod heads;
 mod http2;
 mod idempotency;
 mod json;

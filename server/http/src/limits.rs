@@ -11,8 +11,10 @@ pub struct HttpLimits {
     pub body_timeout: Duration,
     /// For the head of a request to arrive, and how long an idle connection is kept.
     pub header_timeout: Duration,
-    /// Bytes in the head of a request.
+    /// Bytes of all headers of a request together; more get 431, ...
     pub max_header_bytes: usize,
+    /// ... as do more headers.
+    pub max_headers: usize,
     /// Open connections; more wait unaccepted.
     pub max_connections: usize,
     /// Requests side by side on one connection of HTTP/2.
@@ -64,6 +66,7 @@ impl Default for HttpLimits {
             body_timeout: Duration::from_secs(60),
             header_timeout: Duration::from_secs(10),
             max_header_bytes: 64 << 10,
+            max_headers: 100,
             max_connections: 1024,
             max_streams: 100,
             max_waiting_per_peer: 256,

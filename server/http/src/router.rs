@@ -10,8 +10,8 @@ use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::routes::{models, requests, status, tokens};
 use crate::{
-    ApiError, AppState, anthropic, auth, bedrock, conversations, idempotency, local, observe,
-    openai, responses,
+    ApiError, AppState, anthropic, auth, bedrock, conversations, heads, idempotency, local,
+    observe, openai, responses,
 };
 
 /// All routes. Those for models need a key, those for probes and browsing do not.
@@ -39,9 +39,10 @@ pub fn router(state: AppState) -> Router {
         .method_not_allowed_fallback(method_not_allowed);
     let mut router = api
         .merge(anthropic::routes(&state))
-        .merge(bedrock::routes(&state))
         .merge(open)
-        .fallback(not_found);
+        .fallback(not_found)
+        .layer(from_fn_with_state(state.clone(), heads::require_small))
+        .merge(bedrock::routes(&state));
     if let Some(cors) = state.cors().layer() {
         router = router.layer(cors);
     }

@@ -28,7 +28,7 @@ use server_api::{BedrockError, ConverseRequest, ConverseResponse};
 use self::converse_wire::ConverseWire;
 use self::invoke::{Invocation, InvokeBody};
 use crate::json::ApiJson;
-use crate::{ApiError, AppState, Caller, anthropic, idempotency, router, wire};
+use crate::{ApiError, AppState, Caller, anthropic, heads, idempotency, router, wire};
 
 /// Paths of no operation: all others below `/model/`. A model's id has its slashes escaped.
 const UNKNOWN: [&str; 6] = [
@@ -54,6 +54,7 @@ pub(crate) fn routes(state: &AppState) -> Router<AppState> {
         .fold(known, unknown)
         .method_not_allowed_fallback(router::method_not_allowed)
         .route_layer(from_fn_with_state(state.clone(), access::require_caller))
+        .layer(from_fn_with_state(state.clone(), heads::require_small))
         .layer(from_fn(errors::shape))
 }
 

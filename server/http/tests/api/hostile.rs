@@ -96,16 +96,40 @@ async fn rubbish_where_images_sounds_and_files_go() {
     }
 }
 
-#[tokio::test]
-async fn more_headers_than_anyone_needs() {
+/// The answer to a request with these headers.
+async fn with_headers(path: &str, headers: &str) -> String {
     let server = says("");
     let (address, _serving) = listen(&server, pending()).await;
-    let mut head = "GET /health HTTP/1.1\r\nhost: localhost\r\n".to_owned();
-    for idx in 0..101 {
-        head += &format!("x-{idx}: a\r\n");
-    }
     let mut socket = TcpStream::connect(address).await.unwrap();
-    socket.write_all((head + "\r\n").as_bytes()).await.unwrap();
-    let text = read_all(socket).await;
+    let head = format!("POST {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n");
+    socket.write_all((head + headers + "\r\n").as_bytes()).await.unwrap();
+    read_all(socket).await
+}
+
+#[tokio::test]
+async fn more_headers_than_anyone_needs() {
+    let many = (0..101).fold(String::new(), |head, idx| head + &format!("x-{idx}: a\r\n"));
+    let long = format!("x-a: {}\r\n", "a".repeat(70 << 10));
+    for (headers, says) in [(many, "at most 100"), (long, "at most 65536")] {
+        for (path, shape) in [
+            (CHAT, r#""code":"headers_too_large""#),
+            (MESSAGES, r#""type":"error""#),
+            ("/model/mock/converse", "x-amzn-errortype: ValidationException"),
+            ("/nowhere", r#""code":"headers_too_large""#),
+        ] {
+            let text = with_headers(path, &headers).await;
+            assert!(text.starts_with("HTTP/1.1 431"), "{path}: {text}");
+            assert!(text.contains(says) && text.contains(shape), "{path}: {text}");
+        }
+    }
+    let few = (0..90).fold(String::new(), |head, idx| head + &format!("x-{idx}: a\r\n"));
+    assert!(with_headers("/nowhere", &few).await.starts_with("HTTP/1.1 404"));
+}
+
+/// What is far more than that is not even read.
+#[tokio::test]
+async fn a_flood_of_headers() {
+    let flood = (0..500).fold(String::new(), |head, idx| head + &format!("x-{idx}: a\r\n"));
+    let text = with_headers(CHAT, &flood).await;
     assert!(text.starts_with("HTTP/1.1 431"), "{text}");
 }
