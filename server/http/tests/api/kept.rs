@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use axum::Router;
-use axum::body::Body;
+use axum::body::{Body, to_bytes};
 use axum::http::{Request, StatusCode};
+use axum::response::Response;
 use engine_core::{EngineLimits, TenantId};
 use engine_mock::{MockEngine, MockModel};
 use scheduler_batching::{Handle, PlannerConfig};
@@ -12,8 +13,9 @@ use serde_json::Value;
 use server_http::{AppState, AuthError, Authenticate, Caller, HttpLimits, Metrics, router};
 use server_store::{Limits, Store};
 use tempfile::TempDir;
+use tower::ServiceExt;
 
-use crate::common::{EOS, LIMITS, call, served};
+use crate::common::{EOS, LIMITS, served};
 
 /// A key is a tenant's name.
 struct Names;
@@ -69,11 +71,22 @@ impl Kept {
         path: &str,
         body: Value,
     ) -> (StatusCode, String) {
+        let response = self.opened(tenant, method, path, body).await;
+        (response.status(), read(response).await)
+    }
+
+    /// An answer whose head is there, and its body still to be read.
+    pub(crate) async fn opened(
+        &self,
+        tenant: &str,
+        method: &str,
+        path: &str,
+        body: Value,
+    ) -> Response {
         let request = Request::builder().method(method).uri(path);
         let request = request.header("authorization", format!("Bearer {tenant}"));
         let body = if body.is_null() { Body::empty() } else { Body::from(body.to_string()) };
-        let (status, _, text) = call(&self.router, request.body(body).unwrap()).await;
-        (status, text)
+        self.router.clone().oneshot(request.body(body).unwrap()).await.unwrap()
     }
 
     /// What is there for tenant `a`.
@@ -101,20 +114,31 @@ impl Kept {
 
     /// The events of a stream: each is named by its type, and they are numbered.
     pub(crate) async fn events(&self, method: &str, path: &str, body: Value) -> Vec<Value> {
-        let (status, text) = self.text("a", method, path, body).await;
-        assert_eq!(status, StatusCode::OK, "{text}");
-        let event = |block: &str| {
-            let (name, data) = block.split_once('\n').unwrap();
-            let data: Value = serde_json::from_str(data.strip_prefix("data: ").unwrap()).unwrap();
-            assert_eq!(name.strip_prefix("event: "), data["type"].as_str());
-            data
-        };
-        let blocks = text.split_terminator("\n\n").filter(|block| *block != ":");
-        let events: Vec<Value> = blocks.map(event).collect();
-        let first = events[0]["sequence_number"].as_u64().unwrap();
-        for (number, event) in (first..).zip(&events) {
-            assert_eq!(event["sequence_number"], number, "{event}");
-        }
-        events
+        events_of(self.opened("a", method, path, body).await).await
     }
+}
+
+/// The same of a stream that is open.
+pub(crate) async fn events_of(response: Response) -> Vec<Value> {
+    let status = response.status();
+    let text = read(response).await;
+    assert_eq!(status, StatusCode::OK, "{text}");
+    let event = |block: &str| {
+        let (name, data) = block.split_once('\n').unwrap();
+        let data: Value = serde_json::from_str(data.strip_prefix("data: ").unwrap()).unwrap();
+        assert_eq!(name.strip_prefix("event: "), data["type"].as_str());
+        data
+    };
+    let blocks = text.split_terminator("\n\n").filter(|block| *block != ":");
+    let events: Vec<Value> = blocks.map(event).collect();
+    let first = events[0]["sequence_number"].as_u64().unwrap();
+    for (number, event) in (first..).zip(&events) {
+        assert_eq!(event["sequence_number"], number, "{event}");
+    }
+    events
+}
+
+async fn read(response: Response) -> String {
+    let bytes = to_bytes(response.into_body(), usize::MAX).await.unwrap();
+    String::from_utf8(bytes.to_vec()).unwrap()
 }

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use server_store::Limits;
 
 use crate::common::{endless, until_idle, until_running};
-use crate::kept::{Kept, kept};
+use crate::kept::{Kept, events_of, kept};
 use crate::responses::{PATH, ask};
 
 /// The path of one that would go on for seconds.
@@ -62,11 +62,11 @@ async fn one_that_has_hardly_begun_ends_so_too() {
 async fn one_that_is_deleted_ends_for_who_follows_it() {
     let server = kept(endless(), Limits::default()).await;
     let path = begun(&server).await;
-    let delete = async {
-        until_running(&server.handle, 1).await;
-        server.send("a", "DELETE", &path, Value::Null).await.0
-    };
-    let (events, status) = tokio::join!(followed(&server, &path), delete);
+    until_running(&server.handle, 1).await;
+    // Who comes after the deletion finds nothing to follow.
+    let stream = server.opened("a", "GET", &format!("{path}?stream=true"), Value::Null).await;
+    let delete = server.send("a", "DELETE", &path, Value::Null);
+    let (events, (status, _)) = tokio::join!(events_of(stream), delete);
     assert_eq!(status, StatusCode::OK);
     assert_eq!(kinds(&events).last(), Some(&"response.cancelled"));
     until_idle(&server.handle).await;

@@ -256,6 +256,7 @@ def forms():
             schema(strict=True, schema=SIZE | {"uniqueItems": True}),
             "with a keyword that cannot be honoured, which is else passed over",
             says="uniqueItems",
+            param="response_format",
         ),
         supported("structured_outputs.json", outputs(json=SIZE), fits),
         supported(

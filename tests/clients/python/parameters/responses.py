@@ -69,6 +69,7 @@ def form_rows():
             form(strict=True, schema=SIZE | {"uniqueItems": True}),
             "with a keyword that cannot be honoured, which is else passed over",
             says="uniqueItems",
+            param=name,
         ),
     ]
 
