@@ -14,8 +14,8 @@ QUESTION = [{"role": "user", "content": "Describe a small red ball."}]
 OPTIONS = {"temperature": 0, "max_tokens": 200, "max_retries": 0}
 
 
-class Thing(pydantic.BaseModel):
-    """A thing."""
+class Thing(pydantic.BaseModel, extra="forbid"):
+    """A thing, and nothing more: with fields of its own making a small model need not end."""
 
     size: typing.Literal["S", "M", "L"]
     weight: typing.Annotated[int, pydantic.Field(ge=0, le=99)]
