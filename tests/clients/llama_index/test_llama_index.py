@@ -26,7 +26,7 @@ def model(**options):
     )
 
 
-def roll(sides: typing.Annotated[int, pydantic.Field(ge=2, le=9)]) -> int:
+def roll(sides: int) -> int:
     """Rolls a die."""
     return 2
 
@@ -53,7 +53,7 @@ class Chat(unittest.TestCase):
         self.assertTrue(calls)
         for call in calls:
             self.assertEqual(call.tool_name, "roll")
-            self.assertTrue(2 <= call.tool_kwargs["sides"] <= 9, call)
+            self.assertIsInstance(call.tool_kwargs["sides"], int)
 
     def test_structured_output(self):
         class Shirt(pydantic.BaseModel):
