@@ -7,7 +7,7 @@ use std::{arch::x86_64::*, mem::MaybeUninit};
 
 use super::{
     Format, GROUP,
-    activations::{BAND, View, slot},
+    activations::{BAND, BLOCK, View, slot},
     group::{Group, Packed, QUADS, Unpacked},
     part::add_minima,
     tile::{NR, Outputs},
@@ -21,20 +21,13 @@ use crate::simd::{
 type Beside = Dot512<true, false>;
 type Floats = [[__m512; NR]; BAND];
 
-const _: () = assert!(BAND == amx::ROWS && NR == 2 && LINE == amx::ROW_BYTES);
+const _: () = assert!(BAND == amx::ROWS && NR == 2);
+const _: () = assert!(BLOCK == amx::INPUTS && LINE == amx::ROW_BYTES);
 
-/// The thread's tiles for weights of this format.
-///
-/// # Safety
-/// As [`amx::Configured::new`].
-pub(super) unsafe fn configure(format: Format) -> amx::Configured {
-    // SAFETY: the caller vouches.
-    unsafe {
-        match format {
-            Format::Q6 => amx::Configured::new::<16>(),
-            _ => amx::Configured::new::<32>(),
-        }
-    }
+/// Whether weights of this format are multiplied on tiles. Those with a scale for each 16 inputs,
+/// and those in 16 bits, are not: storing and scaling that many sums takes longer than vectors.
+pub(super) fn takes(format: Format) -> bool {
+    !matches!(format, Format::Q6 | Format::Int16)
 }
 
 /// Unpacks panels into `area`, one after another, as signed bytes and what scales them, and says
@@ -53,8 +46,7 @@ pub(super) unsafe fn unpack_all(
     let bytes = match format {
         Format::Q4 | Format::Q5 | Format::Q8 => Unpacked::<Packed<8, false>>::BYTES,
         Format::Q4Min | Format::Q5Min => Unpacked::<Packed<5, true>>::BYTES,
-        Format::Q6 => Unpacked::<Packed<6, false>>::BYTES,
-        Format::Int16 => unreachable!("stays packed"),
+        Format::Q6 | Format::Int16 => unreachable!("not taken"),
     };
     for (n, panel) in from.into_iter().enumerate() {
         for g in 0..groups {
@@ -67,9 +59,8 @@ pub(super) unsafe fn unpack_all(
                     Format::Q4Min => centred::<Packed<4, true>>(from, to),
                     Format::Q5 => centred::<Packed<5, false>>(from, to),
                     Format::Q5Min => centred::<Packed<5, true>>(from, to),
-                    Format::Q6 => centred::<Packed<6, false>>(from, to),
                     Format::Q8 => centred::<Packed<8, false>>(from, to),
-                    Format::Int16 => unreachable!("stays packed"),
+                    Format::Q6 | Format::Int16 => unreachable!("not taken"),
                 }
             }
         }
@@ -98,7 +89,7 @@ unsafe fn centred<G: Group>(from: *const u8, to: *mut u8) {
 ///
 /// # Safety
 /// As [`super::tile::Tiles::quantized`]; `row` begins a band, panels are [unpacked](unpack_all),
-/// and tiles are [configured](configure).
+/// and tiles are [configured](amx::Configured).
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx2,fma,f16c")]
 pub(super) unsafe fn band(
     format: Format,
@@ -116,8 +107,7 @@ pub(super) unsafe fn band(
             Format::Q4Min | Format::Q5Min => {
                 quantized::<Unpacked<Packed<5, true>>>(panels, x, row, to);
             }
-            Format::Q6 => quantized::<Unpacked<Packed<6, false>>>(panels, x, row, to),
-            Format::Int16 => unreachable!("stays packed"),
+            Format::Q6 | Format::Int16 => unreachable!("not taken"),
         }
     }
 }
@@ -131,30 +121,29 @@ unsafe fn quantized<G: Group>(
     row: usize,
     to: &mut [Outputs; BAND],
 ) {
-    let parts = if G::HALVES { 4 } else { 2 };
     let first = slot(row, x.groups);
-    let num_parts = x.groups * parts;
+    let num_blocks = x.groups * 2;
     let mut sums = [const { MaybeUninit::<[amx::Sums; NR]>::uninit() }; 2];
     // SAFETY: the caller vouches.
     unsafe {
         let mut acc: Floats = [[<Beside as Dot>::S::zero(); NR]; BAND];
-        // While one part is multiplied, the one before it is stored, and that before scaled.
-        for i in 0..num_parts + 2 {
+        // While one block is multiplied, the one before it is stored, and that before scaled.
+        for i in 0..num_blocks + 2 {
             let (this, last) =
                 if i % 2 == 0 { (Pair::Even, Pair::Odd) } else { (Pair::Odd, Pair::Even) };
-            if i < num_parts {
-                let (g, part) = (i / parts, i % parts);
-                let at = g * G::BYTES + part * (QUADS / parts) * LINE;
-                let inputs = x.int8.add((first + g * BAND) * GROUP + part * (GROUP / parts));
+            if i < num_blocks {
+                let (g, block) = (i / 2, i % 2);
+                let at = g * G::BYTES + block * (QUADS / 2) * LINE;
+                let inputs = x.int8.add((first + g * BAND) * GROUP + block * BLOCK);
                 amx::multiply(this, inputs, [panels[0].add(at), panels[1].add(at)]);
             }
             if i >= 2 {
-                let (g, part) = ((i - 2) / parts, (i - 2) % parts);
+                let (g, block) = ((i - 2) / 2, i % 2);
                 let groups = [panels[0].add(g * G::BYTES), panels[1].add(g * G::BYTES)];
                 let slot = first + g * BAND;
                 let sums = sums[i % 2].assume_init_ref();
-                scale::<G>(&mut acc, (groups, sums), x, (slot, part));
-                if G::MIN && part == parts - 1 {
+                scale::<G>(&mut acc, (groups, sums), x, (slot, block));
+                if G::MIN && block == 1 {
                     add_minima::<Beside, G, BAND, NR>(&mut acc, groups, x, slot);
                 }
             }
@@ -164,7 +153,7 @@ unsafe fn quantized<G: Group>(
     }
 }
 
-/// Adds the sums of a part, scaled.
+/// Adds the sums of a block, scaled.
 ///
 /// # Safety
 /// As [`band`].
@@ -173,12 +162,11 @@ unsafe fn scale<G: Group>(
     acc: &mut Floats,
     (groups, sums): ([*const u8; NR], &[amx::Sums; NR]),
     x: &View,
-    (slot, part): (usize, usize),
+    (slot, block): (usize, usize),
 ) {
-    let block = if G::HALVES { part / 2 } else { part };
     // SAFETY: the caller vouches.
     unsafe {
-        let scales = [G::scale::<Beside>(groups[0], part), G::scale::<Beside>(groups[1], part)];
+        let scales = [G::scale::<Beside>(groups[0], block), G::scale::<Beside>(groups[1], block)];
         for (m, acc) in acc.iter_mut().enumerate() {
             let scale = _mm512_set1_ps(*x.scales.add((slot + m) * 2 + block));
             for ((acc, scales), sums) in acc.iter_mut().zip(scales).zip(sums) {

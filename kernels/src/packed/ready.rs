@@ -13,6 +13,8 @@ use super::{
 };
 #[cfg(target_arch = "x86_64")]
 use super::{activations::BAND, amx};
+#[cfg(target_arch = "x86_64")]
+use crate::simd::amx::Configured;
 
 /// How a task reads its panels.
 pub(super) enum Form {
@@ -22,7 +24,7 @@ pub(super) enum Form {
     Unpacked,
     /// By the matrix unit, which is set up while this lives.
     #[cfg(target_arch = "x86_64")]
-    Tiles(#[allow(dead_code, reason = "its end matters")] crate::simd::amx::Configured),
+    Tiles(#[allow(dead_code, reason = "its end matters")] Configured),
 }
 
 impl Form {
@@ -30,9 +32,9 @@ impl Form {
     /// As [`super::panels::product_panels`].
     pub(super) unsafe fn new(format: Format, panels: &Panels) -> Self {
         #[cfg(target_arch = "x86_64")]
-        if panels.on_tiles && panels.rows > FEW_ROWS && format != Format::Int16 {
+        if panels.on_tiles && panels.rows > FEW_ROWS && amx::takes(format) {
             // SAFETY: the caller vouches; the task ends before the thread has another.
-            return Self::Tiles(unsafe { amx::configure(format) });
+            return Self::Tiles(unsafe { Configured::new() });
         }
         if panels.rows <= FEW_ROWS || format == Format::Int16 {
             return Self::Packed;

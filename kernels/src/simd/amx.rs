@@ -14,6 +14,8 @@ use std::{
 
 /// Rows of activations that are multiplied at once: a band.
 pub(crate) const ROWS: usize = 12;
+/// Inputs that are multiplied at once: a block.
+pub(crate) const INPUTS: usize = 32;
 /// Bytes of a tile's row at most, and from one row to the next of what is stored.
 pub(crate) const ROW_BYTES: usize = 64;
 
@@ -86,10 +88,10 @@ struct Config {
 }
 
 impl Config {
-    /// For products of `inputs` bytes: sums in tiles 0 to 3, activations in 4 and 5, weights in 6
-    /// and 7.
-    const fn new(inputs: u16) -> Self {
-        let (whole, rows, quads) = (ROW_BYTES as u16, ROWS as u8, inputs as u8 / 4);
+    /// Sums in tiles 0 to 3, activations in 4 and 5, weights in 6 and 7.
+    const fn new() -> Self {
+        let (whole, rows) = (ROW_BYTES as u16, ROWS as u8);
+        let (inputs, quads) = (INPUTS as u16, INPUTS as u8 / 4);
         let mut config = Self {
             palette: 1,
             start_row: 0,
@@ -112,12 +114,10 @@ impl Config {
 pub(crate) struct Configured(PhantomData<*const ()>);
 
 impl Configured {
-    /// For products of `INPUTS` bytes at a time, 16 or 32.
-    ///
     /// # Safety
     /// Tiles are [granted](is_granted), and the thread has no other `Configured`.
-    pub(crate) unsafe fn new<const INPUTS: u16>() -> Self {
-        let config = const { &Config::new(INPUTS) };
+    pub(crate) unsafe fn new() -> Self {
+        let config = const { &Config::new() };
         // SAFETY: the caller vouches; 64 bytes that make a configuration.
         unsafe { asm!("ldtilecfg [{}]", in(reg) config, options(readonly, nostack)) };
         Self(PhantomData)
@@ -145,10 +145,10 @@ pub(crate) enum Pair {
     Odd,
 }
 
-/// Rows of activations times the inputs of two panels, all signed bytes, into a pair of sums.
+/// Rows of activations times [`INPUTS`] of two panels, all signed bytes, into a pair of sums.
 ///
 /// # Safety
-/// Tiles are configured for as many inputs, and activations (rows [`ROW_BYTES`] apart) and weights
+/// Tiles are configured, and activations (rows [`ROW_BYTES`] apart) and weights
 /// (lines of four inputs of sixteen outputs) are readable.
 #[inline(always)]
 pub(crate) unsafe fn multiply(pair: Pair, x: *const i8, panels: [*const u8; 2]) {
