@@ -1,10 +1,9 @@
-//! What happens to rows between the matrix products: look-up, rotation, gate.
+//! What happens to rows between the matrix products: look-up, rotation, sums.
 //!
 //! Each function is its own plain reference: loops simple enough for the compiler to vectorise.
 //! Invariant: a row's result depends on that row only.
 
 use crate::{
-    exp::exp,
     isa::Isa,
     pool::Pool,
     quant,
@@ -51,19 +50,44 @@ pub fn gather(
     });
 }
 
-/// `gate[i] = silu(gate[i]) · up[i]` with `silu(x) = x / (1 + e⁻ˣ)` (SwiGLU, Shazeer 2020), rows
-/// of `width`.
+/// `x += scale · branch`, and `x *= scale` where there is no branch; rows of `width`.
 ///
 /// # Panics
 /// If the lengths differ.
-pub fn swiglu((isa, pool): (Isa, &mut Pool), gate: &mut [f32], up: &[f32], width: usize) {
+pub fn add_scaled(
+    (isa, pool): (Isa, &mut Pool),
+    (x, width): (&mut [f32], usize),
+    branch: Option<&[f32]>,
+    scale: f32,
+) {
     assert!(isa.is_available(), "{isa:?} is not available");
-    assert_eq!(gate.len(), up.len(), "gate and up");
-    each_row(pool, gate, width, &|i, gate| {
-        let up = &up[i * width..(i + 1) * width];
+    assert!(branch.is_none_or(|branch| branch.len() == x.len()), "as long as x");
+    each_row(pool, x, width, &|i, row| {
+        let branch = branch.map(|branch| &branch[i * width..(i + 1) * width]);
         // SAFETY: checked above.
-        unsafe { swiglu_row(isa, gate, up) };
+        unsafe { add_row(isa, row, branch, scale) };
     });
+}
+
+/// Some columns of rows.
+#[derive(Clone, Copy, Debug)]
+pub struct Columns {
+    /// Of the rows.
+    pub width: usize,
+    /// The first of the columns.
+    pub first: usize,
+}
+
+/// Copies `len` columns of every row.
+///
+/// # Panics
+/// If there are not so many columns.
+pub fn copy_columns((from, at): (&[f32], Columns), (to, to_at): (&mut [f32], Columns), len: usize) {
+    assert!(at.first + len <= at.width && to_at.first + len <= to_at.width, "columns");
+    let rows = from.chunks_exact(at.width).zip(to.chunks_exact_mut(to_at.width));
+    for (from, to) in rows {
+        to[to_at.first..to_at.first + len].copy_from_slice(&from[at.first..at.first + len]);
+    }
 }
 
 /// Which elements of a head form a pair.
@@ -118,7 +142,7 @@ on_each_isa! {
 on_each_isa! {
     /// # Safety
     /// As [`read`].
-    swiglu_row = swiglu_one(gate: &mut [f32], up: &[f32])
+    add_row = add_one(x: &mut [f32], branch: Option<&[f32]>, scale: f32)
 }
 
 on_each_isa! {
@@ -143,9 +167,18 @@ unsafe fn read_one<D: Dot>(dtype: DType, stored: &[u8], row: &mut [f32]) {
 /// # Safety
 /// See [`read`].
 #[inline(always)]
-unsafe fn swiglu_one<D: Dot>(gate: &mut [f32], up: &[f32]) {
-    for (gate, up) in gate.iter_mut().zip(up) {
-        *gate = *gate / (1.0 + exp(-*gate)) * up;
+unsafe fn add_one<D: Dot>(x: &mut [f32], branch: Option<&[f32]>, scale: f32) {
+    match branch {
+        Some(branch) => {
+            for (x, branch) in x.iter_mut().zip(branch) {
+                *x = branch.mul_add(scale, *x);
+            }
+        }
+        None => {
+            for x in x {
+                *x *= scale;
+            }
+        }
     }
 }
 

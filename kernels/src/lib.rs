@@ -5,11 +5,13 @@
 
 #![allow(unsafe_code, reason = "vector instructions and disjoint writes from several threads")]
 
+pub mod activation;
 pub mod attention;
 pub mod elementwise;
 pub mod exp;
 mod isa;
 pub mod matmul;
+pub mod norm;
 pub mod packed;
 pub mod pool;
 pub mod quant;

@@ -2,7 +2,10 @@
 
 use kernels::{
     Isa,
-    attention::{BLOCK_SIZE, Cache, CacheLayout, KvDtype, Params, Plan, Run, attention, reference},
+    attention::{
+        BLOCK_SIZE, Cache, CacheLayout, KvDtype, MAX_INT8_HEAD_DIM, Params, Plan, Run, attention,
+        reference,
+    },
     pool::Pool,
 };
 
@@ -23,7 +26,7 @@ fn bf16(x: &[f32]) -> Vec<f32> {
 /// One sequence in a cache of two layers, its blocks scattered among rubbish.
 struct World {
     layout: CacheLayout,
-    params: Params,
+    params: Params<'static>,
     memory: Vec<u8>,
     blocks: Vec<u32>,
     /// By position, all heads.
@@ -47,7 +50,8 @@ impl World {
         blocks.truncate(num_blocks);
         let width = layout.num_kv_heads * layout.head_dim;
         let rows = |seed: u64| (0..len).map(|i| noise(width, seed + i as u64)).collect();
-        let params = Params { num_heads, scale: 2.0 / (layout.head_dim as f32).sqrt(), window };
+        let scale = 2.0 / (layout.head_dim as f32).sqrt();
+        let params = Params { num_heads, scale, window, softcap: None, sinks: None };
         let (keys, values): (Vec<_>, Vec<_>) = (rows(1000), rows(9000));
         let q = noise(len * num_heads * layout.head_dim, 3);
         let mut world = Self { layout, params, memory, blocks, keys, values, q };
@@ -98,7 +102,7 @@ impl World {
                 };
                 let q = &self.q[(position * num_heads + head) * head_dim..][..head_dim];
                 let (keys, values) = (cut(&self.keys), cut(&self.values));
-                reference::attention(&self.params, position, &round(q), &keys, &values)
+                reference::attention((&self.params, head), position, &round(q), &keys, &values)
             })
             .collect()
     }
@@ -127,6 +131,39 @@ fn attention_matches_the_reference_over_scattered_blocks() {
                     let close = (got - want).abs() < tolerance;
                     assert!(close, "{dtype:?} {} {head_dim}: {got} {want}", isa.name());
                 }
+            }
+        }
+    }
+}
+
+#[test]
+fn capped_scores_and_sinks_match_the_reference() {
+    static SINKS: [f32; 6] = [0.5, -2.0, 3.0, 0.0, 40.0, -60.0];
+    for (head_dim, num_kv_heads, softcap, sinks) in [
+        (64, 3, Some(0.7), None),
+        (24, 1, None, Some(&SINKS[..])),
+        (576, 1, Some(1.5), Some(&SINKS[..])),
+    ] {
+        for (dtype, tolerance) in
+            [(KvDtype::F32, 3e-6), (KvDtype::Bf16, 6e-3), (KvDtype::Int8, 1.2e-2)]
+        {
+            if dtype == KvDtype::Int8 && head_dim > MAX_INT8_HEAD_DIM {
+                continue;
+            }
+            let mut world = World::new(layout(num_kv_heads, head_dim, dtype), 6, None, 700);
+            world.params = Params { softcap, sinks, ..world.params };
+            let positions = [0, 16, 64, 511, 512, 699];
+            let want: Vec<f32> = positions.iter().flat_map(|p| world.want(*p)).collect();
+            let plain = Params { softcap: None, sinks: None, ..world.params };
+            for isa in Isa::available() {
+                let got = world.run(isa, 2, &positions.map(|position| (position, 1)));
+                for (got, want) in got.iter().zip(&want) {
+                    let close = (got - want).abs() < tolerance;
+                    assert!(close, "{dtype:?} {} {head_dim}: {got} {want}", isa.name());
+                }
+                let params = std::mem::replace(&mut world.params, plain);
+                assert_ne!(got, world.run(isa, 2, &positions.map(|position| (position, 1))));
+                world.params = params;
             }
         }
     }

@@ -3,6 +3,7 @@
 use half::{bf16, f16};
 use kernels::{
     Isa,
+    activation::Activation,
     packed::{
         Activations, Format, GatedProduct, Kind, Matrix, Product, Scratch, gated_product,
         pack_panels, products, reference,
@@ -209,8 +210,14 @@ fn several_products_add_to_what_is_there_and_to_biases() {
 }
 
 #[test]
-fn a_gated_product_is_silu_of_the_gate_times_the_other() {
+fn a_gated_product_is_a_function_of_the_gate_times_the_other() {
+    let silu = |g: f32| g / (1.0 + (-g).exp());
+    let gelu = |g: f32| 0.5 * g * (1.0 + (0.797_884_6 * (g + 0.044_715 * g.powi(3))).tanh());
     for (dtype, m) in [(DType::Q4_1, 1), (DType::Q6K, 30), (DType::BF16, 27), (DType::F16, 5)] {
+        let (activation, function): (_, &dyn Fn(f32) -> f32) = match m {
+            30 | 5 => (Activation::GeluTanh, &gelu),
+            _ => (Activation::Silu, &silu),
+        };
         let (rows, cols) = (80, 256);
         let (gate, up) = (Packed::new(dtype, rows, cols), Packed::new(dtype, rows, cols));
         let x: Vec<f32> = noise(m * cols, 8).iter().map(|x| x * 0.3).collect();
@@ -220,14 +227,15 @@ fn a_gated_product_is_silu_of_the_gate_times_the_other() {
             let acts = activations(&x, cols, &[gate.matrix(None).format.activations()]);
             let mut pool = Pool::new(2).expect("threads");
             let mut scratch = Scratch::new(2, cols);
+            let (gate_matrix, up_matrix) = (gate.matrix(None), up.matrix(None));
             let product =
-                GatedProduct { gate: gate.matrix(None), up: up.matrix(None), out: &mut out };
+                GatedProduct { gate: gate_matrix, up: up_matrix, activation, out: &mut out };
             gated_product((isa, &mut pool, &mut scratch), &acts, m, product);
             let (gates, ups) = (gate.run(isa, 1, &x, None), up.run(isa, 1, &x, None));
             let stride = out.stride();
             let got = out.as_f32(m);
             for (i, (g, u)) in gates.iter().zip(&ups).enumerate() {
-                let want = g / (1.0 + (-g).exp()) * u;
+                let want = function(*g) * u;
                 let got = got[i / rows * stride + i % rows];
                 assert!((got - want).abs() <= 1e-5 * want.abs().max(1.0), "{got} {want}");
             }

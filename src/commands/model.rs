@@ -82,13 +82,13 @@ fn show(files: &BTreeMap<String, PathBuf>, manifest: &Manifest, json: bool) -> R
             "manifest": manifest,
             "architecture": {
                 "family": spec.family,
-                "layers": spec.num_layers,
+                "layers": spec.num_layers(),
                 "hidden_size": spec.hidden_size,
-                "heads": spec.num_heads,
-                "kv_heads": spec.num_kv_heads,
+                "heads": spec.attention.num_heads,
+                "kv_heads": spec.attention.num_kv_heads,
                 "vocab_size": spec.vocab_size,
                 "max_model_len": spec.max_model_len,
-                "sliding_window": spec.sliding_window,
+                "sliding_window": spec.sliding_window(),
             },
             "chat_template": text.has_chat_template(),
         });
@@ -101,10 +101,10 @@ fn show(files: &BTreeMap<String, PathBuf>, manifest: &Manifest, json: bool) -> R
     outln!(
         "decoder    {}: {} layers of {}, {} heads sharing {} keys, {} tokens",
         spec.family,
-        spec.num_layers,
+        spec.num_layers(),
         spec.hidden_size,
-        spec.num_heads,
-        spec.num_kv_heads,
+        spec.attention.num_heads,
+        spec.attention.num_kv_heads,
         spec.vocab_size
     )?;
     outln!("context    {} tokens", spec.max_model_len)?;

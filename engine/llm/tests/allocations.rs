@@ -65,14 +65,15 @@ fn batch(rows: usize, at: u32) -> Batch {
 
 #[test]
 fn a_step_allocates_nothing() {
-    for name in golden::TINY {
+    let tiny = golden::TINY.iter().map(|name| (*name).to_owned()).map(|name| (name, false));
+    for (name, is_family) in tiny.chain(golden::families().into_iter().map(|name| (name, true))) {
         for (precision, kv_dtype) in [
             (Precision::Fast, KvDtype::Bf16),
             (Precision::Fast, KvDtype::Int8),
             (Precision::Exact, KvDtype::Bf16),
             (Precision::Exact, KvDtype::F32),
         ] {
-            let (model, _) = golden::tiny(name);
+            let (model, _) = if is_family { golden::family(&name) } else { golden::tiny(&name) };
             let options = CpuOptions {
                 threads: 2,
                 kv_cache_bytes: 8 << 20,

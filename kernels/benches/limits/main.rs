@@ -24,6 +24,7 @@ mod x86;
 use common::{Operands, best_seconds, operands};
 use kernels::{
     Isa,
+    activation::Activation,
     packed::{Activations, GatedProduct, Matrix, gated_product},
     pool::Pool,
     quant::DType,
@@ -103,7 +104,8 @@ fn product_share(isa: Isa) -> Option<f64> {
     let macs = 2 * m * rows * cols;
     let mut turn = || {
         let seconds = best_seconds(macs, || {
-            let product = GatedProduct { gate, up, out: &mut out };
+            let activation = Activation::Silu;
+            let product = GatedProduct { gate, up, activation, out: &mut out };
             gated_product((Isa::detect(), &mut pool, &mut scratch), &x, m, product);
         });
         Some(2.0 * macs as f64 / seconds / peaks(isa).int8?)

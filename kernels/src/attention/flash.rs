@@ -41,7 +41,7 @@ pub(super) struct Piece<'a> {
     pub(super) first: usize,
     pub(super) positions: usize,
     pub(super) kv_head: usize,
-    pub(super) params: Params,
+    pub(super) params: Params<'a>,
 }
 
 impl Piece<'_> {
@@ -57,6 +57,13 @@ impl Piece<'_> {
     #[inline(always)]
     pub(super) fn position(&self, row: usize, group: usize) -> usize {
         self.run.position + self.first + row / group
+    }
+
+    /// The sink of a row's head, as scores are: to base 2.
+    pub(super) fn sink(&self, row: usize, cache: &Cache<'_>) -> Option<f32> {
+        let group = self.group(cache);
+        let head = self.kv_head * group + row % group;
+        self.params.sinks.map(|sinks| sinks[head] * std::f32::consts::LOG2_E)
     }
 
     /// The first key that any row sees, and the end of the last ones.

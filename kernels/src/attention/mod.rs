@@ -28,18 +28,24 @@ pub use self::{
 pub const BLOCK_SIZE: usize = 16;
 /// Keys that a row's softmax takes at a time.
 const TILE: usize = 64;
+/// Elements of the longest head that is kept in bytes: sums of longer ones overflow.
+pub const MAX_INT8_HEAD_DIM: usize = 512;
 /// Keys with a softmax of their own; a multiple of [`TILE`].
 const PARTITION: usize = 512;
 
 /// What is the same for all positions of a call.
 #[derive(Clone, Copy, Debug)]
-pub struct Params {
+pub struct Params<'a> {
     /// Query heads; a multiple of the layout's `num_kv_heads`.
     pub num_heads: usize,
     /// Multiplies `q · k`, usually `1 / sqrt(head_dim)`.
     pub scale: f32,
     /// A position sees itself and the `window - 1` before it.
     pub window: Option<usize>,
+    /// Scores become `cap · tanh(score / cap)`.
+    pub softcap: Option<f32>,
+    /// For each query head a score that takes weight and gives nothing.
+    pub sinks: Option<&'a [f32]>,
 }
 
 /// Consecutive positions of one sequence that ask.

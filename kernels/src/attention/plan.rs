@@ -4,7 +4,7 @@
 //! long conversation), each partition of the keys is a task, and their results are merged after.
 
 use super::{
-    Cache, PARTITION, Params, Run,
+    Cache, KvDtype, MAX_INT8_HEAD_DIM, PARTITION, Params, Run,
     flash::{Piece, Queries, Sums, load_queries, partition},
     softmax::State,
 };
@@ -87,7 +87,7 @@ impl Plan {
     }
 
     /// Cuts the runs into tasks, the longest first.
-    fn set(&mut self, cache: &Cache<'_>, params: &Params, runs: &[Run<'_>]) {
+    fn set(&mut self, cache: &Cache<'_>, params: &Params<'_>, runs: &[Run<'_>]) {
         let layout = cache.layout();
         let group = params.num_heads / layout.num_kv_heads;
         let per_task = (self.rows / group).max(1);
@@ -144,7 +144,7 @@ impl Plan {
 }
 
 impl Task {
-    fn piece<'a>(&self, params: &Params, runs: &[Run<'a>]) -> Piece<'a> {
+    fn piece<'a>(&self, params: &Params<'a>, runs: &[Run<'a>]) -> Piece<'a> {
         Piece {
             run: runs[self.run],
             first: self.first,
@@ -164,7 +164,7 @@ impl Task {
 /// instruction set.
 pub fn attention(
     (isa, pool, plan): (Isa, &mut Pool, &mut Plan),
-    (cache, params): (&Cache<'_>, &Params),
+    (cache, params): (&Cache<'_>, &Params<'_>),
     runs: &[Run<'_>],
     q: &[f32],
     out: &mut [f32],
@@ -256,7 +256,14 @@ unsafe fn finish(
     let head_dim = cache.layout().head_dim;
     let width = cache.layout().value_lines() * LANES;
     for row in 0..piece.num_rows(cache) {
-        let (from, scale) = (&total[row * width..][..head_dim], 1.0 / states[row].sum);
+        let from = &total[row * width..][..head_dim];
+        let scale = match piece.sink(row, cache) {
+            None => 1.0 / states[row].sum,
+            Some(sink) => {
+                let (scale, _, both) = states[row].merge(State { max: sink, sum: 1.0 });
+                scale / both.sum
+            }
+        };
         let to = out.at(piece.vector(row, cache));
         for (i, x) in from.iter().enumerate() {
             // SAFETY: the caller vouches.
@@ -268,7 +275,7 @@ unsafe fn finish(
 fn check(
     isa: Isa,
     cache: &Cache<'_>,
-    params: &Params,
+    params: &Params<'_>,
     runs: &[Run<'_>],
     (q, out): (&[f32], &[f32]),
 ) {
@@ -276,6 +283,9 @@ fn check(
     let layout = cache.layout();
     assert_eq!(params.num_heads % layout.num_kv_heads, 0, "heads form groups");
     assert!(layout.head_dim.is_multiple_of(2), "heads of even length");
+    let most = if layout.dtype == KvDtype::Int8 { MAX_INT8_HEAD_DIM } else { usize::MAX };
+    assert!(layout.head_dim <= most, "sums of longer heads overflow");
+    assert!(params.sinks.is_none_or(|sinks| sinks.len() == params.num_heads), "a sink per head");
     let width = params.num_heads * layout.head_dim;
     for run in runs {
         let end = run.position + run.num_rows;

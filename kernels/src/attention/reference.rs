@@ -2,10 +2,10 @@
 
 use super::Params;
 
-/// As [`attention`](super::attention()) for one query head at `position`, whose keys and values
+/// As [`attention`](super::attention()) for one query head, of that number, at `position`, whose keys and values
 /// are rows of `q.len()` from position 0 on; summed in `f64`.
 pub fn attention(
-    params: &Params,
+    (params, head): (&Params<'_>, usize),
     position: usize,
     q: &[f32],
     keys: &[Vec<f32>],
@@ -16,11 +16,13 @@ pub fn attention(
         .iter()
         .map(|key| {
             let dot: f64 = q.iter().zip(key).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum();
-            dot * f64::from(params.scale)
+            let score = dot * f64::from(params.scale);
+            params.softcap.map_or(score, |cap| f64::from(cap) * (score / f64::from(cap)).tanh())
         })
         .collect();
-    let max = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-    let total: f64 = scores.iter().map(|s| (s - max).exp()).sum();
+    let sink = params.sinks.map(|sinks| f64::from(sinks[head]));
+    let max = scores.iter().copied().chain(sink).fold(f64::NEG_INFINITY, f64::max);
+    let total: f64 = scores.iter().copied().chain(sink).map(|s| (s - max).exp()).sum();
     let weighted = |d: usize| -> f64 {
         let weights = scores.iter().map(|s| (s - max).exp() / total);
         weights.zip(&values[first..=position]).map(|(w, value)| w * f64::from(value[d])).sum()

@@ -8,7 +8,7 @@ use super::{
     sinks::{Gated, Keep, Store},
     tile::{NR, Tiles},
 };
-use crate::simd::on_each_isa;
+use crate::{activation::Activation, isa::Isa, simd::on_each_isa};
 
 /// Which panels and rows.
 #[derive(Clone, Copy)]
@@ -43,7 +43,7 @@ on_each_isa! {
         weights: [&Matrix<'_>; 2],
         x: &View,
         work: (Panels, *mut u8),
-        to: &Activations
+        to: ((Activation, Isa), &Activations)
     )
 }
 
@@ -75,7 +75,7 @@ unsafe fn gate_task<D: Tiles>(
     [gate, up]: [&Matrix<'_>; 2],
     x: &View,
     (panels, area): (Panels, *mut u8),
-    to: &Activations,
+    (activation, to): ((Activation, Isa), &Activations),
 ) {
     /// Rows at a time: their gates wait in the first-level cache.
     const ROWS: usize = 24;
@@ -93,7 +93,7 @@ unsafe fn gate_task<D: Tiles>(
                 let rows = (panels.row + row, ROWS.min(panels.rows - row));
                 gates.row = rows.0;
                 gate.multiply::<D, _>(x, rows, &mut gates);
-                let mut sink = Gated { gates: &gates, to, block: first / NR };
+                let mut sink = Gated { gates: &gates, activation, to, block: first / NR };
                 up.multiply::<D, _>(x, rows, &mut sink);
             }
         }

@@ -10,7 +10,7 @@ use super::{
     panels::{Panels, gate_panels, product_panels},
     tile::NR,
 };
-use crate::{isa::Isa, pool::Pool};
+use crate::{activation::Activation, isa::Isa, pool::Pool};
 
 /// Up to so many rows a panel is read directly.
 pub(super) const FEW_ROWS: usize = 4;
@@ -30,12 +30,14 @@ pub struct Product<'a> {
     pub accumulate: bool,
 }
 
-/// `silu(gate · x) · (up · x)`, as activations for the next product.
+/// `f(gate · x, up · x)`, as activations for the next product.
 pub struct GatedProduct<'a> {
     /// The gate's weights.
     pub gate: Matrix<'a>,
     /// The other's, of the same shape.
     pub up: Matrix<'a>,
+    /// The function `f`.
+    pub activation: Activation,
     /// As many columns as the matrices have rows.
     pub out: &'a mut Activations,
 }
@@ -187,7 +189,7 @@ pub fn gated_product(
     product: GatedProduct<'_>,
 ) {
     assert!(isa.is_available(), "{isa:?} is not available");
-    let GatedProduct { gate, up, out } = product;
+    let GatedProduct { gate, up, activation, out } = product;
     check(&gate, x, m, scratch, pool.threads());
     check(&up, x, m, scratch, pool.threads());
     assert!(gate.rows == up.rows && gate.format == up.format, "gate and up differ");
@@ -199,7 +201,15 @@ pub fn gated_product(
         let on_tiles = isa == Isa::Amx;
         let panels = Panels { first: panel, num: num_panels, row, rows, on_tiles };
         // SAFETY: as in `products`; blocks of 32 outputs are whole pairs of panels.
-        unsafe { gate_panels(isa, [&gate, &up], &view, (panels, areas.of(thread)), out) };
+        unsafe {
+            gate_panels(
+                isa,
+                [&gate, &up],
+                &view,
+                (panels, areas.of(thread)),
+                ((activation, isa), out),
+            )
+        };
     });
     const { assert!(NR * PANEL == BLOCK) };
 }

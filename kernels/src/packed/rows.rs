@@ -5,33 +5,34 @@
 use super::activations::{Activations, BLOCK};
 use crate::{
     isa::Isa,
+    norm::{Norm, center_and_scale},
     pool::Pool,
-    simd::{Dot, LANES, on_each_isa, sum_lanes},
+    simd::{Dot, on_each_isa},
 };
 
 /// Rows of a task; fewer are done by the calling thread, faster than others wake to.
 const ROWS_PER_TASK: usize = 8;
 
-/// `out[m] = x[m] · weight / sqrt(mean(x[m]²) + eps)` (RMSNorm, Zhang & Sennrich 2019) for the
-/// first `m` rows of `x`, each as long as `weight`.
+/// `out[m] = norm(x[m])` for the first `m` rows of `x`, each as long as the norm's weights.
 ///
 /// # Panics
 /// If a shape does not fit.
 pub fn norm_rows(
     (isa, pool): (Isa, &mut Pool),
     x: &[f32],
-    (weight, eps): (&[f32], f32),
+    rule: &Norm<'_>,
     m: usize,
     out: &mut Activations,
 ) {
-    let width = weight.len();
+    let width = rule.weight.len();
     assert!(isa.is_available(), "{isa:?} is not available");
     assert!(x.len() >= m * width && out.stride() >= width && out.max_rows() >= m, "rows");
+    assert!(rule.bias.is_none_or(|bias| bias.len() == width), "bias");
     let out = &*out;
     each_row(pool, m, &|row| {
         let x = &x[row * width..(row + 1) * width];
         // SAFETY: each row is one task's own; products check the instruction set.
-        unsafe { norm(isa, x, (weight, eps), (out, row)) };
+        unsafe { norm(isa, x, rule, (out, row)) };
     });
 }
 
@@ -69,7 +70,7 @@ fn each_row(pool: &mut Pool, m: usize, task: &(dyn Fn(usize) + Sync)) {
 on_each_isa! {
     /// # Safety
     /// Nobody else touches the row, and `isa` is available.
-    norm = norm_row(x: &[f32], norm: (&[f32], f32), to: (&Activations, usize))
+    norm = norm_row(x: &[f32], rule: &Norm<'_>, to: (&Activations, usize))
 }
 
 on_each_isa! {
@@ -81,22 +82,17 @@ on_each_isa! {
 /// # Safety
 /// See [`norm`].
 #[inline(always)]
-unsafe fn norm_row<D: Dot>(
-    x: &[f32],
-    (weight, eps): (&[f32], f32),
-    (out, row): (&Activations, usize),
-) {
-    let mut lanes = [0.0_f32; LANES];
-    for chunk in x.chunks(LANES) {
-        for (x, lane) in chunk.iter().zip(&mut lanes) {
-            *lane += x * x;
-        }
-    }
-    let scale = 1.0 / (sum_lanes(lanes) / x.len() as f32 + eps).sqrt();
-    for (i, (x, weight)) in x.chunks(BLOCK).zip(weight.chunks(BLOCK)).enumerate() {
+unsafe fn norm_row<D: Dot>(x: &[f32], rule: &Norm<'_>, (out, row): (&Activations, usize)) {
+    let (center, scale) = center_and_scale(x, rule);
+    for (i, (x, weight)) in x.chunks(BLOCK).zip(rule.weight.chunks(BLOCK)).enumerate() {
         let mut block = [0.0; BLOCK];
         for ((out, x), weight) in block.iter_mut().zip(x).zip(weight) {
-            *out = weight * (x * scale);
+            *out = weight * ((x - center) * scale);
+        }
+        if let Some(bias) = rule.bias {
+            for (out, bias) in block.iter_mut().zip(&bias[i * BLOCK..]) {
+                *out += bias;
+            }
         }
         // SAFETY: the caller vouches.
         unsafe { out.put(row, i, &block) };

@@ -5,7 +5,11 @@ use super::{
     activations::{Activations, BLOCK},
     tile::Outputs,
 };
-use crate::exp::exp;
+use crate::{
+    activation::{Activation, gate_into},
+    exp::exp,
+    isa::Isa,
+};
 
 /// Takes the outputs of a tile: rows from the given one, of the panels from the given one.
 pub(super) trait Sink {
@@ -68,6 +72,7 @@ impl<const ROWS: usize> Sink for Keep<ROWS> {
 /// Multiplies kept gates with what comes, and writes blocks of activations.
 pub(super) struct Gated<'a, const ROWS: usize> {
     pub(super) gates: &'a Keep<ROWS>,
+    pub(super) activation: (Activation, Isa),
     pub(super) to: &'a Activations,
     pub(super) block: usize,
 }
@@ -78,8 +83,14 @@ impl<const ROWS: usize> Sink for Gated<'_, ROWS> {
         for (m, outputs) in tile.iter().enumerate() {
             let mut block = *outputs;
             let gates = &self.gates.rows[row - self.gates.row + m];
-            for (x, gate) in block.iter_mut().zip(gates) {
-                *x *= gate / (1.0 + exp(-gate));
+            // Every tile has this in its code: only the most usual one is worth that.
+            if self.activation.0 == Activation::Silu {
+                for (x, gate) in block.iter_mut().zip(gates) {
+                    *x *= gate / (1.0 + exp(-gate));
+                }
+            } else {
+                // SAFETY: the instruction set that runs is available.
+                unsafe { gate_into(self.activation.1, self.activation.0, gates, &mut block) };
             }
             // SAFETY: the block is the task's own.
             unsafe { self.to.put(row + m, self.block, &block) };

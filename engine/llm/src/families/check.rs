@@ -4,41 +4,145 @@
 
 use crate::{
     error::Fault,
-    spec::{DecoderSpec, RopeScaling, RopeSpec},
+    executors::cpu::MAX_ACTIVE,
+    spec::{
+        Activation, DecoderSpec, ExpertsSpec, FeedForwardSpec, LatentSpec, RopeScaling, RopeSpec,
+    },
 };
 
-/// Refuses specs that no executor could run.
-pub(super) fn check(spec: &DecoderSpec) -> Result<(), Fault> {
-    // Limits far above any model known.
-    let sizes = [
-        ("vocab_size", spec.vocab_size, 1 << 21),
-        ("hidden_size", spec.hidden_size, 1 << 17),
-        ("num_layers", spec.num_layers, 1 << 10),
-        ("num_heads", spec.num_heads, 1 << 11),
-        ("num_kv_heads", spec.num_kv_heads, 1 << 11),
-        ("head_dim", spec.head_dim, 1 << 11),
-        ("intermediate_size", spec.intermediate_size, 1 << 20),
-        ("max_model_len", spec.max_model_len, 1 << 24),
-        ("sliding_window", spec.sliding_window.unwrap_or(1), 1 << 24),
-    ];
+/// Far above any model known, as all limits below.
+const MAX_LAYERS: usize = 1 << 10;
+const MAX_HEADS: usize = 1 << 11;
+const MAX_HEAD_DIM: usize = 1 << 11;
+const MAX_WIDTH: usize = 1 << 20;
+const MAX_POSITIONS: usize = 1 << 24;
+const MAX_EXPERTS: usize = 1 << 12;
+/// Of all layers together: each has tensors of its own.
+const MAX_ALL_EXPERTS: usize = 1 << 17;
+
+type Sizes<'a> = &'a [(&'a str, usize, usize)];
+
+fn in_range(sizes: Sizes<'_>) -> Result<(), Fault> {
     for (field, size, max) in sizes {
-        if !(1..=max).contains(&size) {
+        if !(1..=*max).contains(size) {
             return Err(Fault::field(field, format!("{size} is not between 1 and {max}")));
         }
     }
-    let (heads, kv_heads) = (spec.num_heads, spec.num_kv_heads);
+    Ok(())
+}
+
+/// Refuses more layers than any model has, before they are listed.
+pub(super) fn num_layers(num: usize) -> Result<(), Fault> {
+    in_range(&[("num_layers", num, MAX_LAYERS)])
+}
+
+/// Refuses specs that no executor could run.
+pub(super) fn check(spec: &DecoderSpec) -> Result<(), Fault> {
+    let attention = &spec.attention;
+    let window = spec.layers.iter().filter_map(|layer| layer.window).max().unwrap_or(1);
+    in_range(&[
+        ("vocab_size", spec.vocab_size, 1 << 21),
+        ("hidden_size", spec.hidden_size, 1 << 17),
+        ("num_heads", attention.num_heads, MAX_HEADS),
+        ("num_kv_heads", attention.num_kv_heads, MAX_HEADS),
+        ("head_dim", attention.head_dim, MAX_HEAD_DIM),
+        ("intermediate_size", spec.feed_forward.width, MAX_WIDTH),
+        ("max_model_len", spec.max_model_len, MAX_POSITIONS),
+        ("sliding_window", window, MAX_POSITIONS),
+        ("sliding_window", spec.sliding_window().unwrap_or(1), MAX_POSITIONS),
+    ])?;
+    let (heads, kv_heads) = (attention.num_heads, attention.num_kv_heads);
     if !heads.is_multiple_of(kv_heads) {
         let what = format!("{kv_heads} does not divide the {heads} query heads");
         return Err(Fault::field("num_kv_heads", what));
     }
-    if !spec.head_dim.is_multiple_of(2) {
-        return Err(Fault::field("head_dim", format!("{} is odd", spec.head_dim)));
+    if !attention.head_dim.is_multiple_of(2) {
+        return Err(Fault::field("head_dim", format!("{} is odd", attention.head_dim)));
     }
-    if !(0.0..1.0).contains(&spec.norm_eps) {
-        let what = format!("{} is not between 0 and 1", spec.norm_eps);
+    if !(0.0..1.0).contains(&spec.norm.eps) {
+        let what = format!("{} is not between 0 and 1", spec.norm.eps);
         return Err(Fault::field("norm_eps", what));
     }
-    check_rope(&spec.rope, spec.head_dim)
+    if let Some(rows) = spec.embedding.learned_positions
+        && rows < spec.max_model_len
+    {
+        let what = format!("{} positions, but there are {rows} embeddings", spec.max_model_len);
+        return Err(Fault::field("max_model_len", what));
+    }
+    check_factors(spec)?;
+    check_feed_forward(&spec.feed_forward)?;
+    if let Some(latent) = &attention.latent {
+        check_latent(latent)?;
+    }
+    if let Some(experts) = &spec.experts {
+        check_experts(experts, spec.layers.len())?;
+    }
+    let rotated = attention.latent.as_ref().map_or(attention.head_dim, |latent| latent.rope_dim);
+    spec.ropes.iter().try_for_each(|rope| check_rope(rope, rotated))
+}
+
+/// What numbers are multiplied with.
+fn check_factors(spec: &DecoderSpec) -> Result<(), Fault> {
+    let caps = [
+        ("attn_logit_softcapping", spec.attention.softcap),
+        ("final_logit_softcapping", spec.head.softcap),
+    ];
+    for (field, factor) in [
+        ("embedding scale", spec.embedding.scale),
+        ("residual scale", spec.residual_scale),
+        ("attention scale", spec.attention.scale),
+        ("logit scale", spec.head.scale),
+    ] {
+        positive(field, factor)?;
+    }
+    caps.into_iter().try_for_each(|(field, cap)| cap.map_or(Ok(()), |cap| positive(field, cap)))
+}
+
+fn check_feed_forward(spec: &FeedForwardSpec) -> Result<(), Fault> {
+    match spec.activation {
+        Activation::ClampedSwiglu { limit } => {
+            positive("swiglu_limit", limit)?;
+            if spec.gated { Ok(()) } else { Err(Fault::field("hidden_act", "needs a gate")) }
+        }
+        _ => Ok(()),
+    }
+}
+
+fn check_latent(latent: &LatentSpec) -> Result<(), Fault> {
+    in_range(&[
+        ("q_lora_rank", latent.q_rank.unwrap_or(1), 1 << 17),
+        ("kv_lora_rank", latent.kv_rank, MAX_HEAD_DIM),
+        ("qk_nope_head_dim", latent.nope_dim, MAX_HEAD_DIM),
+        ("qk_rope_head_dim", latent.rope_dim, MAX_HEAD_DIM),
+        ("v_head_dim", latent.value_dim, MAX_HEAD_DIM),
+    ])
+}
+
+fn check_experts(experts: &ExpertsSpec, num_layers: usize) -> Result<(), Fault> {
+    let num_experts = experts.num_experts;
+    in_range(&[
+        ("num_experts", num_experts, MAX_EXPERTS.min(MAX_ALL_EXPERTS / num_layers)),
+        ("num_experts_per_tok", experts.num_active, num_experts.min(MAX_ACTIVE)),
+        ("moe_intermediate_size", experts.expert.width, MAX_WIDTH),
+        ("shared_expert_intermediate_size", experts.shared_width.unwrap_or(1), MAX_WIDTH),
+    ])?;
+    positive("routed_scaling_factor", experts.router.scale)?;
+    check_feed_forward(&experts.expert)?;
+    let Some(groups) = experts.router.groups else { return Ok(()) };
+    in_range(&[
+        ("n_group", groups.num_groups, num_experts),
+        ("topk_group", groups.num_active, groups.num_groups),
+    ])?;
+    let per_group = num_experts / groups.num_groups;
+    if per_group * groups.num_groups != num_experts || per_group < groups.best {
+        let what = format!("{} does not divide the {num_experts} experts", groups.num_groups);
+        return Err(Fault::field("n_group", what));
+    }
+    if per_group * groups.num_active < experts.num_active {
+        let what = format!("{} groups of {per_group} are too few", groups.num_active);
+        return Err(Fault::field("topk_group", what));
+    }
+    Ok(())
 }
 
 fn check_rope(rope: &RopeSpec, head_dim: usize) -> Result<(), Fault> {
@@ -48,6 +152,7 @@ fn check_rope(rope: &RopeSpec, head_dim: usize) -> Result<(), Fault> {
         return Err(Fault::field("rope dimension", what));
     }
     positive("rope theta", rope.theta)?;
+    positive("rope attention factor", rope.magnitude)?;
     match &rope.scaling {
         RopeScaling::None => Ok(()),
         RopeScaling::Linear { factor } => positive("rope factor", *factor),
@@ -59,16 +164,23 @@ fn check_rope(rope: &RopeSpec, head_dim: usize) -> Result<(), Fault> {
                 let what = format!("{high_freq_factor} is not above low_freq_factor");
                 return Err(Fault::field("rope high_freq_factor", what));
             }
-            if *original_max_len == 0 {
-                let field = "rope original_max_position_embeddings";
-                return Err(Fault::field(field, "0 is not positive"));
-            }
-            Ok(())
+            original(*original_max_len)
+        }
+        RopeScaling::Yarn(yarn) => {
+            positive("rope factor", yarn.factor)?;
+            positive("rope beta_fast", yarn.beta_fast)?;
+            positive("rope beta_slow", yarn.beta_slow)?;
+            original(yarn.original_max_len)
         }
         RopeScaling::Factors(factors) => {
             factors.iter().try_for_each(|factor| positive("rope_freqs.weight", *factor))
         }
     }
+}
+
+fn original(max_len: usize) -> Result<(), Fault> {
+    let field = "rope original_max_position_embeddings";
+    if max_len == 0 { Err(Fault::field(field, "0 is not positive")) } else { Ok(()) }
 }
 
 fn positive(field: &str, value: f32) -> Result<(), Fault> {

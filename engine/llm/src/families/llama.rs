@@ -1,146 +1,142 @@
-//! The Llama family: Llama 2 and 3, SmolLM2, Mistral, and what is published in their form.
+//! Llama 2 and 3, Mistral, SmolLM2 and 3, Granite, and what is published in their form.
 //!
-//! Sources: transformers' `modeling_llama.py` and `modeling_mistral.py`; llama.cpp's
-//! `convert_hf_to_gguf.py` for names and keys of GGUF files.
+//! Sources: transformers' `modeling_llama.py`, `modeling_mistral.py`, `modeling_smollm3.py`,
+//! `modeling_granite.py`; llama.cpp's `convert_hf_to_gguf.py` for names and keys of GGUF files.
 
-use super::{config::Config, rope};
+use super::{
+    Family,
+    base::{Defaults, from_config, set_windows},
+    config::Config,
+    gguf::{self, Gguf},
+    names::LLAMA,
+    unchanged,
+};
 use crate::{
     error::Fault,
-    spec::DecoderSpec,
-    weights::{Metadata, Tensor},
+    spec::{DecoderSpec, RopeStyle},
 };
 
-/// Which class of transformers the configuration is for; their defaults differ.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
-    /// `LlamaForCausalLM`: may have biases.
-    Llama,
-    /// `MistralForCausalLM`: may have a sliding window.
-    Mistral,
+pub(super) const FAMILIES: [Family; 4] = [
+    Family {
+        architectures: &["LlamaForCausalLM"],
+        from_config: llama,
+        names: &LLAMA,
+        reform: unchanged,
+        gguf: &["llama"],
+        gguf_reform: unchanged,
+        from_gguf: llama_gguf,
+    },
+    Family {
+        architectures: &["MistralForCausalLM"],
+        from_config: mistral,
+        names: &LLAMA,
+        reform: unchanged,
+        gguf: &[],
+        gguf_reform: unchanged,
+        from_gguf: llama_gguf,
+    },
+    Family {
+        architectures: &["SmolLM3ForCausalLM"],
+        from_config: smollm3,
+        names: &LLAMA,
+        reform: unchanged,
+        gguf: &["smollm3"],
+        gguf_reform: unchanged,
+        from_gguf: smollm3_gguf,
+    },
+    Family {
+        architectures: &["GraniteForCausalLM"],
+        from_config: granite,
+        names: &LLAMA,
+        reform: unchanged,
+        gguf: &["granite"],
+        gguf_reform: unchanged,
+        from_gguf: granite_gguf,
+    },
+];
+
+fn llama(config: &Config<'_>) -> Result<DecoderSpec, Fault> {
+    let mut spec = from_config(config, "llama", &Defaults::LLAMA)?;
+    spec.attention.bias = config.get("attention_bias")?.unwrap_or(false);
+    spec.attention.output_bias = spec.attention.bias;
+    spec.feed_forward.bias = config.get("mlp_bias")?.unwrap_or(false);
+    Ok(spec)
 }
 
-/// Reads a `config.json`.
-pub(super) fn from_config(config: &Config<'_>, kind: Kind) -> Result<DecoderSpec, Fault> {
-    config.only("hidden_act", "silu".to_owned())?;
-    config.only("mlp_bias", false)?;
-    let hidden_size: usize = config.require("hidden_size")?;
-    let num_heads = config.require("num_attention_heads")?;
-    let head_dim = match config.get("head_dim")? {
-        Some(head_dim) => head_dim,
-        None => divide_heads("num_attention_heads", hidden_size, num_heads)?,
+fn mistral(config: &Config<'_>) -> Result<DecoderSpec, Fault> {
+    let defaults = Defaults { kv_heads: Some(8), ..Defaults::LLAMA };
+    let mut spec = from_config(config, "mistral", &defaults)?;
+    // A window that is not mentioned has the default size; `null` means none.
+    let window = match config.0.contains_key("sliding_window") {
+        true => config.get("sliding_window")?,
+        false => Some(4096),
     };
-    let (default_kv_heads, sliding_window) = match kind {
-        Kind::Llama => (num_heads, None),
-        // A window that is not mentioned has the default size; `null` means none.
-        Kind::Mistral if config.0.contains_key("sliding_window") => {
-            (8, config.get("sliding_window")?)
-        }
-        Kind::Mistral => (8, Some(4096)),
-    };
-    let attention_bias = kind == Kind::Llama && config.get("attention_bias")?.unwrap_or(false);
-    Ok(DecoderSpec {
-        family: match kind {
-            Kind::Llama => "llama".into(),
-            Kind::Mistral => "mistral".into(),
-        },
-        vocab_size: config.require("vocab_size")?,
-        hidden_size,
-        num_layers: config.require("num_hidden_layers")?,
-        num_heads,
-        num_kv_heads: config.get("num_key_value_heads")?.unwrap_or(default_kv_heads),
-        head_dim,
-        intermediate_size: config.require("intermediate_size")?,
-        max_model_len: config.require("max_position_embeddings")?,
-        norm_eps: config.get("rms_norm_eps")?.unwrap_or(1e-6),
-        rope: rope::from_config(config, head_dim)?,
-        sliding_window,
-        attention_bias,
-        attention_output_bias: attention_bias,
-        tie_word_embeddings: config.get("tie_word_embeddings")?.unwrap_or(false),
-    })
+    set_windows(&mut spec, window, |_| true);
+    Ok(spec)
 }
 
-/// Reads the `llama.*` metadata.
-pub(super) fn from_gguf(metadata: &Metadata<'_>, tensors: &[Tensor]) -> Result<DecoderSpec, Fault> {
-    for (key, only) in [("llama.expert_count", 0), ("split.count", 1)] {
-        match metadata.get::<usize>(key)? {
-            Some(found) if found > only => {
-                return Err(Fault::field(key, format!("{found} is not supported")));
+fn llama_gguf(file: &Gguf<'_>) -> Result<DecoderSpec, Fault> {
+    let mut spec = gguf::from_gguf(file, RopeStyle::Interleaved)?;
+    let window = file.get("attention.sliding_window")?.filter(|size| *size > 0);
+    set_windows(&mut spec, window, |_| true);
+    Ok(spec)
+}
+
+/// Every so many layers, one has no positions.
+fn without_positions(spec: &mut DecoderSpec, every: usize) {
+    for layer in spec.layers.iter_mut().skip(every.saturating_sub(1)).step_by(every.max(1)) {
+        layer.rope = None;
+    }
+}
+
+fn smollm3(config: &Config<'_>) -> Result<DecoderSpec, Fault> {
+    let defaults = Defaults { kv_heads: Some(4), tied: true, ..Defaults::LLAMA };
+    let mut spec = from_config(config, "smollm3", &defaults)?;
+    config.only("use_sliding_window", false)?;
+    spec.attention.bias = config.get("attention_bias")?.unwrap_or(false);
+    spec.attention.output_bias = spec.attention.bias;
+    const FIELD: &str = "no_rope_layers";
+    match config.get::<Vec<u8>>(FIELD)? {
+        Some(rotated) if rotated.len() == spec.layers.len() => {
+            for (layer, rotated) in spec.layers.iter_mut().zip(rotated) {
+                layer.rope = layer.rope.filter(|_| rotated != 0);
             }
-            _ => {}
+        }
+        Some(rotated) => {
+            let what = format!("{} entries for {} layers", rotated.len(), spec.layers.len());
+            return Err(Fault::field(FIELD, what));
+        }
+        None => {
+            let every = config.get("no_rope_layer_interval")?.unwrap_or(4);
+            without_positions(&mut spec, every);
         }
     }
-    let hidden_size = metadata.require("llama.embedding_length")?;
-    let num_heads = metadata.require("llama.attention.head_count")?;
-    let head_dim = match metadata.get("llama.attention.key_length")? {
-        Some(head_dim) => head_dim,
-        None => divide_heads("llama.attention.head_count", hidden_size, num_heads)?,
-    };
-    match metadata.get::<usize>("llama.attention.value_length")? {
-        Some(found) if found != head_dim => {
-            let what = format!("{found} is not the {head_dim} of keys");
-            return Err(Fault::field("llama.attention.value_length", what));
-        }
-        _ => {}
-    }
-    let shape = |name: &str| tensors.iter().find(|tensor| tensor.name() == name).map(Tensor::shape);
-    let vocab_size = match shape("token_embd.weight") {
-        Some([rows, _]) => *rows,
-        Some(_) => return Err(Fault::tensor("token_embd.weight", "is not a matrix")),
-        None => return Err(Fault::tensor("token_embd.weight", "is missing")),
-    };
-    Ok(DecoderSpec {
-        family: "llama".into(),
-        vocab_size,
-        hidden_size,
-        num_layers: metadata.require("llama.block_count")?,
-        num_heads,
-        num_kv_heads: metadata.get("llama.attention.head_count_kv")?.unwrap_or(num_heads),
-        head_dim,
-        intermediate_size: metadata.require("llama.feed_forward_length")?,
-        max_model_len: metadata.require("llama.context_length")?,
-        norm_eps: metadata.require("llama.attention.layer_norm_rms_epsilon")?,
-        rope: rope::from_gguf(metadata, "llama", tensors, head_dim)?,
-        sliding_window: metadata.get("llama.attention.sliding_window")?.filter(|size| *size > 0),
-        attention_bias: shape("blk.0.attn_q.bias").is_some(),
-        attention_output_bias: shape("blk.0.attn_output.bias").is_some(),
-        tie_word_embeddings: shape("output.weight").is_none(),
-    })
+    Ok(spec)
 }
 
-fn divide_heads(field: &str, hidden_size: usize, num_heads: usize) -> Result<usize, Fault> {
-    match hidden_size.checked_div(num_heads) {
-        Some(head_dim) if head_dim * num_heads == hidden_size => Ok(head_dim),
-        _ => {
-            let what = format!("{num_heads} does not divide the hidden size, {hidden_size}");
-            Err(Fault::field(field, what))
-        }
-    }
+fn smollm3_gguf(file: &Gguf<'_>) -> Result<DecoderSpec, Fault> {
+    let mut spec = gguf::from_gguf(file, RopeStyle::Interleaved)?;
+    without_positions(&mut spec, 4);
+    Ok(spec)
 }
 
-/// GGUF's name for a tensor that transformers calls `theirs`.
-pub(super) fn canonical_name(theirs: &str) -> Option<String> {
-    let name = match theirs {
-        "model.embed_tokens.weight" => "token_embd.weight".into(),
-        "model.norm.weight" => "output_norm.weight".into(),
-        "lm_head.weight" => "output.weight".into(),
-        _ => {
-            let (layer, rest) = theirs.strip_prefix("model.layers.")?.split_once('.')?;
-            let (role, suffix) = rest.rsplit_once('.')?;
-            let role = match role {
-                "input_layernorm" => "attn_norm",
-                "self_attn.q_proj" => "attn_q",
-                "self_attn.k_proj" => "attn_k",
-                "self_attn.v_proj" => "attn_v",
-                "self_attn.o_proj" => "attn_output",
-                "post_attention_layernorm" => "ffn_norm",
-                "mlp.gate_proj" => "ffn_gate",
-                "mlp.up_proj" => "ffn_up",
-                "mlp.down_proj" => "ffn_down",
-                _ => return None,
-            };
-            format!("blk.{layer}.{role}.{suffix}")
-        }
-    };
-    Some(name)
+fn granite(config: &Config<'_>) -> Result<DecoderSpec, Fault> {
+    let mut spec = from_config(config, "granite", &Defaults::LLAMA)?;
+    spec.attention.bias = config.get("attention_bias")?.unwrap_or(false);
+    spec.attention.output_bias = spec.attention.bias;
+    spec.feed_forward.bias = config.get("mlp_bias")?.unwrap_or(false);
+    spec.embedding.scale = config.get("embedding_multiplier")?.unwrap_or(1.0);
+    spec.residual_scale = config.get("residual_multiplier")?.unwrap_or(1.0);
+    spec.attention.scale = config.get("attention_multiplier")?.unwrap_or(1.0);
+    spec.head.scale = 1.0 / config.get("logits_scaling")?.unwrap_or(1.0_f32);
+    Ok(spec)
+}
+
+fn granite_gguf(file: &Gguf<'_>) -> Result<DecoderSpec, Fault> {
+    let mut spec = gguf::from_gguf(file, RopeStyle::Interleaved)?;
+    spec.embedding.scale = file.get("embedding_scale")?.unwrap_or(1.0);
+    spec.residual_scale = file.get("residual_scale")?.unwrap_or(1.0);
+    spec.attention.scale = file.get("attention.scale")?.unwrap_or(spec.attention.scale);
+    spec.head.scale = 1.0 / file.get("logit_scale")?.unwrap_or(1.0_f32);
+    Ok(spec)
 }

@@ -1,87 +1,164 @@
-//! Model families: from a configuration to a [`DecoderSpec`], and from a family's names of
-//! tensors to the canonical ones.
+//! Model families: from a configuration to a [`DecoderSpec`], and from a family's names and forms
+//! of tensors to the canonical ones.
 //!
 //! Invariant: a family is a parser. What it cannot express in a spec it refuses, naming the
 //! field; a spec returned from here has sizes in range that fit each other.
 
+mod base;
 mod check;
 mod config;
+mod deepseek;
+mod experts;
+mod falcon;
+mod gemma;
+mod gguf;
+mod gpt;
 mod llama;
+mod moe;
+mod names;
+mod norms;
+mod phi;
+mod qwen;
 mod rope;
+mod split;
 
 use std::collections::BTreeSet;
 
 use serde_json::{Map, Value};
 
-use self::config::Config;
+use self::{config::Config, gguf::Gguf, names::Names};
 use crate::{
     error::Fault,
     spec::DecoderSpec,
     weights::{Metadata, Tensor, Weights, WeightsError},
 };
 
-/// The decoder that a Hugging Face `config.json` describes.
-pub(crate) fn from_config(config: &Map<String, Value>) -> Result<DecoderSpec, Fault> {
+/// One tensor of a file in the forms that the others have: none if nothing is computed with it.
+type Reform = fn(&DecoderSpec, Tensor) -> Result<Vec<Tensor>, WeightsError>;
+
+/// How a family's files are read.
+pub(crate) struct Family {
+    /// Names of its classes in transformers.
+    architectures: &'static [&'static str],
+    from_config: fn(&Config<'_>) -> Result<DecoderSpec, Fault>,
+    names: &'static Names,
+    /// After tensors of a Hugging Face folder have got canonical names.
+    reform: Reform,
+    /// Its architectures in GGUF files.
+    gguf: &'static [&'static str],
+    /// For tensors of GGUF files.
+    gguf_reform: Reform,
+    from_gguf: fn(&Gguf<'_>) -> Result<DecoderSpec, Fault>,
+}
+
+fn all() -> impl Iterator<Item = &'static Family> {
+    let families: [&'static [Family]; 9] = [
+        &llama::FAMILIES,
+        &qwen::FAMILIES,
+        &gemma::FAMILIES,
+        &phi::FAMILIES,
+        &gpt::FAMILIES,
+        &falcon::FAMILIES,
+        &norms::FAMILIES,
+        &moe::FAMILIES,
+        &deepseek::FAMILIES,
+    ];
+    families.into_iter().flatten()
+}
+
+/// Tensors that are canonical already.
+fn unchanged(_: &DecoderSpec, tensor: Tensor) -> Result<Vec<Tensor>, WeightsError> {
+    Ok(vec![tensor])
+}
+
+/// The decoder that a Hugging Face `config.json` describes, and its family.
+pub(crate) fn from_config(
+    config: &Map<String, Value>,
+) -> Result<(DecoderSpec, &'static Family), Fault> {
     const FIELD: &str = "architectures";
     let config = Config(config);
     let architectures: Vec<String> = config.require(FIELD)?;
-    let spec = match architectures.as_slice() {
-        [one] if one == "LlamaForCausalLM" => llama::from_config(&config, llama::Kind::Llama)?,
-        [one] if one == "MistralForCausalLM" => llama::from_config(&config, llama::Kind::Mistral)?,
-        _ => {
-            let what =
-                format!("{architectures:?}; supported are LlamaForCausalLM and MistralForCausalLM");
-            return Err(Fault::field(FIELD, what));
-        }
+    let known = |family: &&Family| match architectures.as_slice() {
+        [one] => family.architectures.contains(&one.as_str()),
+        _ => false,
     };
+    let Some(family) = all().find(known) else {
+        let known: Vec<_> = all().flat_map(|family| family.architectures).copied().collect();
+        let what = format!("{architectures:?}; supported are {}", known.join(", "));
+        return Err(Fault::field(FIELD, what));
+    };
+    let spec = (family.from_config)(&config)?;
     check::check(&spec)?;
-    Ok(spec)
+    Ok((spec, family))
 }
 
-/// The decoder that GGUF metadata describes; which tensors there are decides on biases, tied
-/// embeddings and rotary factors.
-pub(crate) fn from_gguf(metadata: &Metadata<'_>, tensors: &[Tensor]) -> Result<DecoderSpec, Fault> {
+/// The decoder that GGUF metadata and tensors describe, and its family.
+pub(crate) fn from_gguf(
+    metadata: &Metadata<'_>,
+    tensors: &[Tensor],
+) -> Result<(DecoderSpec, &'static Family), Fault> {
     const FIELD: &str = "general.architecture";
-    let spec = match metadata.require(FIELD)? {
-        "llama" => llama::from_gguf(metadata, tensors)?,
-        other => {
-            return Err(Fault::field(FIELD, format!("{other:?}; supported is \"llama\"")));
-        }
+    let architecture = metadata.require::<&str>(FIELD)?;
+    let Some(family) = all().find(|family| family.gguf.contains(&architecture)) else {
+        let known: Vec<_> = all().flat_map(|family| family.gguf).copied().collect();
+        let what = format!("{architecture:?}; supported are {}", known.join(", "));
+        return Err(Fault::field(FIELD, what));
     };
+    let spec = (family.from_gguf)(&Gguf { metadata, tensors, architecture })?;
     check::check(&spec)?;
-    Ok(spec)
+    Ok((spec, family))
 }
 
-/// Gives tensors of a Hugging Face folder their canonical names.
-pub(crate) fn rename(
+/// Gives tensors of a Hugging Face folder their canonical names and forms.
+pub(crate) fn adopt(
     spec: &DecoderSpec,
+    family: &Family,
     tensors: Vec<Tensor>,
 ) -> Result<Vec<Tensor>, WeightsError> {
-    let mut renamed = Vec::with_capacity(tensors.len());
+    let mut adopted = Vec::with_capacity(tensors.len());
     for tensor in tensors {
         let theirs = tensor.name();
         let computed = theirs.ends_with("rotary_emb.inv_freq");
-        let copied = spec.tie_word_embeddings && theirs == "lm_head.weight";
+        let name = family.names.canonical(theirs);
+        let copied = spec.head.tied && name.as_deref() == Some("output.weight");
         if computed || copied {
             continue;
         }
-        match llama::canonical_name(theirs) {
-            Some(ours) => renamed.push(tensor.renamed(ours)),
-            None => return Err(WeightsError::Unknown { tensor: theirs.into() }),
+        let Some(name) = name else {
+            return Err(WeightsError::Unknown { tensor: theirs.into() });
+        };
+        for tensor in (family.reform)(spec, tensor.renamed(name))? {
+            adopted.extend(split::split(spec, tensor)?);
         }
     }
-    Ok(renamed)
+    Ok(adopted)
 }
 
-/// Holds canonically named tensors against the spec: all there, of the right shape, none over.
+/// Gives tensors of a GGUF file their canonical forms.
+pub(crate) fn adopt_gguf(
+    spec: &DecoderSpec,
+    family: &Family,
+    tensors: Vec<Tensor>,
+) -> Result<Vec<Tensor>, WeightsError> {
+    // Read into the spec already.
+    let factors = [rope::FACTORS, rope::LONG_FACTORS, rope::SHORT_FACTORS];
+    let mut adopted = Vec::with_capacity(tensors.len());
+    for tensor in tensors.into_iter().filter(|tensor| !factors.contains(&tensor.name())) {
+        for tensor in (family.gguf_reform)(spec, tensor)? {
+            adopted.extend(split::split(spec, tensor)?);
+        }
+    }
+    Ok(adopted)
+}
+
+/// Holds canonical tensors against the spec: all there, of the right shape, none over.
 pub(crate) fn assemble(spec: &DecoderSpec, tensors: Vec<Tensor>) -> Result<Weights, WeightsError> {
     let weights: Weights = tensors.into_iter().collect();
     let wanted = spec.tensor_shapes();
     for (name, shape) in &wanted {
         weights.expect(name, shape)?;
     }
-    let mut known: BTreeSet<_> = wanted.iter().map(|(name, _)| name.as_str()).collect();
-    known.insert(rope::FACTORS); // read into the spec already
+    let known: BTreeSet<_> = wanted.iter().map(|(name, _)| name.as_str()).collect();
     if let Some(name) = weights.names().find(|name| !known.contains(name)) {
         return Err(WeightsError::Unknown { tensor: name.into() });
     }

@@ -26,13 +26,13 @@ const MAX_JSON_BYTES: usize = 16 << 20;
 pub(super) fn open(files: &Files) -> Result<Model, LoadError> {
     let config_json = require(files, CONFIG)?;
     let config = read_object(config_json)?;
-    let spec = families::from_config(&config).map_err(|fault| fault.at(config_json))?;
+    let (spec, family) = families::from_config(&config).map_err(|fault| fault.at(config_json))?;
 
     let tensors = match files.get(INDEX) {
         Some(index) => sharded(files, index)?,
         None => single(files)?,
     };
-    let weights = families::assemble(&spec, families::rename(&spec, tensors)?)?;
+    let weights = families::assemble(&spec, families::adopt(&spec, family, tensors)?)?;
     let text = TextSource::HuggingFace(HuggingFaceText {
         tokenizer_json: require(files, "tokenizer.json")?.clone(),
         config_json: config_json.clone(),

@@ -9,6 +9,7 @@
 mod gguf;
 mod hugging_face;
 pub(crate) mod mmap;
+mod reshape;
 mod safetensors;
 mod tensor;
 
@@ -17,7 +18,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-pub(crate) use self::gguf::Metadata;
+pub(crate) use self::gguf::{FromValue, Metadata};
 pub use self::{
     gguf::{GgufVocab, TextList},
     tensor::{Tensor, Weights, WeightsError},
@@ -84,8 +85,8 @@ fn open_gguf(path: &Path) -> Result<Model, LoadError> {
     let bytes = mmap::map(path)?;
     let at_path = |fault: crate::error::Fault| fault.at(path);
     let file = gguf::GgufFile::parse(&bytes).map_err(at_path)?;
-    let spec = families::from_gguf(&file.metadata, &file.tensors).map_err(at_path)?;
+    let (spec, family) = families::from_gguf(&file.metadata, &file.tensors).map_err(at_path)?;
     let vocab = gguf::vocab(&file.metadata, spec.vocab_size).map_err(at_path)?;
-    let weights = families::assemble(&spec, file.tensors)?;
+    let weights = families::assemble(&spec, families::adopt_gguf(&spec, family, file.tensors)?)?;
     Ok(Model { spec, weights, text: TextSource::Gguf(Box::new(vocab)) })
 }

@@ -59,6 +59,11 @@ impl Tensor {
         &self.shape
     }
 
+    /// The stored numbers, to share.
+    pub(super) fn shared_bytes(&self) -> &Bytes {
+        &self.bytes
+    }
+
     /// The stored numbers, row after row.
     pub fn bytes(&self) -> &[u8] {
         &self.bytes

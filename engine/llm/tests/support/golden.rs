@@ -121,13 +121,40 @@ fn read(path: PathBuf) -> Vec<u8> {
 
 /// Opens a tiny model and reads its answers.
 pub(crate) fn tiny(name: &str) -> (Model, TinyGolden) {
-    let folder = testdata().join("tiny").join(name);
+    read_model(testdata().join("tiny").join(name), |_| true)
+}
+
+/// Names of the models under `testdata/families`.
+pub(crate) fn families() -> Vec<String> {
+    let folder = testdata().join("families");
+    let entries = std::fs::read_dir(&folder).expect("testdata/families");
+    let name = |entry: std::fs::DirEntry| entry.file_name().to_string_lossy().into_owned();
+    let mut names: Vec<_> = entries.map(|entry| name(entry.expect("an entry"))).collect();
+    names.sort();
+    names
+}
+
+/// Opens a family's Hugging Face folder and reads its answers.
+pub(crate) fn family(name: &str) -> (Model, TinyGolden) {
+    read_model(testdata().join("families").join(name), |file| !file.ends_with(".gguf"))
+}
+
+/// The same from its GGUF file, if there is one.
+pub(crate) fn family_gguf(name: &str) -> Option<(Model, TinyGolden)> {
+    let folder = testdata().join("families").join(name);
+    let there = folder.join("model.gguf").exists();
+    there.then(|| read_model(folder, |file| file.ends_with(".gguf")))
+}
+
+fn read_model(folder: PathBuf, takes: impl Fn(&str) -> bool) -> (Model, TinyGolden) {
     let files: BTreeMap<_, _> = std::fs::read_dir(&folder)
         .unwrap_or_else(|error| panic!("{}: {error}", folder.display()))
         .map(|entry| entry.expect("an entry"))
         .map(|entry| (entry.file_name().to_string_lossy().into_owned(), entry.path()))
+        .filter(|(name, _)| takes(name))
         .collect();
-    let model = weights::open(&files).unwrap_or_else(|error| panic!("{error}"));
+    let model =
+        weights::open(&files).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
     let json = read(folder.join("golden.json"));
     let mut golden: TinyGolden = serde_json::from_slice(&json).expect("golden.json");
     let logits = read(folder.join("logits.f32"));

@@ -36,9 +36,9 @@ fn u32_bytes(value: u32) -> Vec<u8> {
 fn the_unchanged_file_opens() {
     let gguf = Gguf::tiny();
     let model = open(&[("model.gguf", &gguf.bytes())]).expect("a right file");
-    assert_eq!(model.spec.num_kv_heads, 2);
+    assert_eq!(model.spec.attention.num_kv_heads, 2);
     assert_eq!(model.spec.max_model_len, 64);
-    assert!(model.spec.tie_word_embeddings);
+    assert!(model.spec.head.tied);
     assert_eq!(model.weights.names().count(), 11);
     let down = model.weights.get("blk.0.ffn_down.weight").expect("the tensor");
     assert_eq!(down.shape(), [32, 64]);
@@ -105,7 +105,7 @@ fn metadata_that_lies() {
             g.set("tokenizer.chat_template", 8, [&1_u64.to_le_bytes()[..], &[255]].concat());
         }),
         (&["split.count", "2"], &|g| g.set("split.count", 2, vec![2, 0])),
-        (&["llama.expert_count", "8"], &|g| g.set("llama.expert_count", 4, u32_bytes(8))),
+        (&["llama.expert_used_count"], &|g| g.set("llama.expert_count", 4, u32_bytes(8))),
     ]);
 }
 
@@ -151,8 +151,8 @@ fn sizes_that_cannot_be() {
         (&["rope theta", "-1"], &|g| {
             g.set("llama.rope.freq_base", 6, (-1.0_f32).to_le_bytes().into());
         }),
-        (&["llama.rope.scaling.type", "\"yarn\""], &|g| {
-            g.set("llama.rope.scaling.type", 8, string("yarn"));
+        (&["llama.rope.scaling.type", "\"dynamic\""], &|g| {
+            g.set("llama.rope.scaling.type", 8, string("dynamic"));
         }),
         (&["rope factor", "0 is not"], &|g| {
             g.set("llama.rope.scaling.type", 8, string("linear"));

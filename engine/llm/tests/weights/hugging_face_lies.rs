@@ -131,7 +131,7 @@ fn check_headers(cases: &[(&[&str], &str)]) {
 fn the_unchanged_folder_opens() {
     let model = open(&as_slices(&Folder::tiny().files())).expect("a right folder");
     assert_eq!(model.weights.names().count(), 12);
-    assert!(!model.spec.tie_word_embeddings);
+    assert!(!model.spec.head.tied);
 }
 
 #[test]
@@ -253,8 +253,8 @@ fn a_config_that_lies() {
     check(&[
         (&["architectures", "Gpt9"], &|f| set(f, "architectures", json!(["Gpt9"]))),
         (&["architectures", "missing"], &|f| set(f, "architectures", json!(null))),
-        (&["hidden_act", "gelu"], &|f| set(f, "hidden_act", json!("gelu"))),
-        (&["mlp_bias", "true"], &|f| set(f, "mlp_bias", json!(true))),
+        (&["hidden_act", "tanh"], &|f| set(f, "hidden_act", json!("tanh"))),
+        (&["ffn_gate.bias", "missing"], &|f| set(f, "mlp_bias", json!(true))),
         (&["hidden_size", "missing"], &|f| set(f, "hidden_size", json!(null))),
         (&["hidden_size", "-32"], &|f| set(f, "hidden_size", json!(-32))),
         (&["hidden_size", "32.5"], &|f| set(f, "hidden_size", json!(32.5))),
@@ -267,7 +267,7 @@ fn a_config_that_lies() {
         (&["head_dim", "7 is odd"], &|f| set(f, "head_dim", json!(7))),
         (&["rms_norm_eps", "1e-5"], &|f| set(f, "rms_norm_eps", json!("1e-5"))),
         (&["norm_eps", "inf"], &|f| set(f, "rms_norm_eps", json!(1e300))),
-        (&["rope_type", "yarn"], &|f| set(f, "rope_scaling", json!({"type": "yarn"}))),
+        (&["rope_type", "dynamic"], &|f| set(f, "rope_scaling", json!({"type": "dynamic"}))),
         (&["factor", "missing"], &|f| set(f, "rope_scaling", json!({"type": "linear"}))),
         (&["rope factor", "0"], &|f| {
             set(f, "rope_scaling", json!({"type": "linear", "factor": 0}));
@@ -277,7 +277,7 @@ fn a_config_that_lies() {
                 "high_freq_factor": 1, "original_max_position_embeddings": 32});
             set(f, "rope_parameters", scaling);
         }),
-        (&["partial_rotary_factor", "0.5"], &|f| set(f, "partial_rotary_factor", json!(0.5))),
+        (&["rope dimension", "16"], &|f| set(f, "partial_rotary_factor", json!(2.0))),
     ]);
 }
 

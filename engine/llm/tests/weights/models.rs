@@ -32,13 +32,19 @@ fn llama_in_one_file() {
     let model = tiny("llama");
     let spec = &model.spec;
     assert_eq!(spec.family, "llama");
-    assert_eq!((spec.vocab_size, spec.hidden_size, spec.num_layers), (300, 64, 2));
-    assert_eq!((spec.num_heads, spec.num_kv_heads, spec.head_dim), (4, 2, 16));
-    assert_eq!((spec.intermediate_size, spec.max_model_len), (96, 256));
-    assert_eq!((spec.rope.style, spec.rope.theta, spec.rope.dim), (RopeStyle::Half, 1e4, 16));
-    assert_eq!(spec.rope.scaling, RopeScaling::None);
-    assert_eq!((spec.sliding_window, spec.norm_eps), (None, 1e-6));
-    assert!(!spec.attention_bias && !spec.tie_word_embeddings);
+    assert_eq!((spec.vocab_size, spec.hidden_size, spec.num_layers()), (300, 64, 2));
+    assert_eq!(
+        (spec.attention.num_heads, spec.attention.num_kv_heads, spec.attention.head_dim),
+        (4, 2, 16)
+    );
+    assert_eq!((spec.feed_forward.width, spec.max_model_len), (96, 256));
+    assert_eq!(
+        (spec.ropes[0].style, spec.ropes[0].theta, spec.ropes[0].dim),
+        (RopeStyle::Half, 1e4, 16)
+    );
+    assert_eq!(spec.ropes[0].scaling, RopeScaling::None);
+    assert_eq!((spec.sliding_window(), spec.norm.eps), (None, 1e-6));
+    assert!(!spec.attention.bias && !spec.head.tied);
     assert_eq!(dtype(&model, "output.weight"), DType::F32);
     let TextSource::HuggingFace(text) = &model.text else { panic!("not a GGUF") };
     assert!(text.tokenizer_json.ends_with("tokenizer.json"));
@@ -54,8 +60,8 @@ fn llama3_in_shards_with_tied_embeddings() {
         high_freq_factor: 4.0,
         original_max_len: 64,
     };
-    assert_eq!(model.spec.rope.scaling, scaling);
-    assert!(model.spec.tie_word_embeddings);
+    assert_eq!(model.spec.ropes[0].scaling, scaling);
+    assert!(model.spec.head.tied);
     assert!(model.weights.get("output.weight").is_none());
     assert_eq!(dtype(&model, "token_embd.weight"), DType::BF16);
 }
@@ -63,7 +69,7 @@ fn llama3_in_shards_with_tied_embeddings() {
 #[test]
 fn llama_with_biases() {
     let model = tiny("llama-bias");
-    assert!(model.spec.attention_bias && model.spec.attention_output_bias);
+    assert!(model.spec.attention.bias && model.spec.attention.output_bias);
     model.weights.expect("blk.1.attn_output.bias", &[64]).expect("the bias");
     model.weights.expect("blk.0.attn_k.bias", &[64]).expect("the bias");
 }
@@ -72,8 +78,8 @@ fn llama_with_biases() {
 fn mistral_with_a_window() {
     let model = tiny("mistral");
     assert_eq!(model.spec.family, "mistral");
-    assert_eq!(model.spec.sliding_window, Some(16));
-    assert_eq!(model.spec.head_dim, 32);
+    assert_eq!(model.spec.sliding_window(), Some(16));
+    assert_eq!(model.spec.attention.head_dim, 32);
     assert_eq!(dtype(&model, "blk.2.ffn_down.weight"), DType::F16);
 }
 
@@ -81,8 +87,8 @@ fn mistral_with_a_window() {
 fn gguf_with_a_format_for_each_role() {
     let model = tiny("gguf");
     let spec = &model.spec;
-    assert_eq!((spec.rope.style, spec.rope.dim), (RopeStyle::Interleaved, 16));
-    let RopeScaling::Factors(factors) = &spec.rope.scaling else { panic!("rope_freqs.weight") };
+    assert_eq!((spec.ropes[0].style, spec.ropes[0].dim), (RopeStyle::Interleaved, 16));
+    let RopeScaling::Factors(factors) = &spec.ropes[0].scaling else { panic!("rope_freqs.weight") };
     // As the configuration's scaling has it: the shortest wave kept, the longest divided by 8.
     assert_eq!((factors.len(), factors[0]), (8, 1.0));
     assert!((factors[7] - 8.0).abs() < 1e-5, "{factors:?}");

@@ -50,7 +50,9 @@ fn check(files: &[(&str, &[u8])]) -> Result<(), TestCaseError> {
             for (name, shape) in model.spec.tensor_shapes() {
                 prop_assert!(model.weights.expect(&name, &shape).is_ok());
             }
-            prop_assert_eq!(model.spec.rope.inv_freq().len(), model.spec.rope.dim / 2);
+            for rope in &model.spec.ropes {
+                prop_assert_eq!(rope.inv_freq().len(), rope.dim / 2);
+            }
         }
         Err(error) => prop_assert!(error.to_string().len() < 2_000),
     }

@@ -32,7 +32,13 @@ fn frequencies_agree_with_transformers() {
         let parameters = &case["rope_parameters"];
         let dim = number(&case, "head_dim") as usize;
         let theta = number(parameters, "rope_theta");
-        let spec = RopeSpec { style: RopeStyle::Half, theta, dim, scaling: scaling(parameters) };
+        let spec = RopeSpec {
+            style: RopeStyle::Half,
+            theta,
+            dim,
+            scaling: scaling(parameters),
+            magnitude: 1.0,
+        };
         let want: Vec<f64> = serde_json::from_value(case["inv_freq"].clone()).expect("numbers");
         let got = spec.inv_freq();
         assert_eq!(got.len(), want.len());
@@ -46,7 +52,8 @@ fn frequencies_agree_with_transformers() {
 
 #[test]
 fn factors_divide_each_frequency() {
-    let spec = |scaling| RopeSpec { style: RopeStyle::Interleaved, theta: 1e4, dim: 4, scaling };
+    let style = RopeStyle::Interleaved;
+    let spec = |scaling| RopeSpec { style, theta: 1e4, dim: 4, scaling, magnitude: 1.0 };
     let plain = spec(RopeScaling::None).inv_freq();
     let divided = spec(RopeScaling::Factors(vec![1.0, 8.0])).inv_freq();
     assert_eq!(divided, [plain[0], plain[1] / 8.0]);

@@ -6,8 +6,17 @@ use kernels::{
 };
 use memmap2::MmapMut;
 
-use super::weights::{DecoderWeights, Linear};
-use crate::{spec::DecoderSpec, weights::mmap};
+use super::{
+    experts::ExpertsBuffers,
+    feed_forward::FeedForwardBuffers,
+    latent::LatentBuffers,
+    linear::Linear,
+    weights::{Attention, DecoderWeights, Ffn, LayerWeights},
+};
+use crate::{
+    spec::{BlockSpec, DecoderSpec},
+    weights::mmap,
+};
 
 /// Activations, each `max_rows` rows.
 pub(super) struct Buffers {
@@ -16,6 +25,22 @@ pub(super) struct Buffers {
     pub(super) x: Vec<f32>,
     /// Its norm.
     pub(super) normed: Activations,
+    /// The norm that feed-forward layers see, where that is taken before attention.
+    pub(super) ffn_normed: Option<Activations>,
+    /// What is done to a branch before it is added to the stream needs it apart.
+    pub(super) branch: Vec<f32>,
+    pub(super) attention: AttentionBuffers,
+    pub(super) dense: FeedForwardBuffers,
+    pub(super) experts: Option<ExpertsBuffers>,
+    /// Rows that go to the output head, and their norm.
+    pub(super) last: Vec<f32>,
+    pub(super) last_normed: Activations,
+    /// Their logits, `vocab_size` wide.
+    pub(super) logits: Vec<f32>,
+}
+
+/// What attention needs.
+pub(super) struct AttentionBuffers {
     /// Queries, `num_heads · head_dim` wide.
     pub(super) q: Vec<f32>,
     /// Keys, `num_kv_heads · head_dim` wide.
@@ -24,22 +49,47 @@ pub(super) struct Buffers {
     pub(super) v: Vec<f32>,
     /// Attention's output, as wide as the queries.
     pub(super) attended: Vec<f32>,
-    /// The same for the product that follows.
+    /// What goes into the projection out of attention.
     pub(super) attended_in: Activations,
-    /// Gate and up projection, `intermediate_size` wide, where they are not computed in one.
-    pub(super) gate: Vec<f32>,
-    pub(super) up: Vec<f32>,
-    /// The gated product.
-    pub(super) gated: Activations,
-    /// Cosines of each row's rotation, `rope.dim / 2` wide.
-    pub(super) cos: Vec<f32>,
-    /// Sines, likewise.
-    pub(super) sin: Vec<f32>,
-    /// Rows that go to the output head, and their norm.
-    pub(super) last: Vec<f32>,
-    pub(super) last_normed: Activations,
-    /// Their logits, `vocab_size` wide.
-    pub(super) logits: Vec<f32>,
+    pub(super) latent: Option<LatentBuffers>,
+}
+
+impl AttentionBuffers {
+    fn new(spec: &DecoderSpec, weights: &DecoderWeights, max_rows: usize) -> Self {
+        let spec = &spec.attention;
+        let rows = |width: usize| vec![0.0; max_rows * width];
+        let kinds: Vec<_> = weights.layers.iter().map(|layer| layer.attn_output.kind()).collect();
+        let latent: Vec<_> = (weights.layers.iter())
+            .filter_map(|layer| match &layer.attention {
+                Attention::Latent(latent) => Some(&**latent),
+                Attention::Grouped(_) => None,
+            })
+            .collect();
+        Self {
+            q: rows(spec.q_width()),
+            k: rows(spec.kv_width()),
+            v: rows(spec.kv_width()),
+            attended: rows(spec.q_width()),
+            attended_in: Activations::new(max_rows, spec.out_width(), &kinds),
+            latent: (spec.latent.as_ref())
+                .map(|shape| LatentBuffers::new((spec, shape), &latent, max_rows)),
+        }
+    }
+}
+
+/// What reads a layer's normed stream first of all, and what reads it for the feed-forward layer.
+fn readers(layer: &LayerWeights) -> (Vec<Kind>, Vec<Kind>) {
+    let attention = layer.attention.inputs().into_iter().map(Linear::kind).collect();
+    let ffn = match &layer.ffn {
+        Ffn::Dense(ffn) => ffn.gate.iter().chain([&ffn.up]).map(Linear::kind).collect(),
+        // Experts gather rows as they are, as the router reads them.
+        Ffn::Experts(experts) => {
+            let shared = experts.shared.iter();
+            let shared = shared.flat_map(|ffn| ffn.gate.iter().chain([&ffn.up]));
+            shared.map(Linear::kind).chain([Kind::F32]).collect()
+        }
+    };
+    (attention, ffn)
 }
 
 impl Buffers {
@@ -50,54 +100,49 @@ impl Buffers {
         max_rows: usize,
         max_logit_rows: usize,
     ) -> Self {
-        let rows = |width: usize| vec![0.0; max_rows * width];
-        let (q_width, kv_width) =
-            (spec.num_heads * spec.head_dim, spec.num_kv_heads * spec.head_dim);
-        let kinds = |of: fn(&super::weights::LayerWeights) -> Vec<&Linear>| -> Vec<Kind> {
-            weights.layers.iter().flat_map(of).map(Linear::kind).collect()
-        };
-        let normed = kinds(|layer| vec![&layer.q, &layer.k, &layer.v, &layer.gate, &layer.up]);
-        let gates_apart = weights.layers.iter().any(|layer| layer.gated().is_none());
-        let apart = if gates_apart { spec.intermediate_size } else { 0 };
         let width = spec.hidden_size;
+        let (mut normed, mut ffn_normed) = (Vec::new(), Vec::new());
+        for layer in &weights.layers {
+            let (attention, ffn) = readers(layer);
+            normed.extend(attention);
+            ffn_normed.extend(ffn);
+        }
+        let apart = spec.block == BlockSpec::ParallelTwoNorms;
+        if !apart {
+            normed.append(&mut ffn_normed);
+        }
+        let experts: Vec<_> = (weights.layers.iter())
+            .filter_map(|layer| match &layer.ffn {
+                Ffn::Experts(experts) => Some(&**experts),
+                Ffn::Dense(_) => None,
+            })
+            .collect();
+        let dense = weights.layers.iter().filter_map(|layer| match &layer.ffn {
+            Ffn::Dense(ffn) => Some(ffn),
+            Ffn::Experts(_) => None,
+        });
+        let branch = spec.branches_apart() || spec.embedding.learned_positions.is_some();
         Self {
             max_rows,
-            x: rows(width),
+            x: vec![0.0; max_rows * width],
             normed: Activations::new(max_rows, width, &normed),
-            q: rows(q_width),
-            k: rows(kv_width),
-            v: rows(kv_width),
-            attended: rows(q_width),
-            attended_in: Activations::new(
-                max_rows,
-                q_width,
-                &kinds(|layer| vec![&layer.attn_output]),
-            ),
-            gate: rows(apart),
-            up: rows(apart),
-            gated: Activations::new(
-                max_rows,
-                spec.intermediate_size,
-                &kinds(|layer| vec![&layer.down]),
-            ),
-            cos: rows(spec.rope.dim / 2),
-            sin: rows(spec.rope.dim / 2),
+            ffn_normed: apart.then(|| Activations::new(max_rows, width, &ffn_normed)),
+            branch: vec![0.0; if branch { max_rows * width } else { 0 }],
+            attention: AttentionBuffers::new(spec, weights, max_rows),
+            dense: FeedForwardBuffers::new(max_rows, dense),
+            experts: (spec.experts.as_ref())
+                .map(|spec| ExpertsBuffers::new(spec, (max_rows, width), &experts)),
             last: vec![0.0; max_logit_rows * width],
             last_normed: Activations::new(max_logit_rows, width, &[weights.output.kind()]),
             logits: vec![0.0; max_logit_rows * spec.vocab_size],
         }
     }
+}
 
-    /// Computes the rotation of each row's position, in `f32` as the reference does.
-    pub(super) fn set_rotations(&mut self, inv_freq: &[f32], positions: &[u32]) {
-        let width = inv_freq.len();
-        for (row, position) in positions.iter().enumerate() {
-            for (i, freq) in inv_freq.iter().enumerate() {
-                let (sin, cos) = (*position as f32 * freq).sin_cos();
-                self.cos[row * width + i] = cos;
-                self.sin[row * width + i] = sin;
-            }
-        }
+impl DecoderSpec {
+    /// Whether something is done to branches before they are added to the residual stream.
+    fn branches_apart(&self) -> bool {
+        self.block.has_post_norms() || self.residual_scale != 1.0 || self.experts.is_some()
     }
 }
 

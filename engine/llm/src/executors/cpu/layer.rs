@@ -2,21 +2,24 @@
 
 use kernels::{
     Isa,
-    attention::{Cache, Params, Plan, Run, attention},
-    elementwise::{Angles, Pairs, rotate, swiglu},
-    matmul::{self, Rows, matmul},
-    packed::{
-        self, Activations, GatedProduct, Kind, Scratch, convert_rows, gated_product, norm_rows,
-        products,
-    },
+    attention::{Cache, Plan, Run},
+    elementwise::add_scaled,
+    norm::norm_vectors,
+    packed::{Activations, Scratch, convert_rows, norm_rows},
     pool::Pool,
 };
 
 use super::{
+    attention::grouped,
     buffers::Buffers,
-    weights::{LayerWeights, Linear, Weight, stored},
+    experts::experts,
+    feed_forward::feed_forward,
+    latent::latent,
+    linear::project,
+    rotations::Rotations,
+    weights::{Attention, Ffn, LayerWeights, NormWeights},
 };
-use crate::spec::{DecoderSpec, RopeStyle};
+use crate::spec::{DecoderSpec, LayerSpec};
 
 /// What computes: threads, and their memory.
 pub(super) struct Machine {
@@ -30,107 +33,104 @@ pub(super) struct Machine {
 pub(super) struct Step<'a> {
     pub(super) spec: &'a DecoderSpec,
     pub(super) runs: &'a [Run<'a>],
+    pub(super) rotations: &'a [Rotations],
     pub(super) rows: usize,
 }
 
-/// `x += attention(norm(x)); x += feed_forward(norm(x))`.
+/// `x += attention(norm(x)); x += feed_forward(norm(x))`, or as the spec has it.
 pub(super) fn forward(
-    step: &Step<'_>,
+    (step, layer): (&Step<'_>, &LayerSpec),
     weights: &LayerWeights,
     cache: &mut Cache<'_>,
     b: &mut Buffers,
     machine: &mut Machine,
 ) {
-    let (spec, rows) = (step.spec, step.rows);
-    let x = rows * spec.hidden_size;
-    let norm = |x: &[f32], weight: &[f32], out: &mut Activations, machine: &mut Machine| {
-        norm_rows((machine.isa, &mut machine.pool), x, (weight, spec.norm_eps), rows, out);
-    };
-    norm(&b.x[..x], &weights.attn_norm, &mut b.normed, machine);
-    self_attention(step, weights, cache, b, machine);
-    let out = (&weights.attn_output, &mut b.x[..x], true);
-    project(machine, &mut b.attended_in, rows, [out]);
-
-    norm(&b.x[..x], &weights.ffn_norm, &mut b.normed, machine);
-    if let Some([gate, up]) = weights.gated() {
-        let Machine { isa, pool, scratch, .. } = machine;
-        let product = GatedProduct { gate, up, out: &mut b.gated };
-        gated_product((*isa, pool, scratch), &b.normed, rows, product);
-    } else {
-        let width = spec.intermediate_size;
-        let (gate, up) = (&mut b.gate[..rows * width], &mut b.up[..rows * width]);
-        let both = [(&weights.gate, &mut *gate, false), (&weights.up, &mut *up, false)];
-        project(machine, &mut b.normed, rows, both);
-        swiglu((machine.isa, &mut machine.pool), gate, up, width);
-        convert_rows((machine.isa, &mut machine.pool), gate, width, rows, &mut b.gated);
+    let (block, rows) = (step.spec.block, step.rows);
+    let len = rows * step.spec.hidden_size;
+    enter(machine, weights.attn_norm.as_ref(), (&b.x[..len], rows), &mut b.normed);
+    if let Some(ffn_normed) = &mut b.ffn_normed {
+        enter(machine, weights.ffn_norm.as_ref(), (&b.x[..len], rows), ffn_normed);
     }
-    project(machine, &mut b.gated, rows, [(&weights.down, &mut b.x[..x], true)]);
+    let memory = (&mut b.normed, cache);
+    match &weights.attention {
+        Attention::Grouped(w) => grouped((step, layer), w, memory, &mut b.attention, machine),
+        Attention::Latent(w) => latent((step, layer), w, memory, &mut b.attention, machine),
+    }
+    let direct = is_direct(step.spec, weights.post_attn_norm.as_ref());
+    let out = if direct { &mut b.x[..len] } else { &mut b.branch[..len] };
+    let attended = &mut b.attention.attended_in;
+    project(machine, attended, rows, [(&weights.attn_output, out, direct)]);
+    if !direct {
+        leave(machine, step.spec, weights.post_attn_norm.as_ref(), (&mut b.x, &mut b.branch, rows));
+    }
+    if !block.is_parallel() {
+        enter(machine, weights.ffn_norm.as_ref(), (&b.x[..len], rows), &mut b.normed);
+    }
+    after_attention(step, weights, b, machine);
 }
 
-/// Reads the normed rows and leaves what they attend to in `attended_in`.
-fn self_attention(
+/// The feed-forward layer, from its norm on.
+fn after_attention(
     step: &Step<'_>,
     weights: &LayerWeights,
-    cache: &mut Cache<'_>,
     b: &mut Buffers,
     machine: &mut Machine,
 ) {
     let (spec, rows) = (step.spec, step.rows);
-    let (q_width, kv_width) = (spec.num_heads * spec.head_dim, spec.num_kv_heads * spec.head_dim);
-    let (q, k) = (&mut b.q[..rows * q_width], &mut b.k[..rows * kv_width]);
-    let (v, attended) = (&mut b.v[..rows * kv_width], &mut b.attended[..rows * q_width]);
-    let all =
-        [(&weights.q, &mut *q, false), (&weights.k, &mut *k, false), (&weights.v, &mut *v, false)];
-    project(machine, &mut b.normed, rows, all);
-    let pairs = match spec.rope.style {
-        RopeStyle::Half => Pairs::Half,
-        RopeStyle::Interleaved => Pairs::Interleaved,
-    };
-    let angles = Angles { pairs, cos: &b.cos, sin: &b.sin, width: spec.rope.dim / 2 };
-    let Machine { isa, pool, plan, .. } = machine;
-    rotate((*isa, pool), q, (q_width, spec.head_dim), &angles);
-    rotate((*isa, pool), k, (kv_width, spec.head_dim), &angles);
-    cache.write(pool, step.runs, k, v);
-    let params = Params {
-        num_heads: spec.num_heads,
-        scale: 1.0 / (spec.head_dim as f32).sqrt(),
-        window: spec.sliding_window,
-    };
-    attention((*isa, pool, plan), (cache, &params), step.runs, q, attended);
-    convert_rows((*isa, pool), attended, q_width, rows, &mut b.attended_in);
-}
-
-/// A matrix, its output, and whether to add to what is there.
-pub(super) type Projection<'a> = (&'a Linear, &'a mut [f32], bool);
-
-/// Multiplies the first `rows` rows of `x` with several matrices, at once if all are packed.
-pub(super) fn project<const N: usize>(
-    machine: &mut Machine,
-    x: &mut Activations,
-    rows: usize,
-    all: [Projection<'_>; N],
-) {
-    let Machine { isa, pool, scratch, .. } = machine;
-    if all.iter().all(|(linear, ..)| linear.kind() != Kind::F32) {
-        let mut all = all.map(|(linear, out, accumulate)| {
-            let Weight::Packed(packed) = &linear.weight else { unreachable!("asked above") };
-            packed::Product { weight: packed.matrix(linear.bias()), out, accumulate }
-        });
-        return products((*isa, pool, scratch), x, rows, &mut all);
-    }
-    for (linear, out, accumulate) in all {
-        match &linear.weight {
-            Weight::Packed(packed) => {
-                let weight = packed.matrix(linear.bias());
-                let product = packed::Product { weight, out, accumulate };
-                products((*isa, pool, scratch), x, rows, &mut [product]);
-            }
-            Weight::Stored(tensor) => {
-                let weight = stored(tensor, linear.bias());
-                let product = matmul::Product { weight, out, accumulate };
-                let rows = Rows { stride: x.stride(), data: x.as_f32(rows), m: rows };
-                matmul((*isa, pool), rows, &mut [product]);
+    let len = rows * spec.hidden_size;
+    let normed = b.ffn_normed.as_mut().unwrap_or(&mut b.normed);
+    let norm = weights.post_ffn_norm.as_ref();
+    match &weights.ffn {
+        Ffn::Dense(ffn) if is_direct(spec, norm) => {
+            let out = (&mut b.x[..len], true);
+            return feed_forward(machine, ffn, (normed, rows), &mut b.dense, out);
+        }
+        Ffn::Dense(ffn) => {
+            let out = (&mut b.branch[..len], false);
+            feed_forward(machine, ffn, (normed, rows), &mut b.dense, out);
+        }
+        Ffn::Experts(w) => {
+            if let (Some(shape), Some(memory)) = (&spec.experts, &mut b.experts) {
+                let out = (&mut b.branch[..len], spec.hidden_size);
+                experts(machine, (shape, w), (normed, rows), memory, out);
             }
         }
     }
+    leave(machine, spec, norm, (&mut b.x, &mut b.branch, rows));
+}
+
+/// Whether a branch can be added to the residual stream as it comes.
+fn is_direct(spec: &DecoderSpec, post_norm: Option<&NormWeights>) -> bool {
+    post_norm.is_none() && spec.residual_scale == 1.0
+}
+
+/// From the residual stream into a branch.
+fn enter(
+    machine: &mut Machine,
+    norm: Option<&NormWeights>,
+    (x, rows): (&[f32], usize),
+    to: &mut Activations,
+) {
+    let parallel = (machine.isa, &mut machine.pool);
+    match norm {
+        Some(norm) => norm_rows(parallel, x, &norm.rule(), rows, to),
+        None => convert_rows(parallel, x, x.len() / rows.max(1), rows, to),
+    }
+}
+
+/// From a branch back into the stream.
+fn leave(
+    machine: &mut Machine,
+    spec: &DecoderSpec,
+    norm: Option<&NormWeights>,
+    (x, branch, rows): (&mut [f32], &mut [f32], usize),
+) {
+    let width = spec.hidden_size;
+    let (x, branch) = (&mut x[..rows * width], &mut branch[..rows * width]);
+    if let Some(norm) = norm {
+        let parallel = (machine.isa, &mut machine.pool);
+        norm_vectors(parallel, branch, (width, width), &norm.rule());
+    }
+    let parallel = (machine.isa, &mut machine.pool);
+    add_scaled(parallel, (x, width), Some(branch), spec.residual_scale);
 }

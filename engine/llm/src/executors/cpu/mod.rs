@@ -4,9 +4,15 @@
 //! Invariant: `forward` computes every row on its own (see `kernels`), so a row's hidden state
 //! is the same, bit for bit, in every batch, chunk size and block layout.
 
+mod attention;
 mod buffers;
+mod experts;
+mod feed_forward;
+mod latent;
 mod layer;
+mod linear;
 mod packed;
+mod rotations;
 mod weights;
 
 use std::path::PathBuf;
@@ -14,12 +20,14 @@ use std::path::PathBuf;
 use engine_core::EngineError;
 use kernels::{
     Isa,
-    attention::{BLOCK_SIZE, Cache, CacheLayout, Plan, Run},
-    elementwise::gather,
+    activation::softcap,
+    attention::{BLOCK_SIZE, Cache, CacheLayout, MAX_INT8_HEAD_DIM, Plan, Run},
+    elementwise::{add_scaled, gather},
     packed::{Scratch, norm_rows},
     pool::Pool,
 };
 
+pub(crate) use self::experts::MAX_ACTIVE;
 pub use kernels::attention::KvDtype;
 
 /// How keys and values are best stored on this machine.
@@ -30,12 +38,14 @@ pub fn fastest_kv_dtype() -> KvDtype {
 use self::{
     buffers::{Buffers, KvCache},
     layer::Machine,
+    linear::project,
+    rotations::Rotations,
     weights::DecoderWeights,
 };
 use crate::{
     executors::{Batch, EachRow, Executor},
     spec::DecoderSpec,
-    weights::{Weights, WeightsError},
+    weights::{Tensor, Weights, WeightsError},
 };
 
 /// Rows whose logits are computed at a time; bounds the logits buffer.
@@ -108,7 +118,7 @@ pub enum CpuError {
 pub struct CpuExecutor {
     spec: DecoderSpec,
     weights: DecoderWeights,
-    inv_freq: Vec<f32>,
+    rotations: Vec<Rotations>,
     cache: KvCache,
     buffers: Buffers,
     machine: Machine,
@@ -135,11 +145,16 @@ impl CpuExecutor {
         if options.precision == Precision::Fast {
             decoder.pack(options.packed.as_deref(), &mut pool).map_err(CpuError::Packing)?;
         }
+        let attention = &spec.attention;
         let layout = CacheLayout {
-            num_layers: spec.num_layers,
-            num_kv_heads: spec.num_kv_heads,
-            head_dim: spec.head_dim,
-            dtype: options.kv_dtype,
+            num_layers: spec.num_layers(),
+            num_kv_heads: attention.num_kv_heads,
+            head_dim: attention.head_dim,
+            // Sums of bytes have room for heads that are not longer.
+            dtype: match options.kv_dtype {
+                KvDtype::Int8 if attention.head_dim > MAX_INT8_HEAD_DIM => KvDtype::Bf16,
+                dtype => dtype,
+            },
         };
         let wanted = options.kv_cache_bytes;
         let cache = KvCache::new(layout, wanted).map_err(|needed| {
@@ -151,18 +166,26 @@ impl CpuExecutor {
         })?;
         let max_rows = options.max_step_tokens.max(1);
         let buffers = Buffers::new(&spec, &decoder, max_rows, MAX_LOGIT_ROWS);
-        let heads = (spec.head_dim, spec.num_heads / spec.num_kv_heads);
-        let widest =
-            spec.hidden_size.max(spec.intermediate_size).max(spec.num_heads * spec.head_dim);
+        let heads = (attention.head_dim, attention.num_heads / attention.num_kv_heads);
         let machine = Machine {
             isa: Isa::detect(),
             pool,
-            scratch: Scratch::new(threads, widest),
+            scratch: Scratch::new(threads, widest(&spec)),
             plan: Plan::new(threads, heads, max_rows),
         };
-        let inv_freq = spec.rope.inv_freq();
-        Ok(Self { spec, weights: decoder, inv_freq, cache, buffers, machine, runs: Vec::new() })
+        let rotations = spec.ropes.iter().map(|rope| Rotations::new(rope, max_rows)).collect();
+        Ok(Self { spec, weights: decoder, rotations, cache, buffers, machine, runs: Vec::new() })
     }
+}
+
+/// The most inputs of any matrix.
+fn widest(spec: &DecoderSpec) -> usize {
+    let latent = spec.attention.latent.as_ref();
+    let ranks = latent.map_or(0, |l| l.kv_rank.max(l.nope_dim).max(l.q_rank.unwrap_or(0)));
+    let experts = spec.experts.as_ref();
+    let experts = experts.map_or(0, |e| e.expert.width.max(e.shared_width.unwrap_or(0)));
+    let all = [spec.attention.out_width(), spec.feed_forward.width, ranks, experts];
+    all.into_iter().fold(spec.hidden_size, usize::max)
 }
 
 /// The memory of an empty list, for elements that live differently long.
@@ -170,6 +193,14 @@ fn reused<'a>(mut runs: Vec<Run<'_>>) -> Vec<Run<'a>> {
     runs.clear();
     // Collected in place.
     runs.into_iter().map(|run| Run { blocks: &[], ..run }).collect()
+}
+
+/// Reads rows of a stored table.
+fn read_rows(machine: &mut Machine, table: &Tensor, ids: &[u32], to: &mut [f32]) {
+    let [rows, width] = table.shape()[..] else { unreachable!("checked when it was loaded") };
+    let row_bytes = table.bytes().len() / rows;
+    let table = (table.dtype(), table.bytes(), row_bytes);
+    gather((machine.isa, &mut machine.pool), table, ids, (to, width));
 }
 
 impl Executor for CpuExecutor {
@@ -190,15 +221,21 @@ impl Executor for CpuExecutor {
     }
 
     fn forward(&mut self, batch: &Batch) -> Result<(), EngineError> {
-        let Self { spec, weights, inv_freq, cache, buffers, machine, runs } = self;
+        let Self { spec, weights, rotations, cache, buffers, machine, runs } = self;
         let rows = batch.tokens.len();
         let hidden = spec.hidden_size;
-        let embedding = &weights.embedding;
-        let row_bytes = embedding.bytes().len() / spec.vocab_size;
-        let table = (embedding.dtype(), embedding.bytes(), row_bytes);
-        let x = (&mut buffers.x[..rows * hidden], hidden);
-        gather((machine.isa, &mut machine.pool), table, &batch.tokens, x);
-        buffers.set_rotations(inv_freq, &batch.positions);
+        let x = &mut buffers.x[..rows * hidden];
+        read_rows(machine, &weights.embedding, &batch.tokens, x);
+        if spec.embedding.scale != 1.0 {
+            let scale = spec.embedding.scale;
+            add_scaled((machine.isa, &mut machine.pool), (&mut *x, hidden), None, scale);
+        }
+        if let Some(positions) = &weights.positions {
+            let learned = &mut buffers.branch[..rows * hidden];
+            read_rows(machine, positions, &batch.positions, learned);
+            add_scaled((machine.isa, &mut machine.pool), (x, hidden), Some(learned), 1.0);
+        }
+        rotations.iter_mut().for_each(|rotations| rotations.set(&batch.positions));
         let mut all = reused(std::mem::take(runs));
         all.extend(batch.spans.iter().map(|span| Run {
             blocks: &batch.blocks[span.first_block..span.first_block + span.num_blocks],
@@ -206,10 +243,10 @@ impl Executor for CpuExecutor {
             num_rows: span.num_rows,
             first_row: span.first_row,
         }));
-        let step = layer::Step { spec, runs: &all, rows };
-        for (i, layer) in weights.layers.iter().enumerate() {
+        let step = layer::Step { spec, runs: &all, rotations, rows };
+        for (i, (layer, weights)) in spec.layers.iter().zip(&weights.layers).enumerate() {
             let mut cache = Cache::new(cache.layout, i, &mut cache.memory);
-            layer::forward(&step, layer, &mut cache, buffers, machine);
+            layer::forward((&step, layer), weights, &mut cache, buffers, machine);
         }
         *runs = reused(all);
         Ok(())
@@ -222,12 +259,19 @@ impl Executor for CpuExecutor {
         for (row, to) in rows.iter().zip(last.chunks_exact_mut(hidden)) {
             to.copy_from_slice(&b.x[row * hidden..(row + 1) * hidden]);
         }
-        let norm = (&weights.output_norm[..], spec.norm_eps);
+        let norm = weights.output_norm.rule();
         let parallel = (machine.isa, &mut machine.pool);
-        norm_rows(parallel, last, norm, rows.len(), &mut b.last_normed);
+        norm_rows(parallel, last, &norm, rows.len(), &mut b.last_normed);
         let out = &mut b.logits[..rows.len() * vocab];
         let head = (&weights.output, &mut *out, false);
-        layer::project(machine, &mut b.last_normed, rows.len(), [head]);
+        project(machine, &mut b.last_normed, rows.len(), [head]);
+        if spec.head.scale != 1.0 {
+            let parallel = (machine.isa, &mut machine.pool);
+            add_scaled(parallel, (&mut *out, vocab), None, spec.head.scale);
+        }
+        if let Some(cap) = spec.head.softcap {
+            softcap((machine.isa, &mut machine.pool), (&mut *out, vocab), cap);
+        }
         machine.pool.run_chunks(out, vocab, &|i, logits| each(i, logits));
         Ok(())
     }

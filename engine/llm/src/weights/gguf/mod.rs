@@ -12,7 +12,7 @@ use bytes::Bytes;
 use kernels::quant::DType;
 
 use self::cursor::Cursor;
-pub(crate) use self::metadata::Metadata;
+pub(crate) use self::metadata::{FromValue, Metadata};
 pub(crate) use self::vocab::vocab;
 pub use self::vocab::{GgufVocab, TextList};
 use super::tensor::{Tensor, num_bytes};

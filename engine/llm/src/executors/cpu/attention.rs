@@ -1,0 +1,86 @@
+//! Attention over all rows of a step: queries, keys and values, their norms and rotations.
+
+use kernels::{
+    attention::{Cache, Params, attention},
+    elementwise::{Angles, Pairs, rotate},
+    norm::norm_vectors,
+    packed::{Activations, convert_rows},
+};
+
+use super::{
+    buffers::AttentionBuffers,
+    layer::{Machine, Step},
+    linear::project,
+    rotations::Rotations,
+    weights::{Grouped, NormWeights},
+};
+use crate::spec::{LayerSpec, RopeStyle};
+
+/// Reads the normed rows and leaves what they attend to in `attended_in`.
+pub(super) fn grouped(
+    (step, layer): (&Step<'_>, &LayerSpec),
+    weights: &Grouped,
+    (x, cache): (&mut Activations, &mut Cache<'_>),
+    b: &mut AttentionBuffers,
+    machine: &mut Machine,
+) {
+    let (spec, rows) = (&step.spec.attention, step.rows);
+    let (q_width, kv_width) = (spec.q_width(), spec.kv_width());
+    let (q, k) = (&mut b.q[..rows * q_width], &mut b.k[..rows * kv_width]);
+    let (v, attended) = (&mut b.v[..rows * kv_width], &mut b.attended[..rows * q_width]);
+    let all =
+        [(&weights.q, &mut *q, false), (&weights.k, &mut *k, false), (&weights.v, &mut *v, false)];
+    project(machine, x, rows, all);
+    if let Some([q_norm, k_norm]) = &weights.norms {
+        norm_heads(machine, q, q_width, q_norm);
+        norm_heads(machine, k, kv_width, k_norm);
+    }
+    if let Some(rope) = layer.rope {
+        rotate_rows(machine, (q, q_width, spec.head_dim), &step.rotations[rope]);
+        rotate_rows(machine, (k, kv_width, spec.head_dim), &step.rotations[rope]);
+    }
+    cache.write(&mut machine.pool, step.runs, k, v);
+    attend((step, layer), weights.sinks.as_deref(), cache, (q, attended), machine);
+    let parallel = (machine.isa, &mut machine.pool);
+    convert_rows(parallel, attended, q_width, rows, &mut b.attended_in);
+}
+
+/// Norms the heads of rows, or all of a row's together.
+fn norm_heads(machine: &mut Machine, rows: &mut [f32], width: usize, norm: &NormWeights) {
+    let shape = (width, norm.vector);
+    norm_vectors((machine.isa, &mut machine.pool), rows, shape, &norm.rule());
+}
+
+/// Rotates heads of rows by their positions.
+pub(super) fn rotate_rows(
+    machine: &mut Machine,
+    (rows, width, head_dim): (&mut [f32], usize, usize),
+    by: &Rotations,
+) {
+    let pairs = match by.style {
+        RopeStyle::Half => Pairs::Half,
+        RopeStyle::Interleaved => Pairs::Interleaved,
+    };
+    let angles = Angles { pairs, cos: &by.cos, sin: &by.sin, width: by.width() };
+    rotate((machine.isa, &mut machine.pool), rows, (width, head_dim), &angles);
+}
+
+/// The kernel, by the spec.
+pub(super) fn attend(
+    (step, layer): (&Step<'_>, &LayerSpec),
+    sinks: Option<&[f32]>,
+    cache: &Cache<'_>,
+    (q, attended): (&[f32], &mut [f32]),
+    machine: &mut Machine,
+) {
+    let spec = &step.spec.attention;
+    let params = Params {
+        num_heads: spec.num_heads,
+        scale: spec.scale,
+        window: layer.window,
+        softcap: spec.softcap,
+        sinks,
+    };
+    let Machine { isa, pool, plan, .. } = machine;
+    attention((*isa, pool, plan), (cache, &params), step.runs, q, attended);
+}

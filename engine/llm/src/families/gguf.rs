@@ -1,0 +1,189 @@
+//! What GGUF files of all architectures say in the same words.
+//!
+//! Invariant: which tensors there are decides on biases, tied embeddings, norms of queries and
+//! keys, gates and rotary factors; metadata decides on the rest.
+
+use kernels::norm::NormKind;
+
+use super::{
+    base::{Sizes, divide_heads, llama_shaped},
+    rope,
+};
+use crate::{
+    error::Fault,
+    spec::{
+        Activation, DecoderSpec, ExpertsSpec, FeedForwardSpec, NormSpec, QkNormOver, QkNormSpec,
+        RopeStyle, RouterScore, RouterSpec,
+    },
+    weights::{FromValue, Metadata, Tensor},
+};
+
+/// A file's metadata and tensors.
+pub(super) struct Gguf<'a> {
+    pub(super) metadata: &'a Metadata<'a>,
+    pub(super) tensors: &'a [Tensor],
+    /// `general.architecture`, with which keys begin.
+    pub(super) architecture: &'a str,
+}
+
+impl<'a> Gguf<'a> {
+    /// The name of a field of the architecture.
+    pub(super) fn key(&self, name: &str) -> String {
+        format!("{}.{name}", self.architecture)
+    }
+
+    /// `ARCH.NAME`, if it is there.
+    pub(super) fn get<T: FromValue<'a>>(&self, name: &str) -> Result<Option<T>, Fault> {
+        self.metadata.get(&self.key(name))
+    }
+
+    /// `ARCH.NAME`, which must be there.
+    pub(super) fn require<T: FromValue<'a>>(&self, name: &str) -> Result<T, Fault> {
+        self.metadata.require(&self.key(name))
+    }
+
+    /// The shape of a tensor, if it is there.
+    pub(super) fn shape(&self, name: &str) -> Option<&[usize]> {
+        self.tensors.iter().find(|tensor| tensor.name() == name).map(Tensor::shape)
+    }
+
+    /// Whether some layer has a tensor of this role.
+    pub(super) fn has(&self, role: &str) -> bool {
+        self.layer_shape(role).is_some()
+    }
+
+    /// The shape of a role's tensor in the first layer that has it.
+    pub(super) fn layer_shape(&self, role: &str) -> Option<&[usize]> {
+        let is = |tensor: &&Tensor| {
+            let rest = tensor.name().strip_prefix("blk.").and_then(|rest| rest.split_once('.'));
+            rest.is_some_and(|(_, found)| found == role)
+        };
+        self.tensors.iter().find(is).map(Tensor::shape)
+    }
+}
+
+/// A decoder of Llama's form, and what tensors say of it.
+pub(super) fn from_gguf(file: &Gguf<'_>, style: RopeStyle) -> Result<DecoderSpec, Fault> {
+    if let Some(found) = file.metadata.get::<usize>("split.count")?
+        && found > 1
+    {
+        return Err(Fault::field("split.count", format!("{found} is not supported")));
+    }
+    let sizes = sizes(file)?;
+    let positions = file.shape("position_embd.weight");
+    let rope = match positions {
+        Some(_) => None,
+        None => {
+            let shape = (sizes.head_dim, style);
+            Some(rope::from_gguf(file.metadata, file.architecture, file.tensors, shape)?)
+        }
+    };
+    let mut spec = llama_shaped(file.architecture, &sizes, rope)?;
+    spec.embedding.learned_positions = positions.map(|shape| shape[0]);
+    spec.norm = norm(file)?;
+    spec.attention.bias = file.has("attn_q.bias") || file.has("attn_qkv.bias");
+    spec.attention.output_bias = file.has("attn_output.bias");
+    spec.attention.sinks = file.has("attn_sinks.weight");
+    spec.attention.qk_norm = file.layer_shape("attn_q_norm.weight").map(|shape| QkNormSpec {
+        kind: spec.norm.kind,
+        over: match shape {
+            [_, _] => QkNormOver::EachHead,
+            [width] if *width != sizes.head_dim => QkNormOver::All,
+            _ => QkNormOver::Head,
+        },
+        eps: spec.norm.eps,
+    });
+    let fused = file.layer_shape("ffn_up.weight").is_some_and(|s| s[0] == 2 * sizes.width);
+    if !fused && !["ffn_gate.weight", "ffn_gate_exps.weight"].iter().any(|role| file.has(role)) {
+        spec.feed_forward.gated = false;
+        spec.feed_forward.activation = Activation::GeluTanh;
+    }
+    spec.feed_forward.bias = file.has("ffn_up.bias");
+    spec.head.tied = file.shape("output.weight").is_none();
+    if let Some(num_experts) = file.get::<usize>("expert_count")?.filter(|num| *num > 0) {
+        spec.experts = Some(experts(file, num_experts, spec.feed_forward)?);
+        let dense = file.get("leading_dense_block_count")?.unwrap_or(0);
+        spec.layers.iter_mut().skip(dense).for_each(|layer| layer.experts = true);
+    }
+    Ok(spec)
+}
+
+fn sizes(file: &Gguf<'_>) -> Result<Sizes, Fault> {
+    let hidden = file.require("embedding_length")?;
+    let heads = file.require("attention.head_count")?;
+    let head_dim = match file.get("attention.key_length")? {
+        Some(head_dim) => head_dim,
+        None => divide_heads(&file.key("attention.head_count"), hidden, heads)?,
+    };
+    match file.get::<usize>("attention.value_length")? {
+        Some(found) if found != head_dim && !file.has("attn_kv_a_mqa.weight") => {
+            let what = format!("{found} is not the {head_dim} of keys");
+            return Err(Fault::field(&file.key("attention.value_length"), what));
+        }
+        _ => {}
+    }
+    let vocab = match file.shape("token_embd.weight") {
+        Some([rows, _]) => *rows,
+        Some(_) => return Err(Fault::tensor("token_embd.weight", "is not a matrix")),
+        None => return Err(Fault::tensor("token_embd.weight", "is missing")),
+    };
+    Ok(Sizes {
+        vocab,
+        hidden,
+        layers: file.require("block_count")?,
+        heads,
+        kv_heads: file.get("attention.head_count_kv")?.unwrap_or(heads),
+        head_dim,
+        width: file.require("feed_forward_length")?,
+        max_len: file.require("context_length")?,
+        eps: 0.0,
+    })
+}
+
+fn norm(file: &Gguf<'_>) -> Result<NormSpec, Fault> {
+    let bias = file.shape("output_norm.bias").is_some();
+    Ok(match file.get("attention.layer_norm_epsilon")? {
+        Some(eps) => NormSpec { kind: NormKind::Layer, eps, bias },
+        None => {
+            let eps = file.require("attention.layer_norm_rms_epsilon")?;
+            NormSpec { kind: NormKind::Rms, eps, bias }
+        }
+    })
+}
+
+fn experts(
+    file: &Gguf<'_>,
+    num_experts: usize,
+    dense: FeedForwardSpec,
+) -> Result<ExpertsSpec, Fault> {
+    let score = match file.get::<usize>("expert_gating_func")?.unwrap_or(1) {
+        1 => RouterScore::Softmax,
+        2 => RouterScore::Sigmoid,
+        other => {
+            let field = file.key("expert_gating_func");
+            return Err(Fault::field(&field, format!("{other} is not supported")));
+        }
+    };
+    let width = file.get("expert_feed_forward_length")?.unwrap_or(dense.width);
+    let shared = file.layer_shape("ffn_up_shexp.weight").map(|shape| shape[0]);
+    let bias = file.has("ffn_up_exps.bias");
+    Ok(ExpertsSpec {
+        num_experts,
+        num_active: file.require("expert_used_count")?,
+        expert: FeedForwardSpec { width, bias, ..dense },
+        router: RouterSpec {
+            score,
+            bias: file.has("ffn_gate_inp.bias"),
+            choice_bias: file.has("exp_probs_b.bias"),
+            groups: None,
+            normalize: file.get("expert_weights_norm")?.unwrap_or(true),
+            scale: match file.get("expert_weights_scale")? {
+                Some(scale) if scale != 0.0 => scale,
+                _ => 1.0,
+            },
+            on_input: false,
+        },
+        shared_width: shared,
+        shared_gate: file.has("ffn_gate_inp_shexp.weight"),
+    })
+}

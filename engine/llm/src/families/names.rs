@@ -1,0 +1,71 @@
+//! From transformers' names of tensors to the canonical ones.
+//!
+//! Invariant: a name that is not in a family's table is not known: nothing is left out silently.
+
+/// A family's names.
+pub(super) struct Names {
+    /// Before the number of a layer.
+    pub(super) layers: &'static str,
+    /// Whole names, without `.weight` or `.bias`.
+    pub(super) top: &'static [(&'static str, &'static str)],
+    /// Names within a layer, likewise; `*` stands for a number, which goes to the `*` of ours.
+    pub(super) roles: &'static [(&'static str, &'static str)],
+}
+
+/// What most families call what is outside of layers.
+pub(super) const TOP: &[(&str, &str)] =
+    &[("model.embed_tokens", "token_embd"), ("model.norm", "output_norm"), ("lm_head", "output")];
+
+/// Llama's names.
+pub(super) const LLAMA: Names = Names {
+    layers: "model.layers.",
+    top: TOP,
+    roles: &[
+        ("input_layernorm", "attn_norm"),
+        ("self_attn.q_proj", "attn_q"),
+        ("self_attn.k_proj", "attn_k"),
+        ("self_attn.v_proj", "attn_v"),
+        ("self_attn.o_proj", "attn_output"),
+        ("self_attn.q_norm", "attn_q_norm"),
+        ("self_attn.k_norm", "attn_k_norm"),
+        ("post_attention_layernorm", "ffn_norm"),
+        ("mlp.gate_proj", "ffn_gate"),
+        ("mlp.up_proj", "ffn_up"),
+        ("mlp.down_proj", "ffn_down"),
+    ],
+};
+
+impl Names {
+    /// The canonical name of what transformers calls `theirs`.
+    pub(super) fn canonical(&self, theirs: &str) -> Option<String> {
+        let (stem, suffix) = theirs.rsplit_once('.')?;
+        if !matches!(suffix, "weight" | "bias") {
+            // Some names are parameters of their own, as gpt-oss's sinks and experts.
+            return self.role(theirs).map(|(layer, role)| format!("blk.{layer}.{role}"));
+        }
+        if let Some((_, ours)) = self.top.iter().find(|(name, _)| *name == stem) {
+            return Some(format!("{ours}.{suffix}"));
+        }
+        let (layer, role) = self.role(stem)?;
+        Some(format!("blk.{layer}.{role}.{suffix}"))
+    }
+
+    fn role<'a>(&self, name: &'a str) -> Option<(&'a str, String)> {
+        let (layer, rest) = name.strip_prefix(self.layers)?.split_once('.')?;
+        if !is_number(layer) {
+            return None;
+        }
+        let found = self.roles.iter().find_map(|(theirs, ours)| match theirs.split_once('*') {
+            None => (*theirs == rest).then(|| (*ours).to_owned()),
+            Some((before, after)) => {
+                let number = rest.strip_prefix(before)?.strip_suffix(after)?;
+                is_number(number).then(|| ours.replace('*', number))
+            }
+        });
+        Some((layer, found?))
+    }
+}
+
+fn is_number(text: &str) -> bool {
+    !text.is_empty() && text.len() < 6 && text.bytes().all(|b| b.is_ascii_digit())
+}

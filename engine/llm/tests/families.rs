@@ -1,0 +1,99 @@
+//! Every family against transformers, on the same weights: from a Hugging Face folder, and from
+//! the GGUF file that llama.cpp's own converter makes of it.
+
+#[path = "support/distance.rs"]
+mod distance;
+#[path = "support/engine.rs"]
+mod engine;
+#[path = "support/golden.rs"]
+mod golden;
+
+use distance::argmax;
+use engine::{engine, exact, kv_in_8_bits, logits, standard};
+use engine_core::Engine;
+use engine_llm::weights::Model;
+use golden::TinyGolden;
+
+fn worst(got: &[f32], want: &[f32]) -> f32 {
+    assert_eq!(got.len(), want.len());
+    got.iter().zip(want).map(|(got, want)| (got - want).abs()).fold(0.0, f32::max)
+}
+
+/// Exact settings: logits to 1e-4, in chunks too, and greedy tokens through the cache.
+fn check(model: Model, golden: &TinyGolden) -> Result<(), String> {
+    let mut engine = engine(model, exact());
+    let whole = logits(&mut engine, &golden.prompt, 0);
+    let off = worst(&whole, &golden.logits);
+    // Not `off >= 1e-4`, which holds for no number.
+    if !(off < 1e-4) {
+        return Err(format!("logits are off by {off}"));
+    }
+    let mut in_chunks = Vec::new();
+    for (i, chunk) in golden.prompt.chunks(7).enumerate() {
+        in_chunks.extend(logits(&mut engine, chunk, i * 7));
+    }
+    if in_chunks != whole {
+        return Err("chunks change the result".into());
+    }
+    if !golden.margins.iter().all(|margin| *margin > 50.0 * off) {
+        return Err("a near tie".into());
+    }
+    let vocab_size = engine.limits().vocab_size as usize;
+    let mut row = whole;
+    for (i, want) in golden.greedy.iter().enumerate() {
+        let token = argmax(&row[row.len() - vocab_size..]);
+        if token != *want {
+            return Err(format!("greedy token {i} is {token}, not {want}"));
+        }
+        row = logits(&mut engine, &[token], golden.prompt.len() + i);
+    }
+    Ok(())
+}
+
+fn none_failed(failed: Vec<String>) {
+    assert!(failed.is_empty(), "{}", failed.join("\n"));
+}
+
+#[test]
+fn hugging_face_folders_answer_as_transformers_does() {
+    let mut failed = Vec::new();
+    for name in golden::families() {
+        let (model, golden) = golden::family(&name);
+        failed.extend(check(model, &golden).err().map(|what| format!("{name}: {what}")));
+    }
+    none_failed(failed);
+}
+
+#[test]
+fn gguf_files_of_llama_cpp_answer_as_transformers_does() {
+    let (mut num_files, mut failed) = (0, Vec::new());
+    for name in golden::families() {
+        if let Some((model, golden)) = golden::family_gguf(&name) {
+            failed.extend(check(model, &golden).err().map(|what| format!("{name}: {what}")));
+            num_files += 1;
+        }
+    }
+    none_failed(failed);
+    assert!(num_files >= 15, "only {num_files} GGUF files");
+}
+
+/// What users get, products and a cache of fewer bits, stays close; random weights make roundings
+/// larger from layer to layer, those of mixtures and of many norms the most.
+#[test]
+fn fast_settings_stay_close_to_the_exact_ones() {
+    let mut failed = Vec::new();
+    for name in golden::families() {
+        for (options, most) in [(standard(), 0.08), (kv_in_8_bits(), 0.12)] {
+            let (model, golden) = golden::family(&name);
+            let mut engine = engine(model, options);
+            let got = logits(&mut engine, &golden.prompt, 0);
+            let rms = |x: &mut dyn Iterator<Item = f32>| x.map(|x| x * x).sum::<f32>().sqrt();
+            let off = rms(&mut got.iter().zip(&golden.logits).map(|(a, b)| a - b));
+            let share = off / rms(&mut golden.logits.iter().copied());
+            if !(share < most) {
+                failed.push(format!("{name}: off by {share} of all logits"));
+            }
+        }
+    }
+    none_failed(failed);
+}
