@@ -10,6 +10,8 @@ use super::{
     softmax::State,
 };
 use crate::{
+    activation::cap_row,
+    isa::Isa,
     packed::to_bf16,
     simd::{Dot, on_each_isa},
 };
@@ -36,6 +38,7 @@ impl Queries {
 /// Rows: the query heads of one key head at some consecutive positions.
 #[derive(Clone, Copy)]
 pub(super) struct Piece<'a> {
+    pub(super) isa: Isa,
     pub(super) run: Run<'a>,
     /// The first position, counted from the run's.
     pub(super) first: usize,
@@ -57,6 +60,19 @@ impl Piece<'_> {
     #[inline(always)]
     pub(super) fn position(&self, row: usize, group: usize) -> usize {
         self.run.position + self.first + row / group
+    }
+
+    /// Holds scores within the cap, if there is one.
+    ///
+    /// # Safety
+    /// The piece's instruction set is available.
+    #[inline(always)]
+    pub(super) unsafe fn cap(&self, scores: &mut [f32]) {
+        if let Some(cap) = self.params.softcap {
+            // Scores are to base 2. Few models have caps: this is no part of each tile's code.
+            // SAFETY: the caller vouches.
+            unsafe { cap_row(self.isa, scores, cap * std::f32::consts::LOG2_E) };
+        }
     }
 
     /// The sink of a row's head, as scores are: to base 2.

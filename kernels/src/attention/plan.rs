@@ -87,7 +87,7 @@ impl Plan {
     }
 
     /// Cuts the runs into tasks, the longest first.
-    fn set(&mut self, cache: &Cache<'_>, params: &Params<'_>, runs: &[Run<'_>]) {
+    fn set(&mut self, (isa, cache): (Isa, &Cache<'_>), params: &Params<'_>, runs: &[Run<'_>]) {
         let layout = cache.layout();
         let group = params.num_heads / layout.num_kv_heads;
         let per_task = (self.rows / group).max(1);
@@ -105,7 +105,7 @@ impl Plan {
                         partitions: (0, 0),
                         partial: None,
                     };
-                    let (from, end) = task.piece(params, runs).keys();
+                    let (from, end) = task.piece(isa, params, runs).keys();
                     task.partitions = (from / PARTITION, end.div_ceil(PARTITION));
                     task.cost = (end - from) * positions;
                     self.tasks.push(task);
@@ -144,8 +144,9 @@ impl Plan {
 }
 
 impl Task {
-    fn piece<'a>(&self, params: &Params<'a>, runs: &[Run<'a>]) -> Piece<'a> {
+    fn piece<'a>(&self, isa: Isa, params: &Params<'a>, runs: &[Run<'a>]) -> Piece<'a> {
         Piece {
+            isa,
             run: runs[self.run],
             first: self.first,
             positions: self.positions,
@@ -171,7 +172,7 @@ pub fn attention(
 ) {
     check(isa, cache, params, runs, (q, out));
     assert!(plan.scratch.len() >= pool.threads(), "scratch memory for each thread");
-    plan.set(cache, params, runs);
+    plan.set((isa, cache), params, runs);
     let Plan { tasks, scratch, partials, .. } = plan;
     let (scratch, partials) = (Shared(scratch.as_mut_ptr()), Shared(partials.as_mut_ptr()));
     let out = Shared(out.as_mut_ptr());
@@ -182,8 +183,8 @@ pub fn attention(
         let scratch = unsafe {
             &mut *task.partial.map_or(scratch.at(thread), |partial| partials.at(partial))
         };
-        let piece = task.piece(params, runs);
-        compute(isa, &piece, cache, (task.partitions, q), scratch);
+        let piece = task.piece(isa, params, runs);
+        compute(&piece, cache, (task.partitions, q), scratch);
         if task.partial.is_none() {
             // SAFETY: rows of one head are one task's.
             unsafe { finish(&piece, cache, &scratch.total, &scratch.total_states, &out) };
@@ -191,11 +192,11 @@ pub fn attention(
     });
     // The partitions of a piece follow each other in number; the first one begins it.
     let is_head = |task: &&Task| {
-        let (from, _) = task.piece(params, runs).keys();
+        let (from, _) = task.piece(isa, params, runs).keys();
         task.partial.is_some() && task.partitions.0 == from / PARTITION
     };
     for head in tasks.iter().filter(is_head) {
-        let piece = head.piece(params, runs);
+        let piece = head.piece(isa, params, runs);
         let (from, end) = piece.keys();
         let first = head.partial.unwrap_or_default();
         for i in 1..end.div_ceil(PARTITION) - from / PARTITION {
@@ -218,7 +219,6 @@ pub fn attention(
 
 /// Computes partitions from which to which end into the scratch's totals.
 fn compute(
-    isa: Isa,
     piece: &Piece<'_>,
     cache: &Cache<'_>,
     ((from, end), q): ((usize, usize), &[f32]),
@@ -232,10 +232,10 @@ fn compute(
     total_states.fill(State::EMPTY);
     // SAFETY: `check` has made sure of the instruction set, and of all blocks.
     unsafe {
-        load_queries(isa, q, piece, cache, queries);
+        load_queries(piece.isa, q, piece, cache, queries);
         for index in from..end {
             let (outputs, states) = (&mut outputs[..rows * width], &mut states[..rows]);
-            partition(isa, piece, cache, index, queries, &mut Sums { outputs, states });
+            partition(piece.isa, piece, cache, index, queries, &mut Sums { outputs, states });
             let mut sums = Sums { outputs: &mut *total, states: &mut *total_states };
             sums.merge(outputs, states);
         }

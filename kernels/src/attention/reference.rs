@@ -2,8 +2,8 @@
 
 use super::Params;
 
-/// As [`attention`](super::attention()) for one query head, of that number, at `position`, whose keys and values
-/// are rows of `q.len()` from position 0 on; summed in `f64`.
+/// As [`attention`](super::attention()) for one query head, of that number, at `position`, whose
+/// keys and values are rows of `q.len()` from position 0 on; summed in `f64`.
 pub fn attention(
     (params, head): (&Params<'_>, usize),
     position: usize,

@@ -10,7 +10,6 @@ use super::{
     softmax::{State, soften},
 };
 use crate::{
-    activation::tanh,
     packed::round_to_bf16,
     simd::{Dot, LANES, LINE, Simd, prefetch},
 };
@@ -82,17 +81,6 @@ impl Rows<'_> {
         &self.queries.operands[self.row / BAND * band..][..band][self.row % BAND..]
     }
 
-    /// Holds scores within the cap, if there is one.
-    #[inline(always)]
-    pub(super) fn cap<const MR: usize>(&self, scores: &mut [[f32; TILE]; MR]) {
-        let Some(cap) = self.piece.params.softcap else { return };
-        // Scores are to base 2.
-        let cap = cap * std::f32::consts::LOG2_E;
-        for score in scores.as_flattened_mut() {
-            *score = cap * tanh(*score / cap);
-        }
-    }
-
     /// Scores, softmax, weighted values; returns `MR`.
     ///
     /// # Safety
@@ -114,7 +102,8 @@ impl Rows<'_> {
                 self.scores::<D, BF16, MR, 1>(&mut scores);
             }
         }
-        self.cap(&mut scores);
+        // SAFETY: the caller vouches.
+        unsafe { self.piece.cap(scores.as_flattened_mut()) };
         let mut weights = [[0; TILE]; MR];
         let mut factors = [0.0; MR];
         for m in 0..MR {

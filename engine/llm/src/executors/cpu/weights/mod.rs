@@ -57,6 +57,7 @@ impl NormWeights {
 }
 
 /// What comes after attention.
+#[expect(clippy::large_enum_variant, reason = "one for each layer, and most are dense")]
 pub(super) enum Ffn {
     Dense(FeedForward),
     Experts(Box<Experts>),
