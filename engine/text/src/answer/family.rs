@@ -26,7 +26,7 @@ pub enum Family {
     Command,
     /// `<|tool_call_begin|>functions.NAME:0<|tool_call_argument_begin|>{…}`: Kimi K2.
     Kimi,
-    /// `[name(key=value)]` from the start of the answer: Llama 4.
+    /// `[name(key=value)]` from the start of the answer: Llama 3.2 and 4, where they are told so.
     Pythonic,
     /// The same between `<|tool_call_start|>` and its end: LFM2.
     Lfm,
@@ -129,7 +129,7 @@ impl Family {
             ("<minimax:tool_call>", Self::MiniMax),
             ("<arg_key>", Self::Glm),
             ("<function=", Self::QwenXml),
-            ("<|header_start|>", Self::Pythonic),
+            ("[func_name1(", Self::Pythonic),
             ("<tool_call>", Self::Hermes),
             ("<|python_tag|>", Self::Json),
             ("\"parameters\": ", Self::Json),
