@@ -171,6 +171,8 @@ fn hugging_face_text(paths: &HuggingFaceText) -> Result<TextModel> {
         generation_config: optional(&paths.generation_config)?.as_deref(),
         special_tokens_map: optional(&paths.special_tokens_map)?.as_deref(),
         chat_template: template.as_deref(),
+        chat_template_json: optional(&paths.chat_template_json)?.as_deref(),
+        named_templates: &[],
         config_json: Some(&read(&paths.config_json)?),
     })?)
 }
@@ -195,6 +197,7 @@ pub(crate) fn read(path: &Path) -> Result<Vec<u8>> {
 fn gguf_vocab(vocab: &weights::GgufVocab) -> engine_text::GgufVocab<'_> {
     engine_text::GgufVocab {
         model: vocab.model.clone(),
+        name: vocab.name.clone(),
         pre: vocab.pre.clone(),
         tokens: vocab.tokens.iter().map(Into::into).collect(),
         scores: vocab.scores.clone(),
@@ -204,9 +207,17 @@ fn gguf_vocab(vocab: &weights::GgufVocab) -> engine_text::GgufVocab<'_> {
         eos: vocab.eos,
         unk: vocab.unk,
         pad: vocab.pad,
+        sep: vocab.sep,
+        eot: vocab.eot,
+        eom: vocab.eom,
         add_bos: vocab.add_bos,
         add_eos: vocab.add_eos,
         add_space_prefix: vocab.add_space_prefix,
+        remove_extra_whitespaces: vocab.remove_extra_whitespaces,
+        charsmap: vocab.charsmap.clone(),
+        lowercase: vocab.lowercase,
+        strip_accents: vocab.strip_accents,
         chat_template: vocab.chat_template.clone(),
+        named_templates: vocab.named_templates.clone(),
     }
 }

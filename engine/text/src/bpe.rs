@@ -1,19 +1,22 @@
-//! Byte-level BPE: from text to token ids by a family's splits and a vocabulary's merges.
+//! Byte-pair encoding: from text to token ids by a family's splits and a vocabulary's merges.
 //!
 //! Invariant: the ids are those of the `tokenizers` library for the same vocabulary, merges and
 //! patterns (a property test compares them). That library's tables of strings take five times as
 //! long to fill, and a server that starts waits for them.
 //!
-//! Source: Sennrich et al. 2016, on bytes as in GPT-2 (Radford et al. 2019).
+//! Source: Sennrich et al. 2016, on bytes as in GPT-2 (Radford et al. 2019), or on characters as in
+//! SentencePiece (Kudo and Richardson 2018).
 
+use std::borrow::Cow;
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
 
 use ahash::RandomState;
-use aho_corasick::{AhoCorasick, MatchKind};
-use fancy_regex::Regex;
 
 use crate::TextError;
+use crate::added::{Added, Fragment, fragments};
+use crate::pieces::SPACE;
+use crate::split::{Split, split};
 
 /// What follows from two neighbours.
 #[derive(Debug, Clone, Copy)]
@@ -27,43 +30,40 @@ pub(crate) struct Merge {
 /// Merges by the ids of left and right.
 pub(crate) type Merges = HashMap<(u32, u32), Merge, RandomState>;
 
-/// A byte-level BPE tokenizer.
+/// What a text is before anything is merged.
+#[derive(Debug)]
+pub(crate) enum Symbols {
+    /// The token of each byte; a byte without one is left out.
+    Bytes(Box<[Option<u32>; 256]>),
+    /// Tokens of characters.
+    Chars(Box<Chars>),
+}
+
+/// Characters, with bytes for those that have no token.
+#[derive(Debug)]
+pub(crate) struct Chars {
+    pub(crate) ids: HashMap<char, u32, RandomState>,
+    pub(crate) bytes: [Option<u32>; 256],
+    /// Stands for a run of characters that have no bytes either.
+    pub(crate) unk: Option<u32>,
+}
+
+/// A tokenizer by byte-pair encoding.
 #[derive(Debug)]
 pub(crate) struct Bpe {
     /// Tokens that are found in a text before anything else looks at it, the longest first.
     pub(crate) added: Option<Added>,
     /// Put a space before each text between added tokens.
     pub(crate) space_prefix: bool,
-    /// Each makes its matches pieces of their own, in the pieces that the one before left.
-    pub(crate) splits: Vec<Regex>,
-    /// The token of each byte; a byte without one is left out.
-    pub(crate) bytes: [Option<u32>; 256],
+    /// Spaces are [`SPACE`] in the vocabulary.
+    pub(crate) escapes_spaces: bool,
+    pub(crate) splits: Vec<Split>,
+    pub(crate) symbols: Symbols,
     pub(crate) merges: Merges,
     /// Pieces that are a token whatever the merges say.
     pub(crate) whole: HashMap<Box<[u8]>, u32, RandomState>,
     /// What to put before and after a text when special tokens are asked for.
     pub(crate) around: [Option<u32>; 2],
-}
-
-/// Tokens to find in a text as they are written.
-#[derive(Debug)]
-pub(crate) struct Added {
-    texts: AhoCorasick,
-    /// The id of each text.
-    ids: Vec<u32>,
-}
-
-impl Added {
-    /// None if there are no tokens.
-    pub(crate) fn new(tokens: &[(&str, u32)]) -> Result<Option<Self>, aho_corasick::BuildError> {
-        if tokens.is_empty() {
-            return Ok(None);
-        }
-        let texts = AhoCorasick::builder()
-            .match_kind(MatchKind::LeftmostLongest)
-            .build(tokens.iter().map(|(text, _)| text))?;
-        Ok(Some(Self { texts, ids: tokens.iter().map(|(_, id)| *id).collect() }))
-    }
 }
 
 /// One part of a piece while it is merged; its neighbours by index.
@@ -95,21 +95,28 @@ struct Scratch {
 }
 
 impl Bpe {
+    /// Whether the tokens of a text always cover all of it.
+    pub(crate) fn keeps_all(&self) -> bool {
+        let bytes = match &self.symbols {
+            Symbols::Bytes(bytes) => &**bytes,
+            Symbols::Chars(chars) => &chars.bytes,
+        };
+        bytes.iter().all(Option::is_some) && !self.added.as_ref().is_some_and(Added::drops_space)
+    }
+
     /// Token ids of a text; see [`TextModel::encode`](crate::TextModel::encode).
     pub(crate) fn encode(&self, text: &str, special: bool) -> Result<Vec<u32>, TextError> {
         let [before, after] = if special { self.around } else { [None; 2] };
         let mut ids = Vec::with_capacity(text.len() / 4 + 2);
         let mut scratch = Scratch::default();
         ids.extend(before);
-        let mut start = 0;
-        if let Some(added) = &self.added {
-            for found in added.texts.find_iter(text) {
-                self.encode_plain(&text[start..found.start()], &mut scratch, &mut ids)?;
-                ids.push(added.ids[found.pattern().as_usize()]);
-                start = found.end();
+        fragments(self.added.as_ref(), text, &mut |fragment| match fragment {
+            Fragment::Text(text) => self.encode_plain(text, &mut scratch, &mut ids),
+            Fragment::Token(id) => {
+                ids.push(id);
+                Ok(())
             }
-        }
-        self.encode_plain(&text[start..], &mut scratch, &mut ids)?;
+        })?;
         ids.extend(after);
         Ok(ids)
     }
@@ -121,26 +128,29 @@ impl Bpe {
         scratch: &mut Scratch,
         ids: &mut Vec<u32>,
     ) -> Result<(), TextError> {
-        let mut each = |piece: &str| self.encode_piece(piece.as_bytes(), scratch, ids);
-        let split = match self.space_prefix && !text.is_empty() {
-            true => split(&format!(" {text}"), &self.splits, &mut each),
-            false => split(text, &self.splits, &mut each),
-        };
-        // Its words may quote the text.
-        split.map_err(|_| TextError::Encode("the text takes too long to split".to_owned()))
+        let mut text = Cow::Borrowed(text);
+        if self.space_prefix {
+            text = Cow::Owned(format!(" {text}"));
+        }
+        if self.escapes_spaces && text.contains(' ') {
+            text = Cow::Owned(text.replace(' ', SPACE));
+        }
+        split(&text, &self.splits, &mut |piece| self.encode_piece(piece, scratch, ids))
+            // Its words may quote the text.
+            .map_err(|_| TextError::Encode("the text takes too long to split".to_owned()))
     }
 
-    fn encode_piece(&self, piece: &[u8], scratch: &mut Scratch, ids: &mut Vec<u32>) {
-        if let Some(id) = self.whole.get(piece) {
+    fn encode_piece(&self, piece: &str, scratch: &mut Scratch, ids: &mut Vec<u32>) {
+        if let Some(id) = self.whole.get(piece.as_bytes()) {
             ids.push(*id);
             return;
         }
         let Scratch { parts, possible } = scratch;
         parts.clear();
-        for id in piece.iter().filter_map(|byte| self.bytes[usize::from(*byte)]) {
+        self.symbols.each(piece, &mut |id| {
             let at = parts.len() as u32;
             parts.push(Part { id, previous: at.checked_sub(1).unwrap_or(NONE), next: at + 1 });
-        }
+        });
         let Some(last) = parts.last_mut() else { return };
         last.next = NONE;
         for at in 1..parts.len() as u32 {
@@ -186,25 +196,40 @@ impl Bpe {
     }
 }
 
-/// Cuts a text by the patterns and hands on the pieces in order, none of them empty.
-fn split(
-    text: &str,
-    patterns: &[Regex],
-    each: &mut dyn FnMut(&str),
-) -> Result<(), Box<fancy_regex::Error>> {
-    if text.is_empty() {
-        return Ok(());
+impl Symbols {
+    /// The tokens that a piece begins as.
+    fn each(&self, piece: &str, push: &mut dyn FnMut(u32)) {
+        match self {
+            Self::Bytes(bytes) => {
+                piece.bytes().filter_map(|byte| bytes[usize::from(byte)]).for_each(push);
+            }
+            Self::Chars(chars) => {
+                let mut is_unknown = false;
+                for c in piece.chars() {
+                    is_unknown = chars.each(c, is_unknown, push);
+                }
+            }
+        }
     }
-    let Some((first, rest)) = patterns.split_first() else {
-        each(text);
-        return Ok(());
-    };
-    let mut start = 0;
-    for found in first.find_iter(text) {
-        let found = found.map_err(Box::new)?;
-        split(&text[start..found.start()], rest, each)?;
-        split(found.as_str(), rest, each)?;
-        start = found.end();
+}
+
+impl Chars {
+    /// The tokens of one character; whether it is unknown, as the one before was or not.
+    fn each(&self, c: char, was_unknown: bool, push: &mut dyn FnMut(u32)) -> bool {
+        if let Some(id) = self.ids.get(&c) {
+            push(*id);
+            return false;
+        }
+        let mut utf8 = [0; 4];
+        let bytes = c.encode_utf8(&mut utf8).as_bytes();
+        let ids = bytes.iter().map(|byte| self.bytes[usize::from(*byte)]);
+        if ids.clone().all(|id| id.is_some()) {
+            ids.flatten().for_each(push);
+            return false;
+        }
+        if let Some(unk) = self.unk.filter(|_| !was_unknown) {
+            push(unk);
+        }
+        true
     }
-    split(&text[start..], rest, each)
 }

@@ -5,10 +5,10 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use serde_json::Value;
 use tokenizers::Tokenizer;
+use tokenizers::processors::template::TemplateProcessing;
 
 use crate::TextError;
 use crate::chat::ChatTemplate;
-use crate::gguf::add_template;
 use crate::limits::MAX_TOKENIZER_JSON_BYTES;
 use crate::model::{Parts, TextModel, Tokens};
 use crate::pieces::Pieces;
@@ -26,6 +26,11 @@ pub struct HuggingFaceFiles<'a> {
     pub special_tokens_map: Option<&'a [u8]>,
     /// `chat_template.jinja`; it goes before the one in `tokenizer_config.json`.
     pub chat_template: Option<&'a str>,
+    /// `chat_template.json`, an object that holds one.
+    pub chat_template_json: Option<&'a [u8]>,
+    /// `additional_chat_templates/NAME.jinja`, by name; they go before those of the same name in
+    /// `tokenizer_config.json`.
+    pub named_templates: &'a [(&'a str, &'a str)],
     /// `config.json`, for the ids of the special tokens.
     pub config_json: Option<&'a [u8]>,
 }
@@ -57,18 +62,16 @@ impl TextModel {
         let mut seen = std::collections::HashSet::new();
         eos.retain(|&id| seen.insert(id));
 
-        let template = files
-            .chat_template
-            .map(|source| (source.to_owned(), None))
-            .or_else(|| template_of(&config["chat_template"]))
-            .map(|(default, tool_use)| ChatTemplate {
-                default,
-                tool_use,
-                variables: SPECIAL
-                    .iter()
-                    .filter_map(|&key| Some((key.to_owned(), name(key)?)))
-                    .collect(),
-            });
+        let beside = parse("chat_template.json", files.chat_template_json)?;
+        let template = templates(files, [&beside["chat_template"], &config["chat_template"]]);
+        let template = template.map(|(default, named)| ChatTemplate {
+            default,
+            named,
+            variables: SPECIAL
+                .iter()
+                .filter_map(|&key| Some((key.to_owned(), name(key)?)))
+                .collect(),
+        });
         let ends = [("add_bos_token", bos), ("add_eos_token", eos_token.or(eos.first().copied()))];
         follow_config(&mut tokenizer, &config, ends)?;
         let pieces = Pieces::of(&tokenizer)?;
@@ -121,17 +124,32 @@ fn first_id(value: &Value) -> Option<u32> {
     ids(value).next()
 }
 
-/// The default template, and the one for tools if the model has a list of named ones.
-fn template_of(value: &Value) -> Option<(String, Option<String>)> {
+/// A default template, and others by name.
+type Templates = (String, Vec<(String, String)>);
+
+/// What the files say, the first of them that has a default template.
+fn templates(files: &HuggingFaceFiles<'_>, fields: [&Value; 2]) -> Option<Templates> {
+    let named = || files.named_templates.iter().map(|(name, source)| (*name, *source));
+    let owned = |(name, source): (&str, &str)| (name.to_owned(), source.to_owned());
+    let file = files.chat_template.map(|source| (source.to_owned(), Vec::new()));
+    let (default, rest) = file.or_else(|| fields.into_iter().find_map(templates_of))?;
+    let own = named().map(owned);
+    let others = rest.into_iter().filter(|(name, _)| named().all(|(own, _)| own != name));
+    Some((default, own.chain(others).collect()))
+}
+
+/// A template, or a list of named ones.
+fn templates_of(value: &Value) -> Option<Templates> {
     if let Some(source) = value.as_str() {
-        return Some((source.to_owned(), None));
+        return Some((source.to_owned(), Vec::new()));
     }
-    let list = value.as_array()?;
-    let named = |name: &str| {
-        let entry = list.iter().find(|entry| entry["name"] == name)?;
-        entry["template"].as_str().map(str::to_owned)
+    let entry = |entry: &Value| {
+        Some((entry["name"].as_str()?.to_owned(), entry["template"].as_str()?.to_owned()))
     };
-    Some((named("default")?, named("tool_use")))
+    let mut list: Vec<(String, String)> = value.as_array()?.iter().filter_map(entry).collect();
+    let place = list.iter().position(|(name, _)| name == "default")?;
+    let (_, default) = list.remove(place);
+    Some((default, list))
 }
 
 /// Older folders say only in the configuration whether BOS and EOS are added; where that differs
@@ -154,4 +172,33 @@ fn follow_config(
         around[idx] = id.filter(|_| should);
     }
     if differs { add_template(tokenizer, around) } else { Ok(()) }
+}
+
+/// Puts the given tokens `[before, after]` each text when special tokens are asked for.
+fn add_template(tokenizer: &mut Tokenizer, around: [Option<u32>; 2]) -> Result<(), TextError> {
+    let bad = |err: String| TextError::field("add_bos_token", err);
+    // Names of our own: token texts may hold characters that the template language reserves.
+    let names = ["BEFORE", "AFTER"];
+    let mut special = Vec::new();
+    for (name, id) in names.into_iter().zip(around) {
+        let Some(id) = id else { continue };
+        let text = tokenizer.id_to_token(id).unwrap_or_default();
+        let token = tokenizers::processors::template::SpecialToken::new(
+            name.to_owned(),
+            vec![id],
+            vec![text],
+        );
+        special.push(token.map_err(|err| bad(err.to_string()))?);
+    }
+    let [before, after] = around.map(|id| id.is_some());
+    let single = [before.then_some(names[0]), Some("$A"), after.then_some(names[1])];
+    let single: Vec<&str> = single.into_iter().flatten().collect();
+    let template = TemplateProcessing::builder()
+        .try_single(single.join(" "))
+        .map_err(bad)?
+        .special_tokens(special)
+        .build()
+        .map_err(|err| bad(err.to_string()))?;
+    tokenizer.with_post_processor(Some(template));
+    Ok(())
 }

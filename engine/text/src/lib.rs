@@ -4,8 +4,10 @@
 //! everything that advances token by token ([`Detokenizer`], [`StopMatcher`]) belongs to one
 //! choice of one request. All work is bounded by [`limits`].
 
+mod added;
 mod answer;
 mod bpe;
+mod charsmap;
 mod chat;
 mod detokenizer;
 mod error;
@@ -14,7 +16,12 @@ mod hugging_face;
 pub mod limits;
 mod model;
 mod pieces;
+mod split;
 mod stop;
+#[cfg(test)]
+mod table;
+mod unigram;
+mod wordpiece;
 
 pub use answer::{AnswerParser, CallsAre, Family, Part};
 pub use chat::ChatInput;

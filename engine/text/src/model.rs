@@ -8,6 +8,8 @@ use crate::chat::{ChatInput, ChatTemplate, CompiledTemplates};
 use crate::gguf::GgufVocab;
 use crate::limits::{MAX_RUN_CHARS, MAX_TEXT_BYTES};
 use crate::pieces::{Pieces, char_of};
+use crate::unigram::Unigram;
+use crate::wordpiece::WordPiece;
 use crate::{Family, TextError, chat};
 
 /// Tokenizer, end tokens and chat template of one model.
@@ -25,8 +27,12 @@ pub struct TextModel {
 /// How text becomes ids.
 #[derive(Debug)]
 pub(crate) enum Tokens {
-    /// Byte-level BPE, as most GGUF files have it.
+    /// Byte-pair encoding, as most GGUF files have it.
     Bpe(Box<Bpe>),
+    /// SentencePiece's unigram model, of a GGUF file.
+    Unigram(Box<Unigram>),
+    /// WordPiece, of a GGUF file.
+    WordPiece(Box<WordPiece>),
     /// Everything else.
     Library(Box<Tokenizer>),
 }
@@ -42,7 +48,10 @@ pub(crate) struct Parts {
 impl TextModel {
     pub(crate) fn new(parts: Parts) -> Result<Self, TextError> {
         let Parts { tokens, pieces, eos, template } = parts;
-        let texts = template.iter().flat_map(|t| [Some(&t.default), t.tool_use.as_ref()]).flatten();
+        let texts = template.iter().flat_map(|template| {
+            let named = template.named.iter().map(|(_, source)| source);
+            std::iter::once(&template.default).chain(named)
+        });
         let texts: Vec<&String> = texts.collect();
         let families = texts.iter().map(|text| Family::of_template(text));
         let family = families.max_by_key(|family| *family != Family::default()).unwrap_or_default();
@@ -95,6 +104,8 @@ impl TextModel {
         }
         match &self.tokens {
             Tokens::Bpe(bpe) => bpe.encode(text, add_special_tokens),
+            Tokens::Unigram(unigram) => unigram.encode(text, add_special_tokens),
+            Tokens::WordPiece(wordpiece) => wordpiece.encode(text, add_special_tokens),
             Tokens::Library(tokenizer) => {
                 let encoding = tokenizer
                     .encode_fast(text, add_special_tokens)
@@ -105,11 +116,11 @@ impl TextModel {
     }
 
     /// At least so many tokens any text of `num_bytes` has; 0 if that is not known without
-    /// tokenizing it, as where a library's tokenizer may drop or join characters.
+    /// tokenizing it, as where a tokenizer may drop or join characters.
     pub fn min_tokens(&self, num_bytes: usize) -> usize {
         match &self.tokens {
-            Tokens::Bpe(_) => num_bytes.div_ceil(self.pieces.longest().max(1)),
-            Tokens::Library(_) => 0,
+            Tokens::Bpe(bpe) if bpe.keeps_all() => num_bytes.div_ceil(self.pieces.longest().max(1)),
+            _ => 0,
         }
     }
 

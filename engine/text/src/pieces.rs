@@ -9,6 +9,9 @@ use tokenizers::Tokenizer;
 use crate::TextError;
 use crate::limits::{MAX_TOKEN_BYTES, MAX_VOCAB_SIZE};
 
+/// SentencePiece's visible space.
+pub(crate) const SPACE: &str = "▁";
+
 /// Bytes and flags by token id.
 #[derive(Debug)]
 pub(crate) struct Pieces {
@@ -55,7 +58,8 @@ impl Pieces {
         Self::joined(pieces, false)
     }
 
-    fn joined(
+    /// Bytes of tokens by id, and whether they are special.
+    pub(crate) fn joined(
         pieces: impl ExactSizeIterator<Item = (Vec<u8>, bool)>,
         strips_leading_space: bool,
     ) -> Result<Self, TextError> {
@@ -123,7 +127,24 @@ enum Step {
     Replace(String, String),
     /// Everything but a continuation (with this prefix) starts a new word.
     Words(Option<String>),
+    /// No space before a mark of punctuation, and the like.
+    Cleanup,
 }
+
+/// What the `tokenizers` library's `cleanup` makes of a token, in its order.
+const CLEANUP: [(&str, &str); 11] = [
+    (" .", "."),
+    (" ?", "?"),
+    (" !", "!"),
+    (" ,", ","),
+    (" ' ", "'"),
+    (" n't", "n't"),
+    (" 'm", "'m"),
+    (" do not", " don't"),
+    (" 's", "'s"),
+    (" 've", "'ve"),
+    (" 're", "'re"),
+];
 
 impl Decoding {
     fn of(tokenizer: &Tokenizer) -> Result<Self, TextError> {
@@ -161,7 +182,12 @@ impl Decoding {
             "Strip" if decoder["content"] == " " && decoder["stop"] == 0 => {
                 self.strips_leading_space = decoder["start"] != 0;
             }
-            "WordPiece" => self.add_words(Some(text(&decoder["prefix"]))),
+            "WordPiece" => {
+                self.add_words(Some(text(&decoder["prefix"])));
+                if decoder["cleanup"] == true {
+                    self.steps.push(Step::Cleanup);
+                }
+            }
             other => {
                 let problem = format!("the decoder `{other}` is not supported in this form");
                 return Err(TextError::field("decoder", problem));
@@ -196,13 +222,19 @@ impl Decoding {
                     Some(rest) => text = rest.to_owned(),
                     None => text.insert(0, ' '),
                 },
+                Step::Cleanup => {
+                    for (from, to) in CLEANUP {
+                        text = text.replace(from, to);
+                    }
+                }
             }
         }
         text.into_bytes()
     }
 }
 
-fn fallback_byte(token: &str) -> Option<u8> {
+/// The byte that a token like `<0xE4>` stands for.
+pub(crate) fn fallback_byte(token: &str) -> Option<u8> {
     let hex = token.strip_prefix("<0x")?.strip_suffix('>')?;
     (hex.len() == 2).then(|| u8::from_str_radix(hex, 16).ok())?
 }

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use engine_text::Family;
 use server_api::{ChatMessage, ChatRequest, Content, Role};
 
 use crate::generation::Generation;
@@ -109,7 +108,7 @@ fn final_answer(messages: &[ChatMessage]) -> String {
 /// Shows special tokens where they are what the answer is parted by.
 fn show_marks(source: &mut Source, tools: &Tools) {
     let family = tools.family(source.model.text.family());
-    if family == Family::Harmony || (tools.are_used() && family.needs_special_tokens()) {
+    if family.is_parted_by_special_tokens() || (tools.are_used() && family.needs_special_tokens()) {
         Arc::make_mut(&mut source.params).skip_special = false;
     }
 }

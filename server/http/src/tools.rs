@@ -92,7 +92,17 @@ impl Tools {
             Form::Other => CallsAre::Nowhere,
         };
         let names = self.functions.iter().map(|function| function.name.clone()).collect();
-        AnswerParser::new(family, calls, reasons).with_names(names)
+        AnswerParser::new(family, calls, reasons).with_names(names).with_texts(self.texts())
+    }
+
+    /// Functions with those of their parameters that are texts by their schemas.
+    fn texts(&self) -> std::sync::Arc<[(String, String)]> {
+        let texts = self.functions.iter().flat_map(|function| {
+            let properties = function.parameters["properties"].as_object();
+            let texts = properties.into_iter().flatten().filter(|(_, of)| of["type"] == "string");
+            texts.map(|(name, _)| (function.name.clone(), name.clone()))
+        });
+        texts.collect()
     }
 
     /// The grammar that makes the model call, if it must. Where it need not: one of calls instead

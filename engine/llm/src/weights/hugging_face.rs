@@ -40,6 +40,7 @@ pub(super) fn open(files: &Files) -> Result<Model, LoadError> {
         generation_config: files.get("generation_config.json").cloned(),
         special_tokens_map: files.get("special_tokens_map.json").cloned(),
         chat_template: files.get("chat_template.jinja").cloned(),
+        chat_template_json: files.get("chat_template.json").cloned(),
     });
     Ok(Model { spec, weights, text })
 }

@@ -63,6 +63,8 @@ pub struct HuggingFaceText {
     pub special_tokens_map: Option<PathBuf>,
     /// `chat_template.jinja`.
     pub chat_template: Option<PathBuf>,
+    /// `chat_template.json`, as processors write it.
+    pub chat_template_json: Option<PathBuf>,
 }
 
 /// Opens the model that `files` (path by name) hold: either one `*.gguf`, or `config.json`,

@@ -114,7 +114,7 @@ impl ObjectCall {
 
     fn end_value(&mut self, parts: &mut Vec<Part>) {
         self.expect = Expect::CommaOrEnd;
-        if matches!(self.key.as_str(), "name" | "function") && !self.has_name() {
+        if matches!(self.key.as_str(), "name" | "function" | "tool_name") && !self.has_name() {
             self.name = text(&self.held);
             if let Some(name) = &self.name {
                 parts.push(Part::Call { name: name.clone() });

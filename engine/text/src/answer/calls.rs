@@ -84,8 +84,15 @@ impl AnswerParser {
             self.say(&raw, parts);
             return true;
         };
-        let name = self.buffer[..found.at].split("[CALL_ID]").next().unwrap_or_default();
-        let name = name.trim().to_owned();
+        let name = self.buffer[..found.at].split("[CALL_ID]").next().unwrap_or_default().trim();
+        let name = match self.family {
+            // `functions.NAME:3`
+            Family::Kimi => {
+                let name = name.strip_prefix("functions.").unwrap_or(name);
+                name.rsplit_once(':').map_or(name, |(name, _)| name).to_owned()
+            }
+            _ => name.to_owned(),
+        };
         let end = found.at + ends[which].len();
         if self.family != Family::DeepSeek {
             // The brace is the arguments' first.
@@ -130,7 +137,7 @@ impl AnswerParser {
     }
 
     /// An array of objects, or a name.
-    pub(super) fn calls(&mut self) -> bool {
+    pub(super) fn calls(&mut self, parts: &mut Vec<Part>) -> bool {
         let State::Calls { raw } = &mut self.state else { return false };
         let rest = self.buffer.trim_start();
         match rest.chars().next() {
@@ -139,6 +146,14 @@ impl AnswerParser {
                 let at = self.buffer.len() - rest.len() + 1;
                 self.buffer.drain(..at);
                 self.state = State::BetweenObjects { in_array: true };
+            }
+            Some('{') if self.family != Family::Mistral => {
+                self.state = object(std::mem::take(raw), false);
+            }
+            Some(_) if self.family != Family::Mistral => {
+                let raw = std::mem::take(raw);
+                self.state = State::Content;
+                self.say(&raw, parts);
             }
             Some(_) => {
                 let raw = std::mem::take(raw);

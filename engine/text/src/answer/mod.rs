@@ -5,10 +5,13 @@
 
 mod call;
 mod calls;
+mod content;
 mod family;
 mod json;
 mod parser;
 mod pieces;
+mod python;
+mod tagged;
 
 #[cfg(test)]
 mod tests;

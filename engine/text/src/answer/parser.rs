@@ -4,9 +4,11 @@ use std::sync::Arc;
 
 use super::Part;
 use super::call::ObjectCall;
-use super::family::{Begins, Family};
+use super::family::Family;
 use super::json::ValueEnd;
 use super::pieces::{find, join, push_content, push_reasoning};
+use super::python::PythonCalls;
+use super::tagged::Tagged;
 
 /// Taken in at once.
 const MAX_PIECE_BYTES: usize = 1 << 10;
@@ -33,6 +35,8 @@ pub struct AnswerParser {
     pub(super) calls: CallsAre,
     /// All tools; where a call looks like any other object, only theirs are calls.
     pub(super) names: Option<Arc<[String]>>,
+    /// Tools and those of their parameters that are texts, whatever they look like.
+    pub(super) texts: Option<Arc<[(String, String)]>>,
     pub(super) state: State,
     /// Text that was not given out yet.
     pub(super) buffer: String,
@@ -74,6 +78,14 @@ pub(super) enum State {
     Arguments {
         value: ValueEnd,
     },
+    /// Python's calls.
+    Python {
+        calls: Box<PythonCalls>,
+    },
+    /// A call between tags.
+    Tagged {
+        call: Box<Tagged>,
+    },
     /// A channel's header.
     Channel,
     /// What is nobody's, up to this mark.
@@ -92,6 +104,7 @@ impl AnswerParser {
             family,
             calls,
             names: None,
+            texts: None,
             state,
             buffer,
             has_begun,
@@ -106,6 +119,13 @@ impl AnswerParser {
     #[must_use]
     pub fn with_names(self, names: Arc<[String]>) -> Self {
         Self { names: Some(names), ..self }
+    }
+
+    /// The same, where these tools' parameters are texts: a family that writes values without
+    /// quotes does not tell a number from a text of digits.
+    #[must_use]
+    pub fn with_texts(self, texts: Arc<[(String, String)]>) -> Self {
+        Self { texts: Some(texts), ..self }
     }
 
     /// Takes in the next piece of text.
@@ -130,13 +150,23 @@ impl AnswerParser {
         match std::mem::replace(&mut self.state, State::Content) {
             State::Object { call, .. } if call.has_name() => call.cut(&mut parts),
             // A call of which there is too little to tell.
-            State::Content | State::Object { .. } | State::Calls { .. } | State::Name { .. }
+            State::Content
+            | State::Object { .. }
+            | State::Calls { .. }
+            | State::Name { .. }
+            | State::Python { .. }
                 if self.drops_cut_calls() => {}
             State::Object { .. } if self.calls == CallsAre::AllOrNone => {}
             State::Content => self.say(&rest, &mut parts),
             State::Reasoning => push_reasoning(&rest, &mut parts),
             State::Object { raw, .. } => self.say(&raw, &mut parts),
             State::Calls { raw } | State::Name { raw, .. } => self.say(&(raw + &rest), &mut parts),
+            State::Python { calls } => self.say(&calls.into_raw(), &mut parts),
+            State::Tagged { call } => {
+                if let Some(raw) = call.into_raw().filter(|_| !self.drops_cut_calls()) {
+                    self.say(&(raw + &rest), &mut parts);
+                }
+            }
             State::BetweenObjects { .. } | State::Arguments { .. } | State::Skip { .. } => {}
             State::Channel => self.say(&rest, &mut parts),
         }
@@ -167,9 +197,11 @@ impl AnswerParser {
             }
             State::Object { .. } => self.object(parts),
             State::BetweenObjects { .. } => self.between_objects(),
-            State::Calls { .. } => self.calls(),
+            State::Calls { .. } => self.calls(parts),
             State::Name { .. } => self.name(parts, is_end),
             State::Arguments { .. } => self.arguments(parts),
+            State::Python { .. } => self.python(parts),
+            State::Tagged { .. } => self.tagged(parts, is_end),
             State::Channel => self.channel(parts),
             State::Skip { to } => {
                 let found = find(&self.buffer, &[*to]);
@@ -194,62 +226,6 @@ impl AnswerParser {
             CallsAre::Anywhere | CallsAre::All => true,
             CallsAre::AllOrNone => self.has_calls || !self.has_begun,
         }
-    }
-
-    /// Says what is surely no mark.
-    fn content(&mut self, parts: &mut Vec<Part>) -> bool {
-        // An answer that is nothing but an object may be a call.
-        if self.family == Family::Json && self.may_call() && !self.has_begun {
-            let rest = self.buffer.trim_start();
-            if rest.is_empty() {
-                return false;
-            }
-            if rest.starts_with('{') {
-                let at = self.buffer.len() - rest.len();
-                let raw = self.buffer.drain(..at).collect();
-                self.state = object(raw, false);
-                return true;
-            }
-        }
-        let marks = self.family.marks();
-        let is_watched = |begins: Begins| match begins {
-            Begins::Object | Begins::Calls | Begins::DeepSeekCall => self.may_call(),
-            // Later they are quotes.
-            Begins::Reasoning => !self.has_begun,
-            Begins::Nothing => self.may_call() || self.family == Family::Harmony,
-            Begins::Channel | Begins::Turn => true,
-        };
-        let watched: Vec<_> = marks.iter().filter(|(_, begins)| is_watched(*begins)).collect();
-        let texts: Vec<&str> = watched.iter().map(|(mark, _)| *mark).collect();
-        let found = find(&self.buffer, &texts);
-        let text: String = self.buffer.drain(..found.at).collect();
-        self.say(&text, parts);
-        let Some(which) = found.which else { return false };
-        let (mark, begins) = *watched[which];
-        self.buffer.drain(..mark.len());
-        // A quote of what parts answers is text, and so are marks that came too late.
-        let is_stray = match begins {
-            Begins::Nothing => self.family == Family::Hermes && !self.after_call,
-            Begins::Reasoning => self.has_begun,
-            Begins::Object | Begins::Calls | Begins::DeepSeekCall => !self.may_call(),
-            Begins::Channel | Begins::Turn => false,
-        };
-        if is_stray {
-            self.say(mark, parts);
-            return true;
-        }
-        self.state = match begins {
-            Begins::Nothing => State::Content,
-            Begins::Reasoning => State::Reasoning,
-            Begins::Object => object(mark.to_owned(), false),
-            Begins::Calls => State::Calls { raw: mark.to_owned() },
-            Begins::DeepSeekCall => {
-                State::Name { ends: &["<｜tool▁sep｜>"], raw: mark.to_owned() }
-            }
-            Begins::Channel => State::Channel,
-            Begins::Turn => State::Skip { to: "<|channel|>" },
-        };
-        true
     }
 
     pub(super) fn begin_call(&mut self, name: String, parts: &mut Vec<Part>) {

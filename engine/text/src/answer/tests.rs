@@ -2,6 +2,8 @@
 
 use super::{AnswerParser, CallsAre, Family, Part};
 
+mod families;
+
 fn content(text: &str) -> Part {
     Part::Content(text.to_owned())
 }

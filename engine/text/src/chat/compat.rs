@@ -3,27 +3,57 @@
 
 use serde_json::Value;
 
-/// The messages a template gets: calls' arguments as objects instead of JSON text, and, unless the
-/// template `takes_parts`, contents of text parts as one text.
-pub(super) fn messages(messages: &Value, takes_parts: bool) -> Value {
+/// What templates differ in; which a template wants shows when it is rendered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Form {
+    /// Arguments of calls are JSON text, which some templates join to other text. Else they are
+    /// objects, as in transformers' own documentation.
+    texts: bool,
+    /// A message without content has an empty text.
+    no_nulls: bool,
+}
+
+impl Form {
+    /// Those to try, in order. Only a template that asks whether there is a content
+    /// (`asks_for_null`) gets null: others would show it or fail.
+    pub(super) fn all(asks_for_null: bool) -> impl Iterator<Item = Self> {
+        let nulls: &[bool] = if asks_for_null { &[false, true] } else { &[true] };
+        let form = |texts| nulls.iter().map(move |&no_nulls| Self { texts, no_nulls });
+        [false, true].into_iter().flat_map(form)
+    }
+}
+
+/// The messages a template gets. Contents of text parts become one text unless it `takes_parts`.
+pub(super) fn messages(messages: &Value, takes_parts: bool, form: Form) -> Value {
     let mut messages = messages.clone();
     for message in messages.as_array_mut().into_iter().flatten() {
-        parse_arguments(message);
+        let calls = message.get_mut("tool_calls").and_then(Value::as_array_mut);
+        for call in calls.into_iter().flatten() {
+            if let Some(arguments) = call.pointer_mut("/function/arguments") {
+                fit(arguments, form);
+            }
+        }
         if !takes_parts && let Some(text) = joined_text(&message["content"]) {
             message["content"] = Value::from(text);
+        }
+        if form.no_nulls && message["content"].is_null() {
+            message["content"] = Value::from("");
         }
     }
     messages
 }
 
-fn parse_arguments(message: &mut Value) {
-    let calls = message.get_mut("tool_calls").and_then(Value::as_array_mut);
-    for call in calls.into_iter().flatten() {
-        let Some(arguments) = call.pointer_mut("/function/arguments") else { continue };
-        let parsed = arguments.as_str().and_then(|text| serde_json::from_str(text).ok());
-        if let Some(parsed @ Value::Object(_)) = parsed {
-            *arguments = parsed;
+fn fit(arguments: &mut Value, form: Form) {
+    match (form.texts, &*arguments) {
+        (false, Value::String(text)) => {
+            if let Ok(object @ Value::Object(_)) = serde_json::from_str(text) {
+                *arguments = object;
+            }
         }
+        (true, Value::Object(_)) => {
+            *arguments = Value::from(super::json::python(arguments));
+        }
+        _ => {}
     }
 }
 

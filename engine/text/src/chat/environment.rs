@@ -4,10 +4,12 @@
 use std::fmt::Write as _;
 
 use minijinja::syntax::SyntaxConfig;
+use minijinja::value::ValueKind;
 use minijinja::{Environment, Error, ErrorKind};
 use serde_json::{Map, Value};
 
 use super::json::{Bounded, tojson};
+use super::repr::{formatted, indent, string};
 use super::rewrite::{COPY, plain_copy, prepared};
 use crate::TextError;
 use crate::limits::{
@@ -22,6 +24,7 @@ const NAME: &str = "chat_template";
 pub(super) struct Compiled {
     environment: Environment<'static>,
     takes_parts: bool,
+    asks_for_null: bool,
 }
 
 impl Compiled {
@@ -33,11 +36,16 @@ impl Compiled {
         let mut environment = environment()?;
         // A template that looks into a message's parts names their `text`.
         let takes_parts = ["'text'", "\"text\"", ".text"].iter().any(|mark| source.contains(mark));
+        let asks = |what: &str| {
+            let marks = ["content'] is", "content\"] is", "content is"];
+            marks.iter().any(|mark| source.contains(&format!("{mark} {what}")))
+        };
+        let asks_for_null = asks("none") || asks("not none");
         let source = prepared(source, environment.syntax().clone());
         source
             .and_then(|source| environment.add_template_owned(NAME, source))
             .map_err(|err| describe(&err))?;
-        Ok(Self { environment, takes_parts })
+        Ok(Self { environment, takes_parts, asks_for_null })
     }
 
     /// Whether the template handles a content that is a list of parts.
@@ -45,9 +53,14 @@ impl Compiled {
         self.takes_parts
     }
 
+    /// Whether the template does something else where a content is null.
+    pub(super) fn asks_for_null(&self) -> bool {
+        self.asks_for_null
+    }
+
     /// Renders on a thread of its own: its stack has room for the deepest value and recursion that
     /// the limits allow, whatever thread the caller is on.
-    pub(super) fn render(&self, variables: Map<String, Value>) -> Result<String, TextError> {
+    pub(super) fn render(&self, variables: &Map<String, Value>) -> Result<String, TextError> {
         let failed = |what: String| TextError::Template(format!("could not be rendered: {what}"));
         std::thread::scope(|scope| {
             std::thread::Builder::new()
@@ -60,7 +73,7 @@ impl Compiled {
         })
     }
 
-    fn render_here(&self, variables: Map<String, Value>) -> Result<String, TextError> {
+    fn render_here(&self, variables: &Map<String, Value>) -> Result<String, TextError> {
         let template = self.environment.get_template(NAME).map_err(|err| describe(&err))?;
         let mut out = Bounded::new(MAX_RENDERED_BYTES);
         let done = template.render_captured_to(minijinja::value::Serde(variables), &mut out);
@@ -84,7 +97,17 @@ fn environment() -> Result<Environment<'static>, TextError> {
         Err(Error::new(ErrorKind::InvalidOperation, message))
     });
     environment.add_function("strftime_now", strftime_now);
+    environment.set_formatter(formatted);
     environment.add_filter("tojson", tojson);
+    environment.add_filter("string", string);
+    environment.add_filter("indent", indent);
+    // As Python has it: nothing is not iterable, and texts and objects have a length and items.
+    environment.add_test("iterable", |value: &minijinja::Value| {
+        !value.is_none() && (value.as_str().is_some() || value.try_iter().is_ok())
+    });
+    environment.add_test("sequence", |value: &minijinja::Value| {
+        matches!(value.kind(), ValueKind::Seq | ValueKind::Map | ValueKind::String)
+    });
     environment.add_filter(COPY, plain_copy);
     Ok(environment)
 }

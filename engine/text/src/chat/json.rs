@@ -4,10 +4,10 @@
 
 use std::io;
 
-use minijinja::value::{Kwargs, Value};
+use minijinja::value::{Kwargs, Serde, Value};
 use minijinja::{Error, ErrorKind, State};
 use serde::Serialize;
-use serde_json::ser::{Formatter, PrettyFormatter, Serializer};
+use serde_json::ser::{CompactFormatter, Formatter, PrettyFormatter, Serializer};
 
 use crate::limits::MAX_RENDERED_BYTES;
 
@@ -18,15 +18,29 @@ pub(super) fn tojson(
     args: Kwargs,
 ) -> Result<Value, Error> {
     let indent = indent.or(args.get("indent")?);
-    // Accepted as transformers does; text is never escaped and keys keep their order.
-    let _: Option<bool> = args.get("ensure_ascii")?;
-    let _: Option<bool> = args.get("sort_keys")?;
+    let ensure_ascii: Option<bool> = args.get("ensure_ascii")?;
+    let sort_keys: Option<bool> = args.get("sort_keys")?;
     let separators: Option<(String, String)> = match args.get::<Option<Value>>("separators")? {
         None => None,
         Some(pair) => Some((part(&pair, 0)?, part(&pair, 1)?)),
     };
     args.assert_all_used()?;
+    let bad = |err: String| Error::new(ErrorKind::BadSerialization, format!("tojson: {err}"));
     let mut out = Bounded::new(MAX_RENDERED_BYTES);
+    let sorted;
+    let value = match sort_keys {
+        Some(true) => {
+            // What fits as text is read back with its keys in order.
+            write(value, &mut out, CompactFormatter).map_err(|err| bad(err.to_string()))?;
+            let mut data: serde_json::Value =
+                serde_json::from_slice(&out.bytes).map_err(|err| bad(err.to_string()))?;
+            data.sort_all_objects();
+            out.bytes.clear();
+            sorted = Value::from(Serde(data));
+            &sorted
+        }
+        _ => value,
+    };
     let done = match indent {
         Some(indent) => {
             let indent = " ".repeat(indent.min(16));
@@ -38,10 +52,28 @@ pub(super) fn tojson(
         }
     };
     state.consume_fuel(out.bytes.len() as u64 / 4)?;
-    done.map_err(|err| Error::new(ErrorKind::BadSerialization, format!("tojson: {err}")))?;
-    let text = String::from_utf8(out.bytes)
-        .map_err(|err| Error::new(ErrorKind::BadSerialization, err.to_string()))?;
-    Ok(Value::from_safe_string(text))
+    done.map_err(|err| bad(err.to_string()))?;
+    let text = String::from_utf8(out.bytes).map_err(|err| bad(err.to_string()))?;
+    Ok(Value::from_safe_string(match ensure_ascii {
+        Some(true) => escaped(&text),
+        _ => text,
+    }))
+}
+
+/// JSON in ASCII: in a text's escapes, as nothing else holds other characters.
+fn escaped(json: &str) -> String {
+    let mut out = String::with_capacity(json.len());
+    for c in json.chars() {
+        match c {
+            c if c.is_ascii() => out.push(c),
+            c => {
+                for unit in c.encode_utf16(&mut [0; 2]) {
+                    out.push_str(&format!("\\u{unit:04x}"));
+                }
+            }
+        }
+    }
+    out
 }
 
 fn part(pair: &Value, idx: usize) -> Result<String, Error> {
@@ -50,6 +82,15 @@ fn part(pair: &Value, idx: usize) -> Result<String, Error> {
 
 fn write(value: &Value, out: &mut Bounded, formatter: impl Formatter) -> serde_json::Result<()> {
     value.serialize(&mut Serializer::with_formatter(out, formatter))
+}
+
+/// A value as Python's `json.dumps` writes it.
+pub(super) fn python(value: &serde_json::Value) -> String {
+    let mut out = Vec::new();
+    let form = Python { item: ", ".to_owned(), key: ": ".to_owned() };
+    // Values of JSON can always be written to memory.
+    let _ = value.serialize(&mut Serializer::with_formatter(&mut out, form));
+    String::from_utf8(out).unwrap_or_default()
 }
 
 /// Python's spacing: `{"a": 1, "b": [2, 3]}`.

@@ -4,6 +4,7 @@
 mod compat;
 mod environment;
 mod json;
+mod repr;
 mod rewrite;
 
 use std::collections::BTreeMap;
@@ -11,6 +12,7 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value};
 
 use crate::TextError;
+use compat::Form;
 use environment::Compiled;
 
 /// The plain conversation form, for models without one of their own and for tests.
@@ -49,8 +51,9 @@ impl<'a> ChatInput<'a> {
 /// A model's templates as its files give them.
 pub(crate) struct ChatTemplate {
     pub(crate) default: String,
-    /// Used in place of `default` when there are tools.
-    pub(crate) tool_use: Option<String>,
+    /// Others by name: `tool_use` is used in place of `default` when there are tools, `rag` when
+    /// there are documents.
+    pub(crate) named: Vec<(String, String)>,
     /// Texts of the special tokens: `bos_token`, `eos_token`, ….
     pub(crate) variables: BTreeMap<String, String>,
 }
@@ -60,14 +63,19 @@ pub(crate) struct ChatTemplate {
 pub(crate) struct CompiledTemplates {
     default: Compiled,
     tool_use: Option<Compiled>,
+    rag: Option<Compiled>,
     variables: BTreeMap<String, String>,
 }
 
 impl CompiledTemplates {
     pub(crate) fn new(template: ChatTemplate) -> Result<Self, TextError> {
-        let ChatTemplate { default, tool_use, variables } = template;
-        let tool_use = tool_use.as_deref().map(Compiled::new).transpose()?;
-        Ok(Self { default: Compiled::new(&default)?, tool_use, variables })
+        let ChatTemplate { default, named, variables } = template;
+        let compiled = |name: &str| {
+            let source = named.iter().find(|(other, _)| other == name);
+            source.map(|(_, source)| Compiled::new(source)).transpose()
+        };
+        let (tool_use, rag) = (compiled("tool_use")?, compiled("rag")?);
+        Ok(Self { default: Compiled::new(&default)?, tool_use, rag, variables })
     }
 }
 
@@ -81,25 +89,47 @@ pub(crate) fn render(
         return Err(TextError::Template(problem.to_owned()));
     }
     let model = model.ok_or(TextError::NoChatTemplate)?;
+    let has_documents = chat.kwargs.get("documents").is_some_and(|documents| !documents.is_null());
     let for_tools = model.tool_use.as_ref().filter(|_| chat.tools.is_some());
-    let template = for_tools.unwrap_or(&model.default);
+    let for_documents = model.rag.as_ref().filter(|_| has_documents);
+    let template = for_tools.or(for_documents).unwrap_or(&model.default);
     let mut variables = Map::new();
     for (name, text) in &model.variables {
         variables.insert(name.clone(), Value::from(text.as_str()));
     }
-    let messages = compat::messages(chat.messages, template.takes_parts());
     variables.insert("documents".to_owned(), Value::Null);
     variables.insert("tools".to_owned(), chat.tools.cloned().unwrap_or_default());
     variables.extend(chat.kwargs.clone());
     variables.insert("add_generation_prompt".to_owned(), chat.add_generation_prompt.into());
-    variables.insert("messages".to_owned(), messages);
-    let last = last_text(&variables["messages"]);
-    let mut prompt = template.render(variables)?;
+    let last = last_text(chat.messages);
+    let mut prompt = render_messages(template, variables, chat.messages)?;
     if chat.continue_final_message {
         let end = end_of_message(&prompt, last.as_deref().unwrap_or_default())?;
         prompt.truncate(end);
     }
     Ok(prompt)
+}
+
+/// Renders messages in the first form that the template takes.
+fn render_messages(
+    template: &Compiled,
+    mut variables: Map<String, Value>,
+    given: &Value,
+) -> Result<String, TextError> {
+    let mut first_error = None;
+    for form in Form::all(template.asks_for_null()) {
+        let messages = compat::messages(given, template.takes_parts(), form);
+        if first_error.is_some() && variables.get("messages") == Some(&messages) {
+            continue;
+        }
+        variables.insert("messages".to_owned(), messages);
+        match template.render(&variables) {
+            Ok(prompt) => return Ok(prompt),
+            Err(err @ TextError::RenderedTooLong { .. }) => return Err(err),
+            Err(err) => first_error = first_error.or(Some(err)),
+        }
+    }
+    Err(first_error.unwrap_or(TextError::NoChatTemplate))
 }
 
 /// The text of the last message.

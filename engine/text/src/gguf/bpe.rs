@@ -1,48 +1,77 @@
 //! Byte-level BPE (`gpt2` in GGUF): split by the family's patterns, map bytes to GPT-2's alphabet,
-//! merge by rank. Invariant: each merge's parts and result are tokens.
+//! merge by rank; or the same on characters, as `gemma4` does. Invariant: each merge's parts and
+//! result are tokens.
 
 use std::collections::HashMap;
 
 use ahash::RandomState;
-use fancy_regex::Regex;
 
-use super::{Checked, field, pre};
+use super::pre::{self, Bos};
+use super::{Checked, field};
 use crate::TextError;
-use crate::bpe::{Added, Bpe, Merge, Merges};
-use crate::pieces::{bytes_of, char_of};
+use crate::added::Added;
+use crate::bpe::{Bpe, Chars, Merge, Merges, Symbols};
+use crate::pieces::{Pieces, bytes_of, char_of};
 
-/// The tokenizer, and whether the family begins texts with BOS.
-pub(super) fn build(vocab: &Checked<'_>) -> Result<(Bpe, bool), TextError> {
-    let name = vocab.fields.pre.as_deref().unwrap_or("default");
-    let rule = pre::rule(name).ok_or_else(|| {
-        let problem = format!("the pre-tokenizer `{name}` is unknown: its splits would be guesses");
-        field("pre", problem)
-    })?;
-    let splits = rule.patterns.iter().map(|pattern| Regex::new(pattern));
-    let splits = splits.collect::<Result<_, _>>().map_err(|err| field("pre", err.to_string()))?;
-    let added: Vec<(&str, u32)> = vocab
-        .added()
-        .map(|(id, token, _)| (token, id))
-        .filter(|(text, _)| !text.is_empty())
-        .collect();
+/// The tokenizer, with the bytes of its tokens.
+pub(super) fn build(vocab: &Checked<'_>, model: &str) -> Result<(Bpe, Pieces), TextError> {
+    let rule = match model {
+        "gemma4" => pre::GEMMA4,
+        _ => {
+            let name = vocab.fields.pre.as_deref().unwrap_or("default");
+            pre::rule(name).ok_or_else(|| {
+                let problem =
+                    format!("the pre-tokenizer `{name}` is unknown: its splits would be guesses");
+                field("pre", problem)
+            })?
+        }
+    };
+    let added = vocab.added(rule.mask_strips);
+    let byte_of_gpt2 = |byte: usize| {
+        let mut text = [0; 4];
+        let text: &str = char_of(byte as u8).encode_utf8(&mut text);
+        vocab.ids.get(text).copied()
+    };
     let mut bpe = Bpe {
         added: Added::new(&added).map_err(|err| field("token_type", err.to_string()))?,
-        space_prefix: vocab.fields.add_space_prefix == Some(true),
-        splits,
-        bytes: std::array::from_fn(|byte| {
-            let mut text = [0; 4];
-            let text: &str = char_of(byte as u8).encode_utf8(&mut text);
-            vocab.ids.get(text).copied()
-        }),
+        space_prefix: false,
+        escapes_spaces: rule.is_sentencepiece,
+        splits: rule.splits().map_err(|err| field("pre", err.to_string()))?,
+        symbols: match rule.is_sentencepiece {
+            true => Symbols::Chars(Box::new(chars(vocab, None))),
+            false => Symbols::Bytes(Box::new(std::array::from_fn(byte_of_gpt2))),
+        },
         merges: merges(vocab)?,
         whole: HashMap::default(),
-        around: [None; 2],
+        around: match rule.bos {
+            Bos::Always => [vocab.fields.bos, vocab.around(false)?[1]],
+            usual => vocab.around(usual == Bos::Usual)?,
+        },
     };
-    if rule.ignore_merges {
-        let whole = vocab.fields.tokens.iter().zip(0..);
-        bpe.whole = whole.filter_map(|(token, id)| Some((bytes_of(token)?.into(), id))).collect();
+    let tokens = vocab.fields.tokens.iter().zip(0..);
+    if rule.is_sentencepiece {
+        // Line ends have no merges in the published files.
+        let lines = tokens.filter(|(token, _)| token.chars().all(|c| c == '\n'));
+        bpe.whole = lines.map(|(token, id)| (token.as_bytes().into(), id)).collect();
+        return Ok((bpe, vocab.sentencepiece_pieces(false)?));
     }
-    Ok((bpe, rule.add_bos))
+    if rule.ignore_merges {
+        bpe.whole = tokens.filter_map(|(token, id)| Some((bytes_of(token)?.into(), id))).collect();
+    }
+    Ok((bpe, vocab.byte_level_pieces()?))
+}
+
+/// The characters that are tokens, and the bytes for others.
+pub(super) fn chars(vocab: &Checked<'_>, unk: Option<u32>) -> Chars {
+    let mut ids = HashMap::default();
+    for (token, id) in vocab.fields.tokens.iter().zip(0..) {
+        let mut chars = token.chars();
+        if let (Some(c), None) = (chars.next(), chars.next()) {
+            ids.insert(c, id);
+        }
+    }
+    let byte = |byte: usize| vocab.ids.get(format!("<0x{byte:02X}>").as_str()).copied();
+    Chars { ids, bytes: std::array::from_fn(byte), unk }
 }
 
 fn merges(vocab: &Checked<'_>) -> Result<Merges, TextError> {
@@ -50,8 +79,10 @@ fn merges(vocab: &Checked<'_>) -> Result<Merges, TextError> {
     let mut merges = Merges::with_capacity_and_hasher(entries.len(), RandomState::default());
     let mut whole = String::new();
     for (rank, merge) in entries.iter().enumerate() {
-        let parts = merge.split_once(' ').filter(|(a, b)| !a.is_empty() && !b.is_empty());
-        let Some((left, right)) = parts else {
+        // A part may begin with a space, if it is all of it.
+        let cut = merge.char_indices().skip(1).find(|(_, c)| *c == ' ').map(|(at, _)| at);
+        let parts = cut.map(|at| (&merge[..at], &merge[at + 1..]));
+        let Some((left, right)) = parts.filter(|(_, right)| !right.is_empty()) else {
             return Err(field("merges", format!("entry {rank} is not two parts and a space")));
         };
         whole.clear();
@@ -81,7 +112,7 @@ mod tests {
 
     use super::*;
     use crate::TextModel;
-    use crate::gguf::{GgufVocab, add_special_tokens, end_of_turn};
+    use crate::gguf::{GgufVocab, end_of_turn};
 
     /// The same tokenizer, made of the library's parts.
     fn library(vocab: &Checked<'_>) -> Tokenizer {
@@ -94,16 +125,20 @@ mod tests {
             .ignore_merges(rule.ignore_merges)
             .build()
             .expect("every part is a token");
-        let split = |pattern: &&str| {
+        let split = |step: &pre::Step| {
+            let pre::Step::Pattern(pattern) = step else { panic!("the library has patterns only") };
             let pattern = SplitPattern::Regex((*pattern).to_owned());
             let split = Split::new(pattern, SplitDelimiterBehavior::Isolated, false);
             PreTokenizerWrapper::Split(split.expect("compiles"))
         };
-        let mut steps: Vec<_> = rule.patterns.iter().map(split).collect();
+        let mut steps: Vec<_> = rule.steps.iter().map(split).collect();
         steps.push(PreTokenizerWrapper::ByteLevel(ByteLevel::new(false, false, false)));
         let mut tokenizer = Tokenizer::new(bpe);
         tokenizer.with_pre_tokenizer(Some(Sequence::new(steps)));
-        add_special_tokens(&mut tokenizer, vocab).expect("adds");
+        let added = vocab.added(false).into_iter().map(|token| {
+            tokenizers::AddedToken::from(token.text.to_owned(), true).normalized(false)
+        });
+        tokenizer.add_special_tokens(added.collect::<Vec<_>>()).expect("adds");
         tokenizer
     }
 
@@ -157,7 +192,7 @@ mod tests {
         let tokens = ["a", "<|end|>", "</s>", "<|return|>", "<|call|>"];
         let ids = tokens.into_iter().zip(0..).collect();
         let mut kinds = vec![1; 5];
-        assert_eq!(end_of_turn::mark(&ids, &mut kinds, Some(3)), [3, 2, 4]);
+        assert_eq!(end_of_turn::mark(&ids, &mut kinds, &[3]), [3, 2, 4]);
         assert_eq!(kinds, [1, 4, 3, 3, 3]);
     }
 }

@@ -34,17 +34,17 @@ const ENDS: [&str; 22] = [
 /// Tokens of the harmony format that are marked control but must be seen.
 const SHOWN: [&str; 4] = ["<|channel|>", "<|message|>", "<|start|>", "<|constrain|>"];
 
-/// The ids that end a generation, the file's own `eos_token_id` first; marks them as control.
+/// The ids that end a generation, those that the file names itself first; marks them as control.
 pub(super) fn mark(
     ids: &HashMap<&str, u32, RandomState>,
     kinds: &mut [i32],
-    own: Option<u32>,
+    own: &[u32],
 ) -> Vec<u32> {
     let has = |text: &str| ids.contains_key(text);
     let harmony = has("<|return|>") && has("<|call|>");
     let solar = has("<|flush|>") && (has("<|call|>") || has("<|calls|>"));
     let turns = has("<|tool_response>");
-    let mut ends: Vec<u32> = own.into_iter().collect();
+    let mut ends = own.to_vec();
     for text in SHOWN.iter().chain(&ENDS) {
         let Some(&id) = ids.get(text) else { continue };
         if *text == "<|end|>" && (harmony || solar) || SHOWN.contains(text) {
@@ -55,7 +55,8 @@ pub(super) fn mark(
             ends.push(id);
         }
     }
-    ends.sort_unstable_by_key(|&id| (Some(id) != own, id));
+    let place = |id: u32| own.iter().position(|&other| other == id).unwrap_or(own.len());
+    ends.sort_unstable_by_key(|&id| (place(id), id));
     ends.dedup();
     ends
 }

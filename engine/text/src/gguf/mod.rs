@@ -5,19 +5,22 @@
 
 mod bpe;
 mod end_of_turn;
+mod fields;
+mod patterns;
 mod pre;
 mod spm;
+mod unigram;
+mod wordpiece;
 
-use std::borrow::Cow;
 use std::collections::HashMap;
 
 use ahash::RandomState;
-use tokenizers::processors::template::TemplateProcessing;
-use tokenizers::{AddedToken, Tokenizer};
 
-use crate::limits::{MAX_TOKEN_BYTES, MAX_VOCAB_SIZE};
+pub use fields::GgufVocab;
+
+use crate::added::AddedToken;
 use crate::model::{Parts, TextModel, Tokens};
-use crate::pieces::Pieces;
+use crate::pieces::{Pieces, SPACE, fallback_byte};
 use crate::{TextError, chat::ChatTemplate};
 
 /// `tokenizer.ggml.token_type` of ordinary text.
@@ -25,39 +28,19 @@ const NORMAL: i32 = 1;
 const UNKNOWN: i32 = 2;
 const CONTROL: i32 = 3;
 const USER_DEFINED: i32 = 4;
+const UNUSED: i32 = 5;
+const BYTE: i32 = 6;
 
-/// The tokenizer fields of a GGUF file, as plain data. Keys are under `tokenizer.ggml.`.
-#[derive(Debug, Clone, Default)]
-pub struct GgufVocab<'a> {
-    /// `model`: `gpt2` (byte-level BPE) or `llama` (SentencePiece BPE by score).
-    pub model: String,
-    /// `pre`: the rule that splits text into words; `gpt2` only.
-    pub pre: Option<String>,
-    /// `tokens`, by id.
-    pub tokens: Vec<Cow<'a, str>>,
-    /// `scores`, by id; `llama` needs them.
-    pub scores: Vec<f32>,
-    /// `token_type`, by id; empty means all normal.
-    pub token_types: Vec<i32>,
-    /// `merges`, best first; `gpt2` needs them.
-    pub merges: Vec<Cow<'a, str>>,
-    /// `bos_token_id`.
-    pub bos: Option<u32>,
-    /// `eos_token_id`.
-    pub eos: Option<u32>,
-    /// `unknown_token_id`.
-    pub unk: Option<u32>,
-    /// `padding_token_id`.
-    pub pad: Option<u32>,
-    /// `add_bos_token`; without it the tokenizer's kind decides.
-    pub add_bos: Option<bool>,
-    /// `add_eos_token`; default false.
-    pub add_eos: Option<bool>,
-    /// `add_space_prefix`; without it the tokenizer's kind decides.
-    pub add_space_prefix: Option<bool>,
-    /// `tokenizer.chat_template`.
-    pub chat_template: Option<String>,
-}
+/// What `tokenizer.ggml.model` may be, and what we know of but do not read.
+const MODELS: &str = "gpt2, gemma4, llama, t5 and bert";
+const OTHER_MODELS: [(&str, &str); 6] = [
+    ("rwkv", "RWKV's tries of bytes"),
+    ("plamo2", "PLaMo's tables of suffixes"),
+    ("hybriddna", "DNA beside text"),
+    ("whitespace", "words parted by white space"),
+    ("no_vocab", "a file without a vocabulary"),
+    ("none", "a file without a vocabulary"),
+];
 
 impl TextModel {
     /// Builds the tokenizer and chat template that a GGUF file describes.
@@ -67,61 +50,35 @@ impl TextModel {
     pub fn from_gguf(mut vocab: GgufVocab<'_>) -> Result<Self, TextError> {
         vocab.check()?;
         let (vocab, ends) = Checked::new(&vocab)?;
-        let (tokens, pieces) = match vocab.fields.model.as_str() {
-            "gpt2" => {
-                let (mut bpe, add_bos) = bpe::build(&vocab)?;
-                bpe.around = vocab.around(add_bos)?;
-                (Tokens::Bpe(Box::new(bpe)), vocab.byte_level_pieces()?)
+        let model = vocab.fields.model.as_str();
+        let (tokens, pieces) = match model {
+            "gpt2" | "gemma4" => {
+                let (bpe, pieces) = bpe::build(&vocab, model)?;
+                (Tokens::Bpe(Box::new(bpe)), pieces)
             }
             "llama" => {
-                let mut tokenizer = spm::build(&vocab)?;
-                add_special_tokens(&mut tokenizer, &vocab)?;
-                add_template(&mut tokenizer, vocab.around(true)?)?;
-                let pieces = Pieces::of(&tokenizer)?;
-                (Tokens::Library(Box::new(tokenizer)), pieces)
+                let (bpe, pieces) = spm::build(&vocab)?;
+                (Tokens::Bpe(Box::new(bpe)), pieces)
             }
-            other => {
-                let problem = format!("`{other}` is not supported; known are gpt2 and llama");
-                return Err(field("model", problem));
+            "t5" => {
+                let (unigram, pieces) = unigram::build(&vocab)?;
+                (Tokens::Unigram(Box::new(unigram)), pieces)
             }
+            "bert" => {
+                let (wordpiece, pieces) = wordpiece::build(&vocab)?;
+                (Tokens::WordPiece(Box::new(wordpiece)), pieces)
+            }
+            other => return Err(field("model", refused(other))),
         };
         TextModel::new(Parts { tokens, pieces, eos: ends, template: vocab.template() })
     }
 }
 
-impl GgufVocab<'_> {
-    fn check(&mut self) -> Result<(), TextError> {
-        let count = self.tokens.len();
-        if count == 0 || count > MAX_VOCAB_SIZE {
-            let problem = format!("has {count} tokens; 1 to {MAX_VOCAB_SIZE} are possible");
-            return Err(field("tokens", problem));
-        }
-        for (name, len) in [("scores", self.scores.len()), ("token_type", self.token_types.len())] {
-            if len != 0 && len != count {
-                return Err(field(name, format!("has {len} entries for {count} tokens")));
-            }
-        }
-        for (name, id) in [
-            ("bos_token_id", self.bos),
-            ("eos_token_id", self.eos),
-            ("unknown_token_id", self.unk),
-            ("padding_token_id", self.pad),
-        ] {
-            if let Some(id) = id.filter(|&id| id as usize >= count) {
-                return Err(field(name, format!("is {id}, but there are {count} tokens")));
-            }
-        }
-        for (id, token) in self.tokens.iter_mut().enumerate() {
-            if token.len() > MAX_TOKEN_BYTES {
-                return Err(field("tokens", format!("token {id} has {} bytes", token.len())));
-            }
-            if token.is_empty() {
-                // As llama.cpp does: an empty token can never be met, but keeps its id.
-                *token = format!("[EMPTY_{id}]").into();
-            }
-        }
-        Ok(())
-    }
+/// Why a model of tokenizing is not read.
+fn refused(model: &str) -> String {
+    let known = OTHER_MODELS.iter().find(|(name, _)| *name == model);
+    let what = known.map(|(_, what)| format!(" ({what})")).unwrap_or_default();
+    format!("`{model}`{what} is not supported; known are {MODELS}")
 }
 
 /// A vocabulary whose ids and kinds are known.
@@ -144,18 +101,31 @@ impl<'a> Checked<'a> {
         }
         let mut kinds = fields.token_types.clone();
         kinds.resize(tokens.len(), NORMAL);
-        let ends = end_of_turn::mark(&ids, &mut kinds, fields.eos);
+        let own: Vec<u32> = [fields.eos, fields.eot, fields.eom].into_iter().flatten().collect();
+        let ends = end_of_turn::mark(&ids, &mut kinds, &own);
         Ok((Self { fields, ids, kinds }, ends))
     }
 
-    /// Tokens found in a text as they are written, and whether they are special.
-    fn added(&self) -> impl Iterator<Item = (u32, &'a str, bool)> {
+    /// Tokens found in a text as they are written; `<mask>` may take the white space before it.
+    fn added(&self, mask_strips: bool) -> Vec<AddedToken<'a>> {
+        let name = self.fields.name.as_deref().unwrap_or_default().to_lowercase();
+        let is_phi3 = name.contains("phi-3") || name.contains("phi3");
         let tokens = self.fields.tokens.iter().zip(&self.kinds).zip(0..);
-        tokens.filter_map(|((token, kind), id)| match *kind {
-            CONTROL | UNKNOWN => Some((id, &**token, true)),
-            USER_DEFINED => Some((id, &**token, false)),
-            _ => None,
-        })
+        let is_added = |kind| matches!(kind, CONTROL | UNKNOWN | USER_DEFINED);
+        tokens
+            .filter(|((text, kind), _)| is_added(**kind) && !text.is_empty())
+            .map(|((text, _), id)| AddedToken {
+                text,
+                id,
+                lstrip: mask_strips && text == "<mask>",
+                rstrip: is_phi3 && !matches!(&**text, "<unk>" | "<s>" | "<|endoftext|>"),
+            })
+            .collect()
+    }
+
+    /// An id that a kind of tokenizer has by custom, if there are so many.
+    fn known(&self, id: u32) -> Option<u32> {
+        ((id as usize) < self.fields.tokens.len()).then_some(id)
     }
 
     fn byte_level_pieces(&self) -> Result<Pieces, TextError> {
@@ -166,10 +136,34 @@ impl<'a> Checked<'a> {
         }))
     }
 
+    /// Tokens of characters, where `▁` is a space and `<0xE4>` a byte.
+    fn sentencepiece_pieces(&self, strips_leading_space: bool) -> Result<Pieces, TextError> {
+        let has_kinds = !self.fields.token_types.is_empty();
+        let tokens = self.fields.tokens.iter().zip(&self.kinds);
+        let pieces = tokens.map(|(token, kind)| match *kind {
+            CONTROL | UNKNOWN => (token.as_bytes().to_vec(), true),
+            USER_DEFINED => (token.as_bytes().to_vec(), false),
+            kind => match fallback_byte(token).filter(|_| kind == BYTE || !has_kinds) {
+                Some(byte) => (vec![byte], false),
+                None => (token.replace(SPACE, " ").into_bytes(), false),
+            },
+        });
+        Pieces::joined(pieces, strips_leading_space)
+    }
+
     /// What to put before and after a text; `add_bos` where the file does not say.
     fn around(&self, add_bos: bool) -> Result<[Option<u32>; 2], TextError> {
-        let GgufVocab { add_eos, bos, eos, .. } = *self.fields;
-        Ok([wants("bos", self.fields.add_bos, add_bos, bos)?, wants("eos", add_eos, false, eos)?])
+        self.around_with([self.fields.bos, self.fields.eos], [add_bos, false])
+    }
+
+    /// The same with these tokens, and what is usual for them.
+    fn around_with(
+        &self,
+        [bos, eos]: [Option<u32>; 2],
+        [add_bos, add_eos]: [bool; 2],
+    ) -> Result<[Option<u32>; 2], TextError> {
+        let asked = (self.fields.add_bos, self.fields.add_eos);
+        Ok([wants("bos", asked.0, add_bos, bos)?, wants("eos", asked.1, add_eos, eos)?])
     }
 
     fn template(&self) -> Option<ChatTemplate> {
@@ -178,7 +172,7 @@ impl<'a> Checked<'a> {
         let variables = [("bos_token", bos), ("eos_token", eos), ("unk_token", unk)];
         self.fields.chat_template.as_ref().map(|source| ChatTemplate {
             default: source.clone(),
-            tool_use: None,
+            named: self.fields.named_templates.clone(),
             variables: variables
                 .into_iter()
                 .chain([("pad_token", pad)])
@@ -202,48 +196,12 @@ fn wants(
     Ok(id.filter(|_| asked.unwrap_or(default)))
 }
 
-/// Control and user-defined tokens are found in the text before anything else looks at it.
-fn add_special_tokens(tokenizer: &mut Tokenizer, vocab: &Checked<'_>) -> Result<(), TextError> {
-    let added = vocab
-        .added()
-        .map(|(_, token, special)| AddedToken::from(token.to_owned(), special).normalized(false));
-    let added: Vec<AddedToken> = added.collect();
-    tokenizer.add_special_tokens(added).map_err(|err| field("token_type", err.to_string()))?;
-    Ok(())
-}
-
-/// Puts the given tokens `[before, after]` each text when special tokens are asked for.
-pub(crate) fn add_template(
-    tokenizer: &mut Tokenizer,
-    around: [Option<u32>; 2],
-) -> Result<(), TextError> {
-    let bad = |err: String| TextError::field("add_bos_token", err);
-    // Names of our own: token texts may hold characters that the template language reserves.
-    let names = ["BEFORE", "AFTER"];
-    let mut special = Vec::new();
-    for (name, id) in names.into_iter().zip(around) {
-        let Some(id) = id else { continue };
-        let text = tokenizer.id_to_token(id).unwrap_or_default();
-        let token = tokenizers::processors::template::SpecialToken::new(
-            name.to_owned(),
-            vec![id],
-            vec![text],
-        );
-        special.push(token.map_err(|err| bad(err.to_string()))?);
-    }
-    let [before, after] = around.map(|id| id.is_some());
-    let single = [before.then_some(names[0]), Some("$A"), after.then_some(names[1])];
-    let single: Vec<&str> = single.into_iter().flatten().collect();
-    let template = TemplateProcessing::builder()
-        .try_single(single.join(" "))
-        .map_err(bad)?
-        .special_tokens(special)
-        .build()
-        .map_err(|err| bad(err.to_string()))?;
-    tokenizer.with_post_processor(Some(template));
-    Ok(())
-}
-
 fn field(name: &str, problem: impl Into<String>) -> TextError {
     TextError::field(&format!("tokenizer.ggml.{name}"), problem)
+}
+
+/// The names of each rule of pre-tokenizing.
+#[cfg(test)]
+pub(crate) fn rule_names() -> impl Iterator<Item = &'static [&'static str]> {
+    pre::RULES.iter().map(|(names, _)| *names)
 }

@@ -12,11 +12,13 @@ pub(crate) fn testdata(name: &str) -> String {
 }
 
 /// A JSON file of `testdata`.
+#[allow(dead_code, reason = "only the golden tests need it")]
 pub(crate) fn golden(name: &str) -> Value {
     serde_json::from_str(&testdata(name)).expect("golden files are JSON")
 }
 
 /// A list of texts of a golden file.
+#[allow(dead_code, reason = "only the golden tests need it")]
 pub(crate) fn strings(value: &Value) -> Vec<String> {
     let list = value.as_array().expect("a list");
     list.iter().map(|text| text.as_str().expect("a text").to_owned()).collect()
@@ -29,6 +31,7 @@ pub(crate) fn id_lists(value: &Value) -> Vec<Vec<u32>> {
 }
 
 /// The vocabulary of SmolLM2-135M-Instruct, with this pre-tokenizer.
+#[allow(dead_code, reason = "only the golden tests need it")]
 pub(crate) fn smollm2(pre: &str) -> GgufVocab<'static> {
     let text = testdata("smollm2.txt");
     let (first, merges) = text.split_once("\n\n").expect("two parts");
@@ -57,6 +60,7 @@ pub(crate) fn smollm2(pre: &str) -> GgufVocab<'static> {
 }
 
 /// A small SentencePiece vocabulary with byte fallback.
+#[allow(dead_code, reason = "only the golden tests need it")]
 pub(crate) fn spm() -> GgufVocab<'static> {
     let golden = golden("spm.json");
     let tokens = strings(&golden["tokens"]);
@@ -71,4 +75,37 @@ pub(crate) fn spm() -> GgufVocab<'static> {
         tokens: tokens.into_iter().map(Into::into).collect(),
         ..GgufVocab::default()
     }
+}
+
+/// A vocabulary of `vocab_NAME.json`, with its golden.
+#[allow(dead_code, reason = "only the golden tests need it")]
+pub(crate) fn small(name: &str) -> (GgufVocab<'static>, Value) {
+    let golden = golden(&format!("vocab_{name}.json"));
+    let fields = &golden["fields"];
+    let text = |key: &str| fields[key].as_str().map(str::to_owned);
+    let id = |key: &str| fields[key].as_u64().map(|id| id as u32);
+    let list = |key: &str| match fields[key].is_null() {
+        true => Value::Array(Vec::new()),
+        false => fields[key].clone(),
+    };
+    let texts = |key: &str| strings(&list(key)).into_iter().map(Into::into).collect();
+    let vocab = GgufVocab {
+        model: text("model").expect("every vocabulary has a model"),
+        name: text("name"),
+        pre: text("pre"),
+        tokens: texts("tokens"),
+        merges: texts("merges"),
+        scores: serde_json::from_value(list("scores")).expect("scores"),
+        token_types: serde_json::from_value(list("token_type")).expect("types"),
+        charsmap: serde_json::from_value(list("precompiled_charsmap")).expect("bytes"),
+        bos: id("bos_token_id"),
+        eos: id("eos_token_id"),
+        unk: id("unknown_token_id"),
+        sep: id("seperator_token_id"),
+        add_bos: fields["add_bos_token"].as_bool(),
+        add_space_prefix: fields["add_space_prefix"].as_bool(),
+        remove_extra_whitespaces: fields["remove_extra_whitespaces"].as_bool(),
+        ..GgufVocab::default()
+    };
+    (vocab, golden)
 }

@@ -52,6 +52,8 @@ impl FromValue<'_> for TextList {
 pub struct GgufVocab {
     /// The algorithm: "gpt2" (byte-level BPE), "llama" (SentencePiece BPE), …
     pub model: String,
+    /// What the model is called, `general.name`.
+    pub name: Option<String>,
     /// The pre-tokenizer's name.
     pub pre: Option<String>,
     /// Text of each token.
@@ -71,14 +73,30 @@ pub struct GgufVocab {
     pub unk: Option<u32>,
     /// Fills up batches; never computed here.
     pub pad: Option<u32>,
+    /// Parts two texts, and ends one in BERT's form.
+    pub sep: Option<u32>,
+    /// End of a turn.
+    pub eot: Option<u32>,
+    /// End of a message.
+    pub eom: Option<u32>,
     /// Whether prompts begin with `bos`; `None` leaves it to the algorithm.
     pub add_bos: Option<bool>,
     /// Whether prompts end with `eos`; `None` leaves it to the algorithm.
     pub add_eos: Option<bool>,
     /// Whether SentencePiece puts a space before the text; `None` leaves it to the algorithm.
     pub add_space_prefix: Option<bool>,
+    /// Whether SentencePiece joins white space.
+    pub remove_extra_whitespaces: Option<bool>,
+    /// SentencePiece's map of characters; empty if the file has none.
+    pub charsmap: Vec<u8>,
+    /// Whether BERT's form makes letters small.
+    pub lowercase: Option<bool>,
+    /// Whether BERT's form takes accents away.
+    pub strip_accents: Option<bool>,
     /// Jinja template of a conversation.
     pub chat_template: Option<String>,
+    /// Further templates by name, as "tool_use".
+    pub named_templates: Vec<(String, String)>,
 }
 
 /// Reads the vocabulary of a model whose embedding has `vocab_size` rows.
@@ -101,6 +119,8 @@ pub(crate) fn vocab(metadata: &Metadata<'_>, vocab_size: usize) -> Result<GgufVo
     };
     Ok(GgufVocab {
         model: metadata.require("tokenizer.ggml.model")?,
+        // Only what some families read into it hangs on this.
+        name: metadata.get("general.name").unwrap_or_default(),
         pre: metadata.get("tokenizer.ggml.pre")?,
         scores: beside_tokens(metadata, "tokenizer.ggml.scores", vocab_size)?,
         token_types: beside_tokens(metadata, "tokenizer.ggml.token_type", vocab_size)?,
@@ -109,12 +129,40 @@ pub(crate) fn vocab(metadata: &Metadata<'_>, vocab_size: usize) -> Result<GgufVo
         eos: id("eos_token_id")?,
         unk: id("unknown_token_id")?,
         pad: id("padding_token_id")?,
+        sep: id("seperator_token_id")?,
+        eot: id("eot_token_id")?,
+        eom: id("eom_token_id")?,
         add_bos: metadata.get("tokenizer.ggml.add_bos_token")?,
         add_eos: metadata.get("tokenizer.ggml.add_eos_token")?,
         add_space_prefix: metadata.get("tokenizer.ggml.add_space_prefix")?,
+        remove_extra_whitespaces: metadata.get("tokenizer.ggml.remove_extra_whitespaces")?,
+        charsmap: charsmap(metadata)?,
+        lowercase: metadata.get("tokenizer.ggml.normalizer.lowercase")?,
+        strip_accents: metadata.get("tokenizer.ggml.normalizer.strip_accents")?,
         chat_template: metadata.get("tokenizer.chat_template")?,
+        named_templates: named_templates(metadata)?,
         tokens,
     })
+}
+
+/// Bytes, which some files store with a sign.
+fn charsmap(metadata: &Metadata<'_>) -> Result<Vec<u8>, Fault> {
+    const KEY: &str = "tokenizer.ggml.precompiled_charsmap";
+    let values: Vec<i32> = metadata.get(KEY)?.unwrap_or_default();
+    let byte = |value: &i32| match value {
+        -128..=255 => Ok(value.to_le_bytes()[0]),
+        other => Err(Fault::field(KEY, format!("{other} is no byte"))),
+    };
+    values.iter().map(byte).collect()
+}
+
+fn named_templates(metadata: &Metadata<'_>) -> Result<Vec<(String, String)>, Fault> {
+    let names: Vec<String> = metadata.get("tokenizer.chat_templates")?.unwrap_or_default();
+    let with_template = |name: String| {
+        let template = metadata.require(&format!("tokenizer.chat_template.{name}"))?;
+        Ok((name, template))
+    };
+    names.into_iter().map(with_template).collect()
 }
 
 fn beside_tokens<T>(metadata: &Metadata<'_>, key: &str, len: usize) -> Result<Vec<T>, Fault>
