@@ -46,6 +46,12 @@ impl ApiError {
         self
     }
 
+    /// Says more, which is as short.
+    pub(crate) fn adding(mut self, sentence: &str) -> Self {
+        self.body.message = format!("{} {sentence}", self.body.message);
+        self
+    }
+
     pub(crate) fn retry_after(mut self, seconds: u32) -> Self {
         self.retry_after_s = Some(seconds.max(1));
         self
