@@ -47,7 +47,7 @@ async fn errors_have_awss_names() {
         (of(json!([{"document": {"name": "d"}}])), "document"),
         (of(json!([{"text": "a", "toolUse": {}}])), "messages[0].content[0]"),
         (of(use_in_user), "messages[0].content[0].toolUse"),
-        (of(result.clone()), "no call of the assistant"),
+        (of(result.clone()), "more toolResult blocks than toolUse blocks of the previous turn"),
         (of(result), "messages[0].content[1].toolResult.toolUseId"),
         (of(bad_result), "image"),
         (json!({"messages": [{"role": "tool", "content": [{"text": "a"}]}]}), "role"),

@@ -21,6 +21,7 @@ mod http2;
 mod idempotent;
 mod kept;
 mod messages;
+mod paired;
 mod refused;
 mod responses;
 mod responses_bad;

@@ -69,7 +69,13 @@ def prompt_rows():
             f"{content}.tool_use_id",
             used(result=RESULT | {"tool_use_id": "other"}),
             "of no call before it",
-            says="is no call",
+            says="unexpected `tool_use_id` found in `tool_result` blocks",
+        ),
+        refused(
+            f"{content}.id",
+            {"messages": [ASK, {"role": "assistant", "content": [USE]}, ASK]},
+            "of no result in the next message",
+            says="`tool_use` ids were found without `tool_result` blocks immediately after",
         ),
         supported(
             f"{content}.content", used(result=RESULT | {"content": "4, as it fell"}), longer, used()
