@@ -30,6 +30,7 @@ mod responses_kept;
 mod socket;
 mod status;
 mod stored;
+mod strict;
 mod structured;
 mod templates;
 mod tls;
