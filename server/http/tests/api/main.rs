@@ -8,6 +8,7 @@ mod bedrock;
 mod bedrock_access;
 mod bedrock_errors;
 mod bedrock_invoke;
+mod bedrock_models;
 mod bounds;
 mod chat;
 mod common;
