@@ -24,11 +24,25 @@ pub trait Constraint: Debug + Send {
 
 /// A mask that may not be computed yet.
 pub trait PendingMask: Debug + Send + Sync {
-    /// Waits for it, or computes it.
+    /// Waits for it a moment, or computes it.
     ///
     /// # Errors
-    /// [`GrammarError`]; then nothing may come next.
-    fn wait(&self) -> Result<Arc<TokenMask>, GrammarError>;
+    /// [`NoMask`].
+    fn wait(&self) -> Result<Arc<TokenMask>, NoMask>;
+
+    /// Whether it is known now if there will be a mask.
+    fn is_ready(&self) -> bool;
+}
+
+/// Why there is no mask.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NoMask {
+    /// It takes longer than a step should wait: its sequence sits out until it is ready.
+    #[error("what may come next is not known yet")]
+    Late,
+    /// Nothing may come next.
+    #[error(transparent)]
+    Failed(#[from] GrammarError),
 }
 
 /// A grammar cannot be followed any further.

@@ -12,7 +12,7 @@ mod step;
 
 pub use engine::{Engine, EngineError, EngineLimits};
 pub use event::{Event, FinishReason, RequestError, Usage};
-pub use grammar::{Constraint, Grammar, GrammarError, PendingMask, TokenMask};
+pub use grammar::{Constraint, Grammar, GrammarError, NoMask, PendingMask, TokenMask};
 pub use ids::{BlockId, CacheScope, RequestId, SeqId, TenantId, TokenId};
 pub use request::{Class, InvalidRequest, Request, SamplingParams, StopRules};
 pub use step::{

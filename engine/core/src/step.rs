@@ -149,9 +149,13 @@ pub struct StepOutput {
 pub struct SeqOutput {
     /// Whose answer.
     pub seq: SeqId,
-    /// Empty unless the work wanted a sample. Otherwise at least one token, and every one but the
-    /// last is the draft in its place: what sampling one token a step would have given.
+    /// Empty unless the work wanted a sample, and where that is late. Otherwise at least one token,
+    /// and every one but the last is the draft in its place: what sampling one token a step would
+    /// have given.
     pub sampled: Vec<Sampled>,
+    /// What its grammar allows was not known in time: all else of its answer counts, and the last
+    /// position is to be computed again.
+    pub is_late: bool,
     /// One per target of [`SeqWork::score`].
     pub scores: Vec<TokenLogprobs>,
     /// This sequence alone went wrong; then nothing else of its answer counts.

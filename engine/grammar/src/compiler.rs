@@ -3,9 +3,8 @@
 //! Invariant: equal sources of one tenant are compiled once at a time and kept; tenants share
 //! nothing, so that none learns from the time it takes what another asked for.
 
-use std::collections::HashMap;
 use std::fmt;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use engine_core::{Constraint, Grammar, TokenMask};
 use engine_text::TextModel;
@@ -16,11 +15,12 @@ use llguidance::{Matcher, ParserFactory};
 use serde_json::Value;
 
 use crate::follow::{Follower, first_mask};
+use crate::kept::{Entry, Kept, Key};
 use crate::workers::Workers;
-use crate::{CompileError, Source, vocabulary};
+use crate::{CompileError, Source, size, vocabulary};
 
-/// Grammars kept for a model, of all tenants together.
-const MAX_KEPT: usize = 64;
+/// What an error that is kept takes, about.
+const ERROR_BYTES: usize = 1 << 10;
 /// The library goes down from rule to rule, and by references, on the stack; how many there may be
 /// is bounded so that this holds them. Memory is taken only as far as it is used.
 const STACK_BYTES: usize = 256 << 20;
@@ -55,16 +55,6 @@ impl fmt::Debug for Compiler {
     }
 }
 
-type Entry = Arc<OnceLock<Result<Arc<Compiled>, CompileError>>>;
-type Key = [u8; 32];
-
-/// Grammars by the hash of tenant and source, and the order in which they were asked for.
-#[derive(Default)]
-struct Kept {
-    entries: HashMap<Key, (Entry, u64)>,
-    clock: u64,
-}
-
 impl Compiler {
     /// `num_workers` threads compute masks while the model runs; without any, masks are computed
     /// where tokens are sampled.
@@ -79,22 +69,24 @@ impl Compiler {
     /// # Errors
     /// [`CompileError`].
     pub fn compile(&self, tenant: &str, source: &Source) -> Result<Arc<Compiled>, CompileError> {
-        let entry = self.entry(key(tenant, source));
-        entry.get_or_init(|| self.compile_deep(source).map(Arc::new)).clone()
+        let (key, source_bytes) = key(tenant, source);
+        let entry: Entry = self.kept().entry(key);
+        let mut is_new = false;
+        let compiled = entry.get_or_init(|| {
+            is_new = true;
+            let mut compiled = self.compile_deep(source)?;
+            compiled.num_bytes += source_bytes * size::PER_SOURCE_BYTE;
+            Ok(Arc::new(compiled))
+        });
+        if is_new {
+            let num_bytes = compiled.as_ref().map_or(ERROR_BYTES, |done| done.num_bytes());
+            self.kept().weigh(&key, &entry, num_bytes);
+        }
+        compiled.clone()
     }
 
-    fn entry(&self, key: Key) -> Entry {
-        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        kept.clock += 1;
-        let now = kept.clock;
-        if kept.entries.len() >= MAX_KEPT && !kept.entries.contains_key(&key) {
-            let oldest =
-                kept.entries.iter().min_by_key(|(_, (_, used))| *used).map(|(key, _)| *key);
-            oldest.map(|oldest| kept.entries.remove(&oldest));
-        }
-        let (entry, used) = kept.entries.entry(key).or_default();
-        *used = now;
-        Arc::clone(entry)
+    fn kept(&self) -> MutexGuard<'_, Kept> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Compiles on a thread with a stack for the deepest of grammars.
@@ -127,10 +119,14 @@ impl Compiler {
         let grammar = source.to_library()?;
         let parser = factory.create_parser(grammar);
         let parser = parser.map_err(|error| CompileError::from_library(&format!("{error:#}")))?;
+        // It has the same lexer, which grows with the first mask.
+        let shared = parser.parser.clone();
         let mut matcher = Matcher::new(Ok(parser));
         let first =
             first_mask(&mut matcher).map_err(|error| CompileError::from_library(&error.0))?;
-        Ok(Compiled { matcher: Mutex::new(matcher), first, workers: self.workers.clone() })
+        let num_bytes = size::num_bytes(&shared, self.text.vocab_size().div_ceil(8));
+        let (matcher, workers) = (Mutex::new(matcher), self.workers.clone());
+        Ok(Compiled { matcher, first, workers, num_bytes })
     }
 }
 
@@ -143,12 +139,14 @@ fn factory(text: &TextModel) -> Result<ParserFactory, CompileError> {
     Ok(factory)
 }
 
-fn key(tenant: &str, source: &Source) -> Key {
+/// The key, and the length of what it is made from.
+fn key(tenant: &str, source: &Source) -> (Key, usize) {
     let mut hasher = blake3::Hasher::new();
     hasher.update(&(tenant.len() as u64).to_le_bytes()).update(tenant.as_bytes());
     // Unlike JSON of the source, this tells apart what is only equal as text.
-    hasher.update(format!("{source:?}").as_bytes());
-    hasher.finalize().into()
+    let source = format!("{source:?}");
+    hasher.update(source.as_bytes());
+    (hasher.finalize().into(), source.len())
 }
 
 /// A grammar ready to be followed.
@@ -158,6 +156,7 @@ pub struct Compiled {
     /// What an answer may begin with.
     first: Arc<TokenMask>,
     workers: Workers,
+    num_bytes: usize,
 }
 
 impl fmt::Debug for Compiled {
@@ -170,6 +169,11 @@ impl Compiled {
     /// The grammar as requests carry it.
     pub fn grammar(self: &Arc<Self>) -> Arc<dyn Grammar> {
         Arc::new(Shared(Arc::clone(self)))
+    }
+
+    /// What it takes in memory, about.
+    pub fn num_bytes(&self) -> usize {
+        self.num_bytes
     }
 
     /// A matcher of a sequence's own. Nothing is shared: what one sequence makes of its limits is

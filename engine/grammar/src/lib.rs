@@ -11,6 +11,8 @@ mod ebnf;
 mod error;
 mod follow;
 mod json;
+mod kept;
+mod size;
 mod source;
 mod vocabulary;
 mod wellformed;

@@ -1,7 +1,7 @@
 //! Threads that compute masks while the model runs.
 //!
 //! Invariant: a mask is computed once, by a worker or by whoever waits for it, whoever is first;
-//! so nothing depends on there being a worker.
+//! so nothing depends on there being a worker. Only where there is one, some masks are left to it.
 
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -29,12 +29,11 @@ impl Workers {
         Self(Some(sender))
     }
 
-    /// Hands over a mask to be computed. One for each sequence waits at most.
-    pub(crate) fn hand(&self, pending: &Arc<Pending>) {
-        if let Some(sender) = &self.0 {
-            // Without threads, who waits for it computes it.
-            let _ = sender.send(Arc::clone(pending));
-        }
+    /// Hands over a mask to be computed; whether there is a thread that will. One for each sequence
+    /// waits at most.
+    pub(crate) fn hand(&self, pending: &Arc<Pending>) -> bool {
+        // It fails where no thread is left.
+        self.0.as_ref().is_some_and(|sender| sender.send(Arc::clone(pending)).is_ok())
     }
 }
 

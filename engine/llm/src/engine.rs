@@ -76,6 +76,7 @@ impl Engine for LlmEngine {
             .map(|work| SeqOutput {
                 seq: work.seq,
                 sampled: Vec::new(),
+                is_late: false,
                 scores: Vec::new(),
                 error: None,
             })

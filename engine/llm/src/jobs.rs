@@ -75,12 +75,13 @@ pub(crate) fn run_jobs(
                 output.sampled.push(sampled);
             }
             // One bad row is no reason to fail the sequences beside it.
-            Err(error) if num_right == 0 => {
-                output.error = Some(match error {
-                    SampleError::Grammar(error) => EngineError::Grammar(error),
-                    SampleError::NotFinite(error) => EngineError::Device(error.to_string()),
-                });
-            }
+            Err(error) if num_right == 0 => match error {
+                SampleError::Late => output.is_late = true,
+                SampleError::Grammar(error) => output.error = Some(EngineError::Grammar(error)),
+                SampleError::NotFinite(error) => {
+                    output.error = Some(EngineError::Device(error.to_string()));
+                }
+            },
             Ok(Outcome::Sampled(_)) | Err(_) => {}
         }
     }

@@ -198,7 +198,8 @@ mod tests {
                 TokenLogprobs { token: *token, logprob: -(position as f32), top: Vec::new() }
             });
             let scores = scores.collect();
-            let output = SeqOutput { seq: work.seq, sampled: Vec::new(), scores, error: None };
+            let (sampled, is_late, error) = (Vec::new(), false, None);
+            let output = SeqOutput { seq: work.seq, sampled, is_late, scores, error };
             Ok(StepOutput { outputs: vec![output] })
         }
     }

@@ -6,7 +6,8 @@
 use std::collections::{BTreeMap, HashSet};
 
 use engine_core::{
-    Engine, EngineError, EngineLimits, SeqOutput, SeqWork, Step, StepOutput, TokenLogprobs, Want,
+    Engine, EngineError, EngineLimits, NoMask, SeqOutput, SeqWork, Step, StepOutput, TokenLogprobs,
+    Want,
 };
 
 use crate::memory::Memory;
@@ -126,7 +127,7 @@ impl MockEngine {
     fn answer(&self, work: &SeqWork, after: &[u64]) -> SeqOutput {
         let vocab_size = self.limits.vocab_size;
         let mut sampled = Vec::new();
-        let mut error = None;
+        let (mut is_late, mut error) = (false, None);
         if let Want::Sample(sample) = &work.want {
             let drafts = work.drafts();
             for (num_right, prefix) in after[work.num_known() - 1..].iter().enumerate() {
@@ -134,7 +135,8 @@ impl MockEngine {
                     let sample = sample.after(&drafts[..num_right]);
                     match self.model.sample(*prefix, &sample, vocab_size) {
                         Ok(token) => sampled.push(token),
-                        Err(cause) => error = Some(cause.into()),
+                        Err(NoMask::Late) => is_late = true,
+                        Err(NoMask::Failed(cause)) => error = Some(cause.into()),
                     }
                 }
             }
@@ -145,7 +147,7 @@ impl MockEngine {
                 .map(|(token, prefix)| self.model.score(*prefix, *token, score.num_top, vocab_size))
         });
         let scores: Vec<TokenLogprobs> = scores.collect();
-        SeqOutput { seq: work.seq, sampled, scores, error }
+        SeqOutput { seq: work.seq, sampled, is_late, scores, error }
     }
 }
 

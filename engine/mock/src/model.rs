@@ -5,7 +5,7 @@
 use std::num::NonZeroU32;
 use std::sync::Arc;
 
-use engine_core::{GrammarError, Sample, Sampled, TokenId, TokenLogprobs};
+use engine_core::{GrammarError, NoMask, Sample, Sampled, TokenId, TokenLogprobs};
 
 use crate::StepCost;
 use crate::memory::mix;
@@ -62,7 +62,7 @@ impl MockModel {
         prefix: u64,
         sample: &Sample,
         vocab_size: u32,
-    ) -> Result<Sampled, GrammarError> {
+    ) -> Result<Sampled, NoMask> {
         let (own, place) = (mix(self.seed ^ mix(sample.seed)), sample.num_generated);
         let draw = mix(prefix ^ own ^ u64::from(place));
         let draw = match self.refrain {
@@ -80,7 +80,9 @@ impl MockModel {
         };
         let token = match (0..vocab_size).map(|i| (first + i) % vocab_size).find(is_allowed) {
             Some(token) => token,
-            None if mask.is_some() => return Err(GrammarError("no token may follow".to_owned())),
+            None if mask.is_some() => {
+                return Err(GrammarError("no token may follow".to_owned()).into());
+            }
             None => first,
         };
         let logprobs = sample.params.logprobs.map(|k| self.score(prefix, token, k, vocab_size));

@@ -8,7 +8,7 @@ use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, TryRecvError, channel};
 use std::sync::{Arc, PoisonError};
 use std::thread::JoinHandle;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use engine_core::{Engine, EngineError, RequestError, Step, StepOutput};
 
@@ -59,6 +59,10 @@ pub fn spawn_with(
     (Handle { commands, shared }, Driver(thread))
 }
 
+/// How often it is looked whether a sequence may go on where none may now. Until then the processor
+/// is for those who find out.
+const HELD_UP: Duration = Duration::from_millis(1);
+
 /// What the thread owns.
 struct Run {
     engine: Box<dyn Engine>,
@@ -73,7 +77,10 @@ impl Run {
     fn run(mut self) {
         while self.receive() {
             let Some(step) = self.planner.plan() else {
-                self.give_up();
+                match self.planner.is_held_up() {
+                    true => std::thread::sleep(HELD_UP),
+                    false => self.give_up(),
+                }
                 continue;
             };
             self.publish();

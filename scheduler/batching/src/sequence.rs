@@ -49,6 +49,8 @@ pub(crate) struct Sequence {
     pub(crate) hashes: Vec<BlockHash>,
     /// Whether the step that is being executed holds it.
     pub(crate) in_flight: bool,
+    /// Whether the last step that held it did not get to know in time what may come next.
+    pub(crate) is_late: bool,
     speculation: Speculation,
     /// Where the request's grammar stands after `generated`.
     constraint: Option<Box<dyn Constraint>>,
@@ -67,6 +69,7 @@ impl Sequence {
             num_registered: 0,
             hashes: Vec::new(),
             in_flight: false,
+            is_late: false,
             speculation: Speculation::default(),
             constraint,
         }
@@ -88,6 +91,12 @@ impl Sequence {
             Some(token) => *token,
             None => self.generated[position - prompt.len()],
         }
+    }
+
+    /// Whether the next step goes on without it: what may come next is still not known.
+    pub(crate) fn sits_out(&self) -> bool {
+        let constraint = self.constraint.as_deref();
+        self.is_late && constraint.is_some_and(|constraint| !constraint.mask().is_ready())
     }
 
     /// A copy of the known tokens at these positions.

@@ -186,6 +186,8 @@ pub enum ConverseTool {
         /// `{"json": …}`: the JSON schema of its arguments.
         #[serde(rename = "inputSchema")]
         input_schema: ConverseContent,
+        /// Whether arguments must match it also where the call is the model's choice.
+        strict: Option<bool>,
     },
     /// Passed over.
     #[schema(value_type = Object)]

@@ -4,6 +4,7 @@
 //! fields of a request are ignored, `null` means absent.
 
 mod bedrock;
+mod bedrock_models;
 mod chat;
 mod completion;
 mod error;
@@ -24,6 +25,10 @@ pub use bedrock::{
     ConverseMetrics, ConverseOutput, ConverseOutputConfig, ConverseReasoning, ConverseRequest,
     ConverseResponse, ConverseServiceTier, ConverseTool, ConverseToolChoice, ConverseToolConfig,
     ConverseToolResult, ConverseToolUse, ConverseUsage, InferenceConfig, ReasoningText,
+};
+pub use bedrock_models::{
+    CountTokensInput, CountTokensRequest, CountTokensResponse, FoundationModel,
+    FoundationModelDetails, FoundationModels, InvokeTokens, ModelLifecycle,
 };
 pub use chat::{
     AssistantMessage, ChatChoice, ChatChunk, ChatChunkChoice, ChatCompletion, ChatDelta,

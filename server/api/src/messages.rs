@@ -151,6 +151,8 @@ pub struct MessagesTool {
     /// The JSON schema of its arguments.
     #[schema(value_type = Option<Object>)]
     pub input_schema: Option<Value>,
+    /// Whether arguments must match it also where the call is the model's choice.
+    pub strict: Option<bool>,
 }
 
 /// Whether a tool must be called.

@@ -46,6 +46,7 @@ impl Engine for Waits {
                 .then(|| Sampled { token: u32::from(b'a'), logprobs: None })
                 .into_iter()
                 .collect(),
+            is_late: false,
             scores: Vec::new(),
             error: None,
         };

@@ -11,6 +11,8 @@ use engine_text::TextError;
 use scheduler_batching::SubmitError;
 use server_api::{ErrorBody, ErrorObject};
 
+use crate::tools::Unpaired;
+
 /// Clients that retry by themselves heed it.
 const SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
 /// Messages are cut here: a parser's may repeat the text that it could not read.
@@ -23,6 +25,7 @@ pub struct ApiError {
     status: StatusCode,
     body: ErrorObject,
     retry_after_s: Option<u32>,
+    unpaired: Option<Box<Unpaired>>,
 }
 
 impl ApiError {
@@ -33,7 +36,7 @@ impl ApiError {
             message.push('…');
         }
         let body = ErrorObject { message, kind: kind.to_owned(), param: None, code: None };
-        Self { status, body, retry_after_s: None }
+        Self { status, body, retry_after_s: None, unpaired: None }
     }
 
     fn param(mut self, param: &str) -> Self {
@@ -43,6 +46,23 @@ impl ApiError {
 
     pub(crate) fn code(mut self, code: &str) -> Self {
         self.body.code = Some(code.to_owned());
+        self
+    }
+
+    /// It is of calls and results that do not go together.
+    pub(crate) fn of(mut self, unpaired: Unpaired) -> Self {
+        self.unpaired = Some(Box::new(unpaired));
+        self
+    }
+
+    /// The calls and results that do not go together, which each API tells in its own words.
+    pub(crate) fn unpaired(&self) -> Option<&Unpaired> {
+        self.unpaired.as_deref()
+    }
+
+    /// Says more, which is as short.
+    pub(crate) fn adding(mut self, sentence: &str) -> Self {
+        self.body.message = format!("{} {sentence}", self.body.message);
         self
     }
 

@@ -55,9 +55,8 @@ impl FromJson for server_api::MessagesRequest {
 }
 
 impl FromJson for server_api::ConverseRequest {
-    // In two steps: of an object with one field too many, serde_json says that it is no JSON.
     fn from_json(json: &[u8]) -> Result<Self, ApiError> {
-        serde_path_to_error::deserialize(parse::<Value>(json)?).map_err(parse_error)
+        parse_tagged(json)
     }
 }
 
@@ -131,7 +130,7 @@ async fn read_body(request: Request, limit: usize) -> Result<Vec<u8>, ApiError> 
 
 /// Refuses what the parser would read differently or not at all: other encodings, other values
 /// than objects, and nesting beyond [`MAX_DEPTH`].
-fn check_shape(json: &[u8]) -> Result<(), ApiError> {
+pub(crate) fn check_shape(json: &[u8]) -> Result<(), ApiError> {
     if let Err(error) = std::str::from_utf8(json) {
         let message = format!("The body is not valid UTF-8 at byte {}.", error.valid_up_to());
         return Err(ApiError::invalid(None, message));
@@ -171,6 +170,12 @@ pub(crate) fn parse<T: DeserializeOwned>(json: &[u8]) -> Result<T, ApiError> {
     let end = deserializer.end();
     end.map_err(|cause| ApiError::invalid(None, format!("The body is not valid JSON: {cause}.")))?;
     Ok(value)
+}
+
+/// The same of what has objects with one field that names what they are: in two steps, as of one
+/// field too many serde_json says that it is no JSON.
+pub(crate) fn parse_tagged<T: DeserializeOwned>(json: &[u8]) -> Result<T, ApiError> {
+    serde_path_to_error::deserialize(parse::<Value>(json)?).map_err(parse_error)
 }
 
 fn parse_error(error: serde_path_to_error::Error<serde_json::Error>) -> ApiError {

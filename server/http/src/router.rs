@@ -4,7 +4,7 @@ use axum::Router;
 use axum::extract::Request;
 use axum::http::StatusCode;
 use axum::middleware::{from_fn, from_fn_with_state};
-use axum::response::IntoResponse;
+use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get, post};
 use tower_http::catch_panic::CatchPanicLayer;
 
@@ -57,10 +57,14 @@ pub fn router(state: AppState) -> Router {
         .with_state(state)
 }
 
-pub(crate) async fn not_found(request: Request) -> ApiError {
+pub(crate) async fn not_found(request: Request) -> Response {
+    // Bedrock has many operations, in many places.
+    if bedrock::is_signed(request.headers()) {
+        return bedrock::unknown_path(&request);
+    }
     let path: String = request.uri().path().chars().take(128).collect();
     let message = format!("Unknown request URL: {} {path}.", request.method());
-    ApiError::refused(StatusCode::NOT_FOUND, "unknown_url", message)
+    ApiError::refused(StatusCode::NOT_FOUND, "unknown_url", message).into_response()
 }
 
 pub(crate) async fn method_not_allowed(request: Request) -> ApiError {

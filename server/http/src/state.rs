@@ -108,6 +108,11 @@ impl AppState {
         read(&self.0.models.read().unwrap_or_else(PoisonError::into_inner))
     }
 
+    /// Whether there is a model of this id, in whatever state.
+    pub(crate) fn has_model(&self, id: &str) -> bool {
+        self.slots(|slots| slots.contains_key(id))
+    }
+
     /// The model that a request names.
     pub(crate) fn model(&self, id: &str) -> Result<Arc<ServedModel>, ApiError> {
         self.slots(|slots| match slots.get(id) {

@@ -1,7 +1,7 @@
 //! The functions of a chat: what is asked of the model, and what of the client.
 //!
-//! Invariant: past this module every function has a name and a schema, and a result of a call
-//! follows that call.
+//! Invariant: past this module every function has a name and a schema, a result of a call follows
+//! that call, and no call is without one.
 
 use engine_grammar::{CallForm, Calls, loosened};
 use engine_text::{AnswerParser, CallsAre, Family, TextModel};
@@ -9,13 +9,15 @@ use serde_json::json;
 use server_api::ChatRequest;
 
 pub(crate) use self::checked::check_calls;
-use self::checked::{Function, check_names, check_results, function};
+use self::checked::{Function, check_names, function};
 use self::choice::Choice;
+pub(crate) use self::paired::Unpaired;
 use crate::ApiError;
 use crate::source::{Form, Source};
 
 mod checked;
 mod choice;
+mod paired;
 
 /// OpenAI's limit.
 const MAX_TOOLS: usize = 128;
@@ -35,7 +37,7 @@ impl Tools {
     ///
     /// Functions that are not allowed to be called are taken out: the model is not told of them.
     pub(crate) fn of(request: &mut ChatRequest) -> Result<Self, ApiError> {
-        check_results(&request.messages)?;
+        paired::check(&request.messages)?;
         let functions = request.tools.iter().flatten().enumerate();
         let mut functions: Vec<Function> =
             functions.map(function).collect::<Result<_, ApiError>>()?;

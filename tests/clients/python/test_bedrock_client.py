@@ -36,6 +36,13 @@ def client(**options):
     return boto3.client("bedrock-runtime", **options)
 
 
+def control_plane():
+    """What models there are is asked of another of AWS's services."""
+    config = Config(retries={"total_max_attempts": 1})
+    address = os.environ["AWS_ENDPOINT_URL_BEDROCK_RUNTIME"]
+    return boto3.client("bedrock", region_name="eu-west-1", endpoint_url=address, config=config)
+
+
 def by_token(token):
     """A client that has an API key and no pair. With `AWS_BEARER_TOKEN_BEDROCK` boto3 sends this
     very header, but only over TLS, which this server is not started with."""
@@ -185,6 +192,72 @@ class Signed(unittest.TestCase):
         chunks = invoke_stream(prompt="One, two, three,", max_gen_len=8, temperature=0)
         self.assertEqual("".join(chunk["generation"] for chunk in chunks), meta["generation"])
         self.assertEqual(chunks[-1]["generation_token_count"], meta["generation_token_count"])
+
+    def test_models_have_awss_names(self):
+        account = "arn:aws:bedrock:eu-west-1:123456789012:"
+        expected = converse()["output"]
+        for name in (
+            f"eu.{MODEL}",
+            f"arn:aws:bedrock:eu-west-1::foundation-model/{MODEL}",
+            f"{account}inference-profile/global.{MODEL}",
+            f"{account}provisioned-model/{MODEL}",
+            f"{account}imported-model/{MODEL}",
+        ):
+            with self.subTest(name):
+                self.assertEqual(converse(modelId=name)["output"], expected)
+                body = json.dumps(OPENAI)
+                answer = client().invoke_model(modelId=name, body=body)["body"].read()
+                said = json.loads(answer)["choices"][0]["message"]["content"]
+                self.assertEqual(said, expected["message"]["content"][0]["text"])
+
+    def test_models_are_listed(self):
+        plane = control_plane()
+        models = plane.list_foundation_models(byOutputModality="TEXT")["modelSummaries"]
+        (model,) = [model for model in models if model["modelId"] == MODEL]
+        self.assertEqual(model["modelLifecycle"], {"status": "ACTIVE"})
+        self.assertTrue(model["responseStreamingSupported"])
+        for name in (MODEL, model["modelArn"]):
+            shown = plane.get_foundation_model(modelIdentifier=name)["modelDetails"]
+            self.assertEqual(shown, model)
+        images = plane.list_foundation_models(byOutputModality="IMAGE", byInferenceType="ON_DEMAND")
+        self.assertEqual(images["modelSummaries"], [])
+        with self.assertRaises(plane.exceptions.ResourceNotFoundException):
+            plane.get_foundation_model(modelIdentifier="meta.llama3-8b-v1:0")
+        for ask in (plane.list_guardrails, plane.list_inference_profiles):
+            with self.assertRaises(ClientError) as caught:
+                ask()
+            error = caught.exception.response
+            self.assertEqual(error["Error"]["Code"], "UnknownOperationException")
+            self.assertIn("ListFoundationModels", error["Error"]["Message"])
+            self.assertEqual(error["ResponseMetadata"]["HTTPStatusCode"], 404)
+
+    def test_tokens_are_counted(self):
+        system = [{"text": "You answer in English."}]
+        tools = {"tools": [TOOL]}
+        usage = converse(system=system, toolConfig=tools)["usage"]
+        asked = {"messages": QUESTION, "system": system, "toolConfig": tools}
+        counted = client().count_tokens(modelId=MODEL, input={"converse": asked})
+        read = usage["inputTokens"] + usage["cacheReadInputTokens"]
+        self.assertEqual(counted["inputTokens"], read)
+        for body in (ANTHROPIC, OPENAI, {"prompt": "One, two, three,", "max_gen_len": 8}):
+            _, headers = invoke(**body)
+            told = {"invokeModel": {"body": json.dumps(body)}}
+            counted = client().count_tokens(modelId=f"eu.{MODEL}", input=told)["inputTokens"]
+            self.assertEqual(counted, int(headers["x-amzn-bedrock-input-token-count"]))
+
+    def test_calls_and_results_go_together(self):
+        use = {"toolUse": {"toolUseId": "x", "name": "get_weather", "input": {}}}
+        result = {"toolResult": {"toolUseId": "x", "content": [{"text": "21"}]}}
+        called = {"role": "assistant", "content": [use]}
+        answered = {"role": "user", "content": [result]}
+        for turns, said in (
+            ([*QUESTION, called, *QUESTION], "Expected toolResult blocks"),
+            ([*QUESTION, called], "Expected toolResult blocks"),
+            ([*QUESTION, answered], "more toolResult blocks than toolUse blocks"),
+        ):
+            with self.assertRaises(client().exceptions.ValidationException) as caught:
+                converse(messages=turns, toolConfig={"tools": [TOOL]})
+            self.assertIn(said, caught.exception.response["Error"]["Message"])
 
     def test_errors(self):
         exceptions = client().exceptions

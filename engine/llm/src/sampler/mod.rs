@@ -11,7 +11,7 @@ mod survey;
 
 use std::cell::RefCell;
 
-use engine_core::{GrammarError, Sample, Sampled, TokenId};
+use engine_core::{GrammarError, NoMask, Sample, Sampled, TokenId};
 
 use self::survey::Survey;
 
@@ -37,6 +37,18 @@ pub enum SampleError {
     /// The fault is the grammar's.
     #[error(transparent)]
     Grammar(#[from] GrammarError),
+    /// What the grammar allows is not known in time; it may be later.
+    #[error("{}", NoMask::Late)]
+    Late,
+}
+
+impl From<NoMask> for SampleError {
+    fn from(error: NoMask) -> Self {
+        match error {
+            NoMask::Late => Self::Late,
+            NoMask::Failed(error) => Self::Grammar(error),
+        }
+    }
 }
 
 /// Chooses the next token. `logits` (one row, `vocab_size` long) is scratch afterwards.
@@ -46,7 +58,7 @@ pub enum SampleError {
 ///
 /// # Errors
 /// [`NotFinite`] if there is a NaN, or no finite logit at all, or none is left by the request's
-/// bias and bans; what the grammar says if it fails, or nothing may follow.
+/// bias and bans; what the grammar says if it fails, is late, or nothing may follow.
 pub fn sample(logits: &mut [f32], request: &Sample) -> Result<Sampled, SampleError> {
     let params = &*request.params;
     // Kept before anything is changed; most requests do not ask for it.

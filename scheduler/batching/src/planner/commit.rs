@@ -69,6 +69,13 @@ impl Planner {
         }
         let Some(seq) = self.running.get_mut(&work.seq) else { return };
         seq.in_flight = false;
+        seq.is_late = output.is_late;
+        if output.is_late {
+            // The last position is computed again, for its token.
+            seq.num_computed += work.num_known().saturating_sub(1);
+            self.commit_blocks(work.seq);
+            return self.commit_scores(work, output.scores);
+        }
         let SeqOutput { mut sampled, scores, .. } = output;
         let (num_drafts, num_right) = (work.num_drafts as usize, sampled.len().saturating_sub(1));
         seq.learn(Tried { num_drafts, num_right, num_seqs });
@@ -177,6 +184,10 @@ fn finish_reason(stop: &StopRules, token: TokenId, num_generated: usize) -> Opti
     }
 }
 
+fn wants_token(work: &SeqWork) -> bool {
+    matches!(work.want, Want::Sample(_))
+}
+
 /// Whether an engine answered what it was asked.
 fn check(step: &Step, out: &StepOutput, vocab_size: u32) -> Result<(), EngineError> {
     let wrong = |what: &str| Err(EngineError::Device(format!("the engine's answer {what}")));
@@ -189,8 +200,10 @@ fn check(step: &Step, out: &StepOutput, vocab_size: u32) -> Result<(), EngineErr
             return wrong("has its sequences in another order");
         } else if output.error.is_some() {
             continue;
-        } else if output.sampled.is_empty() == matches!(work.want, Want::Sample(_)) {
+        } else if output.sampled.is_empty() != (output.is_late || !wants_token(work)) {
             return wrong("has a token that was not wanted, or lacks one that was");
+        } else if output.is_late && !wants_token(work) {
+            return wrong("is late with a token that was not wanted");
         } else if let Some(num_right) = output.sampled.len().checked_sub(1)
             && (num_right > work.drafts().len()
                 || !work.is_reached(num_right, &output.sampled[..num_right]))

@@ -39,6 +39,8 @@ pub struct Planner {
     /// Cancelled while in the step that is being executed; keep their blocks until its commit.
     leaving: Vec<Sequence>,
     in_flight: bool,
+    /// How many sequences the last plan left out, as what they may say is not known yet.
+    num_sitting_out: usize,
     next_seq: u64,
     next_step: u64,
     events: Vec<(RequestId, Event)>,
@@ -59,6 +61,7 @@ impl Planner {
             running: BTreeMap::new(),
             leaving: Vec::new(),
             in_flight: false,
+            num_sitting_out: 0,
             next_seq: 0,
             next_step: 0,
             events: Vec::new(),
@@ -135,6 +138,11 @@ impl Planner {
     /// Whether there is nothing to do and nothing in flight.
     pub fn is_idle(&self) -> bool {
         self.requests.is_empty() && !self.in_flight
+    }
+
+    /// Whether there was no step because what sequences may say is not known yet.
+    pub fn is_held_up(&self) -> bool {
+        self.num_sitting_out > 0
     }
 
     /// What happened since the last call, in order.

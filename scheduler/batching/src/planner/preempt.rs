@@ -27,6 +27,7 @@ impl Planner {
         let mut seq = self.running.remove(&victim)?;
         release_blocks(&mut self.pool, &mut seq);
         seq.num_computed = 0;
+        seq.is_late = false;
         outline.remove(victim);
         outline.preempted = true;
         self.counts.preemptions += 1;

@@ -3,12 +3,14 @@
 //! with drafts.
 //!
 //! Invariant: a step keeps the engine's budgets, and the oldest running sequence always gets at
-//! least one token: no more sequences run than a step has tokens and places.
+//! least one token, unless its grammar is late: no more sequences run than a step has tokens and
+//! places.
 
 use engine_core::{BlockTable, EngineLimits, Score, SeqId, SeqWork, Step, TokenId, Want};
 
 use super::Planner;
 use super::share::{Prefill, share};
+use crate::sequence::Sequence;
 
 /// A step under construction: who computes how many tokens.
 pub(super) struct Outline {
@@ -47,7 +49,13 @@ impl Planner {
         }
         let tokens_left = self.limits.max_step_tokens as usize;
         let mut outline = Outline { items: Vec::new(), tokens_left, preempted: false };
-        let decodes = self.running.values().filter(|seq| seq.num_remaining() == 1);
+        // Asked once: who is ready a moment later comes with the next step.
+        let out = self.running.values().filter(|seq| seq.sits_out()).map(|seq| seq.id);
+        let out: Vec<_> = out.collect();
+        self.num_sitting_out = out.len();
+        let takes_part = |seq: &&Sequence| out.binary_search(&seq.id).is_err();
+        let decodes = self.running.values().filter(takes_part);
+        let decodes = decodes.filter(|seq| seq.num_remaining() == 1);
         let decodes: Vec<_> = decodes.map(|seq| seq.id).collect();
         for id in &decodes {
             self.schedule(*id, 1, &mut outline);
@@ -58,7 +66,7 @@ impl Planner {
             self.admit(budget, chunk);
         }
         let scheduled = |id: &SeqId| decodes.binary_search(id).is_ok();
-        let rest = self.running.values().filter(|seq| !scheduled(&seq.id));
+        let rest = self.running.values().filter(takes_part).filter(|seq| !scheduled(&seq.id));
         let prefills = rest.map(|seq| Prefill {
             seq: seq.id,
             tenant: seq.common.tenant().clone(),

@@ -4,5 +4,6 @@ mod bench;
 mod classes;
 mod crowding;
 mod drafting;
+mod late;
 mod scheduling;
 mod sharing;

@@ -52,12 +52,21 @@ pub(crate) fn writer(started: &Started) -> MessagesWire {
         (status = 529, description = "The model is loading", body = ErrorBody), Refusals))]
 pub(crate) async fn count_tokens(
     State(state): State<AppState>,
-    ApiJson(mut request, num_bytes): ApiJson<MessagesRequest>,
+    ApiJson(request, num_bytes): ApiJson<MessagesRequest>,
 ) -> Result<Json<MessagesTokenCount>, ApiError> {
+    let input_tokens = count(&state, request, num_bytes).await? as u64;
+    Ok(Json(MessagesTokenCount { input_tokens }))
+}
+
+/// The tokens of a request's prompt, which needs no `max_tokens`.
+pub(crate) async fn count(
+    state: &AppState,
+    mut request: MessagesRequest,
+    num_bytes: usize,
+) -> Result<usize, ApiError> {
     check_budget(request.thinking.as_ref(), request.max_tokens)?;
     request.max_tokens = Some(1);
     let (chat, names) = to_chat(request)?;
-    let counted = chat::count(&state, chat, num_bytes).await;
-    let input_tokens = counted.map_err(|error| names.told(error))? as u64;
-    Ok(Json(MessagesTokenCount { input_tokens }))
+    let counted = chat::count(state, chat, num_bytes).await;
+    counted.map_err(|error| names.told(error))
 }

@@ -2,6 +2,7 @@
 
 use crate::ApiError;
 use crate::names::{indexed, translated};
+use crate::tools::Unpaired;
 
 const NAMES: [(&str, &str); 4] = [
     ("stop", "stop_sequences"),
@@ -20,9 +21,43 @@ impl Names {
         self.0.push(place.to_owned());
     }
 
+    /// Where the chat's message comes from.
+    pub(crate) fn place(&self, message: usize) -> &str {
+        self.0.get(message).map_or("messages", String::as_str)
+    }
+
     /// The chat's error in the request's words.
     pub(crate) fn told(&self, error: ApiError) -> ApiError {
-        error.in_words(|path| self.name(path))
+        match error.unpaired() {
+            Some(unpaired) => self.told_unpaired(unpaired),
+            None => error.in_words(|path| self.name(path)),
+        }
+    }
+
+    /// Calls without results and results without calls, as Anthropic tells of them.
+    fn told_unpaired(&self, unpaired: &Unpaired) -> ApiError {
+        let ids = unpaired.ids();
+        let (field, message) = match unpaired {
+            Unpaired::Calls { message, .. } => {
+                let place = self.place(*message);
+                let message = format!(
+                    "'{place}': `tool_use` ids were found without `tool_result` blocks immediately \
+                     after: {ids}. Each `tool_use` block must have a corresponding `tool_result` \
+                     block in the next message."
+                );
+                (format!("{place}.content"), message)
+            }
+            Unpaired::Result { message, .. } => {
+                let field = format!("{}.tool_use_id", self.place(*message));
+                let message = format!(
+                    "'{field}': unexpected `tool_use_id` found in `tool_result` blocks: {ids}. \
+                     Each `tool_result` block must have a corresponding `tool_use` block in the \
+                     previous message."
+                );
+                (field, message)
+            }
+        };
+        ApiError::invalid(Some(&field), message)
     }
 
     fn name(&self, path: &str) -> Option<String> {

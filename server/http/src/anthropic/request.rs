@@ -190,6 +190,9 @@ fn tool((idx, tool): (usize, MessagesTool)) -> Result<Value, ApiError> {
     if let Some(schema) = tool.input_schema {
         function["parameters"] = schema;
     }
+    if let Some(strict) = tool.strict {
+        function["strict"] = strict.into();
+    }
     Ok(json!({"type": "function", "function": function}))
 }
 

@@ -144,12 +144,15 @@ type ToolsAndChoice = (Vec<MessagesTool>, Option<MessagesToolChoice>);
 fn tools(config: ConverseToolConfig) -> Result<ToolsAndChoice, ApiError> {
     let mut tools = Vec::new();
     for (idx, tool) in config.tools.into_iter().enumerate() {
-        let ConverseTool::ToolSpec { name, description, input_schema } = tool else { continue };
+        let ConverseTool::ToolSpec { name, description, input_schema, strict } = tool else {
+            continue;
+        };
         let ConverseContent::Json(schema) = input_schema else {
             let path = format!("toolConfig.tools[{idx}].toolSpec.inputSchema.json");
             return Err(ApiError::missing(&path));
         };
-        tools.push(MessagesTool { kind: None, name, description, input_schema: Some(schema) });
+        let input_schema = Some(schema);
+        tools.push(MessagesTool { kind: None, name, description, input_schema, strict });
     }
     let choice = config.tool_choice.map(|choice| {
         let (kind, name) = match choice {

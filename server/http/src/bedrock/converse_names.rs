@@ -4,6 +4,7 @@
 use server_api::{ConverseBlock, ConverseRequest, ConverseTool};
 
 use crate::names::{indexed, translated};
+use crate::tools::Unpaired;
 use crate::{ApiError, anthropic};
 
 const NAMES: [(&str, &str); 13] = [
@@ -50,11 +51,38 @@ impl Names {
 
     /// An error in the request's words.
     pub(super) fn told(&self, error: ApiError) -> ApiError {
-        let error = match &self.of_messages {
-            Some(names) => names.told(error),
-            None => error,
+        let error = match (&self.of_messages, error.unpaired()) {
+            (Some(names), Some(unpaired)) => return self.told_unpaired(names, unpaired),
+            (Some(names), None) => names.told(error),
+            (None, _) => error,
         };
         error.in_words(|path| self.name(path))
+    }
+
+    /// Calls without results and results without calls, as AWS tells of them.
+    fn told_unpaired(&self, names: &anthropic::Names, unpaired: &Unpaired) -> ApiError {
+        let ids = unpaired.ids();
+        let (field, message) = match unpaired {
+            Unpaired::Calls { message, .. } => {
+                let of_calls = indexed(names.place(*message), "messages").map_or(0, |(idx, _)| idx);
+                let field = format!("messages[{}].content", of_calls + 1);
+                let message = format!(
+                    "Expected toolResult blocks at '{field}' for the following Ids: {ids}. Each \
+                     toolUse block must have a toolResult block in the next message."
+                );
+                (field, message)
+            }
+            Unpaired::Result { message, .. } => {
+                let field = format!("{}.tool_use_id", names.place(*message));
+                let field = self.name(&field).unwrap_or(field);
+                let message = format!(
+                    "There are more toolResult blocks than toolUse blocks of the previous turn: \
+                     '{field}' is the Id of none of those: {ids}."
+                );
+                (field, message)
+            }
+        };
+        ApiError::invalid(Some(&field), message)
     }
 
     fn name(&self, path: &str) -> Option<String> {

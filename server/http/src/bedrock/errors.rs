@@ -21,8 +21,15 @@ pub(super) fn forbidden(name: &'static str, message: impl Into<String>) -> ApiEr
 }
 
 pub(super) fn unknown_operation() -> ApiError {
-    let message = "Bedrock's runtime has no such operation here.";
+    let message = "This operation is not supported. Those that are: Converse, ConverseStream, \
+                   InvokeModel, InvokeModelWithResponseStream, CountTokens, ListFoundationModels, \
+                   GetFoundationModel.";
     ApiError::refused(StatusCode::NOT_FOUND, "UnknownOperationException", message)
+}
+
+/// The answer to one of AWS's clients that asks for what is no path here.
+pub(crate) fn unknown_path(request: &Request) -> Response {
+    shaped(unknown_operation().into_response(), request.extensions().get())
 }
 
 /// AWS's name for an error, and its status.
@@ -47,16 +54,20 @@ fn kind(error: &ApiError) -> (String, StatusCode) {
     (name.to_owned(), status)
 }
 
-/// Around all of Bedrock's routes: writes errors that came from below anew, and tells the
-/// request's id by AWS's name.
+/// Around all of Bedrock's routes.
 pub(super) async fn shape(request: Request, next: Next) -> Response {
     let id = request.extensions().get::<RequestId>().cloned();
-    let mut response = reshaped(next.run(request).await, |error| {
+    shaped(next.run(request).await, id.as_ref())
+}
+
+/// Writes an error that came from below anew, and tells the request's id by AWS's name.
+fn shaped(response: Response, id: Option<&RequestId>) -> Response {
+    let mut response = reshaped(response, |error| {
         let (name, status) = kind(error);
         let body = BedrockError { message: error.body().error.message };
         (status, [(ERROR_TYPE, name)], Json(body)).into_response()
     });
-    if let Some(id) = id.and_then(|RequestId(id)| HeaderValue::from_str(&id).ok()) {
+    if let Some(id) = id.and_then(|RequestId(id)| HeaderValue::from_str(id).ok()) {
         response.headers_mut().insert(REQUEST_ID, id);
     }
     response

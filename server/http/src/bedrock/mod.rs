@@ -1,16 +1,20 @@
 //! AWS Bedrock's runtime API over the same chat: what comes in is turned into requests that the
-//! other APIs have, what goes out is written in Bedrock's words and frames.
+//! other APIs have, what goes out is written in Bedrock's words and frames. Of its control plane,
+//! what there is to read of models.
 //!
 //! Invariant: nothing is decided here that the chat does not decide; only names, shapes and who may
-//! ask differ. A model is found by its exact id, never by a likeness.
+//! ask differ. A model is found by its exact id or what AWS makes of that, never by a likeness.
 
 mod access;
 mod converse;
 mod converse_names;
 mod converse_wire;
+pub(crate) mod count;
 mod errors;
 mod event_stream;
+mod ids;
 mod invoke;
+pub(crate) mod models;
 mod sigv4;
 mod text_wire;
 
@@ -21,17 +25,21 @@ use axum::extract::{Path, State};
 use axum::http::HeaderMap;
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{any, post};
+use axum::routing::{any, get, post};
 use axum::{Extension, Json, Router};
 use server_api::{BedrockError, ConverseRequest, ConverseResponse};
 
 use self::converse_wire::ConverseWire;
+pub(crate) use self::errors::unknown_path;
 use self::invoke::{Invocation, InvokeBody};
+pub(crate) use self::sigv4::is_signed;
 use crate::json::ApiJson;
 use crate::{ApiError, AppState, Caller, anthropic, heads, idempotency, router, wire};
 
-/// Paths of no operation: all others below `/model/`. A model's id has its slashes escaped.
-const UNKNOWN: [&str; 6] = [
+/// Paths of no operation: all others below the known ones. A model's id has its slashes escaped.
+const UNKNOWN: [&str; 8] = [
+    "/foundation-models/",
+    "/foundation-models/{id}/{*rest}",
     "/model/",
     "/model/{id}",
     "/model/{id}/",
@@ -47,7 +55,10 @@ pub(crate) fn routes(state: &AppState) -> Router<AppState> {
         .route("/model/{id}/converse-stream", post(converse_stream))
         .route("/model/{id}/invoke", post(invoke))
         .route("/model/{id}/invoke-with-response-stream", post(invoke_with_response_stream))
-        .layer(once);
+        .layer(once)
+        .route("/model/{id}/count-tokens", post(count::count_tokens))
+        .route("/foundation-models", get(models::list))
+        .route("/foundation-models/{id}", get(models::show));
     let unknown = |router: Router<AppState>, path| router.route(path, any(unknown_operation));
     UNKNOWN
         .into_iter()
@@ -61,9 +72,10 @@ pub(crate) fn routes(state: &AppState) -> Router<AppState> {
 /// The id of a model, from a path in which `:` and `/` may be escaped.
 type Id = Result<Path<String>, PathRejection>;
 
-fn model(id: Id) -> Result<String, ApiError> {
+/// The id that the model has here.
+fn model(state: &AppState, id: Id) -> Result<String, ApiError> {
     let Path(id) = id.map_err(|error| ApiError::invalid(Some("modelId"), error.body_text()))?;
-    Ok(id)
+    Ok(ids::resolve(id, |id| state.has_model(id)))
 }
 
 /// The next message of a chat.
@@ -79,7 +91,7 @@ pub(crate) async fn converse(
     ApiJson(request, num_bytes): ApiJson<ConverseRequest>,
 ) -> Result<Response, ApiError> {
     let begun = Instant::now();
-    let chat = converse::to_chat(request, model(id)?, false)?;
+    let chat = converse::to_chat(request, model(&state, id)?, false)?;
     let started = converse::start(&state, caller, chat, num_bytes).await?;
     let (writer, tier) = (anthropic::writer(&started), converse_wire::tier(&started));
     let (mut answers, usage) = wire::collect(started.generation, 1).await?;
@@ -102,7 +114,7 @@ pub(crate) async fn converse_stream(
     ApiJson(request, num_bytes): ApiJson<ConverseRequest>,
 ) -> Result<Response, ApiError> {
     let begun = Instant::now();
-    let chat = converse::to_chat(request, model(id)?, true)?;
+    let chat = converse::to_chat(request, model(&state, id)?, true)?;
     let started = converse::start(&state, caller, chat, num_bytes).await?;
     let (writer, tier) = (anthropic::writer(&started), converse_wire::tier(&started));
     let writer = ConverseWire::new(writer, tier, begun);
@@ -124,7 +136,7 @@ pub(crate) async fn invoke(
     ApiJson(body, num_bytes): ApiJson<InvokeBody>,
 ) -> Result<Response, ApiError> {
     invoke::refuse_guardrails(&headers)?;
-    let body = body.named(model(id)?, false);
+    let body = body.named(model(&state, id)?, false);
     let invocation = Invocation::start(&state, caller, body, num_bytes).await?;
     invocation.answer().await
 }
@@ -145,7 +157,7 @@ pub(crate) async fn invoke_with_response_stream(
     ApiJson(body, num_bytes): ApiJson<InvokeBody>,
 ) -> Result<Response, ApiError> {
     invoke::refuse_guardrails(&headers)?;
-    let body = body.named(model(id)?, true);
+    let body = body.named(model(&state, id)?, true);
     let invocation = Invocation::start(&state, caller, body, num_bytes).await?;
     Ok(invocation.stream(state.limits()))
 }

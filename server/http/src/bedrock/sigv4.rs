@@ -31,7 +31,7 @@ pub(super) struct Signature {
 }
 
 /// Whether a request is signed, by this or another of AWS's algorithms.
-pub(super) fn is_signed(headers: &HeaderMap) -> bool {
+pub(crate) fn is_signed(headers: &HeaderMap) -> bool {
     text(headers, header::AUTHORIZATION.as_str()).is_some_and(|value| value.starts_with("AWS4-"))
 }
 

@@ -153,12 +153,28 @@ async fn whole(
     mut wire: ResponsesWire,
 ) -> Result<server_api::Response, ApiError> {
     while let Some(output) = generation.next().await {
-        wire.chunks(output?);
+        match output {
+            Ok(output) => drop(wire.chunks(output)),
+            Err(error) => return Err(failed(wire, error).await),
+        }
     }
     if let Some(sealing) = wire.seal() {
         sealing.await?;
     }
     Ok(wire.into_response())
+}
+
+/// Keeps a response that has failed, if it was to be kept; nothing else tells its client the id.
+async fn failed(mut wire: ResponsesWire, error: ApiError) -> ApiError {
+    wire.fail(&error);
+    let Some(sealing) = wire.seal_failed() else { return error };
+    match sealing.await {
+        Ok(()) => error.adding(&format!("What was made of it is kept as {}.", wire.response().id)),
+        Err(not_kept) => {
+            tracing::warn!(error = %not_kept, "a response that failed was not kept");
+            error
+        }
+    }
 }
 
 /// Answers at once, and works on.

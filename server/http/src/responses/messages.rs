@@ -1,6 +1,6 @@
 //! From items to the messages of a chat.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use serde_json::{Value, json};
 use server_api::{ChatMessage, Content, ContentPart, Role};
@@ -9,86 +9,158 @@ use crate::ApiError;
 
 /// The messages of all items.
 pub(super) fn of_items(instructions: Option<&str>, items: &[Value]) -> Vec<ChatMessage> {
-    let mut messages = Vec::new();
+    let outputs = items.iter().filter(|item| item["type"] == "function_call_output");
+    let answered = outputs.filter_map(|item| item["call_id"].as_str()).collect();
+    let mut chat = Chat { answered, ..Chat::default() };
     if let Some(instructions) = instructions {
-        messages.push(message(Role::System, Content::Text(instructions.to_owned())));
+        chat.push(message(Role::System, Content::Text(instructions.to_owned())));
     }
-    // What was thought goes with what is said or called next.
-    let mut thought = None;
-    for item in items {
-        add(&mut messages, &mut thought, item);
-    }
-    messages
+    items.iter().for_each(|item| chat.add(item));
+    let turns = chat.turns.into_iter();
+    turns.flat_map(|turn| std::iter::once(turn.message).chain(turn.results)).collect()
 }
 
-/// Each result must answer a call that came before it; the last `num_new` items are the request's
-/// own.
+/// Each result must answer a call that came before it, and each call must have one; the last
+/// `num_new` items are the request's own.
 pub(super) fn check_results(items: &[Value], num_new: usize) -> Result<(), ApiError> {
-    let mut called = HashSet::new();
+    let (mut called, mut open) = (HashSet::new(), HashSet::new());
     for (idx, item) in items.iter().enumerate() {
         let call_id = item["call_id"].as_str().unwrap_or_default();
         match item["type"].as_str() {
             Some("function_call") => {
                 called.insert(call_id);
+                // Another of its id cannot be told from it.
+                if !is_cut(item) && !open.insert(call_id) {
+                    return Err(no_output(call_id));
+                }
             }
             Some("function_call_output") if !called.contains(call_id) => {
-                let call_id: String = call_id.chars().take(64).collect();
-                let message =
-                    format!("No tool call found for function call output with call_id {call_id}.");
+                let message = format!(
+                    "No tool call found for function call output with call_id {}.",
+                    clip(call_id)
+                );
                 let num_before = items.len() - num_new;
                 let param = format!("input[{}].call_id", idx.saturating_sub(num_before));
                 return Err(ApiError::invalid(Some(&param), message));
             }
+            Some("function_call_output") => {
+                open.remove(call_id);
+            }
             _ => {}
         }
     }
-    Ok(())
+    let calls = items.iter().filter(|item| item["type"] == "function_call");
+    let mut ids = calls.filter_map(|item| item["call_id"].as_str());
+    ids.find(|id| open.contains(id)).map_or(Ok(()), |id| Err(no_output(id)))
 }
 
-fn add(messages: &mut Vec<ChatMessage>, thought: &mut Option<String>, item: &Value) {
-    let text = |field: &str| item[field].as_str().unwrap_or_default().to_owned();
-    match item["type"].as_str() {
-        Some("message") => {
-            let role = match item["role"].as_str() {
-                Some("assistant") => Role::Assistant,
-                Some("system" | "developer") => Role::System,
-                _ => Role::User,
-            };
-            let mut message = message(role, content(&item["content"]));
-            if role == Role::Assistant {
-                message.reasoning_content = thought.take();
+/// In OpenAI's words.
+fn no_output(call_id: &str) -> ApiError {
+    let message = format!("No tool output found for function call {}.", clip(call_id));
+    ApiError::invalid(Some("input"), message)
+}
+
+fn clip(call_id: &str) -> String {
+    call_id.chars().take(64).collect()
+}
+
+/// A call of a response that was cut before it was whole: nobody can answer it.
+fn is_cut(call: &Value) -> bool {
+    call["status"] == "incomplete"
+}
+
+/// A message, and the results of its calls: in a chat they come right after it, wherever they stand
+/// among the items.
+struct Turn {
+    message: ChatMessage,
+    results: Vec<ChatMessage>,
+}
+
+/// The messages so far.
+#[derive(Default)]
+struct Chat<'a> {
+    turns: Vec<Turn>,
+    /// Which of these has a call.
+    called: HashMap<&'a str, usize>,
+    /// The calls that have results.
+    answered: HashSet<&'a str>,
+    /// What was thought goes with what is said or called next.
+    thought: Option<String>,
+}
+
+impl<'a> Chat<'a> {
+    fn push(&mut self, message: ChatMessage) {
+        self.turns.push(Turn { message, results: Vec::new() });
+    }
+
+    fn add(&mut self, item: &'a Value) {
+        match item["type"].as_str() {
+            Some("message") => self.say(item),
+            Some("function_call") => self.call(item),
+            Some("function_call_output") => self.answer(item),
+            Some("reasoning") => {
+                let parts = ["content", "summary"].map(|field| &item[field]);
+                let texts =
+                    parts.into_iter().flat_map(|parts| parts.as_array().into_iter().flatten());
+                let texts: Vec<&str> = texts.filter_map(|part| part["text"].as_str()).collect();
+                self.thought = Some(texts.join("\n")).filter(|text| !text.is_empty());
             }
-            messages.push(message);
+            _ => {}
         }
-        Some("function_call") => {
-            let call = json!({"id": text("call_id"), "type": "function",
-                "function": {"name": text("name"), "arguments": text("arguments")}});
-            // Calls belong to what was said just before them, and to each other.
-            let last = messages.last_mut().filter(|last| last.role == Role::Assistant);
-            match last.filter(|_| thought.is_none()) {
-                Some(last) => last.tool_calls.get_or_insert_default().push(call),
-                None => messages.push(ChatMessage {
+    }
+
+    fn say(&mut self, item: &Value) {
+        let role = match item["role"].as_str() {
+            Some("assistant") => Role::Assistant,
+            Some("system" | "developer") => Role::System,
+            _ => Role::User,
+        };
+        let mut message = message(role, content(&item["content"]));
+        if role == Role::Assistant {
+            message.reasoning_content = self.thought.take();
+        }
+        self.push(message);
+    }
+
+    fn call(&mut self, item: &'a Value) {
+        let [id, name, arguments] =
+            ["call_id", "name", "arguments"].map(|field| item[field].as_str().unwrap_or_default());
+        if is_cut(item) && !self.answered.contains(id) {
+            return;
+        }
+        let call = json!({"id": id, "type": "function",
+            "function": {"name": name, "arguments": arguments}});
+        // Calls belong to what was said just before them, and to each other.
+        let last = self
+            .turns
+            .last_mut()
+            .filter(|last| last.message.role == Role::Assistant && last.results.is_empty());
+        match last.filter(|_| self.thought.is_none()) {
+            Some(last) => last.message.tool_calls.get_or_insert_default().push(call),
+            None => {
+                let reasoning_content = self.thought.take();
+                self.push(ChatMessage {
                     tool_calls: Some(vec![call]),
-                    reasoning_content: thought.take(),
+                    reasoning_content,
                     ..message(Role::Assistant, Content::Text(String::new()))
-                }),
+                });
             }
         }
-        Some("function_call_output") => {
-            let output = match &item["output"] {
-                Value::String(text) => Content::Text(text.clone()),
-                parts => content(parts),
-            };
-            let message = message(Role::Tool, output);
-            messages.push(ChatMessage { tool_call_id: Some(text("call_id")), ..message });
+        self.called.insert(id, self.turns.len() - 1);
+    }
+
+    fn answer(&mut self, item: &Value) {
+        let output = match &item["output"] {
+            Value::String(text) => Content::Text(text.clone()),
+            parts => content(parts),
+        };
+        let id = item["call_id"].as_str().unwrap_or_default();
+        let result =
+            ChatMessage { tool_call_id: Some(id.to_owned()), ..message(Role::Tool, output) };
+        match self.called.get(id).and_then(|turn| self.turns.get_mut(*turn)) {
+            Some(turn) => turn.results.push(result),
+            None => self.push(result),
         }
-        Some("reasoning") => {
-            let parts = ["content", "summary"].map(|field| &item[field]);
-            let texts = parts.into_iter().flat_map(|parts| parts.as_array().into_iter().flatten());
-            let texts: Vec<&str> = texts.filter_map(|part| part["text"].as_str()).collect();
-            *thought = Some(texts.join("\n")).filter(|text| !text.is_empty());
-        }
-        _ => {}
     }
 }
 

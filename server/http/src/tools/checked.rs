@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use engine_grammar::check_schema;
 use serde::de::IgnoredAny;
 use serde_json::{Value, json};
-use server_api::{ChatMessage, Role};
+use server_api::ChatMessage;
 
 use crate::ApiError;
 
@@ -99,35 +99,6 @@ pub(crate) fn check_calls(messages: &[ChatMessage]) -> Result<(), ApiError> {
 /// Some clients leave out the braces of no arguments.
 fn is_json(text: &str) -> bool {
     text.trim().is_empty() || serde_json::from_str::<IgnoredAny>(text).is_ok()
-}
-
-/// Each result must answer a call of the assistant's message before it.
-pub(super) fn check_results(messages: &[ChatMessage]) -> Result<(), ApiError> {
-    let mut open: HashSet<&str> = HashSet::new();
-    for (idx, message) in messages.iter().enumerate() {
-        match message.role {
-            Role::Assistant => {
-                let calls = message.tool_calls.iter().flatten();
-                open = calls.filter_map(|call| call.get("id")?.as_str()).collect();
-            }
-            Role::Tool => {
-                let param = format!("messages[{idx}].tool_call_id");
-                let Some(id) = message.tool_call_id.as_deref() else {
-                    return Err(ApiError::missing(&param));
-                };
-                if !open.contains(id) {
-                    let message = format!(
-                        "Invalid value for '{param}': '{}' is no call of the assistant's message \
-                         before it.",
-                        clip(id)
-                    );
-                    return Err(ApiError::invalid(Some(&param), message));
-                }
-            }
-            _ => open.clear(),
-        }
-    }
-    Ok(())
 }
 
 /// As much of a name as an error repeats.

@@ -47,7 +47,7 @@ async fn errors_have_awss_names() {
         (of(json!([{"document": {"name": "d"}}])), "document"),
         (of(json!([{"text": "a", "toolUse": {}}])), "messages[0].content[0]"),
         (of(use_in_user), "messages[0].content[0].toolUse"),
-        (of(result.clone()), "no call of the assistant"),
+        (of(result.clone()), "more toolResult blocks than toolUse blocks of the previous turn"),
         (of(result), "messages[0].content[1].toolResult.toolUseId"),
         (of(bad_result), "image"),
         (json!({"messages": [{"role": "tool", "content": [{"text": "a"}]}]}), "role"),
@@ -130,7 +130,7 @@ async fn errors_of_what_is_invoked_have_them_too() {
 }
 
 #[tokio::test]
-async fn only_a_models_exact_id_is_known_and_other_operations_are_not() {
+async fn only_a_models_id_is_known_and_other_operations_are_not() {
     let server = says("ok");
     let ask = |method: &str, path: &str| {
         let body = Body::from(converse(json!({})).to_string());
@@ -138,7 +138,8 @@ async fn only_a_models_exact_id_is_known_and_other_operations_are_not() {
     };
     for (method, path, status, name) in [
         ("POST", "/model/%6Dock/converse", 200, None),
-        ("POST", "/model/us.mock/converse", 404, Some("ResourceNotFoundException")),
+        ("POST", "/model/us.mock/converse", 200, None),
+        ("POST", "/model/xy.mock/converse", 404, Some("ResourceNotFoundException")),
         ("POST", "/model/meta.mock-v1%3A0/converse", 404, Some("ResourceNotFoundException")),
         ("POST", "/model/meta.mock-v1:0/converse", 404, Some("ResourceNotFoundException")),
         (
@@ -148,7 +149,8 @@ async fn only_a_models_exact_id_is_known_and_other_operations_are_not() {
             Some("ResourceNotFoundException"),
         ),
         ("POST", "/model/%ff/converse", 400, Some("ValidationException")),
-        ("POST", "/model/mock/count-tokens", 404, Some("UnknownOperationException")),
+        ("POST", "/model/mock/count-tokens", 400, Some("ValidationException")),
+        ("POST", "/model/mock/count", 404, Some("UnknownOperationException")),
         ("GET", "/model/mock/converse", 405, Some("ValidationException")),
         // A model's id is escaped; whatever else is asked below is told in this API's shape, too.
         ("POST", "/model/org/mock/converse", 404, Some("UnknownOperationException")),

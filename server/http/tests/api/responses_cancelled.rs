@@ -105,3 +105,23 @@ async fn a_stream_that_fails_is_kept_with_what_was_made() {
     let path = format!("{PATH}/{}", response["id"].as_str().unwrap());
     assert_eq!(server.get(&path).await, *response);
 }
+
+#[tokio::test]
+async fn one_in_one_piece_that_fails_is_kept_too_and_its_error_names_it() {
+    let server = kept(endless(), Limits::default()).await;
+    let (status, answer) = server.send("a", "POST", PATH, ask(json!({"timeout": 0.5}))).await;
+    assert_eq!(status, StatusCode::REQUEST_TIMEOUT, "{answer}");
+    assert_eq!(answer["error"]["code"], "deadline_exceeded");
+    let message = answer["error"]["message"].as_str().unwrap();
+    let id = message.split([' ', '.']).find(|word| word.starts_with("resp_")).unwrap();
+    let response = server.get(&format!("{PATH}/{id}")).await;
+    assert_eq!((&response["status"], &response["id"]), (&json!("failed"), &json!(id)));
+    let item = &response["output"][0];
+    assert_eq!(item["status"], "incomplete", "{response}");
+    assert!(!item["content"][0]["text"].as_str().unwrap().is_empty(), "{response}");
+    // Nobody is told of one that is not to be kept.
+    let asked = ask(json!({"timeout": 0.5, "store": false}));
+    let (status, answer) = server.send("a", "POST", PATH, asked).await;
+    assert_eq!(status, StatusCode::REQUEST_TIMEOUT);
+    assert!(!answer.to_string().contains("resp_"), "{answer}");
+}

@@ -163,13 +163,15 @@ fn samples(text: &str) -> BTreeMap<String, f64> {
 }
 
 /// What is served, in order of methods and paths.
-const ROUTES: [&str; 39] = [
+const ROUTES: [&str; 42] = [
     "delete /v1/chat/completions/{id}",
     "delete /v1/conversations/{id}",
     "delete /v1/conversations/{id}/items/{item_id}",
     "delete /v1/requests/{id}",
     "delete /v1/responses/{id}",
     "get /docs",
+    "get /foundation-models",
+    "get /foundation-models/{id}",
     "get /health",
     "get /metrics",
     "get /openapi.json",
@@ -188,6 +190,7 @@ const ROUTES: [&str; 39] = [
     "post /detokenize",
     "post /model/{id}/converse",
     "post /model/{id}/converse-stream",
+    "post /model/{id}/count-tokens",
     "post /model/{id}/invoke",
     "post /model/{id}/invoke-with-response-stream",
     "post /tokenize",

@@ -67,7 +67,8 @@ async fn what_is_no_function_and_what_is_no_call_is_refused_by_name() {
     };
     let called = |call: Value| {
         json!({"messages": [{"role": "user", "content": "a"},
-            {"role": "assistant", "tool_calls": [call]}, {"role": "user", "content": "b"}]})
+            {"role": "assistant", "tool_calls": [call]},
+            {"role": "tool", "tool_call_id": "x", "content": "b"}]})
     };
     let function =
         |function: Value| called(json!({"id": "x", "type": "function", "function": function}));

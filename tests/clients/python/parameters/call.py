@@ -92,7 +92,7 @@ class Answer:
         """Tokens of the prompt, by any name."""
         usage = self.usage or self.json
         if "inputTokens" in usage:
-            return usage["inputTokens"] + usage["cacheReadInputTokens"]
+            return usage["inputTokens"] + usage.get("cacheReadInputTokens", 0)
         if "count" in usage:
             return usage["count"]
         if "prompt_tokens" in usage:
@@ -107,12 +107,16 @@ class Answer:
     @property
     def names_parameter(self):
         """Whether errors of the API have a field for it, as OpenAI's do."""
-        return not any(other in self.route for other in (" /model/", " /v1/messages"))
+        return not (self.is_awss or " /v1/messages" in self.route)
+
+    @property
+    def is_awss(self):
+        return any(path in self.route for path in (" /model/", " /foundation-models"))
 
     @property
     def complaint(self):
         """What an error says; it fails where the error is not of the API's shape."""
-        if " /model/" in self.route:
+        if self.is_awss:
             assert self.headers["x-amzn-errortype"].endswith("Exception"), self.headers
             return self.json["message"]
         error = self.json["error"]

@@ -27,6 +27,7 @@ TEMPLATE = [
     proved_in("messages[].reasoning_content", TEMPLATES, "chats_reach_the_template"),
 ]
 CALL = {"id": "call_1", "type": "function", "function": {"name": "roll", "arguments": '{"n": 1}'}}
+CALLED = {"role": "assistant", "tool_calls": [CALL]}
 RESULT = {"role": "tool", "tool_call_id": "call_1", "content": "4"}
 MUST_CALL = {"tools": [TOOL], "tool_choice": "required", "max_tokens": 100}
 
@@ -46,13 +47,12 @@ def turns(*more):
 
 def messages():
     """What stands in a conversation, in any route that takes OpenAI's messages."""
-    called = {"role": "assistant", "tool_calls": [CALL]}
     said = {"role": "assistant", "content": "", "tool_calls": None}
     parts = [{"type": "text", "text": QUESTION}]
     image = [{"type": "image_url", "image_url": {"url": "data:,"}}]
     system = {"messages": [{"role": "system", "content": "Be brief."}, ASK]}
     developer = {"messages": [{"role": "developer", "content": "Be brief."}, ASK]}
-    tool_call = {"messages": [ASK, called, RESULT]}
+    tool_call = turns(CALLED, RESULT)
     return [
         supported(
             "messages[].role",
@@ -148,6 +148,7 @@ def own():
         required("messages"),
         *messages(),
         refused("messages[].tool_call_id", turns(RESULT), "of no call before it"),
+        refused("messages[].tool_calls", turns(CALLED), "without a result right after"),
         *tools(),
         supported(
             "logprobs",

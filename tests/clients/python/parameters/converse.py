@@ -5,7 +5,8 @@ import json
 from .chat import TEMPLATES, TOOL, longer
 from .converse_inputs import BASE, CACHE, CACHED, prompt_rows, user
 from .generation import SIZE, differs, fits, greedy, same
-from .rows import Route, ignored, proved_in, refused, supported, undocumented, unknown
+from .messages import NARROW, NARROWING, STRICT
+from .rows import Route, ignored, proved_in, refused, supported, unknown
 
 SPEC = {"name": "roll", "inputSchema": {"json": TOOL["function"]["parameters"]}}
 
@@ -126,6 +127,11 @@ def tool_rows():
     def only(**more):
         return {"toolConfig": {"tools": [{"toolSpec": SPEC | more}]}}
 
+    def held(**more):
+        """A call that must be made, of a schema with a keyword that cannot be honoured."""
+        config = only(inputSchema={"json": NARROW}, **more)["toolConfig"]
+        return inference(maxTokens=100) | {"toolConfig": config | {"toolChoice": {"any": {}}}}
+
     any_, forced = tools(num_new=100, any={}), tools(num_new=100, tool={"name": "roll"})
     return [
         supported(f"{spec}.name", only(name="roll_a_die_with_many_sides"), longer, only()),
@@ -133,8 +139,13 @@ def tool_rows():
         supported(f"{spec}.description", only(description="Rolls a die"), longer, only()),
         supported(f"{spec}.inputSchema.json", only(), longer, only(inputSchema={"json": {}})),
         refused(f"{spec}.inputSchema.text", tools(no_schema), says="inputSchema.json"),
-        undocumented(
-            ignored(f"{spec}.strict", only(strict=True), only(), "arguments match as without")
+        proved_in(f"{spec}.strict", STRICT, "tools_of_converse_may_be_strict"),
+        refused(f"{spec}.strict", held(strict=True), NARROWING, says="uniqueItems"),
+        supported(
+            f"{spec}.strict",
+            held(strict=False),
+            lambda a, p: calls(a) and not calls(p),
+            note="false: such a keyword is passed over",
         ),
         ignored("toolConfig.tools[].cachePoint", tools(CACHE), tools(), CACHED),
         refused("toolConfig.tools[].systemTool", tools({"systemTool": {"name": "x"}})),

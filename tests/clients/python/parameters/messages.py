@@ -11,6 +11,10 @@ FUNCTION = {"name": "roll", "input_schema": TOOL["function"]["parameters"]}
 BLOCK = {"type": "text", "text": QUESTION}
 USE = {"type": "tool_use", "id": "toolu_1", "name": "roll", "input": {"n": 1}}
 RESULT = {"type": "tool_result", "tool_use_id": "toolu_1", "content": "4"}
+# A schema with a keyword that cannot be honoured and only narrows it.
+NARROW = FUNCTION["input_schema"] | {"uniqueItems": True}
+NARROWING = "with a keyword that cannot be honoured, which is else passed over"
+STRICT = "server/http/tests/api/strict.rs"
 ANY = {"tools": [FUNCTION], "tool_choice": {"type": "any"}, "max_tokens": 100}
 
 
@@ -69,7 +73,13 @@ def prompt_rows():
             f"{content}.tool_use_id",
             used(result=RESULT | {"tool_use_id": "other"}),
             "of no call before it",
-            says="is no call",
+            says="unexpected `tool_use_id` found in `tool_result` blocks",
+        ),
+        refused(
+            f"{content}.id",
+            {"messages": [ASK, {"role": "assistant", "content": [USE]}, ASK]},
+            "of no result in the next message",
+            says="`tool_use` ids were found without `tool_result` blocks immediately after",
         ),
         supported(
             f"{content}.content", used(result=RESULT | {"content": "4, as it fell"}), longer, used()
@@ -132,6 +142,7 @@ def create_rows():
     named = {"type": "tool", "name": "roll"}
     form = {"type": "json_schema", "schema": SIZE}
     alone = {"tool_choice": {"type": "any", "disable_parallel_tool_use": True}}
+    narrow = FUNCTION | {"input_schema": NARROW}
     return [
         required("model"),
         required("max_tokens"),
@@ -165,6 +176,19 @@ def create_rows():
             ANY | alone,
             lambda a, p: len(calls(a)) == 1 < len(calls(p)),
             ANY,
+        ),
+        proved_in("tools[].strict", STRICT, "tools_of_messages_may_be_strict"),
+        refused(
+            "tools[].strict",
+            ANY | {"tools": [narrow | {"strict": True}]},
+            NARROWING,
+            says="uniqueItems",
+        ),
+        supported(
+            "tools[].strict",
+            ANY | {"tools": [narrow | {"strict": False}]},
+            lambda a, p: calls(a) and not calls(p),
+            note="false: such a keyword is passed over",
         ),
         supported(
             "output_config.format.schema",
@@ -217,6 +241,13 @@ def count_rows():
             tools | {"tool_choice": choice},
             tools,
             no_count,
+        ),
+        supported(
+            "tools[].strict",
+            {"tools": [FUNCTION | {"strict": True}]},
+            longer,
+            tools,
+            "the model is told",
         ),
     ]
 

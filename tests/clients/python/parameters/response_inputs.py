@@ -69,6 +69,13 @@ def input_rows():
         ),
         refused("input[].role", items(ASK | {"role": "robot"}), "others"),
         refused("input[].call_id", items(RESULT), "of no call before it"),
+        refused(
+            "input[].call_id",
+            items(CALL, ASK),
+            "of no output after it",
+            says="No tool output found for function call call_1",
+            param="input",
+        ),
         refused("input[].content[].type", parts({"type": "input_image"}), "others: images, files"),
         refused("input[].content[].text", parts({"type": "input_text"}), "where it is missing"),
     ]
