@@ -102,7 +102,7 @@ fn from_files(
     options: EngineOptions,
 ) -> Result<Loaded> {
     let of_model = || format!("model {}", manifest.name);
-    let Model { spec, weights, text } =
+    let Model { spec, weights, text, .. } =
         named(files, weights::open(files)).with_context(of_model)?;
     let (vocab_size, made_for) = (spec.vocab_size, spec.max_model_len);
     let cpu = CpuOptions {
@@ -131,7 +131,7 @@ fn from_files(
 /// # Errors
 /// If a file is not what it should be; the message names file and field.
 pub(crate) fn open(files: &BTreeMap<String, PathBuf>) -> Result<(DecoderSpec, Weights, TextModel)> {
-    let Model { spec, weights, text } = named(files, weights::open(files))?;
+    let Model { spec, weights, text, .. } = named(files, weights::open(files))?;
     let text = named(files, text_model(&text, spec.vocab_size))?;
     Ok((spec, weights, text))
 }

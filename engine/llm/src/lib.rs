@@ -15,3 +15,4 @@ pub mod weights;
 
 pub use engine::LlmEngine;
 pub use error::{Fault, LoadError};
+pub use families::known as known_architectures;

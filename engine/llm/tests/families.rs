@@ -98,3 +98,41 @@ fn fast_settings_stay_close_to_the_exact_ones() {
     }
     none_failed(failed);
 }
+
+const BEGIN: &str = "<!-- families: begin -->";
+const END: &str = "<!-- families: end -->";
+
+/// The table of families, from the models that the tests above compare.
+fn section() -> String {
+    let tiny = golden::TINY.iter().map(|name| golden::tiny(name).0);
+    let folders = golden::families().into_iter().map(|name| golden::family(&name).0);
+    let files = golden::families();
+    let files = files.iter().filter_map(|name| Some(golden::family_gguf(name)?.0));
+    let held: Vec<_> = tiny.chain(folders).chain(files).map(|model| model.architecture).collect();
+    let names = |names: &[&str]| {
+        let one = |name: &&str| {
+            let is_held = held.iter().any(|held| held == name);
+            format!("`{name}`{}", if is_held { "" } else { " (not compared)" })
+        };
+        names.iter().map(one).collect::<Vec<_>>().join(", ")
+    };
+    let mut text = format!("{BEGIN}\n| `config.json` | GGUF |\n|---|---|\n");
+    for (architectures, gguf) in engine_llm::known_architectures() {
+        let gguf = if gguf.is_empty() { "\u{2014}".to_owned() } else { names(gguf) };
+        text += &format!("| {} | {gguf} |\n", names(architectures));
+    }
+    text + END
+}
+
+#[test]
+fn the_table_in_the_docs_is_what_the_tests_hold() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/MODELS.md");
+    let docs = std::fs::read_to_string(path).expect("docs/MODELS.md");
+    let (before, rest) = docs.split_once(BEGIN).expect("the section's beginning");
+    let (_, after) = rest.split_once(END).expect("the section's end");
+    let wanted = format!("{before}{}{after}", section());
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        std::fs::write(path, &wanted).expect("it can be written");
+    }
+    assert!(docs == wanted, "docs/MODELS.md is out of date: run with UPDATE_DOCS=1");
+}

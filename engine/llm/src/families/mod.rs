@@ -66,15 +66,20 @@ fn all() -> impl Iterator<Item = &'static Family> {
     families.into_iter().flatten()
 }
 
+/// Names of the architectures that are known: in a `config.json`, and in GGUF metadata.
+pub fn known() -> impl Iterator<Item = (&'static [&'static str], &'static [&'static str])> {
+    all().map(|family| (family.architectures, family.gguf))
+}
+
 /// Tensors that are canonical already.
 fn unchanged(_: &DecoderSpec, tensor: Tensor) -> Result<Vec<Tensor>, WeightsError> {
     Ok(vec![tensor])
 }
 
-/// The decoder that a Hugging Face `config.json` describes, and its family.
+/// What a Hugging Face `config.json` describes: the architecture's name, the decoder, its family.
 pub(crate) fn from_config(
     config: &Map<String, Value>,
-) -> Result<(DecoderSpec, &'static Family), Fault> {
+) -> Result<(String, DecoderSpec, &'static Family), Fault> {
     const FIELD: &str = "architectures";
     let config = Config(config);
     let architectures: Vec<String> = config.require(FIELD)?;
@@ -89,14 +94,14 @@ pub(crate) fn from_config(
     };
     let spec = (family.from_config)(&config)?;
     check::check(&spec)?;
-    Ok((spec, family))
+    Ok((architectures.concat(), spec, family))
 }
 
-/// The decoder that GGUF metadata and tensors describe, and its family.
+/// What GGUF metadata and tensors describe, likewise.
 pub(crate) fn from_gguf(
     metadata: &Metadata<'_>,
     tensors: &[Tensor],
-) -> Result<(DecoderSpec, &'static Family), Fault> {
+) -> Result<(String, DecoderSpec, &'static Family), Fault> {
     const FIELD: &str = "general.architecture";
     let architecture = metadata.require::<&str>(FIELD)?;
     let Some(family) = all().find(|family| family.gguf.contains(&architecture)) else {
@@ -106,7 +111,7 @@ pub(crate) fn from_gguf(
     };
     let spec = (family.from_gguf)(&Gguf { metadata, tensors, architecture })?;
     check::check(&spec)?;
-    Ok((spec, family))
+    Ok((architecture.into(), spec, family))
 }
 
 /// Gives tensors of a Hugging Face folder their canonical names and forms.

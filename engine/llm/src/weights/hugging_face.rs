@@ -26,7 +26,8 @@ const MAX_JSON_BYTES: usize = 16 << 20;
 pub(super) fn open(files: &Files) -> Result<Model, LoadError> {
     let config_json = require(files, CONFIG)?;
     let config = read_object(config_json)?;
-    let (spec, family) = families::from_config(&config).map_err(|fault| fault.at(config_json))?;
+    let (architecture, spec, family) =
+        families::from_config(&config).map_err(|fault| fault.at(config_json))?;
 
     let tensors = match files.get(INDEX) {
         Some(index) => sharded(files, index)?,
@@ -42,7 +43,7 @@ pub(super) fn open(files: &Files) -> Result<Model, LoadError> {
         chat_template: files.get("chat_template.jinja").cloned(),
         chat_template_json: files.get("chat_template.json").cloned(),
     });
-    Ok(Model { spec, weights, text })
+    Ok(Model { architecture, spec, weights, text })
 }
 
 fn require<'a>(files: &'a Files, name: &str) -> Result<&'a PathBuf, LoadError> {

@@ -31,6 +31,8 @@ type Files = BTreeMap<String, PathBuf>;
 /// All that is needed to run a model.
 #[derive(Clone, Debug)]
 pub struct Model {
+    /// What the files call the architecture: a class of transformers, or GGUF's name.
+    pub architecture: String,
     /// What to compute.
     pub spec: DecoderSpec,
     /// With which numbers.
@@ -87,8 +89,9 @@ fn open_gguf(path: &Path) -> Result<Model, LoadError> {
     let bytes = mmap::map(path)?;
     let at_path = |fault: crate::error::Fault| fault.at(path);
     let file = gguf::GgufFile::parse(&bytes).map_err(at_path)?;
-    let (spec, family) = families::from_gguf(&file.metadata, &file.tensors).map_err(at_path)?;
+    let (architecture, spec, family) =
+        families::from_gguf(&file.metadata, &file.tensors).map_err(at_path)?;
     let vocab = gguf::vocab(&file.metadata, spec.vocab_size).map_err(at_path)?;
     let weights = families::assemble(&spec, families::adopt_gguf(&spec, family, file.tensors)?)?;
-    Ok(Model { spec, weights, text: TextSource::Gguf(Box::new(vocab)) })
+    Ok(Model { architecture, spec, weights, text: TextSource::Gguf(Box::new(vocab)) })
 }
