@@ -12,7 +12,8 @@ use kernels::{
     quant::DType,
 };
 
-const QUANTIZED: [DType; 8] = [
+/// Those whose whole numbers are kept.
+const QUANTIZED: [DType; 20] = [
     DType::Q4_0,
     DType::Q4_1,
     DType::Q5_0,
@@ -21,9 +22,23 @@ const QUANTIZED: [DType; 8] = [
     DType::Q4K,
     DType::Q5K,
     DType::Q6K,
+    DType::Q3K,
+    DType::IQ1S,
+    DType::IQ1M,
+    DType::IQ2XXS,
+    DType::IQ3XXS,
+    DType::IQ3S,
+    DType::IQ4NL,
+    DType::IQ4XS,
+    DType::TQ1_0,
+    DType::TQ2_0,
+    DType::MXFP4,
+    DType::NVFP4,
 ];
 
-const FLOATS: [DType; 3] = [DType::F32, DType::F16, DType::BF16];
+/// Those that are rounded to 14 bits.
+const FLOATS: [DType; 7] =
+    [DType::F32, DType::F16, DType::BF16, DType::F8Scaled, DType::Q2K, DType::IQ2XS, DType::IQ2S];
 
 /// Numbers in −1..1 from a fixed sequence.
 fn noise(len: usize, mut seed: u64) -> Vec<f32> {
@@ -46,25 +61,48 @@ fn stored(dtype: DType, rows: usize, cols: usize) -> Vec<u8> {
         _ => {}
     }
     let mut bytes: Vec<u8> = noise(len, 9).iter().map(|x| (x * 127.0 + 128.0) as u8).collect();
-    // Where each type keeps its 16-bit scales.
-    let scales: &[usize] = match dtype {
-        DType::Q4_1 | DType::Q5_1 | DType::Q4K | DType::Q5K => &[0, 2],
-        DType::Q6K => &[208],
-        _ => &[0],
-    };
     for (i, block) in bytes.chunks_exact_mut(dtype.block_bytes()).enumerate() {
-        for (j, at) in scales.iter().enumerate() {
-            // A minimum about half the range below zero, as quantising makes it.
-            let factor = match dtype {
-                DType::Q4_1 if j == 1 => -7.0,
-                DType::Q5_1 if j == 1 => -15.0,
-                _ => 1.0,
-            };
-            let scale = f16::from_f32(factor * (0.01 + 0.002 * (i % 7) as f32));
-            block[*at..at + 2].copy_from_slice(&scale.to_le_bytes());
-        }
+        set_scales(dtype, block, 0.01 + 0.002 * (i % 7) as f32);
     }
     bytes
+}
+
+/// Writes about this scale where the type keeps its own.
+fn set_scales(dtype: DType, block: &mut [u8], scale: f32) {
+    let halves: &[usize] = match dtype {
+        DType::Q4_1 | DType::Q5_1 | DType::Q4K | DType::Q5K => &[0, 2],
+        DType::Q2K => &[80, 82],
+        DType::Q3K => &[108],
+        DType::Q6K => &[208],
+        DType::TQ1_0 => &[52],
+        DType::TQ2_0 => &[64],
+        DType::F8Scaled => {
+            block[..4].copy_from_slice(&scale.to_le_bytes());
+            // Large ones, as most of a matrix are, and no byte that stands for no number.
+            block[4..].iter_mut().for_each(|q| *q |= 0x70);
+            return block[4..].iter_mut().filter(|q| **q & 127 == 127).for_each(|q| *q ^= 1);
+        }
+        DType::MXFP4 => return block[0] = 118 + block[0] % 4,
+        DType::NVFP4 => return block[..4].iter_mut().for_each(|d| *d = 16 + *d % 16),
+        DType::IQ1M => {
+            // Four bits in each of four words.
+            for (i, word) in block[48..].chunks_exact_mut(2).enumerate() {
+                let bits = f16::from_f32(scale).to_bits() >> (4 * i) & 15;
+                word[1] = word[1] & 15 | (bits << 4) as u8;
+            }
+            return;
+        }
+        _ => &[0],
+    };
+    for (j, at) in halves.iter().enumerate() {
+        // A minimum about half the range below zero, as quantising makes it.
+        let factor = match dtype {
+            DType::Q4_1 if j == 1 => -7.0,
+            DType::Q5_1 if j == 1 => -15.0,
+            _ => 1.0,
+        };
+        block[*at..at + 2].copy_from_slice(&f16::from_f32(factor * scale).to_le_bytes());
+    }
 }
 
 struct Packed {

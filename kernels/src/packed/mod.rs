@@ -63,22 +63,31 @@ pub enum Format {
     Q6,
     /// 8 bits, scale per 32 inputs, zero 128.
     Q8,
-    /// Floating-point weights in 14 bits with the sign: a power of two for each 64 inputs, so that
-    /// what bfloat16 keeps of a weight is kept of those within five binades of the largest.
+    /// Floating-point weights, and those that no other holds, in 14 bits with the sign: a power of
+    /// two for each 64 inputs, so that what bfloat16 keeps of a weight is kept of those within five
+    /// binades of the largest.
     Int16,
 }
 
 impl Format {
-    /// The format that a stored type is packed into; `None` where it stays as it is.
+    /// The format that a stored type is packed into: the smallest that holds its whole numbers and
+    /// has a scale for each of its own; what none has (minima per 16; large numbers with scales per
+    /// 16; floating point) is rounded to 14 bits. `None` where it stays as it is.
+    ///
+    /// The numbers of IQ3_S are odd and at most 15, those of IQ1 eighths of at most 9, those of
+    /// FP4 halves of at most 12, those of IQ4 and the others at most 127.
     pub fn of(dtype: DType) -> Option<Self> {
         Some(match dtype {
-            DType::Q4_0 => Self::Q4,
+            DType::Q4_0 | DType::TQ1_0 | DType::TQ2_0 => Self::Q4,
             DType::Q4_1 | DType::Q4K => Self::Q4Min,
-            DType::Q5_0 => Self::Q5,
+            DType::Q5_0 | DType::IQ1S | DType::IQ3S | DType::MXFP4 => Self::Q5,
             DType::Q5_1 | DType::Q5K => Self::Q5Min,
-            DType::Q6K => Self::Q6,
-            DType::Q8_0 => Self::Q8,
+            DType::Q3K | DType::Q6K | DType::IQ1M | DType::NVFP4 => Self::Q6,
+            DType::Q8_0 | DType::IQ4NL | DType::IQ4XS | DType::IQ2XXS | DType::IQ3XXS => Self::Q8,
+            DType::Q2K | DType::IQ2XS | DType::IQ2S => Self::Int16,
             DType::BF16 | DType::F16 | DType::F32 => Self::Int16,
+            DType::F8Scaled | DType::F8E4M3 | DType::F8E5M2 => Self::Int16,
+            DType::I8 | DType::U8 | DType::I32 | DType::I64 => return None,
         })
     }
 

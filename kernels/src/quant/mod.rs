@@ -1,17 +1,30 @@
-//! Number formats of stored weights, and how to read them back as `f32`.
+//! Number formats of stored weights, and how to read them back as `f32` and write some of them.
 //!
 //! Invariant: a row of `k` elements takes exactly [`DType::row_bytes`]`(k)` bytes, `k` being a
 //! multiple of [`DType::block_len`]; layouts are those of the GGUF v3 specification (ggml's
 //! `ggml-common.h`), and the arithmetic is that of the `gguf` Python package, bit for bit.
 
+mod blocks;
+mod codebook;
 mod dtype;
+mod few_bits;
 mod float;
+mod float8;
+mod grids;
+mod iq1;
+mod iq23;
 mod k_quants;
 mod legacy;
 mod parts;
+mod quantize;
+mod ternary;
+mod whole;
 
 pub use dtype::DType;
 pub(crate) use parts::{Parts, parts};
+pub use quantize::{can_quantize, quantize};
+
+use blocks::ByParts;
 
 use crate::simd::{LANES, Portable, Simd};
 
@@ -57,6 +70,41 @@ pub(crate) unsafe fn dequantize_with<S: Simd>(dtype: DType, src: &[u8], dst: &mu
             DType::Q4K => each_block::<S, k_quants::Q4K, _, _>(src, dst),
             DType::Q5K => each_block::<S, k_quants::Q5K, _, _>(src, dst),
             DType::Q6K => each_block::<S, k_quants::Q6K, _, _>(src, dst),
+            _ => dequantize_rare(dtype, src, dst),
+        }
+    }
+}
+
+/// The other formats; compiled once, for plain arrays: what takes them apart is most of the work,
+/// and no vectors help it.
+#[inline(never)]
+fn dequantize_rare(dtype: DType, src: &[u8], dst: &mut [f32]) {
+    // SAFETY: plain arrays run everywhere.
+    unsafe {
+        match dtype {
+            DType::Q2K => each_block::<Portable, few_bits::Q2K, _, _>(src, dst),
+            DType::F8Scaled => each_block::<Portable, float8::F8Scaled, _, _>(src, dst),
+            DType::F8E4M3 => each_block::<Portable, float8::F8E4M3, _, _>(src, dst),
+            DType::F8E5M2 => each_block::<Portable, float8::F8E5M2, _, _>(src, dst),
+            DType::I8 => each_block::<Portable, whole::I8, _, _>(src, dst),
+            DType::U8 => each_block::<Portable, whole::U8, _, _>(src, dst),
+            DType::I32 => each_block::<Portable, whole::I32, _, _>(src, dst),
+            DType::I64 => each_block::<Portable, whole::I64, _, _>(src, dst),
+            DType::Q3K => each_block::<Portable, ByParts<few_bits::Q3K>, _, _>(src, dst),
+            DType::IQ1S => each_block::<Portable, ByParts<iq1::Iq1S>, _, _>(src, dst),
+            DType::IQ1M => each_block::<Portable, ByParts<iq1::Iq1M>, _, _>(src, dst),
+            DType::IQ2XXS => each_block::<Portable, ByParts<iq23::Iq2Xxs>, _, _>(src, dst),
+            DType::IQ2XS => each_block::<Portable, ByParts<iq23::Iq2Xs>, _, _>(src, dst),
+            DType::IQ2S => each_block::<Portable, ByParts<iq23::Iq2S>, _, _>(src, dst),
+            DType::IQ3XXS => each_block::<Portable, ByParts<iq23::Iq3Xxs>, _, _>(src, dst),
+            DType::IQ3S => each_block::<Portable, ByParts<iq23::Iq3S>, _, _>(src, dst),
+            DType::IQ4NL => each_block::<Portable, ByParts<codebook::Iq4Nl>, _, _>(src, dst),
+            DType::IQ4XS => each_block::<Portable, ByParts<codebook::Iq4Xs>, _, _>(src, dst),
+            DType::TQ1_0 => each_block::<Portable, ByParts<ternary::Tq1_0>, _, _>(src, dst),
+            DType::TQ2_0 => each_block::<Portable, ByParts<ternary::Tq2_0>, _, _>(src, dst),
+            DType::MXFP4 => each_block::<Portable, ByParts<codebook::Mxfp4>, _, _>(src, dst),
+            DType::NVFP4 => each_block::<Portable, ByParts<codebook::Nvfp4>, _, _>(src, dst),
+            _ => unreachable!("all others are not"),
         }
     }
 }

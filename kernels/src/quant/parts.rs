@@ -1,10 +1,11 @@
 //! Stored blocks as integers, scales and minima, for layouts that keep the integers.
 
-use super::{DType, k_quants};
+use super::{DType, blocks::InParts, codebook, few_bits, iq1, iq23, k_quants, ternary};
 use crate::simd::f16_to_f32;
 
-/// Weights of a part: 32 elements, `scale · (q - zero) + minimum`; `zero` is half of `q`'s range
-/// for types without minima, and 0 for those with one.
+/// Weights of a part: 32 elements, `scale · (q - zero) + minimum`; `zero` is half of the range
+/// that the type's [`Format`](crate::packed::Format) has for `q` where there are no minima, and 0
+/// where there are.
 #[derive(Clone, Debug)]
 pub(crate) struct Parts {
     pub(crate) q: [u8; 32],
@@ -16,7 +17,7 @@ pub(crate) struct Parts {
 /// Takes part `part` (32 elements) of a stored block to pieces.
 ///
 /// # Panics
-/// If the type is not quantised, or the block shorter than its type says.
+/// If the type cannot be taken to such pieces, or the block is shorter than its type says.
 pub(crate) fn parts(dtype: DType, block: &[u8], part: usize) -> Parts {
     let half = |at: usize| f16_to_f32([block[at], block[at + 1]]);
     let nibbles = |at: usize| nibbles(&block[at..at + 16]);
@@ -33,9 +34,38 @@ pub(crate) fn parts(dtype: DType, block: &[u8], part: usize) -> Parts {
         DType::Q5_1 => (with_fifth_bits(nibbles(8), 4), [half(0); 2], half(2)),
         DType::Q4K | DType::Q5K => return k_parts(dtype, block, part),
         DType::Q6K => q6k_parts(block, part),
-        DType::F32 | DType::F16 | DType::BF16 => panic!("{dtype:?} is not quantised"),
+        _ => return other_parts(dtype, block, part),
     };
     Parts { q, scales, minimum }
+}
+
+/// Those that are told in parts.
+fn other_parts(dtype: DType, block: &[u8], part: usize) -> Parts {
+    match dtype {
+        DType::Q3K => of::<few_bits::Q3K, _, _>(block, part),
+        DType::IQ1S => of::<iq1::Iq1S, _, _>(block, part),
+        DType::IQ1M => of::<iq1::Iq1M, _, _>(block, part),
+        DType::IQ2XXS => of::<iq23::Iq2Xxs, _, _>(block, part),
+        DType::IQ3XXS => of::<iq23::Iq3Xxs, _, _>(block, part),
+        DType::IQ3S => of::<iq23::Iq3S, _, _>(block, part),
+        DType::IQ4NL => of::<codebook::Iq4Nl, _, _>(block, part),
+        DType::IQ4XS => of::<codebook::Iq4Xs, _, _>(block, part),
+        DType::TQ1_0 => of::<ternary::Tq1_0, _, _>(block, part),
+        DType::TQ2_0 => of::<ternary::Tq2_0, _, _>(block, part),
+        DType::MXFP4 => of::<codebook::Mxfp4, _, _>(block, part),
+        DType::NVFP4 => of::<codebook::Nvfp4, _, _>(block, part),
+        _ => panic!("{dtype:?} has no whole numbers with a scale for 16"),
+    }
+}
+
+fn of<T, const BYTES: usize, const LEN: usize>(block: &[u8], part: usize) -> Parts
+where
+    T: InParts<BYTES, LEN>,
+{
+    match block.first_chunk() {
+        Some(block) => T::part(block, part),
+        None => panic!("a block of {} bytes, not {BYTES}", block.len()),
+    }
 }
 
 /// Elements 0..16 in low nibbles, 16..32 in high ones.
