@@ -29,6 +29,7 @@ pub struct MessagesRequest {
     #[schema(minimum = 0, maximum = 2)]
     pub temperature: Option<f64>,
     /// Keep the likeliest tokens that together reach this probability.
+    #[schema(exclusive_minimum = 0, maximum = 1)]
     pub top_p: Option<f64>,
     /// Keep this many of the likeliest tokens.
     pub top_k: Option<i64>,

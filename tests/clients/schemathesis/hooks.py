@@ -1,4 +1,8 @@
-"""What is changed of the requests that schemathesis makes up, so that some are answered."""
+"""What is changed of the requests that schemathesis makes up, so that some are answered.
+
+Nothing is left out of all of them: of some requests all stays that was made up, of some a part, and
+of some only what must be there. Half of them have values that are taken, where those made up are
+mostly refused. Answers are kept short, and what stands for a model is one."""
 
 import json
 import os
@@ -6,41 +10,106 @@ import random
 
 import schemathesis
 
+from values import mended
+
 MODEL = os.environ["AGENTBASE_TEST_MODEL"]
 STATUSES = os.environ["AGENTBASE_TEST_STATUSES"]
 MAX_TOKENS = 4
-# How many requests have options, and how many of them are left in: with all of them something is
-# always refused.
-OPTIONED, KEPT = 0.7, 0.2
-# How many chats are of one plain message: those made up mostly answer tools that nobody called.
-PLAIN = 0.5
+# How many of the options that were made up stay, in equal parts of the requests: with all of them
+# something is mostly refused.
+SHARES = (0, 0.1, 0.3, 1)
+# How many requests ask for the model that there is, how many chats are of one plain message (those
+# made up mostly hold what no model here can read), and how many options are taken.
+KNOWN, PLAIN, MENDED = 0.8, 0.7, 0.5
 NEEDED = {"model", "messages", "prompt", "tokens", "input", "stream", "id"}
+# What limits an answer, and which of it each API must have: without it an answer may take minutes.
+LIMITS = ("max_tokens", "max_completion_tokens", "max_output_tokens", "max_gen_len")
+ASKED = {"role": "user", "content": "Hi"}
+SAID = {"role": "user", "content": [{"text": "Hi"}]}
+INVOKED = (
+    {"messages": [ASKED], "max_tokens": MAX_TOKENS, "anthropic_version": "bedrock-2023-05-31"},
+    {"messages": [ASKED], "max_tokens": MAX_TOKENS},
+    {"prompt": "Hi", "max_gen_len": MAX_TOKENS},
+    {"prompt": "Hi", "max_tokens": MAX_TOKENS},
+)
+
+
+def chance_of(data):
+    """The same for the same data, so that what is found is found again."""
+    return random.Random(json.dumps(data, sort_keys=True, default=str))
 
 
 @schemathesis.hook
-def map_body(_context, body):
-    if not isinstance(body, dict):
-        return body
-    chance = random.Random(json.dumps(body, sort_keys=True, default=str))
-    kept = KEPT if chance.random() < OPTIONED else 0
-    body = {name: value for name, value in body.items() if name in NEEDED or chance.random() < kept}
-    if isinstance(body.get("model", ""), str):
+def before_call(_context, case, _kwargs):
+    """Before each call, whatever made it up: other hooks do not see all that is sent. What is to be
+    refused stays as it is, but for its length."""
+    path, parameters = case.operation.path, case.path_parameters
+    if case.meta.generation.mode.value == "positive":
+        if "model" in path and "id" in parameters and chance_of(parameters).random() < KNOWN:
+            case.path_parameters = parameters | {"id": MODEL}
+        if "/invoke" in path or isinstance(case.body, dict):
+            case.body = taken(path, case.body)
+    if isinstance(case.body, dict):
+        case.body = conversed(case.body) if "/converse" in path else limited(case.body)
+
+
+def taken(path, body):
+    """A body as made up, or with less of it, or with other values."""
+    chance = chance_of(body)
+    is_plain, is_mended = chance.random() < PLAIN, chance.random() < MENDED
+    share = chance.choice(SHARES)
+    if "/invoke" in path:
+        # Our document leaves it open.
+        body = body if isinstance(body, dict) else {}
+        return body | chance.choice(INVOKED) if is_plain else body
+    kept = (name for name in body if name in NEEDED or chance.random() < share)
+    body = {name: body[name] for name in kept}
+    if is_mended:
+        body = mended(path, body, chance)
+    if chance.random() < KNOWN and "model" in body:
         body["model"] = MODEL
-    if "messages" in body and chance.random() < PLAIN:
-        body["messages"] = [{"role": "user", "content": "Hi"}]
-    if "input" in body and chance.random() < PLAIN:
-        body["input"] = "Hi"
-    # A response has its own name for it.
+    return body | asked(path, body) if is_plain else body
+
+
+def asked(path, body):
+    """What is asked in few words, where a body asks."""
+    if "/responses" in path:
+        return {"input": "Hi"}
+    words = {"messages": [ASKED], "prompt": "Hi"}
+    if "/model/" in path:
+        words = {"messages": [SAID], "input": {"converse": {"messages": [SAID]}}}
+    return {name: value for name, value in words.items() if name in body}
+
+
+def limited(body):
+    """An answer that is short; a response has a name of its own for that."""
     always = "max_output_tokens" if "input" in body else "max_tokens"
-    for name in ("max_tokens", "max_completion_tokens", "max_output_tokens"):
-        value = body.get(name)
-        too_many = isinstance(value, int) and value > MAX_TOKENS
-        if too_many or (name == always and value is None):
-            body[name] = MAX_TOKENS
-    return body
+    values = {name: body.get(name) for name in LIMITS}
+    short = {
+        name: MAX_TOKENS
+        for name, value in values.items()
+        if is_long(value) or (name == always and value is None)
+    }
+    return body | short
+
+
+def conversed(body):
+    config = body.get("inferenceConfig")
+    config = {} if config is None else config
+    if isinstance(config, dict):
+        value = config.get("maxTokens")
+        if value is None or is_long(value):
+            config = config | {"maxTokens": MAX_TOKENS}
+    return body | {"inferenceConfig": config}
+
+
+def is_long(value):
+    return isinstance(value, int) and value > MAX_TOKENS
 
 
 @schemathesis.hook
-def after_call(_context, _case, response):
+def after_call(_context, case, response):
+    """Notes what was answered to which options."""
+    body = case.body if isinstance(case.body, dict) else {}
     with open(STATUSES, "a") as file:
-        print(response.status_code, file=file)
+        print(json.dumps([response.status_code, sorted(map(str, body))]), file=file)
