@@ -73,6 +73,10 @@ fn a_step_allocates_nothing() {
             (Precision::Exact, KvDtype::Bf16),
             (Precision::Exact, KvDtype::F32),
         ] {
+            // The numbers' forms are the same in all families: two pairs of them will do.
+            if is_family && (precision == Precision::Fast) != (kv_dtype == KvDtype::Bf16) {
+                continue;
+            }
             let (model, _) = if is_family { golden::family(&name) } else { golden::tiny(&name) };
             let options = CpuOptions {
                 threads: 2,
