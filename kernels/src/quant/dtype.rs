@@ -184,7 +184,8 @@ impl DType {
         Self::ALL.into_iter().find(|dtype| dtype.ggml_id() == Some(id))
     }
 
-    /// ggml's number for this format (`enum ggml_type`); `None` if no weights in GGUF files have it.
+    /// ggml's number for this format (`enum ggml_type`); `None` if no weights in GGUF files have
+    /// it.
     pub const fn ggml_id(self) -> Option<u32> {
         self.known().ggml
     }
