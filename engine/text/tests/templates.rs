@@ -1,6 +1,8 @@
 //! What published chat templates use of Jinja and Python, against what transformers renders.
 
-use engine_text::{ChatInput, TextError, TextModel};
+mod common;
+
+use engine_text::{ChatInput, HuggingFaceFiles, TextError, TextModel};
 use serde_json::{Value, json};
 
 fn render(template: &str, messages: Value) -> Result<String, TextError> {
@@ -54,6 +56,17 @@ fn the_dialect_of_chat_templates() {
         ("{{ messages[1].get('name', 'none') }}{{ strftime_now('%Y') | length }}", "none4"),
         ("{{ messages[0].content | trim }}{{ '%s-%s' | format('a', 1) }}{{ 'a' ~ 1 }}", "Sa-1a1"),
         ("{{ messages | selectattr('role', 'equalto', 'user') | list | length }}", "1"),
+        (
+            "{{ {'b': 'é😀', 'a': 1} | tojson(sort_keys=true, ensure_ascii=true) }}",
+            r#"{"a": 1, "b": "\u00e9\ud83d\ude00"}"#,
+        ),
+        (r#"{{ {'a': [1, 2.5, none, true, "it's"]} }}"#, r#"{'a': [1, 2.5, None, True, "it's"]}"#),
+        ("{{ 'x' ~ (['a'] | string) }}{{ 1 | string }}", "x['a']1"),
+        (
+            "{{ 'a\\n\\nb\\n' | indent(2, first=true) }}|{{ 'a\\nb' | indent }}",
+            "  a\n\n  b\n|a\n    b",
+        ),
+        ("{{ none is iterable }}{{ 'a' is iterable }}{{ {} is sequence }}", "FalseTrueTrue"),
         ("{% if messages[0].content is string and messages is not mapping %}s{% endif %}", "s"),
     ] {
         let rendered =
@@ -102,4 +115,66 @@ fn a_final_message_can_be_continued() {
     let ids = model.encode(&prompt, false).unwrap();
     assert_eq!(ids.iter().filter(|&&id| id == 258).count(), 2, "written specials are tokens");
     assert_eq!(model.encode("a", true).unwrap(), [256, 97]);
+}
+
+#[test]
+fn what_a_template_takes_decides_how_calls_are_given() {
+    let messages = || {
+        json!([{"role": "assistant", "content": null, "tool_calls": [{"function":
+            {"name": "f", "arguments": {"a": [1]}}}]}])
+    };
+    let call = "messages[0].tool_calls[0].function.arguments";
+    for (template, expected) in [
+        (format!("{{{{ {call} | tojson }}}}"), r#"{"a": [1]}"#),
+        (format!("{{{{ 'x' + {call} }}}}"), r#"x{"a": [1]}"#),
+        ("{{ messages[0].content }}|".to_owned(), "|"),
+        ("{{ messages[0].content is none }}".to_owned(), "True"),
+    ] {
+        assert_eq!(render(&template, messages()).unwrap(), expected, "{template}");
+    }
+}
+
+#[test]
+fn templates_come_from_several_files() {
+    let tokenizer = json!({"version": "1.0", "truncation": null, "padding": null,
+        "added_tokens": [], "normalizer": null, "pre_tokenizer": null, "post_processor": null,
+        "decoder": null, "model": {"type": "BPE", "vocab": {"a": 0}, "merges": []}})
+    .to_string();
+    let config = json!({"chat_template": [{"name": "default", "template": "config"},
+        {"name": "tool_use", "template": "tools of the config"}]})
+    .to_string();
+    let files = HuggingFaceFiles {
+        tokenizer_json: tokenizer.as_bytes(),
+        tokenizer_config: Some(config.as_bytes()),
+        ..HuggingFaceFiles::default()
+    };
+    let (messages, tools) = (json!([]), json!([{"type": "function"}]));
+    let prompts = |files: &HuggingFaceFiles<'_>| {
+        let model = TextModel::from_hugging_face(files).unwrap();
+        let plain = ChatInput::new(&messages);
+        let with_tools = ChatInput { tools: Some(&tools), ..plain.clone() };
+        [plain, with_tools].map(|chat| model.render_chat(&chat).unwrap())
+    };
+    assert_eq!(prompts(&files), ["config", "tools of the config"]);
+    let named = [("tool_use", "tools of a file")];
+    let files = HuggingFaceFiles { named_templates: &named, ..files };
+    assert_eq!(prompts(&files), ["config", "tools of a file"]);
+    let json = br#"{"chat_template": "json"}"#;
+    let files = HuggingFaceFiles { chat_template_json: Some(json), ..files };
+    assert_eq!(prompts(&files), ["json", "tools of a file"]);
+    let files = HuggingFaceFiles { chat_template: Some("jinja"), ..files };
+    assert_eq!(prompts(&files), ["jinja", "tools of a file"]);
+}
+
+#[test]
+fn a_gguf_file_may_name_templates() {
+    let mut vocab = common::smollm2("smollm");
+    vocab.chat_template = Some("plain".to_owned());
+    vocab.named_templates = vec![("tool_use".to_owned(), "tools".to_owned())];
+    let model = TextModel::from_gguf(vocab).unwrap();
+    let (messages, tools) = (json!([]), json!([{"type": "function"}]));
+    let mut chat = ChatInput::new(&messages);
+    assert_eq!(model.render_chat(&chat).unwrap(), "plain");
+    chat.tools = Some(&tools);
+    assert_eq!(model.render_chat(&chat).unwrap(), "tools");
 }
