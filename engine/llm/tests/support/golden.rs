@@ -3,20 +3,24 @@
 //! Invariant: nothing here runs a model.
 #![allow(dead_code, reason = "each test binary uses a part of it")]
 
-use std::{collections::BTreeMap, path::PathBuf};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
 
 use engine_llm::weights::{self, Model};
 use serde::Deserialize;
 
 /// Names of the models under `testdata/tiny`.
-pub(crate) const TINY: [&str; 5] = ["llama", "llama3", "llama-bias", "mistral", "gguf"];
+pub(crate) const TINY: [&str; 6] =
+    ["llama", "llama3", "llama-bias", "mistral", "gguf", "gguf-formats"];
 
 /// A tiny random model's answers.
 #[derive(Deserialize)]
 pub(crate) struct TinyGolden {
-    /// 48 token ids.
+    /// 48 token ids; 16 for a quantised folder.
     pub(crate) prompt: Vec<u32>,
-    /// The 24 tokens that greedy choice appends to the prompt, past any end of sequence.
+    /// The 24 tokens (8) that greedy choice appends to the prompt, past any end of sequence.
     pub(crate) greedy: Vec<u32>,
     /// Distance of the best from the second best logit at each of them; at least 0.01.
     pub(crate) margins: Vec<f32>,
@@ -121,12 +125,22 @@ fn read(path: PathBuf) -> Vec<u8> {
 
 /// Opens a tiny model and reads its answers.
 pub(crate) fn tiny(name: &str) -> (Model, TinyGolden) {
-    let folder = testdata().join("tiny").join(name);
-    let files: BTreeMap<_, _> = std::fs::read_dir(&folder)
+    model_and_answers(&testdata().join("tiny").join(name))
+}
+
+/// The same for a quantised folder, with another's tokenizer.
+pub(crate) fn quantised(name: &str) -> (Model, TinyGolden) {
+    model_and_answers(&testdata().join("quantised").join(name))
+}
+
+fn model_and_answers(folder: &Path) -> (Model, TinyGolden) {
+    let mut files: BTreeMap<_, _> = std::fs::read_dir(folder)
         .unwrap_or_else(|error| panic!("{}: {error}", folder.display()))
         .map(|entry| entry.expect("an entry"))
         .map(|entry| (entry.file_name().to_string_lossy().into_owned(), entry.path()))
         .collect();
+    let tokenizer = "tokenizer.json";
+    files.entry(tokenizer.into()).or_insert_with(|| testdata().join("tiny/llama").join(tokenizer));
     let model = weights::open(&files).unwrap_or_else(|error| panic!("{error}"));
     let json = read(folder.join("golden.json"));
     let mut golden: TinyGolden = serde_json::from_slice(&json).expect("golden.json");
