@@ -6,9 +6,11 @@
 //! not trusted; whatever they contain, the answer is a model or an error, soon. Names of tensors
 //! are GGUF's, whatever the file's format.
 
+mod filled;
 mod gguf;
 mod hugging_face;
 pub(crate) mod mmap;
+mod quantization;
 mod safetensors;
 mod tensor;
 
