@@ -11,6 +11,7 @@ mod gguf;
 mod hugging_face;
 pub(crate) mod mmap;
 mod quantization;
+mod quantize;
 mod safetensors;
 mod tensor;
 
@@ -19,9 +20,12 @@ use std::{
     path::{Path, PathBuf},
 };
 
+pub use kernels::quant::DType;
+
 pub(crate) use self::gguf::Metadata;
 pub use self::{
     gguf::{GgufVocab, TextList},
+    quantize::{Progress, quantize},
     tensor::{Tensor, Weights, WeightsError},
 };
 use crate::{error::LoadError, families, spec::DecoderSpec};
