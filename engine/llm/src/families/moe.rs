@@ -3,6 +3,8 @@
 //! Sources: transformers' `modeling_mixtral.py`, `modeling_gpt_oss.py`, `modeling_llama4.py`;
 //! llama.cpp's `convert_hf_to_gguf.py`.
 
+use kernels::quant::DType;
+
 use super::{
     Family,
     base::{Defaults, LayerType, from_config, layer_types, set_windows},
@@ -134,7 +136,7 @@ fn gpt_oss_norm(_: &DecoderSpec, tensor: Tensor) -> Result<Vec<Tensor>, WeightsE
 }
 
 /// Files of transformers hold all experts' gates and what they gate in turn, for multiplying from
-/// the other side.
+/// the other side, but for those in MXFP4, which are as they are here.
 fn gpt_oss_experts(spec: &DecoderSpec, tensor: Tensor) -> Result<Vec<Tensor>, WeightsError> {
     let Some((layer, role, suffix)) = super::split::parse(tensor.name()) else {
         return Ok(vec![tensor]);
@@ -143,14 +145,19 @@ fn gpt_oss_experts(spec: &DecoderSpec, tensor: Tensor) -> Result<Vec<Tensor>, We
     let name = |role: &str, i: usize| format!("blk.{layer}.{role}.{i}.{suffix}");
     let (width, hidden) = (experts.expert.width, spec.hidden_size);
     let matrix = suffix == "weight";
+    let turned = matrix && tensor.dtype() != DType::MXFP4;
     let mut parts = Vec::new();
     match role {
         "ffn_gate_up_exps" => {
-            let one = if matrix { vec![hidden, 2 * width] } else { vec![2 * width] };
+            let one = match (matrix, turned) {
+                (true, true) => vec![hidden, 2 * width],
+                (true, false) => vec![2 * width, hidden],
+                (false, _) => vec![2 * width],
+            };
             tensor.check_shape(&[vec![experts.num_experts], one].concat())?;
             for i in 0..experts.num_experts {
                 let both = tensor.element(tensor.name(), i)?;
-                let both = if matrix { both.transposed(tensor.name())? } else { both };
+                let both = if turned { both.transposed(tensor.name())? } else { both };
                 for (role, first) in [("ffn_gate", 0), ("ffn_up", 1)] {
                     let rows = (0..width).map(|row| 2 * row + first);
                     parts.push(both.in_order(&name(role, i), rows)?);
@@ -158,11 +165,15 @@ fn gpt_oss_experts(spec: &DecoderSpec, tensor: Tensor) -> Result<Vec<Tensor>, We
             }
         }
         "ffn_down_exps" => {
-            let one = if matrix { vec![width, hidden] } else { vec![hidden] };
+            let one = match (matrix, turned) {
+                (true, true) => vec![width, hidden],
+                (true, false) => vec![hidden, width],
+                (false, _) => vec![hidden],
+            };
             tensor.check_shape(&[vec![experts.num_experts], one].concat())?;
             for i in 0..experts.num_experts {
                 let one = tensor.element(&name("ffn_down", i), i)?;
-                parts.push(if matrix { one.transposed(&name("ffn_down", i))? } else { one });
+                parts.push(if turned { one.transposed(&name("ffn_down", i))? } else { one });
             }
         }
         _ => return Ok(vec![tensor]),

@@ -10,7 +10,10 @@ use std::{
 
 use serde_json::{Map, Value};
 
-use super::{Files, HuggingFaceText, Model, TextSource, mmap, safetensors, tensor::Tensor};
+use super::{
+    Files, HuggingFaceText, Model, TextSource, mmap, quantization::Scheme, safetensors,
+    tensor::Tensor,
+};
 use crate::{
     error::{Fault, LoadError, Quoted},
     families,
@@ -28,11 +31,7 @@ pub(super) fn open(files: &Files) -> Result<Model, LoadError> {
     let config = read_object(config_json)?;
     let (architecture, spec, family) =
         families::from_config(&config).map_err(|fault| fault.at(config_json))?;
-
-    let tensors = match files.get(INDEX) {
-        Some(index) => sharded(files, index)?,
-        None => single(files)?,
-    };
+    let tensors = tensors(files, &config)?;
     let weights = families::assemble(&spec, families::adopt(&spec, family, tensors)?)?;
     let text = TextSource::HuggingFace(HuggingFaceText {
         tokenizer_json: require(files, "tokenizer.json")?.clone(),
@@ -46,14 +45,37 @@ pub(super) fn open(files: &Files) -> Result<Model, LoadError> {
     Ok(Model { architecture, spec, weights, text })
 }
 
+/// The configuration.
+pub(super) fn config(files: &Files) -> Result<Map<String, Value>, LoadError> {
+    read_object(require(files, CONFIG)?)
+}
+
+/// All tensors under their own names; quantised ones are restored.
+pub(super) fn tensors(
+    files: &Files,
+    config: &Map<String, Value>,
+) -> Result<Vec<Tensor>, LoadError> {
+    let config_json = require(files, CONFIG)?;
+    let scheme = Scheme::from_config(config).map_err(|fault| fault.at(config_json))?;
+    let tensors = match files.get(INDEX) {
+        Some(index) => sharded(files, index, scheme.is_some())?,
+        None => single(files, scheme.is_some())?,
+    };
+    match scheme {
+        // Tensors that belong together may lie in several files.
+        Some(scheme) => scheme.restore(tensors).map_err(|f| LoadError::Files(f.to_string())),
+        None => Ok(tensors),
+    }
+}
+
 fn require<'a>(files: &'a Files, name: &str) -> Result<&'a PathBuf, LoadError> {
     files.get(name).ok_or_else(|| LoadError::Files(format!("{name} is missing")))
 }
 
-fn single(files: &Files) -> Result<Vec<Tensor>, LoadError> {
+fn single(files: &Files, quantised: bool) -> Result<Vec<Tensor>, LoadError> {
     let mut found = files.iter().filter(|(name, _)| name.ends_with(EXTENSION));
     match (found.next(), found.next()) {
-        (Some((_, path)), None) => parse(path),
+        (Some((_, path)), None) => parse(path, quantised),
         (None, _) => Err(LoadError::Files(
             "there are no weights: neither a .gguf nor a .safetensors file".into(),
         )),
@@ -63,12 +85,12 @@ fn single(files: &Files) -> Result<Vec<Tensor>, LoadError> {
     }
 }
 
-fn parse(path: &Path) -> Result<Vec<Tensor>, LoadError> {
-    safetensors::parse(&mmap::map(path)?).map_err(|fault| fault.at(path))
+fn parse(path: &Path, quantised: bool) -> Result<Vec<Tensor>, LoadError> {
+    safetensors::parse(&mmap::map(path)?, quantised).map_err(|fault| fault.at(path))
 }
 
 /// Reads the shards that the index names.
-fn sharded(files: &Files, index: &Path) -> Result<Vec<Tensor>, LoadError> {
+fn sharded(files: &Files, index: &Path, quantised: bool) -> Result<Vec<Tensor>, LoadError> {
     let shards = shards(&read_object(index)?).map_err(|fault| fault.at(index))?;
     if let Some(shard) = shards.keys().find(|shard| !files.contains_key(*shard)) {
         let what = format!("{} is missing; {INDEX} names it", Quoted(shard));
@@ -78,7 +100,7 @@ fn sharded(files: &Files, index: &Path) -> Result<Vec<Tensor>, LoadError> {
     let mut seen = BTreeSet::new();
     for (shard, mut expected) in shards {
         let path = require(files, &shard)?;
-        for tensor in parse(path)? {
+        for tensor in parse(path, quantised)? {
             let fault = |what: &str| Err(Fault::tensor(tensor.name(), what).at(path));
             if !seen.insert(tensor.name().to_owned()) {
                 return fault("is in another shard too");

@@ -6,9 +6,12 @@
 //! not trusted; whatever they contain, the answer is a model or an error, soon. Names of tensors
 //! are GGUF's, whatever the file's format.
 
+mod filled;
 mod gguf;
 mod hugging_face;
 pub(crate) mod mmap;
+mod quantization;
+mod quantize;
 mod reshape;
 mod safetensors;
 mod tensor;
@@ -18,9 +21,12 @@ use std::{
     path::{Path, PathBuf},
 };
 
+pub use kernels::quant::DType;
+
 pub(crate) use self::gguf::{FromValue, Metadata};
 pub use self::{
     gguf::{GgufVocab, TextList},
+    quantize::{Progress, quantize},
     tensor::{Tensor, Weights, WeightsError},
 };
 use crate::{error::LoadError, families, spec::DecoderSpec};

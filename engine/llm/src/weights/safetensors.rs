@@ -34,8 +34,9 @@ struct TensorInfo {
 /// The header's entries in order of the file, so that repeated names are seen.
 struct Header(Vec<(String, TensorInfo)>);
 
-/// Reads the header of `file` and cuts the tensors out of it; names are those of the file.
-pub(super) fn parse(file: &Bytes) -> Result<Vec<Tensor>, Fault> {
+/// Reads the header of `file` and cuts the tensors out of it; names are those of the file. Only
+/// where they are to be restored (`quantised`) are numbers read that mean nothing by themselves.
+pub(super) fn parse(file: &Bytes, quantised: bool) -> Result<Vec<Tensor>, Fault> {
     let Some((length, rest)) = file.split_first_chunk::<8>() else {
         return Err(Fault::file("truncated: no room for the header's length"));
     };
@@ -56,7 +57,7 @@ pub(super) fn parse(file: &Bytes) -> Result<Vec<Tensor>, Fault> {
     let mut end = 0;
     let mut tensors = Vec::with_capacity(infos.len());
     for (name, info) in &infos {
-        tensors.push(cut(name, info, end, &data)?);
+        tensors.push(cut(name, (info, quantised), end, &data)?);
         end = info.data_offsets[1];
     }
     let mut names: Vec<_> = tensors.iter().map(Tensor::name).collect();
@@ -72,19 +73,31 @@ pub(super) fn parse(file: &Bytes) -> Result<Vec<Tensor>, Fault> {
 }
 
 /// The tensor that `info` describes; tensors lie back to back.
-fn cut(name: &str, info: &TensorInfo, previous_end: usize, data: &Bytes) -> Result<Tensor, Fault> {
+fn cut(
+    name: &str,
+    (info, quantised): (&TensorInfo, bool),
+    previous_end: usize,
+    data: &Bytes,
+) -> Result<Tensor, Fault> {
     let fault = |what| Err(Fault::tensor(name, what));
     let [start, end] = info.data_offsets;
     let dtype = match info.dtype.as_str() {
         "F32" => DType::F32,
         "F16" => DType::F16,
         "BF16" => DType::BF16,
+        "F8_E4M3" if quantised => DType::F8E4M3,
+        "F8_E5M2" if quantised => DType::F8E5M2,
+        "I8" if quantised => DType::I8,
+        "U8" if quantised => DType::U8,
+        "I32" if quantised => DType::I32,
+        "I64" if quantised => DType::I64,
         other => return fault(format!("dtype {other:?}; F32, F16 and BF16 are read")),
     };
     if info.shape.len() > MAX_DIMENSIONS {
         return fault(format!("{} dimensions", info.shape.len()));
     }
-    let shape = &info.shape;
+    // A scale of a whole tensor has no dimension.
+    let shape = if quantised && info.shape.is_empty() { &vec![1] } else { &info.shape };
     let Some(num_bytes) = num_bytes(dtype, shape) else {
         return fault(format!("shape {shape:?} has no elements or is not addressable"));
     };

@@ -44,6 +44,19 @@ impl Tensor {
         Self { name, ..self }
     }
 
+    /// The same bytes as other numbers, under another name.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub(crate) fn reread(
+        self,
+        name: &str,
+        dtype: DType,
+        shape: &[usize],
+    ) -> Result<Self, WeightsError> {
+        Self::new(name, dtype, shape, self.bytes)
+    }
+
     /// The canonical name (GGUF's).
     pub fn name(&self) -> &str {
         &self.name

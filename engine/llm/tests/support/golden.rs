@@ -9,14 +9,15 @@ use engine_llm::weights::{self, Model};
 use serde::Deserialize;
 
 /// Names of the models under `testdata/tiny`.
-pub(crate) const TINY: [&str; 5] = ["llama", "llama3", "llama-bias", "mistral", "gguf"];
+pub(crate) const TINY: [&str; 6] =
+    ["llama", "llama3", "llama-bias", "mistral", "gguf", "gguf-formats"];
 
 /// A tiny random model's answers.
 #[derive(Deserialize)]
 pub(crate) struct TinyGolden {
-    /// 48 token ids.
+    /// 48 token ids; 16 for a quantised folder.
     pub(crate) prompt: Vec<u32>,
-    /// The 24 tokens that greedy choice appends to the prompt, past any end of sequence.
+    /// The 24 tokens (8) that greedy choice appends to the prompt, past any end of sequence.
     pub(crate) greedy: Vec<u32>,
     /// Distance of the best from the second best logit at each of them; at least 0.01.
     pub(crate) margins: Vec<f32>,
@@ -146,13 +147,20 @@ pub(crate) fn family_gguf(name: &str) -> Option<(Model, TinyGolden)> {
     there.then(|| read_model(folder, |file| file.ends_with(".gguf")))
 }
 
+/// The same for a quantised folder, with another's tokenizer.
+pub(crate) fn quantised(name: &str) -> (Model, TinyGolden) {
+    read_model(testdata().join("quantised").join(name), |_| true)
+}
+
 fn read_model(folder: PathBuf, takes: impl Fn(&str) -> bool) -> (Model, TinyGolden) {
-    let files: BTreeMap<_, _> = std::fs::read_dir(&folder)
+    let mut files: BTreeMap<_, _> = std::fs::read_dir(&folder)
         .unwrap_or_else(|error| panic!("{}: {error}", folder.display()))
         .map(|entry| entry.expect("an entry"))
         .map(|entry| (entry.file_name().to_string_lossy().into_owned(), entry.path()))
         .filter(|(name, _)| takes(name))
         .collect();
+    let tokenizer = "tokenizer.json";
+    files.entry(tokenizer.into()).or_insert_with(|| testdata().join("tiny/llama").join(tokenizer));
     let model =
         weights::open(&files).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
     let json = read(folder.join("golden.json"));

@@ -170,7 +170,8 @@ fn tensors_that_lie() {
     const UP: &str = "blk.0.ffn_up.weight";
     check(&[
         (&[UP, "unsupported ggml type 99"], &|g| g.tensor(UP).type_id = 99),
-        (&[UP, "unsupported ggml type 10"], &|g| g.tensor(UP).type_id = 10),
+        (&[UP, "unsupported ggml type 9"], &|g| g.tensor(UP).type_id = 9),
+        (&[UP, "Q2_K", "multiple of 256"], &|g| g.tensor(UP).type_id = 10),
         (&[UP, "0 dimensions"], &|g| g.tensor(UP).dims.clear()),
         (&[UP, "5 dimensions"], &|g| g.tensor(UP).dims = vec![1; 5]),
         (&[UP, "shape [64, 0]"], &|g| g.tensor(UP).dims[0] = 0),

@@ -3,7 +3,11 @@
 
 use proptest::prelude::*;
 
-use crate::{gguf_writer::Gguf, hugging_face_lies::Folder, open};
+use crate::{gguf_writer::Gguf, hugging_face_lies::Folder, open, testdata};
+
+/// Folders of `testdata/quantised`.
+const QUANTISED: [&str; 6] =
+    ["awq", "gptq-4-shuffled", "fp8-blocks", "fp8-scaled", "int4", "mxfp4"];
 
 /// One damage: at a place (as a share of the length), this byte or a cut.
 #[derive(Clone, Debug)]
@@ -80,6 +84,26 @@ proptest! {
         damage(bytes, header_len, &damages);
         let files: Vec<_> =
             files.iter().map(|(name, bytes)| (name.as_str(), bytes.as_slice())).collect();
+        check(&files)?;
+    }
+
+    #[test]
+    fn a_damaged_quantised_folder_never_panics(
+        name in prop::sample::select(QUANTISED.to_vec()),
+        config in any::<bool>(),
+        damages in damages(),
+    ) {
+        let read = |file: &str| std::fs::read(testdata("quantised").join(name).join(file));
+        let mut json = read("config.json").expect("it reads");
+        let mut weights = read("model.safetensors").expect("it reads");
+        let header_len = 8 + usize::from(u16::from_le_bytes([weights[0], weights[1]]));
+        if config {
+            damage(&mut json, usize::MAX, &damages);
+        } else {
+            damage(&mut weights, header_len, &damages);
+        }
+        let files: [(&str, &[u8]); 3] =
+            [("config.json", &json), ("tokenizer.json", b"{}"), ("model.safetensors", &weights)];
         check(&files)?;
     }
 }

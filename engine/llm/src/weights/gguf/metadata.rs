@@ -129,6 +129,23 @@ impl<'a> Metadata<'a> {
     }
 }
 
+/// Keys and their values as they are stored in `file`, types first.
+pub(super) fn read_raw<'a>(
+    cursor: &mut Cursor<'a>,
+    num_keys: u64,
+    file: &'a [u8],
+) -> Result<Vec<(&'a str, &'a [u8])>, Fault> {
+    let mut raw = Vec::new();
+    for _ in 0..num_keys {
+        let key = cursor.name("a metadata key", MAX_KEY_BYTES)?;
+        let start = file.len() - cursor.remaining();
+        let value_type = cursor.u32()?;
+        Value::read(cursor, value_type, 0)?;
+        raw.push((key, &file[start..file.len() - cursor.remaining()]));
+    }
+    Ok(raw)
+}
+
 fn in_field(key: &str, fault: Fault) -> Fault {
     match fault {
         Fault::File(what) => Fault::field(key, what),

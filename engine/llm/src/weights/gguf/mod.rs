@@ -65,6 +65,13 @@ impl<'a> GgufFile<'a> {
     }
 }
 
+/// Keys and their values as they are stored, types first.
+pub(super) fn raw_keys(file: &Bytes) -> Result<Vec<(&str, &[u8])>, Fault> {
+    let mut cursor = Cursor::new(file);
+    let (_, num_keys) = read_counts(&mut cursor)?;
+    metadata::read_raw(&mut cursor, num_keys, file)
+}
+
 /// Magic, version, number of tensors, number of metadata keys.
 fn read_counts(cursor: &mut Cursor<'_>) -> Result<(u64, u64), Fault> {
     if &cursor.array::<4>()? != b"GGUF" {
@@ -88,7 +95,8 @@ fn read_counts(cursor: &mut Cursor<'_>) -> Result<(u64, u64), Fault> {
     Ok((num_tensors, cursor.u64()?))
 }
 
-fn alignment(metadata: &Metadata<'_>) -> Result<usize, Fault> {
+/// Where tensors may begin.
+pub(super) fn alignment(metadata: &Metadata<'_>) -> Result<usize, Fault> {
     const KEY: &str = "general.alignment";
     let alignment = metadata.get(KEY)?.unwrap_or(DEFAULT_ALIGNMENT);
     if !alignment.is_power_of_two() || !(8..=MAX_ALIGNMENT).contains(&alignment) {
