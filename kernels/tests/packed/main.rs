@@ -6,13 +6,13 @@ use kernels::{
     Isa,
     activation::Activation,
     packed::{
-        Activations, Format, GatedProduct, Kind, Matrix, Product, Scratch, gated_product,
-        pack_panels, products, reference,
+        Activations, GatedProduct, Kind, Product, Scratch, gated_product, pack_panels, products,
+        reference,
     },
     pool::Pool,
     quant::DType,
 };
-use support::{FLOATS, Packed, QUANTIZED, activations, error, noise, stored};
+use support::{FLOATS, Packed, QUANTIZED, activations, error, noise};
 
 #[test]
 fn products_are_close_to_the_dequantised_mathematics() {

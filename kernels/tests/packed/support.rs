@@ -3,7 +3,7 @@
 use half::{bf16, f16};
 use kernels::{
     Isa,
-    packed::{Activations, Kind, Matrix, Product, Scratch, pack_panels, products},
+    packed::{Activations, Format, Kind, Matrix, Product, Scratch, pack_panels, products},
     pool::Pool,
     quant::DType,
 };
