@@ -2,11 +2,11 @@
 //! ordinary tensors.
 //!
 //! Invariant: every weight is restored to exactly what its publisher's formula says, as the
-//! smallest block format that holds it: whole numbers and a scale for 32 inputs as Q4_0 (zero points all 8),
-//! Q5_0 or Q8_0, `e4m3` with its scales as F8_SCALED, MXFP4 as it is. Only a scale that is no half
-//! is rounded to one, by 2⁻¹² of it at most. What fits no block (inputs that share scales out of
-//! order, scales that no half is near) becomes F32. Nothing is guessed from names alone: shapes and
-//! types are held against each other, and what is left over is refused.
+//! smallest block format that holds it: whole numbers and a scale for 32 inputs as Q4_0 (zero
+//! points all 8), Q5_0 or Q8_0, `e4m3` with its scales as F8_SCALED, MXFP4 as it is. Only a scale
+//! that is no half is rounded to one, by 2⁻¹² of it at most. What fits no block (inputs that share
+//! scales out of order, scales that no half is near) becomes F32. Nothing is guessed from names
+//! alone: shapes and types are held against each other, and what is left over is refused.
 
 mod blocks;
 mod compressed;
