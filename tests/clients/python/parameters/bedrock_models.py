@@ -12,7 +12,8 @@ from .rows import Route, answers, refused, supported
 
 FOUND = "404 for one that is not there"
 ASKED = {"messages": [ASK], "system": [{"text": "You answer in one word, and never in two."}]}
-SHORT = {"messages": [ASK]}
+# Without any, the model's template has one of its own.
+SHORT = {"messages": [ASK], "system": [{"text": "Hi."}]}
 
 
 def models(answer):
