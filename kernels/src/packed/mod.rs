@@ -5,7 +5,8 @@
 //! another. A product reads them straight through: decoding is bound by just these bytes.
 //!
 //! Activations are quantised to bytes, 32 to a scale (to 14 bits where weights were stored as
-//! floating-point numbers); integer sums are exact. Invariant: an output depends on its own row of
+//! floating-point numbers); integer sums are exact. A matrix unit multiplies bfloat16 as it is
+//! stored, with activations as two of them. Invariant: an output depends on its own row of
 //! activations only and is summed in one order, so results are the same in whatever batch a row
 //! comes, bit for bit. Between instruction sets they differ by rounding.
 
@@ -16,9 +17,12 @@ mod activations;
 #[cfg(target_arch = "x86_64")]
 mod amx;
 #[cfg(target_arch = "x86_64")]
+mod amx_bf16;
+#[cfg(target_arch = "x86_64")]
 mod avx2_int16;
 #[cfg(target_arch = "x86_64")]
 mod avx2_nibbles;
+mod bf16;
 mod group;
 mod pack;
 mod panels;
@@ -30,7 +34,7 @@ mod rows;
 mod sinks;
 mod tile;
 
-pub(crate) use self::activations::{round_to_bf16, to_bf16};
+pub(crate) use self::bf16::{round_to_bf16, to_bf16};
 pub use self::{
     activations::{Activations, Kind},
     pack::{pack_panels, supports},
@@ -38,7 +42,7 @@ pub use self::{
     rows::{convert_rows, norm_rows},
 };
 
-use crate::quant::DType;
+use crate::{isa::Isa, quant::DType};
 
 /// Outputs of a panel.
 pub const PANEL: usize = 16;
@@ -66,11 +70,14 @@ pub enum Format {
     /// Floating-point weights in 14 bits with the sign: a power of two for each 64 inputs, so that
     /// what bfloat16 keeps of a weight is kept of those within five binades of the largest.
     Int16,
+    /// bfloat16 as stored, in pairs of inputs; for [`Isa::Amx`] only.
+    Bf16,
 }
 
 impl Format {
-    /// The format that a stored type is packed into; `None` where it stays as it is.
-    pub fn of(dtype: DType) -> Option<Self> {
+    /// The format that a stored type is packed into for these instructions; `None` where it stays
+    /// as it is.
+    pub fn of(dtype: DType, isa: Isa) -> Option<Self> {
         Some(match dtype {
             DType::Q4_0 => Self::Q4,
             DType::Q4_1 | DType::Q4K => Self::Q4Min,
@@ -78,13 +85,18 @@ impl Format {
             DType::Q5_1 | DType::Q5K => Self::Q5Min,
             DType::Q6K => Self::Q6,
             DType::Q8_0 => Self::Q8,
+            DType::BF16 if isa == Isa::Amx => Self::Bf16,
             DType::BF16 | DType::F16 | DType::F32 => Self::Int16,
         })
     }
 
     /// What activations it is multiplied with.
     pub fn activations(self) -> Kind {
-        if self == Self::Int16 { Kind::Int16 } else { Kind::Int8 }
+        match self {
+            Self::Int16 => Kind::Int16,
+            Self::Bf16 => Kind::Bf16,
+            _ => Kind::Int8,
+        }
     }
 
     /// Bytes of one group of a panel.
@@ -97,6 +109,7 @@ impl Format {
             Self::Q6 => 8 + 4 + 2,
             Self::Q8 => 16 + 1,
             Self::Int16 => 32 + 1,
+            Self::Bf16 => 32,
         };
         lines * crate::simd::LINE
     }
