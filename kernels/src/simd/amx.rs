@@ -12,6 +12,7 @@ use std::{
     sync::OnceLock,
 };
 
+pub(crate) mod attention;
 pub(crate) mod bf16;
 
 /// Rows of activations in bytes that are multiplied at once: a band.
