@@ -20,7 +20,8 @@ pub enum Isa {
     Avx512Vnni,
     /// [`Isa::Avx512Vnni`] with dot products of bfloat16.
     Avx512Bf16,
-    /// [`Isa::Avx512Vnni`] with products of bytes on tiles (AMX), the same bit for bit.
+    /// [`Isa::Avx512Vnni`] with products on tiles (AMX): of bytes, the same bit for bit, and of
+    /// bfloat16.
     Amx,
     /// aarch64's 128-bit vectors.
     Neon,

@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use kernels::{
+    Isa,
     packed::{Activations, Format, Matrix, Scratch, pack_panels},
     pool::Pool,
     quant::DType,
@@ -25,11 +26,11 @@ pub(crate) fn operands(
     m: usize,
     pool: &Pool,
 ) -> Option<Operands> {
-    let format = Format::of(dtype)?;
+    let format = Format::of(dtype, Isa::detect())?;
     let stored: Vec<u8> = (0..rows * dtype.row_bytes(cols)?).map(|i| (i * 7 % 61) as u8).collect();
     let weight = Matrix { data: &[], format, rows, cols, bias: None };
     let mut data = vec![0; weight.byte_len()];
-    pack_panels(dtype, &stored, [rows, cols], 0, &mut data);
+    pack_panels((dtype, format), &stored, [rows, cols], 0, &mut data);
     let mut x = Activations::new(m, cols, &[format.activations()]);
     let row: Vec<f32> = (0..cols).map(|i| (i as f32).sin()).collect();
     (0..m).for_each(|i| x.set_row(i, &row));

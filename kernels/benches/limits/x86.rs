@@ -67,30 +67,45 @@ sums!(
 );
 
 /// As the others, of whole tiles: four sums of 16 rows and 16 columns in turn, 64 bytes of each.
-///
-/// # Safety
-/// The machine has AMX, and the process was granted it.
-unsafe fn int8_amx() {
-    #[repr(align(64))]
-    struct Config([u8; 64]);
-    let mut config = Config([0; 64]);
-    config.0[0] = 1;
-    for tile in 0..8 {
-        (config.0[16 + 2 * tile], config.0[48 + tile]) = (64, 16);
-    }
-    // SAFETY: the caller vouches; a configuration of eight whole tiles.
-    unsafe {
-        asm!("ldtilecfg [{}]", in(reg) &raw const config, options(nostack, readonly));
-        for _ in 0..STEPS * SUMS / 4 {
-            asm!(
-                "tdpbssd tmm0, tmm4, tmm6",
-                "tdpbssd tmm1, tmm4, tmm7",
-                "tdpbssd tmm2, tmm5, tmm6",
-                "tdpbssd tmm3, tmm5, tmm7",
-                options(nomem, nostack, preserves_flags)
-            );
+macro_rules! tiles {
+    ($name:ident, $step:literal) => {
+        /// # Safety
+        /// The machine has AMX, and the process was granted it.
+        unsafe fn $name() {
+            let config = TileConfig::whole();
+            // SAFETY: the caller vouches; a configuration of eight whole tiles.
+            unsafe {
+                asm!("ldtilecfg [{}]", in(reg) &raw const config, options(nostack, readonly));
+                for _ in 0..STEPS * SUMS / 4 {
+                    asm!(
+                        concat!($step, " tmm0, tmm4, tmm6"),
+                        concat!($step, " tmm1, tmm4, tmm7"),
+                        concat!($step, " tmm2, tmm5, tmm6"),
+                        concat!($step, " tmm3, tmm5, tmm7"),
+                        options(nomem, nostack, preserves_flags)
+                    );
+                }
+                asm!("tilerelease", options(nomem, nostack));
+            }
         }
-        asm!("tilerelease", options(nomem, nostack));
+    };
+}
+
+tiles!(int8_amx, "tdpbssd");
+tiles!(bf16_amx, "tdpbf16ps");
+
+#[repr(align(64))]
+struct TileConfig([u8; 64]);
+
+impl TileConfig {
+    /// Eight tiles of 16 rows of 64 bytes.
+    fn whole() -> Self {
+        let mut config = Self([0; 64]);
+        config.0[0] = 1;
+        for tile in 0..8 {
+            (config.0[16 + 2 * tile], config.0[48 + tile]) = (64, 16);
+        }
+        config
     }
 }
 
@@ -120,7 +135,11 @@ pub(super) fn peaks(isa: Isa) -> Peaks {
                     Some(rate(64, || int16_avx512_vnni()))
                 }
             },
-            bf16: (isa == Isa::Avx512Bf16).then(|| rate(64, || bf16_avx512())),
+            bf16: match isa {
+                Isa::Avx512Bf16 => Some(rate(64, || bf16_avx512())),
+                Isa::Amx => Some(rate(2 * 16 * 16 * 32, || bf16_amx())),
+                _ => None,
+            },
             f32: match isa {
                 Isa::Portable | Isa::Neon | Isa::NeonDot => None,
                 Isa::Avx2 | Isa::Avx2Vnni => Some(rate(16, || f32_avx2())),

@@ -3,6 +3,8 @@
 //! Written without closures in what runs for each key: one that is not inlined is compiled
 //! without the instruction set.
 
+#[cfg(target_arch = "x86_64")]
+use super::amx;
 use super::{
     BLOCK_SIZE, Cache, KvDtype, PARTITION, Params, Run, TILE,
     bytes::{self, Bytes},
@@ -23,6 +25,8 @@ const FEW_ROWS: usize = 24;
 pub(super) struct Queries {
     /// In bands of rows, step by step.
     pub(super) operands: Vec<u32>,
+    /// Whether they are multiplied on tiles, for which they lie otherwise.
+    pub(super) on_tiles: bool,
     /// What scores of integers are multiplied with, for each row.
     pub(super) scales: Vec<f32>,
 }
@@ -30,8 +34,9 @@ pub(super) struct Queries {
 impl Queries {
     pub(super) fn new(rows: usize, head_dim: usize) -> Self {
         let steps = head_dim.next_multiple_of(4);
-        let operands = vec![0; rows.next_multiple_of(BAND) * steps];
-        Self { operands, scales: vec![0.0; rows] }
+        // Whole bands, and whole tiles of the matrix unit.
+        let operands = vec![0; rows.next_multiple_of(BAND).next_multiple_of(16) * steps];
+        Self { operands, on_tiles: false, scales: vec![0.0; rows] }
     }
 }
 
@@ -48,7 +53,7 @@ pub(super) struct Piece<'a> {
 }
 
 impl Piece<'_> {
-    fn group(&self, cache: &Cache<'_>) -> usize {
+    pub(super) fn group(&self, cache: &Cache<'_>) -> usize {
         self.params.num_heads / cache.layout().num_kv_heads
     }
 
@@ -156,6 +161,11 @@ unsafe fn load<D: Dot>(q: &[f32], piece: &Piece<'_>, cache: &Cache<'_>, to: &mut
     for row in 0..piece.num_rows(cache) {
         let at = piece.vector(row, cache);
         let q = &q[at..at + layout.head_dim];
+        #[cfg(target_arch = "x86_64")]
+        if to.on_tiles {
+            amx::load_query(q, scale, &mut to.operands, row);
+            continue;
+        }
         let operands = &mut to.operands[row / BAND * steps * BAND..];
         if layout.dtype == KvDtype::Int8 {
             to.scales[row] = scale * bytes::load_query(q, operands, row % BAND);
@@ -186,6 +196,10 @@ unsafe fn attend<D: Dot>(
     sums.clear();
     // SAFETY: the caller vouches.
     unsafe {
+        #[cfg(target_arch = "x86_64")]
+        if D::WIDE && queries.on_tiles {
+            return amx::attend(piece, cache, index, queries, sums);
+        }
         match cache.layout().dtype {
             KvDtype::F32 => tiles::<D, Floats<false>>(piece, cache, index, queries, sums),
             KvDtype::Bf16 => tiles::<D, Floats<true>>(piece, cache, index, queries, sums),
@@ -206,9 +220,7 @@ unsafe fn tiles<D: Dot, N: Numbers>(
 ) {
     let group = piece.group(cache);
     let rows = piece.num_rows(cache);
-    let (first, end) = piece.keys();
-    let from = first.max(index * PARTITION) / TILE;
-    let to = end.min((index + 1) * PARTITION).div_ceil(TILE);
+    let (from, to) = tiles_of(piece, index);
     let mut next = find(piece, cache, from * TILE);
     for tile in from..to {
         let (tiles, num_blocks) = next;
@@ -236,10 +248,17 @@ unsafe fn tiles<D: Dot, N: Numbers>(
     }
 }
 
+/// The first tile of a partition that any row sees, and the end of the last ones.
+pub(super) fn tiles_of(piece: &Piece<'_>, index: usize) -> (usize, usize) {
+    let (first, end) = piece.keys();
+    let from = first.max(index * PARTITION) / TILE;
+    (from, end.min((index + 1) * PARTITION).div_ceil(TILE))
+}
+
 /// The tiles of the keys from `key` on, and how many of them there are. Blocks past the end
 /// repeat the last one; their keys are hidden.
 #[inline(always)]
-fn find(piece: &Piece<'_>, cache: &Cache<'_>, key: usize) -> (Tiles, usize) {
+pub(super) fn find(piece: &Piece<'_>, cache: &Cache<'_>, key: usize) -> (Tiles, usize) {
     let num_blocks = (piece.keys().1 - key).div_ceil(BLOCK_SIZE).min(BLOCKS);
     let mut tiles = [(std::ptr::null_mut(), std::ptr::null_mut()); BLOCKS];
     for (i, tiles) in tiles.iter_mut().enumerate() {

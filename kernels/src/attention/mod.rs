@@ -7,6 +7,8 @@
 //! same, bit for bit, in prefill, in decode, in any batch and on any number of threads. Keys past
 //! a row's position count for nothing, whatever they hold, as long as it is a number.
 
+#[cfg(target_arch = "x86_64")]
+mod amx;
 mod bytes;
 mod cache;
 mod flash;

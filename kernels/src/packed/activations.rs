@@ -5,7 +5,10 @@
 
 use std::cell::UnsafeCell;
 
-use super::GROUP;
+use super::{
+    GROUP,
+    bf16::{self, to_bf16},
+};
 
 /// Elements that share a scale.
 pub(super) const BLOCK: usize = 32;
@@ -22,6 +25,8 @@ pub enum Kind {
     Int8,
     /// Fourteen bits with the sign, 32 to a scale.
     Int16,
+    /// Two bfloat16s: the number rounded, and what that left, rounded; some 16 bits of it.
+    Bf16,
 }
 
 /// Memory that threads write in disjoint places.
@@ -49,8 +54,8 @@ pub(super) const BAND: usize = 12;
 
 /// Rows of activations, each in the forms asked for; `cols` is rounded up to whole groups.
 ///
-/// All forms but plain floats are kept in bands of twelve rows, `[band][group][row]`: one *slot*
-/// for each group of a row.
+/// Forms of integers are kept in bands of twelve rows, `[band][group][row]`: one *slot* for each
+/// group of a row. bfloat16s lie as tiles (`packed/bf16.rs`).
 pub struct Activations {
     max_rows: usize,
     groups: usize,
@@ -67,6 +72,7 @@ pub struct Activations {
     wide_offsets: Shared<f32>,
     int16: Shared<i16>,
     int16_scales: Shared<f32>,
+    bf16: Shared<u16>,
 }
 
 /// Where the forms begin, slot by slot.
@@ -82,6 +88,7 @@ pub(super) struct View {
     pub(super) wide_offsets: *const f32,
     pub(super) int16: *const i16,
     pub(super) int16_scales: *const f32,
+    pub(super) bf16: *const u16,
 }
 
 /// The slot of a row's first group; the next groups' follow at distances of [`BAND`].
@@ -113,6 +120,7 @@ impl Activations {
             wide_offsets: Shared::new(has(Kind::Int8), len / BLOCK),
             int16: Shared::new(has(Kind::Int16), len),
             int16_scales: Shared::new(has(Kind::Int16), len / BLOCK),
+            bf16: Shared::new(has(Kind::Bf16), bf16::len(max_rows, groups)),
         }
     }
 
@@ -169,6 +177,7 @@ impl Activations {
             wide_offsets: self.wide_offsets.at(0),
             int16: self.int16.at(0),
             int16_scales: self.int16_scales.at(0),
+            bf16: self.bf16.at(0),
         }
     }
 
@@ -185,6 +194,9 @@ impl Activations {
         unsafe {
             if !self.f32.0.is_empty() {
                 self.f32.at(plain * BLOCK).cast::<[f32; BLOCK]>().write(*x);
+            }
+            if !self.bf16.0.is_empty() {
+                bf16::put(self.bf16.at(bf16::tile(row, i, self.groups)), row, x);
             }
             if !self.int16.0.is_empty() {
                 let (whole, scale) = quantize::<{ MOST_INT16 }>(x);
@@ -250,23 +262,4 @@ fn quantize<const MOST: i32>(x: &[f32; BLOCK]) -> ([i32; BLOCK], f32) {
         *whole = x.mul_add(inverse, ROUND).to_bits().wrapping_sub(ROUND.to_bits()) as i32;
     }
     (whole, max / MOST as f32)
-}
-
-/// [`to_bf16`] of each.
-#[inline(always)]
-pub(crate) fn round_to_bf16<const N: usize>(x: &[f32; N]) -> [u16; N] {
-    let mut rounded = [0; N];
-    for (rounded, x) in rounded.iter_mut().zip(x) {
-        *rounded = to_bf16(*x);
-    }
-    rounded
-}
-
-/// Rounds to the nearest bfloat16, ties to even.
-#[inline(always)]
-pub(crate) fn to_bf16(x: f32) -> u16 {
-    let bits = x.to_bits();
-    let rounded = bits.wrapping_add(0x7fff + (bits >> 16 & 1));
-    let bits = if x.is_nan() { bits | 0x0040_0000 } else { rounded };
-    (bits >> 16) as u16
 }

@@ -14,7 +14,7 @@ use super::{
 };
 use crate::simd::{
     Dot, Dot512, LANES, LINE, Simd,
-    amx::{self, Pair},
+    amx::{self, Config, Configured, Pair},
 };
 
 /// What is done beside the products.
@@ -26,8 +26,18 @@ const _: () = assert!(BLOCK == amx::INPUTS && LINE == amx::ROW_BYTES);
 
 /// Whether weights of this format are multiplied on tiles. Those with a scale for each 16 inputs,
 /// and those in 16 bits, are not: storing and scaling that many sums takes longer than vectors.
+/// bfloat16 goes [another way](super::amx_bf16).
 pub(super) fn takes(format: Format) -> bool {
-    !matches!(format, Format::Q6 | Format::Int16)
+    !matches!(format, Format::Q6 | Format::Int16 | Format::Bf16)
+}
+
+/// Tiles of bytes.
+///
+/// # Safety
+/// As [`Configured::new`].
+pub(super) unsafe fn configure() -> Configured {
+    // SAFETY: the caller vouches.
+    unsafe { Configured::new(const { &Config::bytes() }) }
 }
 
 /// Unpacks panels into `area`, one after another, as signed bytes and what scales them, and says
@@ -46,7 +56,7 @@ pub(super) unsafe fn unpack_all(
     let bytes = match format {
         Format::Q4 | Format::Q5 | Format::Q8 => Unpacked::<Packed<8, false>>::BYTES,
         Format::Q4Min | Format::Q5Min => Unpacked::<Packed<5, true>>::BYTES,
-        Format::Q6 | Format::Int16 => unreachable!("not taken"),
+        Format::Q6 | Format::Int16 | Format::Bf16 => unreachable!("not taken"),
     };
     for (n, panel) in from.into_iter().enumerate() {
         for g in 0..groups {
@@ -60,7 +70,7 @@ pub(super) unsafe fn unpack_all(
                     Format::Q5 => centred::<Packed<5, false>>(from, to),
                     Format::Q5Min => centred::<Packed<5, true>>(from, to),
                     Format::Q8 => centred::<Packed<8, false>>(from, to),
-                    Format::Q6 | Format::Int16 => unreachable!("not taken"),
+                    Format::Q6 | Format::Int16 | Format::Bf16 => unreachable!("not taken"),
                 }
             }
         }
@@ -107,7 +117,7 @@ pub(super) unsafe fn band(
             Format::Q4Min | Format::Q5Min => {
                 quantized::<Unpacked<Packed<5, true>>>(panels, x, row, to);
             }
-            Format::Q6 | Format::Int16 => unreachable!("not taken"),
+            Format::Q6 | Format::Int16 | Format::Bf16 => unreachable!("not taken"),
         }
     }
 }

@@ -5,7 +5,8 @@
 //! another. A product reads them straight through: decoding is bound by just these bytes.
 //!
 //! Activations are quantised to bytes, 32 to a scale (to 14 bits where weights were stored as
-//! floating-point numbers); integer sums are exact. Invariant: an output depends on its own row of
+//! floating-point numbers); integer sums are exact. A matrix unit multiplies bfloat16 as it is
+//! stored, with activations as two of them. Invariant: an output depends on its own row of
 //! activations only and is summed in one order, so results are the same in whatever batch a row
 //! comes, bit for bit. Between instruction sets they differ by rounding.
 
@@ -16,9 +17,12 @@ mod activations;
 #[cfg(target_arch = "x86_64")]
 mod amx;
 #[cfg(target_arch = "x86_64")]
+mod amx_bf16;
+#[cfg(target_arch = "x86_64")]
 mod avx2_int16;
 #[cfg(target_arch = "x86_64")]
 mod avx2_nibbles;
+mod bf16;
 mod group;
 mod pack;
 mod panels;
@@ -30,7 +34,7 @@ mod rows;
 mod sinks;
 mod tile;
 
-pub(crate) use self::activations::{round_to_bf16, to_bf16};
+pub(crate) use self::bf16::{round_to_bf16, to_bf16};
 pub use self::{
     activations::{Activations, Kind},
     pack::{pack_panels, supports},
@@ -38,7 +42,7 @@ pub use self::{
     rows::{convert_rows, norm_rows},
 };
 
-use crate::quant::DType;
+use crate::{isa::Isa, quant::DType};
 
 /// Outputs of a panel.
 pub const PANEL: usize = 16;
@@ -67,6 +71,8 @@ pub enum Format {
     /// two for each 64 inputs, so that what bfloat16 keeps of a weight is kept of those within five
     /// binades of the largest.
     Int16,
+    /// bfloat16 as stored, in pairs of inputs; for [`Isa::Amx`] only.
+    Bf16,
 }
 
 impl Format {
@@ -75,8 +81,9 @@ impl Format {
     /// 16; floating point) is rounded to 14 bits. `None` where it stays as it is.
     ///
     /// The numbers of IQ3_S are odd and at most 15, those of IQ1 eighths of at most 9, those of
-    /// FP4 halves of at most 12, those of IQ4 and the others at most 127.
-    pub fn of(dtype: DType) -> Option<Self> {
+    /// FP4 halves of at most 12, those of IQ4 and the others at most 127. bfloat16 stays as it is
+    /// where instructions multiply it fast.
+    pub fn of(dtype: DType, isa: Isa) -> Option<Self> {
         Some(match dtype {
             DType::Q4_0 | DType::TQ1_0 | DType::TQ2_0 => Self::Q4,
             DType::Q4_1 | DType::Q4K => Self::Q4Min,
@@ -85,6 +92,7 @@ impl Format {
             DType::Q3K | DType::Q6K | DType::IQ1M | DType::NVFP4 => Self::Q6,
             DType::Q8_0 | DType::IQ4NL | DType::IQ4XS | DType::IQ2XXS | DType::IQ3XXS => Self::Q8,
             DType::Q2K | DType::IQ2XS | DType::IQ2S => Self::Int16,
+            DType::BF16 if isa == Isa::Amx => Self::Bf16,
             DType::BF16 | DType::F16 | DType::F32 => Self::Int16,
             DType::F8Scaled | DType::F8E4M3 | DType::F8E5M2 => Self::Int16,
             DType::I8 | DType::U8 | DType::I32 | DType::I64 => return None,
@@ -93,7 +101,11 @@ impl Format {
 
     /// What activations it is multiplied with.
     pub fn activations(self) -> Kind {
-        if self == Self::Int16 { Kind::Int16 } else { Kind::Int8 }
+        match self {
+            Self::Int16 => Kind::Int16,
+            Self::Bf16 => Kind::Bf16,
+            _ => Kind::Int8,
+        }
     }
 
     /// Bytes of one group of a panel.
@@ -106,6 +118,7 @@ impl Format {
             Self::Q6 => 8 + 4 + 2,
             Self::Q8 => 16 + 1,
             Self::Int16 => 32 + 1,
+            Self::Bf16 => 32,
         };
         lines * crate::simd::LINE
     }

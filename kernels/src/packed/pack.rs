@@ -1,7 +1,7 @@
 //! From stored rows to panels.
 //!
-//! Invariant: quantised integers are kept as they are stored; scales that a stored type computes
-//! from two numbers are rounded to halves (2⁻¹² of each), minima to bfloat16 after the zero point
+//! Invariant: quantised integers, and bfloat16 for the matrix unit, are kept as they are stored;
+//! scales that a stored type computes from two numbers are rounded to halves (2⁻¹² of each), minima to bfloat16 after the zero point
 //! has taken most of them away. A power of two that no half reaches (MXFP4 has them from 2⁻¹²⁸ to
 //! 2¹²⁷) becomes zero or shows as what is not a number.
 
@@ -9,6 +9,7 @@ use half::{bf16, f16};
 
 use super::{Format, GROUP, Matrix, PANEL, activations::MOST_INT16};
 use crate::{
+    isa::Isa,
     quant::{DType, Parts, dequantize, parts},
     simd::LINE,
 };
@@ -18,19 +19,27 @@ const BLOCK: usize = 32;
 
 /// Whether rows of `cols` elements of `dtype` can be packed.
 pub fn supports(dtype: DType, cols: usize) -> bool {
-    Format::of(dtype).is_some() && cols.is_multiple_of(dtype.block_len())
+    Format::of(dtype, Isa::Portable).is_some() && cols.is_multiple_of(dtype.block_len())
 }
 
 /// Packs the panels `first..` of a matrix stored in rows of `dtype` into `dst`, as many as it
-/// holds; `shape` is rows and columns of the whole matrix.
+/// holds, in one of the formats that the type [has](Format::of); `shape` is rows and columns of
+/// the whole matrix.
 ///
 /// # Panics
-/// If the type is not [supported](supports), `src` is shorter than the shape says, or `dst` not
-/// whole panels of it.
-pub fn pack_panels(dtype: DType, src: &[u8], shape: [usize; 2], first: usize, dst: &mut [u8]) {
+/// If such columns are not [supported](supports), the type has no such format, `src` is shorter
+/// than the shape says, or `dst` not whole panels of it.
+pub fn pack_panels(
+    (dtype, format): (DType, Format),
+    src: &[u8],
+    shape: [usize; 2],
+    first: usize,
+    dst: &mut [u8],
+) {
     let [rows, cols] = shape;
     assert!(supports(dtype, cols), "{dtype:?} of {cols} columns cannot be packed");
-    let Some(format) = Format::of(dtype) else { return };
+    let fits = Isa::ALL.iter().any(|isa| Format::of(dtype, *isa) == Some(format));
+    assert!(fits, "{dtype:?} is not packed as {format:?}");
     let row_bytes = dtype.row_bytes(cols).unwrap_or_default();
     assert!(src.len() >= rows * row_bytes, "stored rows");
     let panel_bytes = Matrix { data: &[], format, rows, cols, bias: None }.panel_bytes();
@@ -45,6 +54,7 @@ pub fn pack_panels(dtype: DType, src: &[u8], shape: [usize; 2], first: usize, ds
             let src = &src[row * row_bytes..(row + 1) * row_bytes];
             match format {
                 Format::Int16 => pack_int16_row(dtype, src, cols, (lane, panel)),
+                Format::Bf16 => pack_bf16_row(src, lane, panel),
                 _ => pack_row(dtype, src, (format, lane), panel),
             }
         }
@@ -65,6 +75,13 @@ fn pack_int16_row(dtype: DType, src: &[u8], cols: usize, (lane, panel): (usize, 
         }
         let at = GROUP / 2 * LINE + lane * 4;
         group[at..at + 4].copy_from_slice(&scale.to_le_bytes());
+    }
+}
+
+/// Pairs of inputs, as they are stored.
+fn pack_bf16_row(src: &[u8], lane: usize, panel: &mut [u8]) {
+    for (pair, line) in src.chunks(4).zip(panel.chunks_exact_mut(LINE)) {
+        line[lane * 4..][..pair.len()].copy_from_slice(pair);
     }
 }
 
@@ -97,7 +114,7 @@ fn put_block(format: Format, parts: &Parts, (lane, half): (usize, usize), group:
         Format::Q4 | Format::Q4Min => (4, 8.0_f32, 8 * LINE),
         Format::Q5 | Format::Q5Min => (5, 16.0, 10 * LINE),
         Format::Q6 => (6, 32.0, 12 * LINE),
-        Format::Q8 | Format::Int16 => (8, 128.0, 16 * LINE),
+        Format::Q8 | Format::Int16 | Format::Bf16 => (8, 128.0, 16 * LINE),
     };
     for (j, q) in parts.q.iter().enumerate() {
         // The place of the byte in its line, and the line's number (four inputs each).

@@ -1,8 +1,9 @@
 //! A task of a product: some panels times some rows, on one thread.
 
 use super::{
-    Matrix,
+    Format, Matrix,
     activations::{Activations, BLOCK, View},
+    bf16::BAND as BF16_BAND,
     group::UNPACKED_BYTES,
     ready::{Form, Ready},
     sinks::{Gated, Keep, Store},
@@ -77,9 +78,10 @@ unsafe fn gate_task<D: Tiles>(
     (panels, area): (Panels, *mut u8),
     (activation, to): ((Activation, Isa), &Activations),
 ) {
-    /// Rows at a time: their gates wait in the first-level cache.
+    /// Rows at a time, whole bands: their gates wait in the first-level cache.
     const ROWS: usize = 24;
-    let mut gates = Keep { rows: [[0.0; BLOCK]; ROWS], row: 0 };
+    let most = if gate.format == Format::Bf16 { BF16_BAND } else { ROWS };
+    let mut gates = Keep { rows: [[0.0; BLOCK]; BF16_BAND], row: 0 };
     // SAFETY: the caller vouches.
     let form = unsafe { Form::new(gate.format, &panels) };
     for i in (0..panels.num).step_by(NR) {
@@ -89,8 +91,8 @@ unsafe fn gate_task<D: Tiles>(
             let gate = Ready::new::<D>(gate, first, &form, area);
             let area = area.add(NR * x.groups * UNPACKED_BYTES);
             let up = Ready::new::<D>(up, first, &form, area);
-            for row in (0..panels.rows).step_by(ROWS) {
-                let rows = (panels.row + row, ROWS.min(panels.rows - row));
+            for row in (0..panels.rows).step_by(most) {
+                let rows = (panels.row + row, most.min(panels.rows - row));
                 gates.row = rows.0;
                 gate.multiply::<D, _>(x, rows, &mut gates);
                 let mut sink = Gated { gates: &gates, activation, to, block: first / NR };

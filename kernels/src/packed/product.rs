@@ -5,7 +5,8 @@
 
 use super::{
     Format, GROUP, Matrix, PANEL,
-    activations::{Activations, BLOCK},
+    activations::{Activations, BAND, BLOCK},
+    bf16::BAND as BF16_BAND,
     group::UNPACKED_BYTES,
     panels::{Panels, gate_panels, product_panels},
     tile::NR,
@@ -14,8 +15,10 @@ use crate::{activation::Activation, isa::Isa, pool::Pool};
 
 /// Up to so many rows a panel is read directly.
 pub(super) const FEW_ROWS: usize = 4;
-/// Bytes of activations that stay in a core's second-level cache beside the panels.
+/// Bytes of activations that stay in a core's second-level cache beside the panels; processors with
+/// a matrix unit have 2 MiB there.
 const CHUNK_BYTES: usize = 512 << 10;
+const BF16_CHUNK_BYTES: usize = 1 << 20;
 /// Tasks for each thread when there are few rows: enough to even out, not too many to take.
 const TASKS_PER_THREAD: usize = 6;
 
@@ -91,16 +94,20 @@ struct Grid {
 impl Grid {
     fn new(weight: &Matrix<'_>, m: usize, threads: usize) -> Self {
         let panels = weight.num_panels();
-        let panels_per_task = if m <= FEW_ROWS {
+        let (few, bytes, chunk, tile) = match weight.format {
+            Format::Bf16 => (BF16_BAND, 4, BF16_CHUNK_BYTES, BF16_BAND),
+            Format::Int16 => (FEW_ROWS, 2, CHUNK_BYTES, BAND),
+            _ => (FEW_ROWS, 1, CHUNK_BYTES, BAND),
+        };
+        let panels_per_task = if m <= few {
             panels.div_ceil(threads * TASKS_PER_THREAD).next_multiple_of(NR)
         } else {
             NR
         };
-        let row_bytes = weight.cols.max(1) * if weight.format == Format::Int16 { 2 } else { 1 };
         // Whole tiles of the widest kernel, and even chunks.
-        let most = (CHUNK_BYTES / row_bytes).clamp(24, 4096);
+        let most = (chunk / (weight.cols.max(1) * bytes)).clamp(2 * tile, 4096);
         let chunks = m.div_ceil(most).max(1);
-        let rows_per_chunk = m.div_ceil(chunks).next_multiple_of(12);
+        let rows_per_chunk = m.div_ceil(chunks).next_multiple_of(tile);
         Self { panels, panels_per_task, rows_per_chunk, chunks: m.div_ceil(rows_per_chunk) }
     }
 
@@ -144,6 +151,7 @@ pub fn products(
     all: &mut [Product<'_>],
 ) {
     assert!(isa.is_available(), "{isa:?} is not available");
+    assert!(all.iter().all(|product| runs(product.weight.format, isa)), "format without its unit");
     assert!(all.len() <= MAX_PRODUCTS, "too many products in one call");
     let threads = pool.threads();
     let mut outs: [Option<Out<'_>>; MAX_PRODUCTS] = [const { None }; MAX_PRODUCTS];
@@ -190,6 +198,7 @@ pub fn gated_product(
 ) {
     assert!(isa.is_available(), "{isa:?} is not available");
     let GatedProduct { gate, up, activation, out } = product;
+    assert!(runs(gate.format, isa), "format without its unit");
     check(&gate, x, m, scratch, pool.threads());
     check(&up, x, m, scratch, pool.threads());
     assert!(gate.rows == up.rows && gate.format == up.format, "gate and up differ");
@@ -218,6 +227,11 @@ impl Scratch {
     fn areas(&mut self) -> Areas {
         Areas { base: self.areas.as_mut_ptr(), area: self.area }
     }
+}
+
+/// Whether these instructions multiply this format.
+fn runs(format: Format, isa: Isa) -> bool {
+    format != Format::Bf16 || isa == Isa::Amx
 }
 
 fn check(weight: &Matrix<'_>, x: &Activations, m: usize, scratch: &Scratch, threads: usize) {

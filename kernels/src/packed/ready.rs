@@ -12,7 +12,7 @@ use super::{
     tile::{NR, Tiles},
 };
 #[cfg(target_arch = "x86_64")]
-use super::{activations::BAND, amx};
+use super::{activations::BAND, amx, amx_bf16};
 #[cfg(target_arch = "x86_64")]
 use crate::simd::amx::Configured;
 
@@ -25,6 +25,9 @@ pub(super) enum Form {
     /// By the matrix unit, which is set up while this lives.
     #[cfg(target_arch = "x86_64")]
     Tiles(#[allow(dead_code, reason = "its end matters")] Configured),
+    /// The same, of bfloat16 as packed.
+    #[cfg(target_arch = "x86_64")]
+    Bf16Tiles(#[allow(dead_code, reason = "its end matters")] Configured),
 }
 
 impl Form {
@@ -32,9 +35,13 @@ impl Form {
     /// As [`super::panels::product_panels`].
     pub(super) unsafe fn new(format: Format, panels: &Panels) -> Self {
         #[cfg(target_arch = "x86_64")]
-        if panels.on_tiles && panels.rows > FEW_ROWS && amx::takes(format) {
-            // SAFETY: the caller vouches; the task ends before the thread has another.
-            return Self::Tiles(unsafe { Configured::new() });
+        if format == Format::Bf16 {
+            // SAFETY: the caller vouches (only the matrix unit has this format); the task ends
+            // before the thread has another (so below).
+            return Self::Bf16Tiles(unsafe { amx_bf16::configure(panels.rows) });
+        } else if panels.on_tiles && panels.rows > FEW_ROWS && amx::takes(format) {
+            // SAFETY: as above.
+            return Self::Tiles(unsafe { amx::configure() });
         }
         if panels.rows <= FEW_ROWS || format == Format::Int16 {
             return Self::Packed;
@@ -67,11 +74,11 @@ impl<'a> Ready<'a> {
         let from: [*const u8; NR] = std::array::from_fn(at);
         let (format, groups) = (weight.format, weight.cols.div_ceil(GROUP));
         let from = match form {
-            Form::Packed => from,
             // SAFETY: the caller vouches (so below).
             Form::Unpacked => unsafe { unpack_all::<D>(format, from, groups, area) },
             #[cfg(target_arch = "x86_64")]
             Form::Tiles(_) => unsafe { amx::unpack_all(format, from, groups, area) },
+            _ => from,
         };
         Self { format, first, from, form }
     }
@@ -94,6 +101,7 @@ impl<'a> Ready<'a> {
                 return self.bands(x, rows, sink);
             }
             match (self.format, matches!(self.form, Form::Unpacked)) {
+                (Format::Bf16, _) => self.bf16::<D, S>(x, rows, sink),
                 (Format::Int16, _) => self.int16::<D, S>(x, rows, sink),
                 (Format::Q4, false) => self.few::<D, Packed<4, false>, S>(x, rows, sink),
                 (Format::Q4Min, false) => self.few::<D, Packed<4, true>, S>(x, rows, sink),
@@ -125,6 +133,19 @@ impl<'a> Ready<'a> {
                 sink.take((first + row, self.first), &band[..BAND.min(rows - row)]);
             }
         }
+    }
+
+    /// # Safety
+    /// As [`super::panels::product_panels`].
+    #[inline(always)]
+    unsafe fn bf16<D: Tiles, S: Sink>(&self, x: &View, rows: (usize, usize), sink: &mut S) {
+        #[cfg(target_arch = "x86_64")]
+        if D::WIDE {
+            // SAFETY: the caller vouches; chunks, and parts of them, begin with a tile.
+            return unsafe { amx_bf16::multiply((self.from, self.first), x, rows, sink) };
+        }
+        let _ = (x, rows, sink);
+        unreachable!("only the matrix unit has this format");
     }
 
     /// # Safety
@@ -249,7 +270,7 @@ unsafe fn unpack_all<D: Tiles>(
             Format::Q5Min => unpack::<D, Packed<5, true>>(from, groups, area),
             Format::Q6 => unpack::<D, Packed<6, false>>(from, groups, area),
             Format::Q8 => unpack::<D, Packed<8, false>>(from, groups, area),
-            Format::Int16 => from,
+            Format::Int16 | Format::Bf16 => from,
         }
     }
 }

@@ -12,15 +12,18 @@ use std::{
     sync::OnceLock,
 };
 
-/// Rows of activations that are multiplied at once: a band.
+pub(crate) mod attention;
+pub(crate) mod bf16;
+
+/// Rows of activations in bytes that are multiplied at once: a band.
 pub(crate) const ROWS: usize = 12;
 /// Inputs that are multiplied at once: a block.
 pub(crate) const INPUTS: usize = 32;
 /// Bytes of a tile's row at most, and from one row to the next of what is stored.
 pub(crate) const ROW_BYTES: usize = 64;
 
-/// Whether the processor has byte products on tiles, the system keeps them for threads, and this
-/// process was granted them, for which it is asked once.
+/// Whether the processor has products of bytes and of bfloat16 on tiles, the system keeps them for
+/// threads, and this process was granted them, for which it is asked once.
 pub(crate) fn is_granted() -> bool {
     static GRANTED: OnceLock<bool> = OnceLock::new();
     *GRANTED.get_or_init(|| has_tiles() && ask())
@@ -28,8 +31,8 @@ pub(crate) fn is_granted() -> bool {
 
 fn has_tiles() -> bool {
     const OSXSAVE: u32 = 1 << 27;
-    const AMX_TILE: u32 = 1 << 24;
-    const AMX_INT8: u32 = 1 << 25;
+    /// Bytes, tiles themselves, bfloat16.
+    const AMX: u32 = 1 << 25 | 1 << 24 | 1 << 22;
     /// Tile configuration and tile data are saved.
     const SAVED: u64 = 3 << 17;
     if __cpuid(0).eax < 7 || __cpuid(1).ecx & OSXSAVE == 0 {
@@ -38,7 +41,7 @@ fn has_tiles() -> bool {
     let features = __cpuid_count(7, 0).edx;
     // SAFETY: OSXSAVE says that the instruction is there.
     let saved = unsafe { xgetbv() };
-    features & AMX_TILE != 0 && features & AMX_INT8 != 0 && saved & SAVED == SAVED
+    features & AMX == AMX && saved & SAVED == SAVED
 }
 
 /// # Safety
@@ -79,7 +82,7 @@ fn ask() -> bool {
 
 /// Shapes of the eight tiles.
 #[repr(C, align(64))]
-struct Config {
+pub(crate) struct Config {
     palette: u8,
     start_row: u8,
     reserved: [u8; 14],
@@ -88,24 +91,23 @@ struct Config {
 }
 
 impl Config {
-    /// Sums in tiles 0 to 3, activations in 4 and 5, weights in 6 and 7.
-    const fn new() -> Self {
-        let (whole, rows) = (ROW_BYTES as u16, ROWS as u8);
+    /// Eight whole tiles of so many rows.
+    const fn whole(num_rows: usize) -> Self {
+        let (mut row_bytes, mut rows) = ([0; 16], [0; 16]);
+        let mut tile = 0;
+        while tile < 8 {
+            (row_bytes[tile], rows[tile]) = (ROW_BYTES as u16, num_rows as u8);
+            tile += 1;
+        }
+        Self { palette: 1, start_row: 0, reserved: [0; 14], row_bytes, rows }
+    }
+
+    /// Of bytes: sums in tiles 0 to 3, activations in 4 and 5, weights in 6 and 7.
+    pub(crate) const fn bytes() -> Self {
+        let mut config = Self::whole(ROWS);
         let (inputs, quads) = (INPUTS as u16, INPUTS as u8 / 4);
-        let mut config = Self {
-            palette: 1,
-            start_row: 0,
-            reserved: [0; 14],
-            row_bytes: [whole; 16],
-            rows: [rows; 16],
-        };
         (config.row_bytes[4], config.row_bytes[5]) = (inputs, inputs);
         (config.rows[6], config.rows[7]) = (quads, quads);
-        let mut unused = 8;
-        while unused < 16 {
-            (config.row_bytes[unused], config.rows[unused]) = (0, 0);
-            unused += 1;
-        }
         config
     }
 }
@@ -116,8 +118,7 @@ pub(crate) struct Configured(PhantomData<*const ()>);
 impl Configured {
     /// # Safety
     /// Tiles are [granted](is_granted), and the thread has no other `Configured`.
-    pub(crate) unsafe fn new() -> Self {
-        let config = const { &Config::new() };
+    pub(crate) unsafe fn new(config: &Config) -> Self {
         // SAFETY: the caller vouches; 64 bytes that make a configuration.
         unsafe { asm!("ldtilecfg [{}]", in(reg) config, options(readonly, nostack)) };
         Self(PhantomData)

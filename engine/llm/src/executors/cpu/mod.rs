@@ -54,7 +54,8 @@ const MAX_LOGIT_ROWS: usize = 32;
 /// In which numbers products are computed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Precision {
-    /// Activations in bytes for quantised weights, in 14 bits for floating-point ones.
+    /// Activations in bytes for quantised weights, in 14 bits for floating-point ones, in two
+    /// bfloat16s for those in bfloat16 on Intel's matrix unit.
     #[default]
     Fast,
     /// The dequantised mathematics in `f32`: slow, to compare with.

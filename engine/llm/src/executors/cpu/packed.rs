@@ -2,8 +2,8 @@
 //! from there at every later start.
 //!
 //! Invariant: a file with its final name is whole: it is filled under another name, written out
-//! and then renamed. It begins with a fingerprint of names, types, shapes and layout; one that
-//! does not fit is made anew.
+//! and then renamed. It begins with a fingerprint of names, types, shapes, formats (which depend on
+//! the machine's instructions) and layout; one that does not fit is made anew.
 
 use std::{
     fs, io,
@@ -12,6 +12,7 @@ use std::{
 
 use bytes::Bytes;
 use kernels::{
+    Isa,
     packed::{Format, LAYOUT_VERSION, Matrix, PANEL, pack_panels, supports},
     pool::Pool,
 };
@@ -41,10 +42,13 @@ impl PackedTensor {
     }
 }
 
-/// The shape that a tensor takes when packed; `None` if it stays as it is stored.
+/// The shape that a tensor takes when packed for this machine; `None` if it stays as it is stored.
 fn shape(tensor: &Tensor) -> Option<Matrix<'static>> {
     let [rows, cols] = tensor.shape()[..] else { return None };
-    let format = Format::of(tensor.dtype()).filter(|_| supports(tensor.dtype(), cols))?;
+    let format = Format::of(tensor.dtype(), Isa::detect())?;
+    if !supports(tensor.dtype(), cols) {
+        return None;
+    }
     Some(Matrix { data: &[], format, rows, cols, bias: None })
 }
 
@@ -63,7 +67,7 @@ pub(super) fn pack(
         return Ok(vec![None; tensors.len()]);
     }
     let len = HEADER + shapes.iter().flatten().map(Matrix::byte_len).sum::<usize>();
-    let header = fingerprint(tensors);
+    let header = fingerprint(tensors, &shapes);
     let bytes = match path.and_then(|path| reuse(path, len, &header)) {
         Some(bytes) => bytes,
         None => make(tensors, &shapes, (len, &header), (path, pool))?,
@@ -80,11 +84,12 @@ pub(super) fn pack(
 }
 
 /// What the packed bytes depend on, beside the numbers themselves.
-fn fingerprint(tensors: &[&Tensor]) -> [u8; HEADER] {
+fn fingerprint(tensors: &[&Tensor], shapes: &[Option<Matrix<'_>>]) -> [u8; HEADER] {
     let mut hash = blake3::Hasher::new();
     hash.update(&[LAYOUT_VERSION]);
-    for tensor in tensors {
-        let line = format!("{} {} {:?}\n", tensor.name(), tensor.dtype().name(), tensor.shape());
+    for (tensor, shape) in tensors.iter().zip(shapes) {
+        let (dtype, format) = (tensor.dtype().name(), shape.map(|shape| shape.format));
+        let line = format!("{} {dtype} {:?} {format:?}\n", tensor.name(), tensor.shape());
         hash.update(line.as_bytes());
     }
     let mut header = [0; HEADER];
@@ -147,9 +152,14 @@ fn fill(
         rest = after;
         let len = PANELS_PER_TASK * shape.panel_bytes();
         pool.run_chunks(matrix, len.max(1), &|i, panels| {
-            let stored = (tensor.dtype(), tensor.bytes());
             let rows_cols = [shape.rows, shape.cols];
-            pack_panels(stored.0, stored.1, rows_cols, i * PANELS_PER_TASK, panels);
+            pack_panels(
+                (tensor.dtype(), shape.format),
+                tensor.bytes(),
+                rows_cols,
+                i * PANELS_PER_TASK,
+                panels,
+            );
         });
     }
     const { assert!(PANEL == 16, "the fingerprint does not name it") };

@@ -1,4 +1,5 @@
-//! Matrices of every format, made from noise, and their products.
+//! Matrices of made-up numbers, packed for every instruction set, and products of them.
+#![allow(dead_code, reason = "each test binary uses a part of it")]
 
 use half::{bf16, f16};
 use kernels::{
@@ -104,23 +105,37 @@ pub(crate) fn set_scales(dtype: DType, block: &mut [u8], scale: f32) {
 pub(crate) struct Packed {
     pub(crate) dtype: DType,
     pub(crate) stored: Vec<u8>,
-    pub(crate) data: Vec<u8>,
+    /// In each format that an instruction set has for it.
+    pub(crate) data: Vec<(Format, Vec<u8>)>,
     pub(crate) shape: [usize; 2],
 }
 
 impl Packed {
     pub(crate) fn new(dtype: DType, rows: usize, cols: usize) -> Self {
-        let stored = stored(dtype, rows, cols);
-        let mut packed = Self { dtype, stored, data: Vec::new(), shape: [rows, cols] };
-        packed.data = vec![0; packed.matrix(None).byte_len()];
-        pack_panels(dtype, &packed.stored, packed.shape, 0, &mut packed.data);
-        packed
+        Self::of(dtype, stored(dtype, rows, cols), [rows, cols])
     }
 
-    pub(crate) fn matrix<'a>(&'a self, bias: Option<&'a [f32]>) -> Matrix<'a> {
-        let format = Format::of(self.dtype).expect("can be packed");
+    pub(crate) fn of(dtype: DType, stored: Vec<u8>, shape: [usize; 2]) -> Self {
+        let mut data: Vec<(Format, Vec<u8>)> = Vec::new();
+        for isa in Isa::ALL {
+            let format = Format::of(dtype, isa).expect("can be packed");
+            if data.iter().any(|(other, _)| *other == format) {
+                continue;
+            }
+            let [rows, cols] = shape;
+            let len = Matrix { data: &[], format, rows, cols, bias: None }.byte_len();
+            let mut packed = vec![0; len];
+            pack_panels((dtype, format), &stored, shape, 0, &mut packed);
+            data.push((format, packed));
+        }
+        Self { dtype, stored, data, shape }
+    }
+
+    pub(crate) fn matrix<'a>(&'a self, isa: Isa, bias: Option<&'a [f32]>) -> Matrix<'a> {
+        let wanted = Format::of(self.dtype, isa).expect("can be packed");
+        let (format, data) = self.data.iter().find(|(of, _)| *of == wanted).expect("was packed");
         let [rows, cols] = self.shape;
-        Matrix { data: &self.data, format, rows, cols, bias }
+        Matrix { data, format: *format, rows, cols, bias }
     }
 
     pub(crate) fn run(
@@ -131,7 +146,7 @@ impl Packed {
         bias: Option<&[f32]>,
     ) -> Vec<f32> {
         let [rows, cols] = self.shape;
-        let weight = self.matrix(bias);
+        let weight = self.matrix(isa, bias);
         let m = x.len() / cols;
         let acts = activations(x, cols, &[weight.format.activations()]);
         let mut pool = Pool::new(threads).expect("threads");

@@ -1,13 +1,13 @@
 //! Packed products against the dequantised mathematics, on every instruction set.
 
+#[path = "support/packed.rs"]
 mod support;
 
 use kernels::{
     Isa,
     activation::Activation,
     packed::{
-        Activations, GatedProduct, Kind, Product, Scratch, gated_product, pack_panels, products,
-        reference,
+        Activations, GatedProduct, Kind, Product, Scratch, gated_product, products, reference,
     },
     pool::Pool,
     quant::DType,
@@ -56,10 +56,10 @@ fn a_row_is_the_same_in_every_batch_and_on_any_number_of_threads() {
     for dtype in QUANTIZED.into_iter().chain(FLOATS) {
         let (rows, cols) = (70, 256);
         let packed = Packed::new(dtype, rows, cols);
-        let x = noise(31 * cols, 11);
+        let x = noise(71 * cols, 11);
         for isa in Isa::available() {
             let all = packed.run(isa, 1, &x, None);
-            for m in [1, 2, 3, 4, 5, 6, 7, 12, 13, 24, 31] {
+            for m in [1, 2, 3, 4, 5, 6, 7, 12, 13, 16, 17, 24, 31, 32, 33, 49, 64, 71] {
                 let some = packed.run(isa, m % 3 + 1, &x[..m * cols], None);
                 assert_eq!(some, all[..m * rows], "{dtype:?} {} {m}", isa.name());
             }
@@ -67,13 +67,14 @@ fn a_row_is_the_same_in_every_batch_and_on_any_number_of_threads() {
     }
 }
 
-/// The matrix unit changes nothing: bands whole and in part, odd panels, all formats.
+/// The matrix unit changes nothing: bands whole and in part, odd panels, all formats but bfloat16,
+/// which is packed for it in another way.
 #[test]
 fn tiles_give_what_vectors_give() {
     if !Isa::Amx.is_available() {
         return;
     }
-    for dtype in QUANTIZED.into_iter().chain(FLOATS) {
+    for dtype in QUANTIZED.into_iter().chain([DType::F32, DType::F16]) {
         for (rows, cols, m) in [(16, 256, 5), (53, 768, 12), (80, 512, 43)] {
             let packed = Packed::new(dtype, rows, cols);
             let x = noise(m * cols, 13);
@@ -94,8 +95,8 @@ fn several_products_add_to_what_is_there_and_to_biases() {
         let mut pool = Pool::new(2).expect("threads");
         let mut scratch = Scratch::new(2, cols);
         let mut both = [
-            Product { weight: a.matrix(Some(&bias)), out: &mut out_a, accumulate: true },
-            Product { weight: b.matrix(None), out: &mut out_b, accumulate: true },
+            Product { weight: a.matrix(isa, Some(&bias)), out: &mut out_a, accumulate: true },
+            Product { weight: b.matrix(isa, None), out: &mut out_b, accumulate: true },
         ];
         products((isa, &mut pool, &mut scratch), &acts, 5, &mut both);
         let alone = a.run(isa, 1, &x, None);
@@ -118,14 +119,13 @@ fn a_gated_product_is_a_function_of_the_gate_times_the_other() {
         let (gate, up) = (Packed::new(dtype, rows, cols), Packed::new(dtype, rows, cols));
         let x: Vec<f32> = noise(m * cols, 8).iter().map(|x| x * 0.3).collect();
         for isa in Isa::available() {
-            let kinds = [Kind::F32, Kind::Int8, Kind::Int16];
+            let kinds = [Kind::F32, Kind::Int8, Kind::Int16, Kind::Bf16];
             let mut out = Activations::new(m, rows, &kinds);
-            let acts = activations(&x, cols, &[gate.matrix(None).format.activations()]);
+            let acts = activations(&x, cols, &[gate.matrix(isa, None).format.activations()]);
             let mut pool = Pool::new(2).expect("threads");
             let mut scratch = Scratch::new(2, cols);
-            let (gate_matrix, up_matrix) = (gate.matrix(None), up.matrix(None));
-            let product =
-                GatedProduct { gate: gate_matrix, up: up_matrix, activation, out: &mut out };
+            let (gates, ups) = (gate.matrix(isa, None), up.matrix(isa, None));
+            let product = GatedProduct { gate: gates, up: ups, activation, out: &mut out };
             gated_product((isa, &mut pool, &mut scratch), &acts, m, product);
             let (gates, ups) = (gate.run(isa, 1, &x, None), up.run(isa, 1, &x, None));
             let stride = out.stride();
@@ -159,9 +159,7 @@ fn sums_of_sixteen_bits_have_room() {
     let cols = 192;
     let signs: Vec<f32> = noise(cols, 6).iter().map(|x| x.signum()).collect();
     let stored: Vec<u8> = signs.iter().flat_map(|sign| (sign * 1.999).to_le_bytes()).collect();
-    let mut packed = Packed::new(DType::F32, 1, cols);
-    packed.stored = stored;
-    pack_panels(DType::F32, &packed.stored, packed.shape, 0, &mut packed.data);
+    let packed = Packed::of(DType::F32, stored, [1, cols]);
     let x: Vec<f32> = (0..7).flat_map(|_| signs.iter().map(|sign| sign * 3.0)).collect();
     for isa in Isa::available() {
         for got in packed.run(isa, 1, &x, None) {
@@ -185,9 +183,8 @@ fn weights_of_any_size_are_packed() {
     for (values, want) in cases {
         let mut row = vec![0.0_f32; cols];
         row[..values.len()].copy_from_slice(values);
-        let mut packed = Packed::new(DType::F32, 1, cols);
-        packed.stored = row.iter().flat_map(|x| x.to_le_bytes()).collect();
-        pack_panels(DType::F32, &packed.stored, packed.shape, 0, &mut packed.data);
+        let stored = row.iter().flat_map(|x| x.to_le_bytes()).collect();
+        let packed = Packed::of(DType::F32, stored, [1, cols]);
         for isa in Isa::available() {
             let got = packed.run(isa, 1, &x, None)[0];
             let close = (got - want).abs() <= 1e-3 * want.abs();
