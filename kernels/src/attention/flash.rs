@@ -6,7 +6,7 @@
 #[cfg(target_arch = "x86_64")]
 use super::amx;
 use super::{
-    BLOCK_SIZE, Cache, KvDtype, PARTITION, Params, Run, TILE,
+    BLOCK_SIZE, Cache, CacheLayout, KvDtype, PARTITION, Params, Run, TILE,
     bytes::{self, Bytes},
     rows::{BAND, BLOCKS, Floats, Numbers, Rows, Tiles},
     softmax::State,
@@ -37,6 +37,15 @@ impl Queries {
         // Whole bands, and whole tiles of the matrix unit.
         let operands = vec![0; rows.next_multiple_of(BAND).next_multiple_of(16) * steps];
         Self { operands, on_tiles: false, scales: vec![0.0; rows] }
+    }
+
+    /// Whether to lie for tiles or for vectors.
+    #[cfg_attr(not(target_arch = "x86_64"), expect(unused, reason = "there are no tiles"))]
+    pub(super) fn choose(&mut self, isa: Isa, layout: &CacheLayout) {
+        #[cfg(target_arch = "x86_64")]
+        {
+            self.on_tiles = super::amx::takes(isa, layout);
+        }
     }
 }
 

@@ -230,10 +230,7 @@ fn compute(
     let (total, total_states) = (&mut total[..rows * width], &mut total_states[..rows]);
     total.fill(0.0);
     total_states.fill(State::EMPTY);
-    #[cfg(target_arch = "x86_64")]
-    {
-        queries.on_tiles = super::amx::takes(piece.isa, cache.layout());
-    }
+    queries.choose(piece.isa, cache.layout());
     // SAFETY: `check` has made sure of the instruction set, and of all blocks.
     unsafe {
         load_queries(piece.isa, q, piece, cache, queries);

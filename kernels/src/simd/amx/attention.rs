@@ -37,8 +37,8 @@ impl Config {
 /// `to` = queries times the keys of all blocks; `next` are asked for meanwhile.
 ///
 /// # Safety
-/// Tiles are configured as [`Config::attention`], `q` is `steps` tiles of as many rows, keys as many
-/// whole ones, and `to` that many rows of 64 floats.
+/// Tiles are configured as [`Config::attention`], `q` is `steps` tiles of as many rows, keys as
+/// many whole ones, and `to` that many rows of 64 floats.
 #[inline(always)]
 pub(crate) unsafe fn scores(
     q: *const u8,
