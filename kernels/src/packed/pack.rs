@@ -1,9 +1,10 @@
 //! From stored rows to panels.
 //!
 //! Invariant: quantised integers, and bfloat16 for the matrix unit, are kept as they are stored;
-//! scales that a stored type computes from two numbers are rounded to halves (2⁻¹² of each), minima
-//! to bfloat16 after the zero point has taken most of them away. A power of two that no half reaches
-//! (MXFP4 has them from 2⁻¹²⁸ to 2¹²⁷) becomes zero or shows as what is not a number.
+//! scales that a stored type computes from two numbers are rounded to halves (2⁻¹² of each),
+//! minima to bfloat16 after the zero point has taken most of them away. A power of two that no
+//! half reaches (MXFP4 has them from 2⁻¹²⁸ to 2¹²⁷) becomes zero or shows as what is not a
+//! number.
 
 use half::{bf16, f16};
 
