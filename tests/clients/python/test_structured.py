@@ -149,21 +149,30 @@ class Functions(unittest.TestCase):
             "type": "function",
             "function": {"name": "get_weather", "arguments": '{"city": "Rome", "unit": "C"}'},
         }
-        answer = client().chat.completions.create(
-            model=MODEL,
-            messages=[
-                {"role": "user", "content": "How warm is it in Rome?"},
-                {"role": "assistant", "tool_calls": [call]},
-                {"role": "tool", "tool_call_id": "call_1", "content": '{"celsius": 21}'},
-            ],
-            tools=[WEATHER],
-            max_tokens=24,
-            temperature=0,
-        )
-        # Only the result says the number.
-        message = answer.choices[0].message
-        self.assertIn("21", message.content)
-        self.assertIsNone(message.tool_calls)
+
+        def answer(result):
+            (choice,) = client().chat.completions.create(
+                model=MODEL,
+                messages=[
+                    {"role": "user", "content": "How warm is it in Rome?"},
+                    {"role": "assistant", "tool_calls": [call]},
+                    {"role": "tool", "tool_call_id": "call_1", "content": result},
+                ],
+                tools=[WEATHER],
+                tool_choice="none",
+                max_tokens=24,
+                temperature=0,
+                logprobs=True,
+            ).choices
+            return choice
+
+        # Not that a small model repeats the number: that it is among what the model sees.
+        warm, again, cold = (answer(f'{{"celsius": {n}}}') for n in (21, 21, -9))
+        likely = [choice.logprobs.content[0].logprob for choice in (warm, again, cold)]
+        self.assertEqual(likely[0], likely[1])
+        self.assertNotEqual(likely[0], likely[2])
+        self.assertTrue(warm.message.content)
+        self.assertIsNone(warm.message.tool_calls)
 
     def test_a_result_without_its_call(self):
         with self.assertRaises(openai.BadRequestError) as caught:
