@@ -8,24 +8,18 @@ mod engine;
 #[path = "support/golden.rs"]
 mod golden;
 
-use distance::argmax;
+use distance::{argmax, worst};
 use engine::{engine, exact, kv_in_8_bits, logits, standard};
 use engine_core::Engine;
 use engine_llm::weights::Model;
 use golden::TinyGolden;
 
-/// The greatest distance; infinite if something is no number.
-fn worst(got: &[f32], want: &[f32]) -> f32 {
-    assert_eq!(got.len(), want.len());
-    let off = got.iter().zip(want).map(|(got, want)| (got - want).abs());
-    off.map(|off| if off.is_nan() { f32::INFINITY } else { off }).fold(0.0, f32::max)
-}
-
 /// Exact settings: logits to 1e-4, in chunks too, and greedy tokens through the cache.
 fn check(model: Model, golden: &TinyGolden) -> Result<(), String> {
     let mut engine = engine(model, exact());
     let whole = logits(&mut engine, &golden.prompt, 0);
-    let off = worst(&whole, &golden.logits);
+    assert_eq!(whole.len(), golden.logits.len());
+    let off = worst(whole.iter().copied(), &golden.logits);
     if off >= 1e-4 {
         return Err(format!("logits are off by {off}"));
     }
@@ -75,16 +69,23 @@ fn gguf_files_of_llama_cpp_answer_as_transformers_does() {
         }
     }
     none_failed(failed);
-    assert!(num_files >= 15, "only {num_files} GGUF files");
+    assert_eq!(num_files, 22, "GGUF files");
 }
 
-/// What users get, products and a cache of fewer bits, stays close; random weights make roundings
-/// larger from layer to layer, those of mixtures and of many norms the most.
+/// The most that users' settings may be off by, as a share of all logits: with the cache in bfloat16,
+/// and in bytes. Three models were seen to be further off than all others.
+fn most(name: &str) -> [f32; 2] {
+    match name {
+        "deepseek2" | "deepseek3" | "gemma3" => [0.08, 0.12],
+        _ => [0.02, 0.03],
+    }
+}
+
 #[test]
 fn fast_settings_stay_close_to_the_exact_ones() {
     let mut failed = Vec::new();
     for name in golden::families() {
-        for (options, most) in [(standard(), 0.08), (kv_in_8_bits(), 0.12)] {
+        for (options, most) in [standard(), kv_in_8_bits()].into_iter().zip(most(&name)) {
             let (model, golden) = golden::family(&name);
             let mut engine = engine(model, options);
             let got = logits(&mut engine, &golden.prompt, 0);

@@ -9,7 +9,7 @@ mod engine;
 #[path = "support/golden.rs"]
 mod golden;
 
-use distance::{argmax, log_sum_exp};
+use distance::{argmax, log_sum_exp, worst};
 use engine::{engine, exact, logits, smollm2};
 use engine_core::Engine;
 use engine_llm::LlmEngine;
@@ -23,10 +23,6 @@ fn check_greedy(name: &str, engine: &mut LlmEngine, prompt: &[u32], want: &[u32]
         assert_eq!(token, *want, "{name}: greedy token {i}");
         row = logits(engine, &[token], prompt.len() + i);
     }
-}
-
-fn worst(got: impl Iterator<Item = f32>, want: &[f32]) -> f32 {
-    got.zip(want).map(|(got, want)| (got - want).abs()).fold(0.0, f32::max)
 }
 
 #[test]

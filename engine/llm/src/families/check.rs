@@ -6,7 +6,8 @@ use crate::{
     error::Fault,
     executors::cpu::MAX_ACTIVE,
     spec::{
-        Activation, DecoderSpec, ExpertsSpec, FeedForwardSpec, LatentSpec, RopeScaling, RopeSpec,
+        Activation, DecoderSpec, ExpertsSpec, FeedForwardSpec, LatentSpec, QkNormOver, RopeScaling,
+        RopeSpec,
     },
 };
 
@@ -17,8 +18,8 @@ const MAX_HEAD_DIM: usize = 1 << 11;
 const MAX_WIDTH: usize = 1 << 20;
 const MAX_POSITIONS: usize = 1 << 24;
 const MAX_EXPERTS: usize = 1 << 12;
-/// Of all layers together: each has tensors of its own.
-const MAX_ALL_EXPERTS: usize = 1 << 17;
+/// Experts, or heads with tensors of their own, of all layers together.
+const MAX_PARTS: usize = 1 << 17;
 
 type Sizes<'a> = &'a [(&'a str, usize, usize)];
 
@@ -74,6 +75,10 @@ pub(super) fn check(spec: &DecoderSpec) -> Result<(), Fault> {
     if let Some(latent) = &attention.latent {
         check_latent(latent)?;
     }
+    let each_head = attention.qk_norm.is_some_and(|norm| norm.over == QkNormOver::EachHead);
+    if attention.latent.is_some() || each_head {
+        in_range(&[("num_heads", heads, MAX_PARTS / spec.layers.len())])?;
+    }
     if let Some(experts) = &spec.experts {
         check_experts(experts, spec.layers.len())?;
     }
@@ -121,7 +126,7 @@ fn check_latent(latent: &LatentSpec) -> Result<(), Fault> {
 fn check_experts(experts: &ExpertsSpec, num_layers: usize) -> Result<(), Fault> {
     let num_experts = experts.num_experts;
     in_range(&[
-        ("num_experts", num_experts, MAX_EXPERTS.min(MAX_ALL_EXPERTS / num_layers)),
+        ("num_experts", num_experts, MAX_EXPERTS.min(MAX_PARTS / num_layers)),
         ("num_experts_per_tok", experts.num_active, num_experts.min(MAX_ACTIVE)),
         ("moe_intermediate_size", experts.expert.width, MAX_WIDTH),
         ("shared_expert_intermediate_size", experts.shared_width.unwrap_or(1), MAX_WIDTH),

@@ -9,7 +9,7 @@ use super::{
     config::Config,
     experts,
     gguf::{self, Gguf},
-    names::{Names, TOP},
+    names::{ATTENTION, EXPERTS, GATED, Names, PRE_NORMS, TOP},
     rope, unchanged,
 };
 use crate::{
@@ -21,27 +21,22 @@ const NAMES: Names = Names {
     layers: "model.layers.",
     top: TOP,
     roles: &[
-        ("input_layernorm", "attn_norm"),
-        ("self_attn.q_proj", "attn_q"),
-        ("self_attn.q_a_proj", "attn_q_a"),
-        ("self_attn.q_a_layernorm", "attn_q_a_norm"),
-        ("self_attn.q_b_proj", "attn_q_b"),
-        ("self_attn.kv_a_proj_with_mqa", "attn_kv_a_mqa"),
-        ("self_attn.kv_a_layernorm", "attn_kv_a_norm"),
-        ("self_attn.kv_b_proj", "attn_kv_b"),
-        ("self_attn.o_proj", "attn_output"),
-        ("post_attention_layernorm", "ffn_norm"),
-        ("mlp.gate_proj", "ffn_gate"),
-        ("mlp.up_proj", "ffn_up"),
-        ("mlp.down_proj", "ffn_down"),
-        ("mlp.gate", "ffn_gate_inp"),
-        ("mlp.gate.e_score_correction_bias", "exp_probs_b.bias"),
-        ("mlp.experts.*.gate_proj", "ffn_gate.*"),
-        ("mlp.experts.*.up_proj", "ffn_up.*"),
-        ("mlp.experts.*.down_proj", "ffn_down.*"),
-        ("mlp.shared_experts.gate_proj", "ffn_gate_shexp"),
-        ("mlp.shared_experts.up_proj", "ffn_up_shexp"),
-        ("mlp.shared_experts.down_proj", "ffn_down_shexp"),
+        PRE_NORMS,
+        ATTENTION,
+        GATED,
+        EXPERTS,
+        &[
+            ("self_attn.q_a_proj", "attn_q_a"),
+            ("self_attn.q_a_layernorm", "attn_q_a_norm"),
+            ("self_attn.q_b_proj", "attn_q_b"),
+            ("self_attn.kv_a_proj_with_mqa", "attn_kv_a_mqa"),
+            ("self_attn.kv_a_layernorm", "attn_kv_a_norm"),
+            ("self_attn.kv_b_proj", "attn_kv_b"),
+            ("mlp.gate.e_score_correction_bias", "exp_probs_b.bias"),
+            ("mlp.shared_experts.gate_proj", "ffn_gate_shexp"),
+            ("mlp.shared_experts.up_proj", "ffn_up_shexp"),
+            ("mlp.shared_experts.down_proj", "ffn_down_shexp"),
+        ],
     ],
 };
 
@@ -86,7 +81,7 @@ fn common(config: &Config<'_>, family: &str) -> Result<DecoderSpec, Fault> {
     let sizes = sizes(config, &Defaults::LLAMA)?;
     let mut rope = rope::from_config(config, latent.rope_dim, 1.0)?;
     rope.style = RopeStyle::Interleaved;
-    let mut scale = 1.0 / ((latent.nope_dim + latent.rope_dim) as f32).sqrt();
+    let mut scale = 1.0 / (latent.nope_dim.saturating_add(latent.rope_dim) as f32).sqrt();
     let object = config.object("rope_parameters")?.or(config.object("rope_scaling")?);
     if let (RopeScaling::Yarn(yarn), Some(object)) = (&rope.scaling, object) {
         let all = object.get("mscale_all_dim")?.unwrap_or(0.0_f32);

@@ -26,7 +26,7 @@ pub(super) const FAMILIES: [Family; 1] = [Family {
             ("transformer.ln_f", "output_norm"),
             ("lm_head", "output"),
         ],
-        roles: &[
+        roles: &[&[
             ("input_layernorm", "attn_norm"),
             ("ln_attn", "attn_norm"),
             ("ln_mlp", "ffn_norm"),
@@ -35,7 +35,7 @@ pub(super) const FAMILIES: [Family; 1] = [Family {
             ("self_attention.dense", "attn_output"),
             ("mlp.dense_h_to_4h", "ffn_up"),
             ("mlp.dense_4h_to_h", "ffn_down"),
-        ],
+        ]],
     },
     reform: by_kind,
     gguf: &["falcon"],

@@ -8,7 +8,7 @@ use super::{
     base::{Defaults, LayerType, from_config, layer_types, set_windows},
     config::Config,
     gguf::{self, Gguf},
-    names::{Names, TOP},
+    names::{ATTENTION, GATED, Names, TOP},
     rope, unchanged,
 };
 use crate::{
@@ -24,19 +24,14 @@ const NAMES: Names = Names {
     layers: "model.layers.",
     top: TOP,
     roles: &[
-        ("input_layernorm", "attn_norm"),
-        ("self_attn.q_proj", "attn_q"),
-        ("self_attn.k_proj", "attn_k"),
-        ("self_attn.v_proj", "attn_v"),
-        ("self_attn.o_proj", "attn_output"),
-        ("self_attn.q_norm", "attn_q_norm"),
-        ("self_attn.k_norm", "attn_k_norm"),
-        ("post_attention_layernorm", "post_attention_norm"),
-        ("pre_feedforward_layernorm", "ffn_norm"),
-        ("post_feedforward_layernorm", "post_ffw_norm"),
-        ("mlp.gate_proj", "ffn_gate"),
-        ("mlp.up_proj", "ffn_up"),
-        ("mlp.down_proj", "ffn_down"),
+        ATTENTION,
+        GATED,
+        &[
+            ("input_layernorm", "attn_norm"),
+            ("post_attention_layernorm", "post_attention_norm"),
+            ("pre_feedforward_layernorm", "ffn_norm"),
+            ("post_feedforward_layernorm", "post_ffw_norm"),
+        ],
     ],
 };
 
@@ -83,23 +78,18 @@ fn common(config: &Config<'_>, family: &str) -> Result<DecoderSpec, Fault> {
     spec.attention.output_bias = spec.attention.bias;
     let scalar = config.get("query_pre_attn_scalar")?.unwrap_or(256.0_f32);
     spec.attention.scale = 1.0 / scalar.sqrt();
-    spec.attention.softcap = config.get("attn_logit_softcapping")?;
-    spec.head.softcap = config.get("final_logit_softcapping")?;
     Ok(spec)
+}
+
+/// A cap: `null` means none, no field what the class has.
+fn cap(config: &Config<'_>, field: &str, default: Option<f32>) -> Result<Option<f32>, Fault> {
+    if config.0.contains_key(field) { config.get(field) } else { Ok(default) }
 }
 
 fn gemma2(config: &Config<'_>) -> Result<DecoderSpec, Fault> {
     let mut spec = common(config, "gemma2")?;
-    // Fields that are not there have the class's values, and `null` means none.
-    for (field, cap) in [("attn_logit_softcapping", 50.0), ("final_logit_softcapping", 30.0)] {
-        if !config.0.contains_key(field) {
-            let to = match field {
-                "attn_logit_softcapping" => &mut spec.attention.softcap,
-                _ => &mut spec.head.softcap,
-            };
-            *to = Some(cap);
-        }
-    }
+    spec.attention.softcap = cap(config, "attn_logit_softcapping", Some(50.0))?;
+    spec.head.softcap = cap(config, "final_logit_softcapping", Some(30.0))?;
     let window = config.get("sliding_window")?.or(Some(4096));
     match layer_types(config, spec.layers.len())? {
         Some(types) => set_windows(&mut spec, window, |i| types[i] == LayerType::Sliding),
@@ -111,6 +101,8 @@ fn gemma2(config: &Config<'_>) -> Result<DecoderSpec, Fault> {
 fn gemma3(config: &Config<'_>) -> Result<DecoderSpec, Fault> {
     config.only("use_bidirectional_attention", false)?;
     let mut spec = common(config, "gemma3")?;
+    spec.attention.softcap = cap(config, "attn_logit_softcapping", None)?;
+    spec.head.softcap = cap(config, "final_logit_softcapping", None)?;
     let over = QkNormOver::Head;
     spec.attention.qk_norm = Some(QkNormSpec { kind: NormKind::Rms, over, eps: spec.norm.eps });
     let window = config.get("sliding_window")?.or(Some(4096));

@@ -93,7 +93,8 @@ pub(super) fn from_gguf(file: &Gguf<'_>, style: RopeStyle) -> Result<DecoderSpec
         },
         eps: spec.norm.eps,
     });
-    let fused = file.layer_shape("ffn_up.weight").is_some_and(|s| s[0] == 2 * sizes.width);
+    let fused =
+        file.layer_shape("ffn_up.weight").is_some_and(|s| Some(s[0]) == sizes.width.checked_mul(2));
     if !fused && !["ffn_gate.weight", "ffn_gate_exps.weight"].iter().any(|role| file.has(role)) {
         spec.feed_forward.gated = false;
         spec.feed_forward.activation = Activation::GeluTanh;

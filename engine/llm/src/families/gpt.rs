@@ -29,14 +29,14 @@ pub(super) const FAMILIES: [Family; 2] = [
                 ("transformer.ln_f", "output_norm"),
                 ("lm_head", "output"),
             ],
-            roles: &[
+            roles: &[&[
                 ("ln_1", "attn_norm"),
                 ("attn.c_attn", "attn_qkv"),
                 ("attn.c_proj", "attn_output"),
                 ("ln_2", "ffn_norm"),
                 ("mlp.c_fc", "ffn_up"),
                 ("mlp.c_proj", "ffn_down"),
-            ],
+            ]],
         },
         reform: turned_over,
         gguf: &["gpt2"],
@@ -53,14 +53,14 @@ pub(super) const FAMILIES: [Family; 2] = [
                 ("gpt_neox.final_layer_norm", "output_norm"),
                 ("embed_out", "output"),
             ],
-            roles: &[
+            roles: &[&[
                 ("input_layernorm", "attn_norm"),
                 ("attention.query_key_value", "attn_qkv"),
                 ("attention.dense", "attn_output"),
                 ("post_attention_layernorm", "ffn_norm"),
                 ("mlp.dense_h_to_4h", "ffn_up"),
                 ("mlp.dense_4h_to_h", "ffn_down"),
-            ],
+            ]],
         },
         reform: by_kind,
         gguf: &["gptneox"],

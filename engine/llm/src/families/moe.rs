@@ -1,7 +1,7 @@
-//! Families that are mixtures of experts first of all: Mixtral, gpt-oss, Llama 4.
+//! Families that are mixtures of experts first of all: Mixtral and gpt-oss.
 //!
-//! Sources: transformers' `modeling_mixtral.py`, `modeling_gpt_oss.py`, `modeling_llama4.py`;
-//! llama.cpp's `convert_hf_to_gguf.py`.
+//! Sources: transformers' `modeling_mixtral.py` and `modeling_gpt_oss.py`; llama.cpp's
+//! `convert_hf_to_gguf.py`.
 
 use kernels::quant::DType;
 
@@ -11,7 +11,7 @@ use super::{
     config::Config,
     experts,
     gguf::{self, Gguf},
-    names::{Names, TOP},
+    names::{ATTENTION, Names, PRE_NORMS, TOP},
     unchanged,
 };
 use crate::{
@@ -28,16 +28,14 @@ pub(super) const FAMILIES: [Family; 2] = [
             layers: "model.layers.",
             top: TOP,
             roles: &[
-                ("input_layernorm", "attn_norm"),
-                ("self_attn.q_proj", "attn_q"),
-                ("self_attn.k_proj", "attn_k"),
-                ("self_attn.v_proj", "attn_v"),
-                ("self_attn.o_proj", "attn_output"),
-                ("post_attention_layernorm", "ffn_norm"),
-                ("block_sparse_moe.gate", "ffn_gate_inp"),
-                ("block_sparse_moe.experts.*.w1", "ffn_gate.*"),
-                ("block_sparse_moe.experts.*.w3", "ffn_up.*"),
-                ("block_sparse_moe.experts.*.w2", "ffn_down.*"),
+                PRE_NORMS,
+                ATTENTION,
+                &[
+                    ("block_sparse_moe.gate", "ffn_gate_inp"),
+                    ("block_sparse_moe.experts.*.w1", "ffn_gate.*"),
+                    ("block_sparse_moe.experts.*.w3", "ffn_up.*"),
+                    ("block_sparse_moe.experts.*.w2", "ffn_down.*"),
+                ],
             ],
         },
         reform: unchanged,
@@ -53,18 +51,16 @@ pub(super) const FAMILIES: [Family; 2] = [
             layers: "model.layers.",
             top: TOP,
             roles: &[
-                ("input_layernorm", "attn_norm"),
-                ("self_attn.q_proj", "attn_q"),
-                ("self_attn.k_proj", "attn_k"),
-                ("self_attn.v_proj", "attn_v"),
-                ("self_attn.o_proj", "attn_output"),
-                ("self_attn.sinks", "attn_sinks.weight"),
-                ("post_attention_layernorm", "ffn_norm"),
-                ("mlp.router", "ffn_gate_inp"),
-                ("mlp.experts.gate_up_proj", "ffn_gate_up_exps.weight"),
-                ("mlp.experts.gate_up_proj_bias", "ffn_gate_up_exps.bias"),
-                ("mlp.experts.down_proj", "ffn_down_exps.weight"),
-                ("mlp.experts.down_proj_bias", "ffn_down_exps.bias"),
+                PRE_NORMS,
+                ATTENTION,
+                &[
+                    ("self_attn.sinks", "attn_sinks.weight"),
+                    ("mlp.router", "ffn_gate_inp"),
+                    ("mlp.experts.gate_up_proj", "ffn_gate_up_exps.weight"),
+                    ("mlp.experts.gate_up_proj_bias", "ffn_gate_up_exps.bias"),
+                    ("mlp.experts.down_proj", "ffn_down_exps.weight"),
+                    ("mlp.experts.down_proj_bias", "ffn_down_exps.bias"),
+                ],
             ],
         },
         reform: gpt_oss_experts,

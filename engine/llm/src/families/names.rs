@@ -9,31 +9,45 @@ pub(super) struct Names {
     /// Whole names, without `.weight` or `.bias`.
     pub(super) top: &'static [(&'static str, &'static str)],
     /// Names within a layer, likewise; `*` stands for a number, which goes to the `*` of ours.
-    pub(super) roles: &'static [(&'static str, &'static str)],
+    pub(super) roles: &'static [Roles],
 }
+
+/// Names that several families share, and ours.
+pub(super) type Roles = &'static [(&'static str, &'static str)];
 
 /// What most families call what is outside of layers.
 pub(super) const TOP: &[(&str, &str)] =
     &[("model.embed_tokens", "token_embd"), ("model.norm", "output_norm"), ("lm_head", "output")];
 
+/// Projections of attention, and norms of its queries and keys.
+pub(super) const ATTENTION: Roles = &[
+    ("self_attn.q_proj", "attn_q"),
+    ("self_attn.k_proj", "attn_k"),
+    ("self_attn.v_proj", "attn_v"),
+    ("self_attn.o_proj", "attn_output"),
+    ("self_attn.q_norm", "attn_q_norm"),
+    ("self_attn.k_norm", "attn_k_norm"),
+];
+
+/// Norms before both branches.
+pub(super) const PRE_NORMS: Roles =
+    &[("input_layernorm", "attn_norm"), ("post_attention_layernorm", "ffn_norm")];
+
+/// A feed-forward layer with a gate.
+pub(super) const GATED: Roles =
+    &[("mlp.gate_proj", "ffn_gate"), ("mlp.up_proj", "ffn_up"), ("mlp.down_proj", "ffn_down")];
+
+/// Experts one by one, and what chooses among them.
+pub(super) const EXPERTS: Roles = &[
+    ("mlp.gate", "ffn_gate_inp"),
+    ("mlp.experts.*.gate_proj", "ffn_gate.*"),
+    ("mlp.experts.*.up_proj", "ffn_up.*"),
+    ("mlp.experts.*.down_proj", "ffn_down.*"),
+];
+
 /// Llama's names.
-pub(super) const LLAMA: Names = Names {
-    layers: "model.layers.",
-    top: TOP,
-    roles: &[
-        ("input_layernorm", "attn_norm"),
-        ("self_attn.q_proj", "attn_q"),
-        ("self_attn.k_proj", "attn_k"),
-        ("self_attn.v_proj", "attn_v"),
-        ("self_attn.o_proj", "attn_output"),
-        ("self_attn.q_norm", "attn_q_norm"),
-        ("self_attn.k_norm", "attn_k_norm"),
-        ("post_attention_layernorm", "ffn_norm"),
-        ("mlp.gate_proj", "ffn_gate"),
-        ("mlp.up_proj", "ffn_up"),
-        ("mlp.down_proj", "ffn_down"),
-    ],
-};
+pub(super) const LLAMA: Names =
+    Names { layers: "model.layers.", top: TOP, roles: &[PRE_NORMS, ATTENTION, GATED] };
 
 impl Names {
     /// The canonical name of what transformers calls `theirs`.
@@ -55,11 +69,13 @@ impl Names {
         if !is_number(layer) {
             return None;
         }
-        let found = self.roles.iter().find_map(|(theirs, ours)| match theirs.split_once('*') {
-            None => (*theirs == rest).then(|| (*ours).to_owned()),
-            Some((before, after)) => {
-                let number = rest.strip_prefix(before)?.strip_suffix(after)?;
-                is_number(number).then(|| ours.replace('*', number))
+        let found = self.roles.iter().copied().flatten().find_map(|(theirs, ours)| {
+            match theirs.split_once('*') {
+                None => (*theirs == rest).then(|| (*ours).to_owned()),
+                Some((before, after)) => {
+                    let number = rest.strip_prefix(before)?.strip_suffix(after)?;
+                    is_number(number).then(|| ours.replace('*', number))
+                }
             }
         });
         Some((layer, found?))

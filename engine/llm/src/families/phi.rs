@@ -7,7 +7,7 @@ use super::{
     base::{Defaults, from_config, set_windows},
     config::Config,
     gguf::{self, Gguf},
-    names::{Names, TOP},
+    names::{Names, PRE_NORMS, TOP},
     unchanged,
 };
 use crate::{
@@ -19,12 +19,13 @@ const NAMES: Names = Names {
     layers: "model.layers.",
     top: TOP,
     roles: &[
-        ("input_layernorm", "attn_norm"),
-        ("self_attn.qkv_proj", "attn_qkv"),
-        ("self_attn.o_proj", "attn_output"),
-        ("post_attention_layernorm", "ffn_norm"),
-        ("mlp.gate_up_proj", "ffn_gate_up"),
-        ("mlp.down_proj", "ffn_down"),
+        PRE_NORMS,
+        &[
+            ("self_attn.qkv_proj", "attn_qkv"),
+            ("self_attn.o_proj", "attn_output"),
+            ("mlp.gate_up_proj", "ffn_gate_up"),
+            ("mlp.down_proj", "ffn_down"),
+        ],
     ],
 };
 

@@ -5,6 +5,12 @@
 
 use crate::golden::Distance;
 
+/// The greatest distance; infinite if something is no number, which `max` passes over.
+pub(crate) fn worst(got: impl Iterator<Item = f32>, want: &[f32]) -> f32 {
+    let off = got.zip(want).map(|(got, want)| (got - want).abs());
+    off.map(|off| if off.is_nan() { f32::INFINITY } else { off }).fold(0.0, f32::max)
+}
+
 /// Positions compared so far.
 #[derive(Default)]
 pub(crate) struct Compared {

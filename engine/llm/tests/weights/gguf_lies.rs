@@ -105,6 +105,9 @@ fn metadata_that_lies() {
             g.set("tokenizer.chat_template", 8, [&1_u64.to_le_bytes()[..], &[255]].concat());
         }),
         (&["split.count", "2"], &|g| g.set("split.count", 2, vec![2, 0])),
+        (&["intermediate_size", "9223372036854775808"], &|g| {
+            g.set("llama.feed_forward_length", 10, (1_u64 << 63).to_le_bytes().into());
+        }),
         (&["llama.expert_used_count"], &|g| g.set("llama.expert_count", 4, u32_bytes(8))),
     ]);
 }

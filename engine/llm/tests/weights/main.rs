@@ -1,6 +1,7 @@
 //! Opening models: right ones open, files that lie get an error naming where, and nothing that a
 //! file contains makes opening panic.
 
+mod family_lies;
 mod gguf_lies;
 mod gguf_writer;
 mod hugging_face_lies;

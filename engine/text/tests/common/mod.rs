@@ -1,4 +1,5 @@
 //! Fixtures of the golden and property tests; written by `tools/make_golden.py`.
+#![allow(dead_code, reason = "each test binary uses a part of it")]
 
 use std::{borrow::Cow, path::PathBuf};
 
@@ -12,26 +13,22 @@ pub(crate) fn testdata(name: &str) -> String {
 }
 
 /// A JSON file of `testdata`.
-#[allow(dead_code, reason = "only the golden tests need it")]
 pub(crate) fn golden(name: &str) -> Value {
     serde_json::from_str(&testdata(name)).expect("golden files are JSON")
 }
 
 /// A list of texts of a golden file.
-#[allow(dead_code, reason = "only the golden tests need it")]
 pub(crate) fn strings(value: &Value) -> Vec<String> {
     let list = value.as_array().expect("a list");
     list.iter().map(|text| text.as_str().expect("a text").to_owned()).collect()
 }
 
 /// A list of lists of token ids.
-#[allow(dead_code, reason = "only the golden tests need it")]
 pub(crate) fn id_lists(value: &Value) -> Vec<Vec<u32>> {
     serde_json::from_value(value.clone()).expect("lists of ids")
 }
 
 /// The vocabulary of SmolLM2-135M-Instruct, with this pre-tokenizer.
-#[allow(dead_code, reason = "only the golden tests need it")]
 pub(crate) fn smollm2(pre: &str) -> GgufVocab<'static> {
     let text = testdata("smollm2.txt");
     let (first, merges) = text.split_once("\n\n").expect("two parts");
@@ -60,7 +57,6 @@ pub(crate) fn smollm2(pre: &str) -> GgufVocab<'static> {
 }
 
 /// A small SentencePiece vocabulary with byte fallback.
-#[allow(dead_code, reason = "only the golden tests need it")]
 pub(crate) fn spm() -> GgufVocab<'static> {
     let golden = golden("spm.json");
     let tokens = strings(&golden["tokens"]);
@@ -78,7 +74,6 @@ pub(crate) fn spm() -> GgufVocab<'static> {
 }
 
 /// A vocabulary of `vocab_NAME.json`, with its golden.
-#[allow(dead_code, reason = "only the golden tests need it")]
 pub(crate) fn small(name: &str) -> (GgufVocab<'static>, Value) {
     let golden = golden(&format!("vocab_{name}.json"));
     let fields = &golden["fields"];

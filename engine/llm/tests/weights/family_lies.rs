@@ -1,0 +1,77 @@
+//! Configurations of other families than Llama that lie: each gets an error that names the field or
+//! tensor, however large the numbers are, before anything is made of them.
+
+use serde_json::{Value, json};
+
+use crate::{error_of, testdata};
+
+const HUGE: u64 = 1 << 63;
+
+/// What opening a family's folder says once these fields of its configuration are others.
+fn error(family: &str, changes: Value) -> String {
+    let read = |name: &str| {
+        std::fs::read(testdata("families").join(family).join(name)).expect("a golden folder's file")
+    };
+    let mut config: Value = serde_json::from_slice(&read("config.json")).expect("JSON");
+    for (field, value) in changes.as_object().expect("an object") {
+        config[field] = value.clone();
+    }
+    let (config, weights) = (config.to_string(), read("model.safetensors"));
+    error_of(&[
+        ("config.json", config.as_bytes()),
+        ("tokenizer.json", b"{}"),
+        ("model.safetensors", &weights),
+    ])
+}
+
+#[test]
+fn sizes_that_cannot_be_or_do_not_fit() {
+    for (family, changes, parts) in [
+        ("deepseek3", json!({"n_group": 3}), &["n_group", "3 does not divide"][..]),
+        ("deepseek3", json!({"topk_group": 5}), &["topk_group", "5"]),
+        ("deepseek3", json!({"n_routed_experts": HUGE}), &["num_experts", "9223372036854775808"]),
+        ("deepseek3", json!({"num_experts_per_tok": 9}), &["num_experts_per_tok", "9"]),
+        ("deepseek3", json!({"n_shared_experts": HUGE}), &["shared_expert_intermediate_size"]),
+        // Their sum does not fit 64 bits.
+        (
+            "deepseek3",
+            json!({"qk_nope_head_dim": HUGE, "qk_rope_head_dim": HUGE}),
+            &["head_dim", "18446744073709551615"],
+        ),
+        // Each head has tensors of its own.
+        (
+            "deepseek3",
+            json!({"num_attention_heads": 2048, "num_hidden_layers": 1024}),
+            &["num_heads", "128"],
+        ),
+        ("command-r", json!({"num_hidden_layers": HUGE}), &["num_layers", "1024"]),
+        ("qwen3-moe", json!({"num_local_experts": 0}), &["num_experts", "0"]),
+        ("qwen3-moe", json!({"moe_intermediate_size": 25}), &["ffn_", "25"]),
+        ("mixtral", json!({"num_local_experts": 5}), &["blk.0.ffn_", "[5, 32]"]),
+        ("gpt2", json!({"n_embd": 33}), &["n_head", "33"]),
+        ("gpt2", json!({"n_inner": HUGE}), &["intermediate_size", "9223372036854775808"]),
+        ("falcon", json!({"alibi": true}), &["alibi", "true"]),
+        ("gemma2", json!({"layer_types": ["full_attention"]}), &["layer_types", "1 entries"]),
+        ("gemma2", json!({"query_pre_attn_scalar": -1}), &["attention scale", "NaN"]),
+        ("granite", json!({"logits_scaling": 0}), &["logit scale", "inf"]),
+        ("gpt-oss", json!({"swiglu_limit": -7.0}), &["swiglu_limit", "-7"]),
+        ("gpt-oss", json!({"num_local_experts": 3}), &["ffn_gate_up_exps", "[3, 32, 96]"]),
+        ("phi3", json!({"num_key_value_heads": 1}), &["attn_qkv", "48"]),
+        ("phi4", json!({"original_max_position_embeddings": 0}), &["rope"]),
+        ("smollm3", json!({"no_rope_layers": [1]}), &["no_rope_layers", "1 entries"]),
+    ] {
+        let error = error(family, changes);
+        for part in parts {
+            assert!(error.contains(part), "{family}: {part:?} is not in: {error}");
+        }
+    }
+}
+
+#[test]
+fn an_architecture_that_is_not_known_is_refused_with_those_that_are() {
+    let error = error("qwen2", json!({"architectures": ["MambaForCausalLM"]}));
+    for (architectures, _) in engine_llm::known_architectures() {
+        assert!(error.contains(architectures[0]), "{} is not in: {error}", architectures[0]);
+    }
+    assert!(error.contains("MambaForCausalLM"), "{error}");
+}
