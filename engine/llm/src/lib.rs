@@ -4,7 +4,6 @@
 //! come in through [`engine_core::Engine`], tokens go out.
 
 mod engine;
-mod error;
 pub mod executors;
 mod families;
 mod jobs;
@@ -14,5 +13,5 @@ pub mod spec;
 pub mod weights;
 
 pub use engine::LlmEngine;
-pub use error::{Fault, LoadError};
+pub use engine_weights::{Fault, LoadError};
 pub use families::known as known_architectures;

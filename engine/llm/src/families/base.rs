@@ -5,12 +5,11 @@
 use kernels::norm::NormKind;
 
 use super::{check, config::Config, rope};
-use crate::{
-    error::Fault,
-    spec::{
-        Activation, AttentionSpec, BlockSpec, DecoderSpec, EmbeddingSpec, FeedForwardSpec,
-        HeadSpec, LayerSpec, NormSpec, RopeSpec,
-    },
+use engine_weights::Fault;
+
+use crate::spec::{
+    Activation, AttentionSpec, BlockSpec, DecoderSpec, EmbeddingSpec, FeedForwardSpec, HeadSpec,
+    LayerSpec, NormSpec, RopeSpec,
 };
 
 /// The numbers that a decoder of Llama's form has.

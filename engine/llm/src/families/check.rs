@@ -2,8 +2,9 @@
 //!
 //! Invariant: products of a checked spec's sizes fit 64 bits by far; nothing divides by zero.
 
+use engine_weights::Fault;
+
 use crate::{
-    error::Fault,
     executors::cpu::MAX_ACTIVE,
     spec::{
         Activation, DecoderSpec, ExpertsSpec, FeedForwardSpec, LatentSpec, QkNormOver, RopeScaling,

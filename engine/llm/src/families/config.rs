@@ -5,7 +5,7 @@
 use serde::de::Deserialize;
 use serde_json::{Map, Value};
 
-use crate::error::Fault;
+use engine_weights::Fault;
 
 /// An object of the configuration.
 #[derive(Clone, Copy)]

@@ -12,9 +12,10 @@ use super::{
     names::{ATTENTION, EXPERTS, GATED, Names, PRE_NORMS, TOP},
     rope, unchanged,
 };
-use crate::{
-    error::Fault,
-    spec::{DecoderSpec, GroupsSpec, LatentSpec, RopeScaling, RopeSpec, RopeStyle, RouterScore},
+use engine_weights::Fault;
+
+use crate::spec::{
+    DecoderSpec, GroupsSpec, LatentSpec, RopeScaling, RopeSpec, RopeStyle, RouterScore,
 };
 
 const NAMES: Names = Names {

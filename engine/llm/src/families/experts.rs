@@ -1,8 +1,9 @@
 //! Mixtures of experts as configurations describe them.
 
 use super::config::Config;
+use engine_weights::Fault;
+
 use crate::{
-    error::Fault,
     spec::{DecoderSpec, ExpertsSpec, FeedForwardSpec, RouterScore, RouterSpec},
     weights::{Tensor, WeightsError},
 };

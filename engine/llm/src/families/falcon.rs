@@ -10,8 +10,9 @@ use super::{
     names::Names,
     rope,
 };
+use engine_weights::Fault;
+
 use crate::{
-    error::Fault,
     spec::{Activation, BlockSpec, DecoderSpec, NormKind, NormSpec, RopeStyle},
     weights::{Tensor, WeightsError},
 };

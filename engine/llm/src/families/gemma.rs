@@ -11,8 +11,9 @@ use super::{
     names::{ATTENTION, GATED, Names, TOP},
     rope, unchanged,
 };
+use engine_weights::Fault;
+
 use crate::{
-    error::Fault,
     spec::{
         Activation, BlockSpec, DecoderSpec, NormKind, QkNormOver, QkNormSpec, RopeScaling,
         RopeStyle,

@@ -9,8 +9,9 @@ use super::{
     base::{Sizes, divide_heads, llama_shaped},
     rope,
 };
+use engine_weights::Fault;
+
 use crate::{
-    error::Fault,
     spec::{
         Activation, DecoderSpec, ExpertsSpec, FeedForwardSpec, NormSpec, QkNormOver, QkNormSpec,
         RopeStyle, RouterScore, RouterSpec,

@@ -11,8 +11,9 @@ use super::{
     names::Names,
     rope, unchanged,
 };
+use engine_weights::Fault;
+
 use crate::{
-    error::Fault,
     spec::{Activation, BlockSpec, DecoderSpec, NormKind, NormSpec, RopeStyle},
     weights::{Tensor, WeightsError},
 };

@@ -11,10 +11,9 @@ use super::{
     names::LLAMA,
     unchanged,
 };
-use crate::{
-    error::Fault,
-    spec::{DecoderSpec, RopeStyle},
-};
+use engine_weights::Fault;
+
+use crate::spec::{DecoderSpec, RopeStyle};
 
 pub(super) const FAMILIES: [Family; 4] = [
     Family {

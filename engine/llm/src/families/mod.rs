@@ -27,8 +27,9 @@ use std::collections::BTreeSet;
 use serde_json::{Map, Value};
 
 use self::{config::Config, gguf::Gguf, names::Names};
+use engine_weights::Fault;
+
 use crate::{
-    error::Fault,
     spec::DecoderSpec,
     weights::{Metadata, Tensor, Weights, WeightsError},
 };

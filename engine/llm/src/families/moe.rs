@@ -14,8 +14,9 @@ use super::{
     names::{ATTENTION, Names, PRE_NORMS, TOP},
     unchanged,
 };
+use engine_weights::Fault;
+
 use crate::{
-    error::Fault,
     spec::{Activation, DecoderSpec, RopeScaling, RopeStyle, RouterScore},
     weights::{Tensor, WeightsError},
 };

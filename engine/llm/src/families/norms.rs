@@ -12,10 +12,9 @@ use super::{
     names::{ATTENTION, GATED, LLAMA, Names, PRE_NORMS, TOP},
     unchanged,
 };
-use crate::{
-    error::Fault,
-    spec::{BlockSpec, DecoderSpec, NormKind, QkNormOver, QkNormSpec, RopeStyle},
-};
+use engine_weights::Fault;
+
+use crate::spec::{BlockSpec, DecoderSpec, NormKind, QkNormOver, QkNormSpec, RopeStyle};
 
 pub(super) const FAMILIES: [Family; 4] = [
     Family {

@@ -10,10 +10,9 @@ use super::{
     names::{Names, PRE_NORMS, TOP},
     unchanged,
 };
-use crate::{
-    error::Fault,
-    spec::{DecoderSpec, RopeStyle},
-};
+use engine_weights::Fault;
+
+use crate::spec::{DecoderSpec, RopeStyle};
 
 const NAMES: Names = Names {
     layers: "model.layers.",

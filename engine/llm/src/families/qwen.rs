@@ -12,10 +12,9 @@ use super::{
     names::{ATTENTION, EXPERTS, GATED, LLAMA, Names, PRE_NORMS, TOP},
     unchanged,
 };
-use crate::{
-    error::Fault,
-    spec::{DecoderSpec, NormKind, QkNormOver, QkNormSpec, RopeStyle, RouterScore},
-};
+use engine_weights::Fault;
+
+use crate::spec::{DecoderSpec, NormKind, QkNormOver, QkNormSpec, RopeStyle, RouterScore};
 
 const MOE: Names = Names {
     layers: "model.layers.",

@@ -5,8 +5,9 @@
 use kernels::quant::dequantize;
 
 use super::config::Config;
+use engine_weights::Fault;
+
 use crate::{
-    error::Fault,
     spec::{RopeScaling, RopeSpec, RopeStyle, Yarn},
     weights::{Metadata, Tensor},
 };

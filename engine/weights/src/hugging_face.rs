@@ -10,51 +10,29 @@ use std::{
 
 use serde_json::{Map, Value};
 
-use super::{
-    Files, HuggingFaceText, Model, TextSource, mmap, quantization::Scheme, safetensors,
+use crate::{
+    Files,
+    error::{Fault, LoadError, Quoted},
+    mmap,
+    quantization::Scheme,
+    safetensors,
     tensor::Tensor,
 };
-use crate::{
-    error::{Fault, LoadError, Quoted},
-    families,
-};
 
-const CONFIG: &str = "config.json";
+/// What describes the model.
+pub const CONFIG: &str = "config.json";
 const INDEX: &str = "model.safetensors.index.json";
 const EXTENSION: &str = ".safetensors";
 /// Bytes of the largest JSON file read whole.
 const MAX_JSON_BYTES: usize = 16 << 20;
 
-/// Opens the model that `files` hold.
-pub(super) fn open(files: &Files) -> Result<Model, LoadError> {
-    let config_json = require(files, CONFIG)?;
-    let config = read_object(config_json)?;
-    let (architecture, spec, family) =
-        families::from_config(&config).map_err(|fault| fault.at(config_json))?;
-    let tensors = tensors(files, &config)?;
-    let weights = families::assemble(&spec, families::adopt(&spec, family, tensors)?)?;
-    let text = TextSource::HuggingFace(HuggingFaceText {
-        tokenizer_json: require(files, "tokenizer.json")?.clone(),
-        config_json: config_json.clone(),
-        tokenizer_config: files.get("tokenizer_config.json").cloned(),
-        generation_config: files.get("generation_config.json").cloned(),
-        special_tokens_map: files.get("special_tokens_map.json").cloned(),
-        chat_template: files.get("chat_template.jinja").cloned(),
-        chat_template_json: files.get("chat_template.json").cloned(),
-    });
-    Ok(Model { architecture, spec, weights, text })
-}
-
 /// The configuration.
-pub(super) fn config(files: &Files) -> Result<Map<String, Value>, LoadError> {
+pub fn config(files: &Files) -> Result<Map<String, Value>, LoadError> {
     read_object(require(files, CONFIG)?)
 }
 
 /// All tensors under their own names; quantised ones are restored.
-pub(super) fn tensors(
-    files: &Files,
-    config: &Map<String, Value>,
-) -> Result<Vec<Tensor>, LoadError> {
+pub fn tensors(files: &Files, config: &Map<String, Value>) -> Result<Vec<Tensor>, LoadError> {
     let config_json = require(files, CONFIG)?;
     let scheme = Scheme::from_config(config).map_err(|fault| fault.at(config_json))?;
     let tensors = match files.get(INDEX) {
@@ -68,7 +46,11 @@ pub(super) fn tensors(
     }
 }
 
-fn require<'a>(files: &'a Files, name: &str) -> Result<&'a PathBuf, LoadError> {
+/// Where the file of this name is.
+///
+/// # Errors
+/// If there is none.
+pub fn require<'a>(files: &'a Files, name: &str) -> Result<&'a PathBuf, LoadError> {
     files.get(name).ok_or_else(|| LoadError::Files(format!("{name} is missing")))
 }
 
@@ -143,7 +125,7 @@ fn shards(index: &Map<String, Value>) -> Result<BTreeMap<String, BTreeSet<String
 }
 
 /// Reads a JSON file whose value is an object.
-fn read_object(path: &Path) -> Result<Map<String, Value>, LoadError> {
+pub fn read_object(path: &Path) -> Result<Map<String, Value>, LoadError> {
     let bytes = mmap::map(path)?;
     if bytes.len() > MAX_JSON_BYTES {
         let what = format!("{} bytes; {MAX_JSON_BYTES} are accepted", bytes.len());

@@ -4,7 +4,7 @@
 
 use std::{fmt, io, path::PathBuf};
 
-use crate::weights::WeightsError;
+use crate::WeightsError;
 
 /// A model that cannot be loaded.
 #[derive(Debug, thiserror::Error)]
@@ -58,25 +58,29 @@ pub enum Fault {
 }
 
 impl Fault {
-    pub(crate) fn file(what: impl Into<String>) -> Self {
+    /// The container as a whole is wrong.
+    pub fn file(what: impl Into<String>) -> Self {
         Self::File(what.into())
     }
 
-    pub(crate) fn field(field: &str, what: impl Into<String>) -> Self {
+    /// A field is wrong.
+    pub fn field(field: &str, what: impl Into<String>) -> Self {
         Self::Field { field: field.into(), what: what.into() }
     }
 
-    pub(crate) fn tensor(tensor: &str, what: impl Into<String>) -> Self {
+    /// A tensor is wrong.
+    pub fn tensor(tensor: &str, what: impl Into<String>) -> Self {
         Self::Tensor { tensor: tensor.into(), what: what.into() }
     }
 
-    pub(crate) fn at(self, path: &std::path::Path) -> LoadError {
+    /// The error that names the file, too.
+    pub fn at(self, path: &std::path::Path) -> LoadError {
         LoadError::Invalid { path: path.into(), fault: self }
     }
 }
 
 /// Text out of a file, for a message: escaped, and cut when long.
-pub(crate) struct Quoted<'a>(pub(crate) &'a str);
+pub struct Quoted<'a>(pub &'a str);
 
 impl fmt::Display for Quoted<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

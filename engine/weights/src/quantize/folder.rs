@@ -11,12 +11,11 @@ use serde_json::{Map, Value, json};
 
 use super::{Progress, create, plan::plan, write_tensors};
 use crate::{
+    Files,
     error::LoadError,
-    weights::{
-        Files, hugging_face,
-        quantization::ggml,
-        tensor::{Tensor, num_bytes},
-    },
+    hugging_face,
+    quantization::ggml,
+    tensor::{Tensor, num_bytes},
 };
 
 const CONFIG: &str = "config.json";

@@ -4,7 +4,7 @@ use kernels::quant::{DType, dequantize};
 use serde_json::{Value, json};
 
 use super::Scheme;
-use crate::weights::tensor::Tensor;
+use crate::tensor::Tensor;
 
 fn scheme(quantization: &Value) -> Result<Option<Scheme>, String> {
     let Value::Object(config) = json!({"quantization_config": quantization}) else {

@@ -10,10 +10,7 @@ use super::{
     blocks::PART,
     module::{Module, expect_type, floats, matrix, split},
 };
-use crate::{
-    error::Fault,
-    weights::{filled::filled, tensor::Tensor},
-};
+use crate::{error::Fault, filled::filled, tensor::Tensor};
 
 const WEIGHT: &str = "weight";
 const SCALE: &str = "weight_scale";

@@ -9,7 +9,7 @@ use super::{
     grouped::{AWQ_SHIFTS, Grouped, Groups, Layout},
     module::{Module, expect_shape, expect_type, floats, matrix, split, word},
 };
-use crate::{error::Fault, weights::tensor::Tensor};
+use crate::{error::Fault, tensor::Tensor};
 
 const PACKED: &str = "qweight";
 const ZEROS: &str = "qzeros";

@@ -11,10 +11,7 @@ use std::collections::BTreeMap;
 use kernels::quant::DType;
 
 use super::module::{expect_shape, expect_type};
-use crate::{
-    error::Fault,
-    weights::{filled::filled, tensor::Tensor},
-};
+use crate::{error::Fault, filled::filled, tensor::Tensor};
 
 const BLOCKS: &str = "_blocks";
 const SCALES: &str = "_scales";

@@ -13,8 +13,8 @@ use serde::{
     de::{Deserializer, IgnoredAny, MapAccess, Visitor},
 };
 
-use super::tensor::{Tensor, num_bytes};
 use crate::error::{Fault, Quoted};
+use crate::tensor::{Tensor, num_bytes};
 
 /// Bytes of the longest header read: 100 MB is what the format's own reader accepts, but the
 /// header of a model with 10,000 tensors takes 1.5 MB.

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use kernels::quant::{DType, dequantize};
 
-use crate::{error::Fault, weights::tensor::Tensor};
+use crate::{error::Fault, tensor::Tensor};
 
 /// Some of a module's tensors.
 pub(super) struct Module {

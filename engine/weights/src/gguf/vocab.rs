@@ -100,7 +100,7 @@ pub struct GgufVocab {
 }
 
 /// Reads the vocabulary of a model whose embedding has `vocab_size` rows.
-pub(crate) fn vocab(metadata: &Metadata<'_>, vocab_size: usize) -> Result<GgufVocab, Fault> {
+pub fn vocab(metadata: &Metadata<'_>, vocab_size: usize) -> Result<GgufVocab, Fault> {
     const TOKENS: &str = "tokenizer.ggml.tokens";
     let tokens: TextList = metadata.require(TOKENS)?;
     if tokens.len() != vocab_size {

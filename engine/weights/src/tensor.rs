@@ -40,7 +40,8 @@ impl Tensor {
         Ok(Self { name: name.into(), dtype, shape: shape.into(), bytes })
     }
 
-    pub(crate) fn renamed(self, name: String) -> Self {
+    /// The same tensor under another name.
+    pub fn renamed(self, name: String) -> Self {
         Self { name, ..self }
     }
 
@@ -48,12 +49,7 @@ impl Tensor {
     ///
     /// # Errors
     /// As [`new`](Self::new).
-    pub(crate) fn reread(
-        self,
-        name: &str,
-        dtype: DType,
-        shape: &[usize],
-    ) -> Result<Self, WeightsError> {
+    pub fn reread(self, name: &str, dtype: DType, shape: &[usize]) -> Result<Self, WeightsError> {
         Self::new(name, dtype, shape, self.bytes)
     }
 

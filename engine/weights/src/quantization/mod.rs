@@ -22,8 +22,8 @@ use kernels::quant::DType;
 use serde_json::{Map, Value};
 
 use self::fields::Fields;
-use super::tensor::Tensor;
 use crate::error::Fault;
+use crate::tensor::Tensor;
 
 /// How a folder's weights are quantised.
 #[derive(Clone, Debug, PartialEq)]

@@ -8,10 +8,7 @@ use super::{
     blocks::{self, PART},
     module::word,
 };
-use crate::{
-    error::Fault,
-    weights::{filled::filled, tensor::Tensor},
-};
+use crate::{error::Fault, filled::filled, tensor::Tensor};
 
 /// Where the numbers of an output are.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -6,8 +6,8 @@ use std::sync::{Mutex, PoisonError};
 
 use kernels::quant::DType;
 
-use super::tensor::{Tensor, num_bytes};
 use crate::error::Fault;
+use crate::tensor::{Tensor, num_bytes};
 
 /// Rows that are filled together: in some layouts their numbers lie side by side.
 const TILE: usize = 32;

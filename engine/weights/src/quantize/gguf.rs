@@ -13,10 +13,8 @@ use kernels::quant::DType;
 use super::{Progress, create, map, plan::plan, write_tensors};
 use crate::{
     error::LoadError,
-    weights::{
-        gguf,
-        tensor::{Tensor, num_bytes},
-    },
+    gguf,
+    tensor::{Tensor, num_bytes},
 };
 
 const FILE_TYPE: &str = "general.file_type";

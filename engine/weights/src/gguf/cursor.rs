@@ -9,7 +9,7 @@ const MAX_STRING_BYTES: u64 = 1 << 24;
 
 /// What is left to read.
 #[derive(Clone)]
-pub(crate) struct Cursor<'a> {
+pub struct Cursor<'a> {
     rest: &'a [u8],
 }
 

@@ -17,8 +17,11 @@ use std::{
 use bytes::Bytes;
 use kernels::quant::DType;
 
-use super::{filled::filled, tensor::Tensor};
-use crate::error::{Fault, LoadError};
+use crate::{
+    error::{Fault, LoadError},
+    filled::filled,
+    tensor::Tensor,
+};
 
 /// Told what is done, of how much.
 pub type Progress<'a> = dyn FnMut(usize, usize) + 'a;
@@ -102,5 +105,5 @@ fn create(path: &Path) -> Result<io::BufWriter<fs::File>, LoadError> {
 
 /// A file's contents.
 fn map(path: &Path) -> Result<Bytes, LoadError> {
-    super::mmap::map(path)
+    crate::mmap::map(path)
 }

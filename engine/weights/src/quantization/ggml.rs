@@ -6,13 +6,13 @@
 
 use kernels::quant::DType;
 
-use crate::{error::Fault, weights::tensor::Tensor};
+use crate::{error::Fault, tensor::Tensor};
 
 /// What `quantization_config.quant_method` calls it.
-pub(in crate::weights) const METHOD: &str = "ggml";
+pub(crate) const METHOD: &str = "ggml";
 
 /// The name that a tensor's blocks are stored under.
-pub(in crate::weights) fn stored_name(name: &str, dtype: DType) -> String {
+pub(crate) fn stored_name(name: &str, dtype: DType) -> String {
     format!("{name}.{}", dtype.name())
 }
 

@@ -6,7 +6,7 @@
 use bytes::Bytes;
 use kernels::quant::{DType, dequantize};
 
-use super::tensor::{Tensor, WeightsError};
+use crate::tensor::{Tensor, WeightsError};
 
 impl Tensor {
     /// Bytes of one element, where elements are stored one by one.
@@ -19,7 +19,7 @@ impl Tensor {
     }
 
     /// The error for a shape that is not `want`.
-    pub(crate) fn misshapen(&self, want: &[usize]) -> WeightsError {
+    pub fn misshapen(&self, want: &[usize]) -> WeightsError {
         WeightsError::Shape {
             tensor: self.name().into(),
             want: want.into(),
@@ -28,12 +28,12 @@ impl Tensor {
     }
 
     /// Refuses any other shape.
-    pub(crate) fn check_shape(&self, want: &[usize]) -> Result<(), WeightsError> {
+    pub fn check_shape(&self, want: &[usize]) -> Result<(), WeightsError> {
         if self.shape() == want { Ok(()) } else { Err(self.misshapen(want)) }
     }
 
     /// `num` of the outermost dimension from `first` on, which are there.
-    pub(crate) fn part(&self, name: &str, first: usize, num: usize) -> Result<Self, WeightsError> {
+    pub fn part(&self, name: &str, first: usize, num: usize) -> Result<Self, WeightsError> {
         let mut shape = self.shape().to_vec();
         let outer = shape[0];
         let each = self.bytes().len() / outer;
@@ -47,13 +47,13 @@ impl Tensor {
     }
 
     /// The `i`-th of the outermost dimension, without that dimension.
-    pub(crate) fn element(&self, name: &str, i: usize) -> Result<Self, WeightsError> {
+    pub fn element(&self, name: &str, i: usize) -> Result<Self, WeightsError> {
         let part = self.part(name, i, 1)?;
         Self::new(name, self.dtype(), &self.shape()[1..], part.shared_bytes().clone())
     }
 
     /// The rows (or elements of a vector) in another order; all are there.
-    pub(crate) fn in_order(
+    pub fn in_order(
         &self,
         name: &str,
         order: impl Iterator<Item = usize>,
@@ -71,14 +71,14 @@ impl Tensor {
     }
 
     /// The elements as floats.
-    pub(crate) fn to_f32(&self) -> Vec<f32> {
+    pub fn to_f32(&self) -> Vec<f32> {
         let mut values = vec![0.0; self.shape().iter().product()];
         dequantize(self.dtype(), self.bytes(), &mut values);
         values
     }
 
     /// A matrix's transpose.
-    pub(crate) fn transposed(&self, name: &str) -> Result<Self, WeightsError> {
+    pub fn transposed(&self, name: &str) -> Result<Self, WeightsError> {
         let &[rows, cols] = self.shape() else { return Err(self.misshapen(&[0, 0])) };
         let Some(size) = self.element_bytes() else {
             let values = self.to_f32();
@@ -96,7 +96,7 @@ impl Tensor {
     }
 
     /// One more than each element, as norms of Gemma are stored.
-    pub(crate) fn plus_one(&self) -> Result<Self, WeightsError> {
+    pub fn plus_one(&self) -> Result<Self, WeightsError> {
         let bytes: Vec<u8> =
             self.to_f32().into_iter().flat_map(|x| (x + 1.0).to_le_bytes()).collect();
         Self::new(self.name(), DType::F32, self.shape(), bytes.into())

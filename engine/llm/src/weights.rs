@@ -6,33 +6,23 @@
 //! not trusted; whatever they contain, the answer is a model or an error, soon. Names of tensors
 //! are GGUF's, whatever the file's format.
 
-mod filled;
-mod gguf;
-mod hugging_face;
-pub(crate) mod mmap;
-mod quantization;
-mod quantize;
-mod reshape;
-mod safetensors;
-mod tensor;
-
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
 };
 
-pub use kernels::quant::DType;
-
-pub(crate) use self::gguf::{FromValue, Metadata};
-pub use self::{
+pub use engine_weights::{
+    DType, Progress, Tensor, Weights, WeightsError,
     gguf::{GgufVocab, TextList},
-    quantize::{Progress, quantize},
-    tensor::{Tensor, Weights, WeightsError},
+    quantize,
 };
-use crate::{error::LoadError, families, spec::DecoderSpec};
+use engine_weights::{Fault, Files, LoadError, gguf, hugging_face};
+pub(crate) use engine_weights::{
+    gguf::{FromValue, Metadata},
+    mmap,
+};
 
-/// A model's files: where the file of each name is.
-type Files = BTreeMap<String, PathBuf>;
+use crate::{families, spec::DecoderSpec};
 
 /// All that is needed to run a model.
 #[derive(Clone, Debug)]
@@ -87,17 +77,36 @@ pub fn open(files: &BTreeMap<String, PathBuf>) -> Result<Model, LoadError> {
         (Some((first, _)), Some((second, _))) => {
             Err(LoadError::Files(format!("one .gguf file wanted, not both {first} and {second}")))
         }
-        (None, _) => hugging_face::open(files),
+        (None, _) => open_folder(files),
     }
 }
 
 fn open_gguf(path: &Path) -> Result<Model, LoadError> {
     let bytes = mmap::map(path)?;
-    let at_path = |fault: crate::error::Fault| fault.at(path);
+    let at_path = |fault: Fault| fault.at(path);
     let file = gguf::GgufFile::parse(&bytes).map_err(at_path)?;
     let (architecture, spec, family) =
         families::from_gguf(&file.metadata, &file.tensors).map_err(at_path)?;
     let vocab = gguf::vocab(&file.metadata, spec.vocab_size).map_err(at_path)?;
     let weights = families::assemble(&spec, families::adopt_gguf(&spec, family, file.tensors)?)?;
     Ok(Model { architecture, spec, weights, text: TextSource::Gguf(Box::new(vocab)) })
+}
+
+fn open_folder(files: &Files) -> Result<Model, LoadError> {
+    let config = hugging_face::config(files)?;
+    let config_json = hugging_face::require(files, hugging_face::CONFIG)?;
+    let (architecture, spec, family) =
+        families::from_config(&config).map_err(|fault| fault.at(config_json))?;
+    let tensors = hugging_face::tensors(files, &config)?;
+    let weights = families::assemble(&spec, families::adopt(&spec, family, tensors)?)?;
+    let text = TextSource::HuggingFace(HuggingFaceText {
+        tokenizer_json: hugging_face::require(files, "tokenizer.json")?.clone(),
+        config_json: config_json.clone(),
+        tokenizer_config: files.get("tokenizer_config.json").cloned(),
+        generation_config: files.get("generation_config.json").cloned(),
+        special_tokens_map: files.get("special_tokens_map.json").cloned(),
+        chat_template: files.get("chat_template.jinja").cloned(),
+        chat_template_json: files.get("chat_template.json").cloned(),
+    });
+    Ok(Model { architecture, spec, weights, text })
 }

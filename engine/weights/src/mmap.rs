@@ -18,7 +18,7 @@ use crate::error::LoadError;
 ///
 /// # Errors
 /// [`LoadError::Io`] if it cannot be opened or mapped, or is not a regular file.
-pub(crate) fn map(path: &Path) -> Result<Bytes, LoadError> {
+pub fn map(path: &Path) -> Result<Bytes, LoadError> {
     let io = |cause| LoadError::Io { path: path.into(), cause };
     // Asked before opening: opening a named pipe would wait for its writer.
     if !std::fs::metadata(path).map_err(io)?.is_file() {
@@ -40,7 +40,7 @@ pub(crate) fn map(path: &Path) -> Result<Bytes, LoadError> {
 ///
 /// # Errors
 /// If there is not so much.
-pub(crate) fn anonymous(len: usize) -> io::Result<MmapMut> {
+pub fn anonymous(len: usize) -> io::Result<MmapMut> {
     let map = MmapMut::map_anon(len.max(1))?;
     #[cfg(target_os = "linux")]
     // Without them all works too, only slower.
@@ -52,7 +52,7 @@ pub(crate) fn anonymous(len: usize) -> io::Result<MmapMut> {
 ///
 /// # Errors
 /// If it exists, or cannot be made.
-pub(crate) fn create(path: &Path, len: usize) -> io::Result<MmapMut> {
+pub fn create(path: &Path, len: usize) -> io::Result<MmapMut> {
     let file = OpenOptions::new().read(true).write(true).create_new(true).open(path)?;
     file.set_len(len as u64)?;
     // SAFETY: the file is new under a name of its own, so no other process knows it; see `map`

@@ -13,7 +13,7 @@ use super::{
     module::{Module, expect_shape, expect_type, floats, matrix, split, word},
     words::group_of_each,
 };
-use crate::{error::Fault, weights::tensor::Tensor};
+use crate::{error::Fault, tensor::Tensor};
 
 const FORMATS: [&str; 5] =
     ["int-quantized", "naive-quantized", "pack-quantized", "float-quantized", "dense"];

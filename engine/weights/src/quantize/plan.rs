@@ -7,7 +7,7 @@
 
 use kernels::quant::DType;
 
-use crate::weights::tensor::Tensor;
+use crate::tensor::Tensor;
 
 /// Names of heads and of embeddings, as far as files differ.
 const HEADS: [&str; 4] =

@@ -12,11 +12,11 @@ use bytes::Bytes;
 use kernels::quant::DType;
 
 use self::cursor::Cursor;
-pub(crate) use self::metadata::{FromValue, Metadata};
-pub(crate) use self::vocab::vocab;
+pub use self::metadata::{FromValue, Metadata};
+pub use self::vocab::vocab;
 pub use self::vocab::{GgufVocab, TextList};
-use super::tensor::{Tensor, num_bytes};
 use crate::error::Fault;
+use crate::tensor::{Tensor, num_bytes};
 
 const MAX_TENSORS: u64 = 1 << 16;
 const MAX_NAME_BYTES: u64 = 256;
@@ -25,9 +25,11 @@ const DEFAULT_ALIGNMENT: usize = 32;
 const MAX_ALIGNMENT: usize = 1 << 20;
 
 /// A parsed file.
-pub(crate) struct GgufFile<'a> {
-    pub(crate) metadata: Metadata<'a>,
-    pub(crate) tensors: Vec<Tensor>,
+pub struct GgufFile<'a> {
+    /// What it says of the model.
+    pub metadata: Metadata<'a>,
+    /// In the file's order, under the file's names.
+    pub tensors: Vec<Tensor>,
 }
 
 /// What the file says of one tensor.
@@ -43,7 +45,7 @@ struct TensorInfo<'a> {
 
 impl<'a> GgufFile<'a> {
     /// Reads the header of `file` and cuts the tensors out of it.
-    pub(crate) fn parse(file: &'a Bytes) -> Result<Self, Fault> {
+    pub fn parse(file: &'a Bytes) -> Result<Self, Fault> {
         let mut cursor = Cursor::new(file);
         let (num_tensors, num_keys) = read_counts(&mut cursor)?;
         let metadata = Metadata::read(&mut cursor, num_keys)?;

@@ -15,7 +15,7 @@ const MAX_ARRAY_DEPTH: u32 = 4;
 
 /// One value; numbers are widened.
 #[derive(Clone)]
-pub(crate) enum Value<'a> {
+pub enum Value<'a> {
     Unsigned(u64),
     Signed(i64),
     Float(f64),
@@ -76,10 +76,10 @@ impl<'a> Value<'a> {
 }
 
 /// All metadata of a file.
-pub(crate) struct Metadata<'a>(BTreeMap<&'a str, Value<'a>>);
+pub struct Metadata<'a>(BTreeMap<&'a str, Value<'a>>);
 
 /// What a caller can ask a field to be.
-pub(crate) trait FromValue<'a>: Sized {
+pub trait FromValue<'a>: Sized {
     /// As in "a string".
     fn kind() -> String;
 
@@ -109,7 +109,7 @@ impl<'a> Metadata<'a> {
     ///
     /// # Errors
     /// If it is of another kind, or a number out of range.
-    pub(crate) fn get<T: FromValue<'a>>(&self, key: &str) -> Result<Option<T>, Fault> {
+    pub fn get<T: FromValue<'a>>(&self, key: &str) -> Result<Option<T>, Fault> {
         let Some(value) = self.0.get(key) else { return Ok(None) };
         match T::from_value(value) {
             Some(got) => Ok(Some(got)),
@@ -124,7 +124,7 @@ impl<'a> Metadata<'a> {
     ///
     /// # Errors
     /// As [`get`](Self::get), and if it is missing.
-    pub(crate) fn require<T: FromValue<'a>>(&self, key: &str) -> Result<T, Fault> {
+    pub fn require<T: FromValue<'a>>(&self, key: &str) -> Result<T, Fault> {
         self.get(key)?.ok_or_else(|| Fault::field(key, "is missing"))
     }
 }

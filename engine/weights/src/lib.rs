@@ -1,0 +1,29 @@
+//! Named tensors in model files: safetensors folders, plain and quantised, and GGUF, read in place
+//! from a memory map, and written anew with other number formats.
+//!
+//! Invariant: nothing here knows what a model computes. Files are not trusted: whatever they
+//! contain, the answer is tensors whose bytes are their shapes', or an error, soon.
+
+mod error;
+mod filled;
+pub mod gguf;
+pub mod hugging_face;
+pub mod mmap;
+mod quantization;
+mod quantize;
+mod reshape;
+mod safetensors;
+mod tensor;
+
+use std::{collections::BTreeMap, path::PathBuf};
+
+pub use kernels::quant::DType;
+
+pub use self::{
+    error::{Fault, LoadError, Quoted},
+    quantize::{Progress, quantize},
+    tensor::{Tensor, Weights, WeightsError},
+};
+
+/// A model's files: where the file of each name is.
+pub type Files = BTreeMap<String, PathBuf>;
