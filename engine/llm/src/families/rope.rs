@@ -138,6 +138,9 @@ fn long_rope(rope: RopeSpec, object: &Config<'_>, config: &Config<'_>) -> Result
         (Some(len), _) | (None, Some(len)) => len,
         (None, None) => max_len,
     };
+    if original < 2 {
+        return Err(Fault::field(ORIGINAL, format!("{original} is not a length")));
+    }
     let field = if max_len > original { "long_factor" } else { "short_factor" };
     let factors: Vec<f32> = object.require(field)?;
     if factors.len() != rope.dim / 2 {
