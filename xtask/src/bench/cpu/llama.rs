@@ -32,7 +32,7 @@ fn program(measurement: &Measurement<'_>, name: &str) -> Result<Command> {
     let bin = setup.bin(measurement.contender, measurement.section)?;
     let mut command = setup.command(&bin.join(name));
     let threads = setup.threads.to_string();
-    command.arg("-m").arg(setup.gguf(variant.weights)).args(["-t", &threads]);
+    command.arg("-m").arg(setup.gguf(measurement.section, variant.weights)).args(["-t", &threads]);
     let kv = if variant.kv_8bit { "q8_0" } else { "f16" };
     command.args(["-ctk", kv, "-ctv", kv]);
     command.args(["-fa", if variant.flash { "1" } else { "0" }]);

@@ -18,7 +18,7 @@ pub(super) fn measure(measurement: &Measurement<'_>) -> Result<Figures> {
     let mut command = setup.command(&setup.openvino);
     command.arg(repo::root().join("benches/openvino_genai_bench.py"));
     command.args(work_args(measurement.work)?);
-    command.arg("--model").arg(setup.gguf(variant.weights));
+    command.arg("--model").arg(setup.gguf(measurement.section, variant.weights));
     command.args(["--threads", &setup.threads.to_string()]);
     command.args(["--repeat", measurement.work.repeat()]);
     command.args(["--kv", if variant.kv_8bit { "u8" } else { "f16" }]);

@@ -7,10 +7,9 @@ use serde_json::Value;
 
 use super::contend::Measurement;
 use super::http;
-use super::setup::BF16_NAME;
+use super::setup::Setup;
 use super::work::{Figure, Figures, STREAMS, Section, Work};
 use crate::bench::peers::server::{Served, free_port};
-use crate::weights;
 
 /// Forces what ours uses of the processor.
 const ISA_VARIABLE: &str = "AGENTBASE_ISA";
@@ -35,7 +34,7 @@ pub(super) fn measure(measurement: &Measurement<'_>) -> Result<Figures> {
         Work::Serve | Work::Prefix | Work::Start => return serve(measurement),
     };
     let mut command = command(measurement);
-    command.args(["bench", name(measurement.section), "--json"]).args(args);
+    command.args(["bench", Setup::name(measurement.section), "--json"]).args(args);
     command.args(["--repeat", measurement.work.repeat()]);
     command.args(["--threads", &measurement.setup.threads.to_string()]);
     let text = measurement.output(&mut command)?;
@@ -50,7 +49,7 @@ fn serve(measurement: &Measurement<'_>) -> Result<Figures> {
     let mut command = command(measurement);
     command.args(["serve", "--listen", &format!("127.0.0.1:{port}"), "--no-auth"]);
     command.args(["--threads", &measurement.setup.threads.to_string()]);
-    command.args(["--model", name(measurement.section)]);
+    command.args(["--model", Setup::name(measurement.section)]);
     http::measure(measurement.work, &mut Served::spawn(&mut command, port)?)
 }
 
@@ -61,8 +60,4 @@ fn command(measurement: &Measurement<'_>) -> Command {
         command.env(ISA_VARIABLE, "avx2");
     }
     command
-}
-
-fn name(section: Section) -> &'static str {
-    if section == Section::Bf16 { BF16_NAME } else { weights::MODEL_NAME }
 }

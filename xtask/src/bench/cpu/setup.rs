@@ -14,7 +14,9 @@ use crate::bench::peers::{self, llama_cpp, openvino};
 use crate::{repo, server, shell, weights};
 
 /// The name under which ours knows the BF16 folder.
-pub(super) const BF16_NAME: &str = "smollm2-135m-instruct-bf16";
+const BF16_NAME: &str = "smollm2-135m-instruct-bf16";
+/// What the peers can read beside the file as it came.
+const REQUANTISED: [Weights; 2] = [Weights::Q4_0, Weights::Q8_0];
 
 /// Where everything lies.
 pub(super) struct Setup {
@@ -48,7 +50,11 @@ impl Setup {
             gguf: weights::obtain()?,
             models: peers::folder().join("models"),
         };
-        setup.requantise()?;
+        std::fs::create_dir_all(&setup.models)?;
+        for &section in sections {
+            setup.make_shape(section)?;
+            setup.requantise(section)?;
+        }
         server::import_model(&setup.ours, &setup.data_dir)?;
         if sections.contains(&Section::Bf16) {
             setup.import_bf16()?;
@@ -56,17 +62,50 @@ impl Setup {
         Ok(setup)
     }
 
+    /// The model of a section whose weights are made up, for the peers and for ours.
+    fn make_shape(&self, section: Section) -> Result<()> {
+        let Some(shape) = section.shape() else { return Ok(()) };
+        let to = self.gguf(section, Weights::Q4_1);
+        if !to.exists() {
+            let part = to.with_extension("part");
+            let mut make = Command::new(&self.openvino);
+            make.arg(repo::root().join("benches/make_shape.py")).arg(shape).arg(&part);
+            shell::run_quiet(&format!("Making up a model ({shape})"), &mut make)?;
+            std::fs::rename(&part, &to)?;
+        }
+        self.import(&to, shape)
+    }
+
+    /// Gives ours a model, once.
+    fn import(&self, from: &Path, name: &str) -> Result<()> {
+        let model = |args: &[&str]| {
+            let mut command = Command::new(&self.ours);
+            command.arg("--data-dir").arg(&self.data_dir).arg("model").args(args);
+            command
+        };
+        if model(&["show", name]).output().is_ok_and(|output| output.status.success()) {
+            return Ok(());
+        }
+        let mut import = model(&["import", &from.to_string_lossy(), "--name", name]);
+        shell::run_quiet(&format!("Importing {name}"), &mut import)?;
+        Ok(())
+    }
+
     /// llama.cpp's own files of the same model.
-    fn requantise(&self) -> Result<()> {
-        std::fs::create_dir_all(&self.models)?;
-        for weights in [Weights::Q4_0, Weights::Q8_0, Weights::BF16, Weights::F16] {
-            let to = self.gguf(weights);
+    fn requantise(&self, section: Section) -> Result<()> {
+        let all: &[Weights] = match section {
+            Section::Bf16 => &[Weights::BF16, Weights::F16],
+            _ => &REQUANTISED,
+        };
+        for &weights in all {
+            let to = self.gguf(section, weights);
             if to.exists() {
                 continue;
             }
             let part = to.with_extension("part");
             let mut quantise = Command::new(self.llama_cpp.join("llama-quantize"));
-            quantise.arg("--allow-requantize").args([&self.gguf, &part]);
+            let from = self.gguf(section, Weights::Q4_1);
+            quantise.arg("--allow-requantize").args([&from, &part]);
             quantise.arg(format!("{weights:?}"));
             shell::run_quiet(&format!("Requantising to {weights:?}"), &mut quantise)?;
             std::fs::rename(&part, &to)?;
@@ -76,29 +115,30 @@ impl Setup {
 
     /// The BF16 weights as a safetensors folder, which is what ours reads.
     fn import_bf16(&self) -> Result<()> {
-        let model = |args: &[&str]| {
-            let mut command = Command::new(&self.ours);
-            command.arg("--data-dir").arg(&self.data_dir).arg("model").args(args);
-            command
-        };
-        if model(&["show", BF16_NAME]).output().is_ok_and(|output| output.status.success()) {
-            return Ok(());
-        }
         let folder = self.models.join("bf16-safetensors");
-        let mut convert = Command::new(&self.openvino);
-        convert.arg(repo::root().join("benches/gguf_to_safetensors.py"));
-        convert.args([&self.gguf(Weights::BF16), &folder]);
-        shell::run_quiet("Writing BF16 safetensors", &mut convert)?;
-        let mut import = model(&["import", &folder.to_string_lossy(), "--name", BF16_NAME]);
-        shell::run_quiet("Importing the BF16 model", &mut import)?;
-        Ok(())
+        if !folder.join("model.safetensors").exists() {
+            let mut convert = Command::new(&self.openvino);
+            convert.arg(repo::root().join("benches/gguf_to_safetensors.py"));
+            convert.args([&self.gguf(Section::Bf16, Weights::BF16), &folder]);
+            shell::run_quiet("Writing BF16 safetensors", &mut convert)?;
+        }
+        self.import(&folder, BF16_NAME)
     }
 
-    /// The file with these weights.
-    pub(super) fn gguf(&self, weights: Weights) -> PathBuf {
-        match weights {
-            Weights::Q4_1 => self.gguf.clone(),
-            other => self.models.join(format!("{other:?}.gguf")),
+    /// The name under which ours knows a section's model.
+    pub(super) fn name(section: Section) -> &'static str {
+        match section {
+            Section::Bf16 => BF16_NAME,
+            _ => section.shape().unwrap_or(weights::MODEL_NAME),
+        }
+    }
+
+    /// The file of a section's model with these weights.
+    pub(super) fn gguf(&self, section: Section, weights: Weights) -> PathBuf {
+        match (section.shape(), weights) {
+            (None, Weights::Q4_1) => self.gguf.clone(),
+            (None, other) => self.models.join(format!("{other:?}.gguf")),
+            (Some(shape), weights) => self.models.join(format!("{shape}-{weights:?}.gguf")),
         }
     }
 

@@ -72,7 +72,7 @@ impl Contender {
             // It reads no GGUF in BF16.
             Section::Bf16 if self == Self::OpenVino => &[Weights::F16],
             Section::Bf16 => &[Weights::BF16, Weights::F16],
-            Section::Q4 | Section::Avx2 => &[Weights::Q4_1, Weights::Q4_0, Weights::Q8_0],
+            _ => &[Weights::Q4_1, Weights::Q4_0, Weights::Q8_0],
         };
         weights.iter().flat_map(|weights| self.settings(*weights)).collect()
     }

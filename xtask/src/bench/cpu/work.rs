@@ -81,6 +81,12 @@ pub(super) enum Section {
     Bf16,
     /// The Q4_1 file with nothing newer than AVX2.
     Avx2,
+    /// A made-up model of Qwen2.5-0.5B's shape, Q4_1.
+    Qwen2,
+    /// One of Gemma 3 270M's.
+    Gemma3,
+    /// One with experts, of Qwen3-MoE's kind.
+    Moe,
 }
 
 /// A line of the table: ours divided by the best of theirs must reach `reach`.
@@ -148,18 +154,41 @@ const OTHERS: [Row; 4] = [
     row("engine, 32 streams, output tokens/s", Work::Engine(32), TokensPerS, AtLeast(1.5)),
 ];
 
+const SHAPES: [Row; 3] = [
+    row("prefill, 512 tokens, tokens/s", Work::Prefill(512), TokensPerS, AtLeast(1.3)),
+    row("decode, 1 stream after 128, tokens/s", Work::Decode(128), TokensPerS, AtLeast(1.3)),
+    row("engine, 16 streams, output tokens/s", Work::Engine(16), TokensPerS, AtLeast(1.3)),
+];
+
 impl Section {
     pub(super) fn title(self) -> &'static str {
         match self {
             Self::Q4 => "SmolLM2-135M-Instruct, Q4_1",
             Self::Bf16 => "The same in BF16",
             Self::Avx2 => "Q4_1 with AVX2 only",
+            Self::Qwen2 => "Made-up weights in the shape of Qwen2.5-0.5B, Q4_1",
+            Self::Gemma3 => "Made-up weights in the shape of Gemma 3 270M, Q4_1",
+            Self::Moe => "Made-up weights, Qwen3-MoE's layers, 32 experts, 4 for a token, Q4_1",
+        }
+    }
+
+    /// What `benches/make_shape.py` calls it, if that makes its model.
+    pub(super) fn shape(self) -> Option<&'static str> {
+        match self {
+            Self::Q4 | Self::Bf16 | Self::Avx2 => None,
+            Self::Qwen2 => Some("qwen2"),
+            Self::Gemma3 => Some("gemma3"),
+            Self::Moe => Some("moe"),
         }
     }
 
     /// Its table; `quick` leaves out what takes long.
     pub(super) fn rows(self, quick: bool) -> Vec<Row> {
-        let rows: &[Row] = if self == Self::Q4 { &Q4 } else { &OTHERS };
+        let rows: &[Row] = match self {
+            Self::Q4 => &Q4,
+            Self::Bf16 | Self::Avx2 => &OTHERS,
+            Self::Qwen2 | Self::Gemma3 | Self::Moe => &SHAPES,
+        };
         let is_short = |row: &&Row| {
             !matches!(row.work, Work::Prefill(4096) | Work::Decode(4096) | Work::Prefix)
         };
