@@ -12,7 +12,7 @@ use std::{
 };
 
 pub use engine_weights::{
-    DType, Progress, Tensor, Weights, WeightsError,
+    DType, Progress, Tensor, Weights, WeightsError, can_quantize,
     gguf::{GgufVocab, TextList},
     quantize,
 };

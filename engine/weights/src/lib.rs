@@ -17,7 +17,7 @@ mod tensor;
 
 use std::{collections::BTreeMap, path::PathBuf};
 
-pub use kernels::quant::DType;
+pub use kernels::quant::{DType, can_quantize};
 
 pub use self::{
     error::{Fault, LoadError, Quoted},
