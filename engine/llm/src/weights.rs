@@ -19,7 +19,7 @@ pub use engine_weights::{
 use engine_weights::{Fault, Files, LoadError, gguf, hugging_face};
 pub(crate) use engine_weights::{
     gguf::{FromValue, Metadata},
-    mmap,
+    memory, mmap,
 };
 
 use crate::{families, spec::DecoderSpec};

@@ -8,6 +8,7 @@ mod error;
 mod filled;
 pub mod gguf;
 pub mod hugging_face;
+pub mod memory;
 pub mod mmap;
 mod quantization;
 mod quantize;
