@@ -1,9 +1,12 @@
 //! The command line. Stable: scripts depend on it.
 
+mod model;
+
 use std::{net::SocketAddr, path::PathBuf};
 
 use clap::{Args, Parser, Subcommand, builder::FalseyValueParser};
 
+pub(crate) use self::model::{ModelCommand, QuantizeArgs};
 use crate::{guard::GuardArgs, http_options::HttpArgs, size::ByteSize};
 
 /// A self-hostable inference server with an OpenAI-compatible API.
@@ -149,45 +152,6 @@ pub(crate) enum KeyCommand {
         /// The API key [default: a line of standard input]
         #[arg(env = "AGENTBASE_API_KEY", hide_env_values = true)]
         key: Option<String>,
-    },
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum ModelCommand {
-    /// Import a GGUF file or a Hugging Face folder
-    Import {
-        /// The file or folder
-        path: PathBuf,
-        /// Name to serve it under
-        #[arg(long)]
-        name: String,
-    },
-    /// List imported models
-    List {
-        /// Print JSON
-        #[arg(long)]
-        json: bool,
-    },
-    /// Show what is known of a model
-    Show {
-        /// Its name
-        name: String,
-        /// Print JSON
-        #[arg(long)]
-        json: bool,
-    },
-    /// Remove a model and the files that no other model uses
-    Rm {
-        /// Its name
-        name: String,
-    },
-    /// Download a model from a hub
-    Pull {
-        /// `hf:ORG/REPO[@REVISION]` or `hf:ORG/REPO:FILE.gguf[@REVISION]`
-        source: String,
-        /// Name to serve it under [default: the repository's name]
-        #[arg(long)]
-        name: Option<String>,
     },
 }
 

@@ -137,7 +137,10 @@ pub(crate) fn open(files: &BTreeMap<String, PathBuf>) -> Result<(DecoderSpec, We
 }
 
 /// Where the registry keeps a file means nothing to whoever imported it: errors name the file.
-fn named<T, E: Into<anyhow::Error>>(
+///
+/// # Errors
+/// The given one, in those words.
+pub(crate) fn named<T, E: Into<anyhow::Error>>(
     files: &BTreeMap<String, PathBuf>,
     result: std::result::Result<T, E>,
 ) -> Result<T> {

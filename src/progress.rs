@@ -63,6 +63,20 @@ impl Counted {
         Self(bar)
     }
 
+    /// A bar over so many things that their number says nothing: shown as a share.
+    pub(crate) fn share(what: String, total: usize) -> Self {
+        let bar = ProgressBar::new(total as u64).with_message(what);
+        if let Ok(style) = ProgressStyle::with_template("{msg} {wide_bar} {percent} % {eta}") {
+            bar.set_style(style);
+        }
+        Self(bar)
+    }
+
+    /// So many are done.
+    pub(crate) fn reach(&self, done: usize) {
+        self.0.set_position(done as u64);
+    }
+
     /// One more is done; `what` tells how it stands.
     pub(crate) fn advance(&self, what: String) {
         self.0.set_message(what);

@@ -5,6 +5,7 @@ mod support;
 use std::{
     fs,
     io::Write,
+    path::Path,
     process::{Command, Stdio},
 };
 
@@ -185,4 +186,115 @@ fn variables_win_over_the_settings_file_and_arguments_over_both() {
     assert!(error.contains("called from-argument"), "{error}");
     let error = asks_for(serve().env("AGENTBASE_THREADS", "none"));
     assert!(error.contains("1 to 1024"), "{error}");
+}
+
+/// What lies in the registry's folder for what is half done.
+fn staged(data_dir: &Path) -> usize {
+    fs::read_dir(data_dir.join("models/staging")).expect("the folder is there").count()
+}
+
+#[test]
+fn quantize_stores_a_model_that_runs_and_says_what_it_cost() {
+    let dir = TempDir::new().expect("a folder");
+    import(dir.path(), "llama");
+    let quantize = ["model", "quantize", "llama", "--to"];
+    let report = succeed(dir.path(), &[&quantize[..], &["q8_0", "--json"]].concat());
+    let report: Value = serde_json::from_str(&report).expect("it is JSON");
+    let number = |of: &str, when: &str, field: &str| {
+        report[of][when][field].as_f64().unwrap_or_else(|| panic!("{of} {when} {field}: {report}"))
+    };
+    let [before, after] = ["before", "after"].map(|when| number("perplexity", when, "value"));
+    assert!(before > 200.0, "random weights know nothing: {report}");
+    assert!(before != after && (after / before - 1.0).abs() < 0.02, "{report}");
+    assert!(number("perplexity", "after", "chunks") > 20.0, "{report}");
+    assert!(report["bytes"]["after"].as_u64() < report["bytes"]["before"].as_u64(), "{report}");
+    let source = report["manifest"]["source"].as_str().expect("a source");
+    assert!(source.starts_with("model:llama@") && source.ends_with("Q8_0"), "{source}");
+    assert!(!succeed(dir.path(), &["run", "llama-q8_0", "hello", "--max-tokens", "4"]).is_empty());
+
+    // From GGUF to GGUF, under another name, without measuring; what is quantised already says so.
+    let gguf = tiny("gguf-formats").join("model.gguf").display().to_string();
+    succeed(dir.path(), &["model", "import", &gguf, "--name", "formats"]);
+    let args = ["model", "quantize", "formats", "--to", "Q4_0", "--name", "four"];
+    let output = support::binary::run(dir.path(), &[&args[..], &["--no-perplexity"]].concat());
+    let (out, err) = (text(&output.stdout), text(&output.stderr));
+    assert!(output.status.success() && err.contains("quantised already"), "{out}{err}");
+    assert!(out.contains("four") && !out.contains("perplexity"), "{out}");
+    assert!(succeed(dir.path(), &["model", "list"]).contains("four"));
+    assert_eq!(staged(dir.path()), 0);
+}
+
+#[test]
+fn quantize_refuses_what_it_cannot_do_and_leaves_all_as_it_was() {
+    let dir = TempDir::new().expect("a folder");
+    import(dir.path(), "llama");
+    // A number that is none, in a matrix.
+    let damaged = dir.path().join("damaged");
+    fs::create_dir(&damaged).expect("a folder");
+    for name in ["config.json", "tokenizer.json", "model.safetensors"] {
+        fs::copy(tiny("llama").join(name), damaged.join(name)).expect("it is copied");
+    }
+    let path = damaged.join("model.safetensors");
+    let mut bytes = fs::read(&path).expect("it reads");
+    let header = 8 + u64::from_le_bytes(bytes[..8].try_into().expect("eight")) as usize;
+    let json: Value = serde_json::from_slice(&bytes[8..header]).expect("a header");
+    let tensor = "model.layers.1.mlp.up_proj.weight";
+    let at = header + json[tensor]["data_offsets"][0].as_u64().expect("a place") as usize;
+    bytes[at..at + 4].copy_from_slice(&f32::NAN.to_le_bytes());
+    fs::write(&path, bytes).expect("it writes");
+    let from = damaged.display().to_string();
+    succeed(dir.path(), &["model", "import", &from, "--name", "damaged"]);
+    let short = dir.path().join("short.txt").display().to_string();
+    fs::write(&short, "Too little.").expect("it writes");
+    let list = || succeed(dir.path(), &["model", "list", "--json"]);
+    let before = list();
+    for (args, reason) in [
+        (&["llama", "--to", "q4_k_m"][..], "q4_k, q5_k, q6_k"),
+        (&["llama", "--to", "iq2_xs"], "q8_0"),
+        (&["llama", "--to", "q8_0", "--name", "damaged"], "--force"),
+        (&["llama", "--to", "q8_0", "--name", "../x"], "not a model name"),
+        (&["llama", "--to", "q8_0", "--text", &short], "less than one context"),
+        (&["lama", "--to", "q8_0"], "did you mean llama"),
+        (&["damaged", "--to", "q8_0", "--no-perplexity"], tensor),
+    ] {
+        let error = fail(dir.path(), &[&["model", "quantize"], args].concat());
+        assert!(error.contains("error: ") && error.contains(reason), "{args:?}: {error}");
+        assert_eq!((list(), staged(dir.path())), (before.clone(), 0), "{args:?}");
+    }
+    let force = ["model", "quantize", "llama", "--to", "q8_0", "--name", "llama", "--force"];
+    succeed(dir.path(), &[&force[..], &["--no-perplexity"]].concat());
+    assert!(list().contains("in Q8_0"), "{}", list());
+}
+
+#[cfg(unix)]
+#[test]
+fn quantize_that_is_stopped_or_killed_leaves_all_as_it_was() {
+    let dir = TempDir::new().expect("a folder");
+    import(dir.path(), "llama");
+    let long = dir.path().join("long.txt");
+    fs::write(&long, "All work and no play. ".repeat(200_000)).expect("it writes");
+    let list = || succeed(dir.path(), &["model", "list", "--json"]);
+    let before = list();
+    for (signal, left) in [("-INT", 0), ("-TERM", 0), ("-KILL", 1)] {
+        let mut child = agentbase(dir.path())
+            .args(["model", "quantize", "llama", "--to", "q8_0", "--text"])
+            .arg(&long)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("the binary starts");
+        // It measures once weights are packed.
+        let packed = dir.path().join("packed");
+        while !fs::read_dir(&packed).is_ok_and(|files| files.count() > 0) {
+            assert!(child.try_wait().expect("it can be asked").is_none(), "it ended by itself");
+            std::thread::sleep(std::time::Duration::from_millis(20));
+        }
+        let kill = Command::new("kill").args([signal, &child.id().to_string()]).status();
+        assert!(kill.expect("kill runs").success());
+        let status = child.wait().expect("it ends");
+        assert_eq!(status.code(), (signal != "-KILL").then_some(130), "{signal}");
+        assert_eq!(staged(dir.path()), left, "{signal}");
+        assert_eq!((list(), staged(dir.path())), (before.clone(), 0), "{signal}");
+        fs::remove_dir_all(packed).expect("it goes");
+    }
 }

@@ -13,19 +13,23 @@ use tokio::fs::File;
 use tokio::io::{AsyncReadExt, AsyncSeekExt, AsyncWriteExt};
 
 use crate::error::RegistryError;
-use crate::layout::{self, GGUF_NAME, Layout, Listing};
-use crate::limits::{COPY_BUFFER_BYTES, MAX_COMMIT_ATTEMPTS, MAX_JSON_BYTES, MAX_LISTED_FILES};
+use crate::layout;
+use crate::limits::{COPY_BUFFER_BYTES, MAX_COMMIT_ATTEMPTS};
 use crate::lock::blocking;
-use crate::manifest::{FileEntry, Format, Manifest, hex};
+use crate::manifest::{FileEntry, Manifest, hex};
 use crate::name::ModelName;
 use crate::progress::Progress;
 use crate::registry::{Gathered, Registry};
+use crate::source::{Source, inspect, refused};
 use crate::stage::Stage;
+use crate::workspace::Workspace;
 
-/// A local model: its format and its files, each under the name it will have.
-struct Source {
-    format: Format,
-    files: Vec<(String, PathBuf)>,
+/// Where a model comes from.
+struct Origin {
+    /// As its manifest will say it.
+    told: String,
+    /// Whether its files are ours alone, so that they can be taken without copying.
+    ours: bool,
 }
 
 impl Registry {
@@ -43,10 +47,37 @@ impl Registry {
     ) -> Result<Manifest, RegistryError> {
         let from = path.to_owned();
         let (source, path) = blocking(move || Ok((inspect(&from)?, absolute(&from)?))).await?;
-        let origin = format!("file:{}", path.display());
+        let origin = Origin { told: format!("file:{}", path.display()), ours: false };
+        self.store(&source, name, &origin, progress).await
+    }
+
+    /// Stores what was made in `workspace`, likewise; its manifest says that it is from `origin`.
+    /// Files are linked into place where the file system can do that, and nothing is copied.
+    ///
+    /// # Errors
+    /// As [`import`](Self::import).
+    pub async fn import_made(
+        &self,
+        workspace: &Workspace,
+        (name, origin): (&ModelName, String),
+        progress: &dyn Progress,
+    ) -> Result<Manifest, RegistryError> {
+        let from = workspace.dir();
+        let source = blocking(move || inspect(&from)).await?;
+        let origin = Origin { told: origin, ours: true };
+        self.store(&source, name, &origin, progress).await
+    }
+
+    async fn store(
+        &self,
+        source: &Source,
+        name: &ModelName,
+        origin: &Origin,
+        progress: &dyn Progress,
+    ) -> Result<Manifest, RegistryError> {
         for _ in 0..MAX_COMMIT_ATTEMPTS {
             let stage = Stage::for_import(&self.root).await?;
-            let stored = self.store_once(&source, name, &origin, &stage, progress).await;
+            let stored = self.store_once((source, origin), name, &stage, progress).await;
             stage.close().await?;
             if let Some(manifest) = stored? {
                 return Ok(manifest);
@@ -58,20 +89,20 @@ impl Registry {
     /// Gathers and commits; `None` when a blob counted on was removed meanwhile.
     async fn store_once(
         &self,
-        source: &Source,
+        (source, origin): (&Source, &Origin),
         name: &ModelName,
-        origin: &str,
         stage: &Stage,
         progress: &dyn Progress,
     ) -> Result<Option<Manifest>, RegistryError> {
         let stored_sizes = self.store.blobs().await?.values().map(|blob| blob.size).collect();
-        let copying = Copying { registry: self, stage, stored_sizes, progress };
+        let links = origin.ours;
+        let copying = Copying { registry: self, stage, stored_sizes, links, progress };
         let mut gathered = Vec::with_capacity(source.files.len());
         for (idx, (file, path)) in source.files.iter().enumerate() {
             gathered.push(copying.gather(file, path, format!("{idx}.part")).await?);
         }
         let entries = gathered.iter().map(|file| file.entry.clone()).collect();
-        let manifest = Manifest::new(name.clone(), source.format, entries, origin.to_owned());
+        let manifest = Manifest::new(name.clone(), source.format, entries, origin.told.clone());
         self.commit(manifest, &gathered, stage).await
     }
 }
@@ -81,6 +112,8 @@ struct Copying<'a> {
     registry: &'a Registry,
     stage: &'a Stage,
     stored_sizes: BTreeSet<u64>,
+    /// Whether files are linked rather than copied: nobody else writes to them.
+    links: bool,
     progress: &'a dyn Progress,
 }
 
@@ -97,9 +130,11 @@ impl Copying<'_> {
         let size = meta.len();
         layout::check_size(name, Some(size)).map_err(|reason| refused(path, reason))?;
         let entry = |sha256| FileEntry { name: name.to_owned(), size, sha256 };
+        let to = self.stage.path(&staged);
+        let linked = self.links && fs::hard_link(path, &to).is_ok();
         // Only where some blob has this size can the content be stored already: then hashing
         // first saves the copy. Otherwise one pass does both.
-        if self.stored_sizes.contains(&size) {
+        if linked || self.stored_sizes.contains(&size) {
             self.progress.start(name, Some(size));
             let sha256 = hash_and_copy((&mut file, path), size, None, self.progress).await?;
             if self.registry.store.has(&sha256, size).await? {
@@ -107,9 +142,13 @@ impl Copying<'_> {
                 self.progress.finish();
                 return Ok(Gathered { entry: entry(sha256), staged: None });
             }
+            if linked {
+                file.sync_all().await.map_err(RegistryError::io("cannot write", &to))?;
+                self.progress.finish();
+                return Ok(Gathered { entry: entry(sha256), staged: Some(staged) });
+            }
             file.seek(SeekFrom::Start(0)).await.map_err(RegistryError::io("cannot read", path))?;
         }
-        let to = self.stage.path(&staged);
         self.progress.start(name, Some(size));
         let sha256 = hash_and_copy((&mut file, path), size, Some(&to), self.progress).await?;
         self.progress.finish();
@@ -158,118 +197,6 @@ async fn hash_and_copy(
     Ok(hex(&hasher.finalize()))
 }
 
-/// Looks at a path and chooses the files to take, without reading more than headers.
-fn inspect(path: &Path) -> Result<Source, RegistryError> {
-    let meta = fs::metadata(path).map_err(RegistryError::io("cannot read", path))?;
-    if meta.is_dir() {
-        return inspect_folder(path);
-    }
-    let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    if !meta.is_file() {
-        return Err(refused(path, "it is neither a file nor a folder".to_owned()));
-    }
-    if layout::is_pickle(&name) {
-        return Err(refused(path, layout::PICKLE_REFUSED.to_owned()));
-    }
-    if name.ends_with(".safetensors") || name.ends_with(".json") {
-        let reason = "give the folder that holds config.json, tokenizer.json and the weights";
-        return Err(refused(path, reason.to_owned()));
-    }
-    layout::check_gguf_name(&name).map_err(|reason| refused(path, reason))?;
-    check_gguf(path)?;
-    let files = vec![(GGUF_NAME.to_owned(), path.to_owned())];
-    Ok(Source { format: Format::Gguf, files })
-}
-
-fn inspect_folder(folder: &Path) -> Result<Source, RegistryError> {
-    let read_failed = |e| RegistryError::io("cannot read", folder)(e);
-    let mut listing = Listing::new();
-    for entry in fs::read_dir(folder).map_err(read_failed)? {
-        let entry = entry.map_err(read_failed)?;
-        if listing.len() == MAX_LISTED_FILES {
-            let reason = format!("it has more than {MAX_LISTED_FILES} entries");
-            return Err(refused(folder, reason));
-        }
-        // A name that is not UTF-8 is none of those we look for.
-        let Ok(name) = entry.file_name().into_string() else { continue };
-        let size = fs::metadata(entry.path()).ok().filter(fs::Metadata::is_file).map(|m| m.len());
-        listing.insert(name, size);
-    }
-    let refuse = |reason| refused(folder, reason);
-    let (format, names) = match layout::choose(&listing).map_err(refuse)? {
-        Layout::Gguf(name) => {
-            let path = regular_file(folder, &name)?;
-            check_gguf(&path)?;
-            return Ok(Source { format: Format::Gguf, files: vec![(GGUF_NAME.to_owned(), path)] });
-        }
-        Layout::SafeTensors { mut files, index } => {
-            if let Some(index) = index {
-                let path = regular_file(folder, index)?;
-                let bytes = read_small(&path)?;
-                files.extend(layout::shards(&bytes, &listing).map_err(refuse)?);
-            }
-            (Format::SafeTensors, files)
-        }
-    };
-    let files = names.into_iter().map(|name| regular_file(folder, &name).map(|path| (name, path)));
-    Ok(Source { format, files: files.collect::<Result<_, _>>()? })
-}
-
-/// The path of a folder's file, links resolved, if it is a regular file inside the folder.
-fn regular_file(folder: &Path, name: &str) -> Result<PathBuf, RegistryError> {
-    let path = folder.join(name);
-    let real = fs::canonicalize(&path).map_err(RegistryError::io("cannot read", &path))?;
-    let base = fs::canonicalize(folder).map_err(RegistryError::io("cannot read", folder))?;
-    if !real.starts_with(&base) {
-        let reason = format!(
-            "it is a link to {}, outside the folder; copy the folder with its links resolved \
-             (cp -rL) and import the copy",
-            real.display()
-        );
-        return Err(refused(&path, reason));
-    }
-    let meta = fs::metadata(&real).map_err(RegistryError::io("cannot read", &path))?;
-    match meta.is_file() {
-        true => Ok(real),
-        false => Err(refused(&path, "it is not a regular file".to_owned())),
-    }
-}
-
-/// Reads a JSON file; [`layout::check_size`] has been asked, but the file may have grown since.
-fn read_small(path: &Path) -> Result<Vec<u8>, RegistryError> {
-    use std::io::Read;
-    let failed = |e| RegistryError::io("cannot read", path)(e);
-    let mut bytes = Vec::new();
-    let file = fs::File::open(path).map_err(failed)?;
-    file.take(MAX_JSON_BYTES).read_to_end(&mut bytes).map_err(failed)?;
-    Ok(bytes)
-}
-
-/// Whether a file begins as a GGUF of a version we know; all else is the engine's to check.
-pub(crate) fn check_gguf(path: &Path) -> Result<(), RegistryError> {
-    use std::io::Read;
-    let mut header = [0; 8];
-    let mut file = fs::File::open(path).map_err(RegistryError::io("cannot read", path))?;
-    let reason = match file.read_exact(&mut header) {
-        Err(e) if e.kind() == std::io::ErrorKind::UnexpectedEof => {
-            "it is too short for a GGUF file".to_owned()
-        }
-        Err(e) => return Err(RegistryError::io("cannot read", path)(e)),
-        Ok(()) => match header {
-            [b'G', b'G', b'U', b'F', version @ ..] => match u32::from_le_bytes(version) {
-                2 | 3 => return Ok(()),
-                other => format!("its GGUF version is {other}; 2 and 3 are supported"),
-            },
-            _ => "it is no GGUF file: it does not begin with \"GGUF\"".to_owned(),
-        },
-    };
-    Err(refused(path, reason))
-}
-
 fn absolute(path: &Path) -> Result<PathBuf, RegistryError> {
     std::path::absolute(path).map_err(RegistryError::io("cannot read", path))
-}
-
-fn refused(path: &Path, reason: String) -> RegistryError {
-    RegistryError::Refused { path: path.to_owned(), reason }
 }

@@ -21,8 +21,10 @@ mod name;
 mod progress;
 mod pull;
 mod registry;
+mod source;
 mod stage;
 mod store;
+mod workspace;
 
 pub use error::{HubError, RegistryError};
 pub use hub::{HubOptions, HubSource, HubToken, InvalidSource};
@@ -30,3 +32,4 @@ pub use manifest::{FileEntry, Format, Manifest};
 pub use name::{InvalidName, ModelName};
 pub use progress::{NoProgress, Progress};
 pub use registry::{Check, Registry, RemovedBytes};
+pub use workspace::Workspace;

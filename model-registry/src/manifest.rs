@@ -49,7 +49,8 @@ pub struct Manifest {
     /// SHA-256 over the entries: the model version. The same files give the same digest, whatever
     /// the model is called and wherever it came from.
     pub digest: String,
-    /// Where it came from: `file:PATH`, or `hf:ORG/REPO@COMMIT`.
+    /// Where it came from: `file:PATH`, `hf:ORG/REPO@COMMIT`, or what it was made of:
+    /// `model:NAME@VERSION in TYPE`.
     pub source: String,
     /// When it was first stored, seconds since 1970.
     pub created_unix: u64,

@@ -7,13 +7,13 @@ use sha2::{Digest, Sha256};
 
 use crate::error::{HubError, RegistryError};
 use crate::hub::{HubClient, HubOptions, HubSource, RemoteFile, Repository, Wanted, download};
-use crate::import::check_gguf;
 use crate::layout::{self, GGUF_NAME, Layout, Listing};
 use crate::limits::MAX_COMMIT_ATTEMPTS;
 use crate::manifest::{FileEntry, Format, Manifest, hex};
 use crate::name::ModelName;
 use crate::progress::Progress;
 use crate::registry::{Gathered, Registry};
+use crate::source::check_gguf;
 use crate::stage::Stage;
 
 /// One pull: where from and where to.

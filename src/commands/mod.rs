@@ -4,6 +4,7 @@ mod bench;
 mod key;
 mod model;
 mod perplexity;
+mod quantize;
 mod run;
 mod serve;
 

@@ -32,6 +32,7 @@ pub(super) async fn run(command: ModelCommand, data_dir: &Path) -> Result<()> {
             let manifest = registry.pull(&source, &name, &options, &Bars::default()).await?;
             outln!("pulled {}", summary(&manifest))?;
         }
+        ModelCommand::Quantize(args) => super::quantize::run(*args, data_dir, &registry).await?,
         ModelCommand::List { json } => list(&registry.list().await?, json)?,
         ModelCommand::Show { name, json } => {
             let manifest = registry.get(&name.parse()?).await?;

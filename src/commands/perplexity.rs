@@ -42,21 +42,10 @@ pub(super) fn run(args: &PerplexityArgs, mut loaded: Loaded, threads: usize) -> 
     let text = String::from_utf8(load::read(&args.file)?)
         .ok()
         .with_context(|| format!("{file} is no UTF-8 text"))?;
-    // As llama.cpp does: the model's own tokens go around the text before it is cut.
-    let tokens = loaded.text.encode(&text, true).with_context(|| file.clone())?;
-    let scored = ScoredText {
-        tokens: &tokens,
-        context: args.context,
-        bos: loaded.text.bos_token_id()?,
-        max_chunks: args.chunks.map_or(usize::MAX, |n| usize::try_from(n).unwrap_or(usize::MAX)),
-    };
-    let num_chunks = scored.num_chunks(&loaded.engine)?;
-    let bar = Counted::new("perplexity".to_owned(), num_chunks);
+    let max_chunks = args.chunks.map_or(usize::MAX, |n| usize::try_from(n).unwrap_or(usize::MAX));
     let started = Instant::now();
-    let got = Perplexity::of(&mut loaded.engine, &scored, |state| {
-        bar.advance(format!("perplexity {:.3} ± {:.3}", state.value(), state.error()));
-    })?;
-    drop(bar);
+    let cut = Cut { context: args.context, max_chunks };
+    let got = score(&mut loaded, &text, &cut, "perplexity").with_context(|| file.clone())?;
     let report = Report {
         model: &args.name,
         file,
@@ -71,6 +60,33 @@ pub(super) fn run(args: &PerplexityArgs, mut loaded: Loaded, threads: usize) -> 
         version: env!("CARGO_PKG_VERSION"),
     };
     print(args.json, &report)
+}
+
+/// How a text is cut.
+pub(super) struct Cut {
+    /// Tokens per chunk.
+    pub(super) context: usize,
+    /// At most so many chunks, from the start.
+    pub(super) max_chunks: usize,
+}
+
+/// Scores the text under a bar that says what it is.
+///
+/// # Errors
+/// If the text is too short for the context, or the engine fails.
+pub(super) fn score(loaded: &mut Loaded, text: &str, cut: &Cut, what: &str) -> Result<Perplexity> {
+    // As llama.cpp does: the model's own tokens go around the text before it is cut.
+    let tokens = loaded.text.encode(text, true)?;
+    let scored = ScoredText {
+        tokens: &tokens,
+        context: cut.context,
+        bos: loaded.text.bos_token_id()?,
+        max_chunks: cut.max_chunks,
+    };
+    let bar = Counted::new(what.to_owned(), scored.num_chunks(&loaded.engine)?);
+    Ok(Perplexity::of(&mut loaded.engine, &scored, |state| {
+        bar.advance(format!("{what} {:.3} ± {:.3}", state.value(), state.error()));
+    })?)
 }
 
 fn print(json: bool, report: &Report<'_>) -> Result<()> {

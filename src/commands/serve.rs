@@ -281,7 +281,7 @@ async fn stop_signal() {
 }
 
 /// Until Ctrl-C, or the signal that supervisors send.
-async fn signal() {
+pub(super) async fn signal() {
     #[cfg(unix)]
     {
         use tokio::signal::unix::{SignalKind, signal};

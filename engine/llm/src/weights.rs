@@ -12,14 +12,14 @@ use std::{
 };
 
 pub use engine_weights::{
-    DType, Progress, Tensor, Weights, WeightsError,
+    DType, Progress, Tensor, Weights, WeightsError, can_quantize,
     gguf::{GgufVocab, TextList},
     quantize,
 };
 use engine_weights::{Fault, Files, LoadError, gguf, hugging_face};
 pub(crate) use engine_weights::{
     gguf::{FromValue, Metadata},
-    mmap,
+    memory, mmap,
 };
 
 use crate::{families, spec::DecoderSpec};

@@ -7,11 +7,14 @@ use std::sync::{Mutex, PoisonError};
 use kernels::quant::DType;
 
 use crate::error::Fault;
+use crate::memory;
 use crate::tensor::{Tensor, num_bytes};
 
 /// Rows that are filled together: in some layouts their numbers lie side by side.
 const TILE: usize = 32;
 const MAX_THREADS: usize = 16;
+/// Smaller tensors are not worth asking the system how much memory there is.
+const LARGE: usize = 64 << 20;
 
 /// A tensor of that shape; `fill` is given runs of whole rows with the number of the first.
 pub(super) fn filled(
@@ -23,6 +26,12 @@ pub(super) fn filled(
     let (len, row) = num_bytes(dtype, shape)
         .zip(dtype.row_bytes(shape.last().copied().unwrap_or_default()))
         .ok_or_else(|| fault(format!("shape {shape:?} is not possible in {}", dtype.name())))?;
+    // Systems that give more than they have would only say so when it is too late.
+    if len >= LARGE
+        && let Some(available) = memory::available().filter(|available| *available < len as u64)
+    {
+        return Err(fault(format!("takes {len} bytes of memory, and {available} are available")));
+    }
     let mut bytes = Vec::new();
     bytes
         .try_reserve_exact(len)

@@ -8,6 +8,7 @@ mod error;
 mod filled;
 pub mod gguf;
 pub mod hugging_face;
+pub mod memory;
 pub mod mmap;
 mod quantization;
 mod quantize;
@@ -17,7 +18,7 @@ mod tensor;
 
 use std::{collections::BTreeMap, path::PathBuf};
 
-pub use kernels::quant::DType;
+pub use kernels::quant::{DType, can_quantize};
 
 pub use self::{
     error::{Fault, LoadError, Quoted},

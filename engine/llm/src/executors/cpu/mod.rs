@@ -6,11 +6,13 @@
 
 mod attention;
 mod buffers;
+mod error;
 mod experts;
 mod feed_forward;
 mod latent;
 mod layer;
 mod linear;
+mod needs;
 mod packed;
 mod rotations;
 mod weights;
@@ -28,6 +30,7 @@ use kernels::{
 };
 
 pub(crate) use self::experts::MAX_ACTIVE;
+pub use self::{error::CpuError, needs::Needs};
 pub use kernels::attention::KvDtype;
 
 /// How keys and values are best stored on this machine.
@@ -45,7 +48,7 @@ use self::{
 use crate::{
     executors::{Batch, EachRow, Executor},
     spec::DecoderSpec,
-    weights::{Tensor, Weights, WeightsError},
+    weights::{Tensor, Weights, memory},
 };
 
 /// Rows whose logits are computed at a time; bounds the logits buffer.
@@ -79,42 +82,6 @@ pub struct CpuOptions {
     pub packed: Option<PathBuf>,
 }
 
-/// Why an executor could not be set up.
-#[derive(Debug, thiserror::Error)]
-pub enum CpuError {
-    /// The environment asks for instructions that there are none of.
-    #[error("{0}")]
-    Isa(String),
-    /// A tensor is missing or has the wrong shape or type.
-    #[error(transparent)]
-    Weights(#[from] WeightsError),
-    /// Not even one block fits.
-    #[error("a KV cache of {wanted} bytes holds nothing: one block takes {needed} bytes")]
-    CacheTooSmall {
-        /// Bytes asked for.
-        wanted: usize,
-        /// Bytes of one block.
-        needed: usize,
-    },
-    /// The system does not give so much memory.
-    #[error("there is no memory for a KV cache of {needed} bytes; ask for less")]
-    OutOfMemory {
-        /// Bytes asked for.
-        needed: usize,
-    },
-    /// The system does not give memory for the packed weights.
-    #[error("there is no memory for the weights: {0}")]
-    Packing(std::io::Error),
-    /// The worker threads could not be started.
-    #[error("cannot start {threads} threads: {source}")]
-    Threads {
-        /// How many were asked for.
-        threads: usize,
-        /// What the system says.
-        source: std::io::Error,
-    },
-}
-
 /// Decoder, cache and buffers in memory.
 pub struct CpuExecutor {
     spec: DecoderSpec,
@@ -138,25 +105,28 @@ impl CpuExecutor {
         weights: &Weights,
         options: CpuOptions,
     ) -> Result<Self, CpuError> {
+        Self::within(memory::available(), (spec, weights), options)
+    }
+
+    /// The same with so many bytes of memory, or as many as are asked for.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub fn within(
+        available: Option<u64>,
+        (spec, weights): (DecoderSpec, &Weights),
+        options: CpuOptions,
+    ) -> Result<Self, CpuError> {
         Isa::check_forced().map_err(CpuError::Isa)?;
         let mut decoder = DecoderWeights::load(&spec, weights)?;
+        let layout = cache_layout(&spec, options.kv_dtype);
+        Needs::of(&spec, &mut decoder, (&layout, &options)).check(available)?;
         let threads = options.threads.max(1);
         let mut pool =
             Pool::new(threads).map_err(|source| CpuError::Threads { threads, source })?;
         if options.precision == Precision::Fast {
             decoder.pack(options.packed.as_deref(), &mut pool).map_err(CpuError::Packing)?;
         }
-        let attention = &spec.attention;
-        let layout = CacheLayout {
-            num_layers: spec.num_layers(),
-            num_kv_heads: attention.num_kv_heads,
-            head_dim: attention.head_dim,
-            // Sums of bytes have room for heads that are not longer.
-            dtype: match options.kv_dtype {
-                KvDtype::Int8 if attention.head_dim > MAX_INT8_HEAD_DIM => KvDtype::Bf16,
-                dtype => dtype,
-            },
-        };
         let wanted = options.kv_cache_bytes;
         let cache = KvCache::new(layout, wanted).map_err(|needed| {
             if needed > wanted {
@@ -167,6 +137,7 @@ impl CpuExecutor {
         })?;
         let max_rows = options.max_step_tokens.max(1);
         let buffers = Buffers::new(&spec, &decoder, max_rows, MAX_LOGIT_ROWS);
+        let attention = &spec.attention;
         let heads = (attention.head_dim, attention.num_heads / attention.num_kv_heads);
         let machine = Machine {
             isa: Isa::detect(),
@@ -176,6 +147,21 @@ impl CpuExecutor {
         };
         let rotations = spec.ropes.iter().map(|rope| Rotations::new(rope, max_rows)).collect();
         Ok(Self { spec, weights: decoder, rotations, cache, buffers, machine, runs: Vec::new() })
+    }
+}
+
+/// How keys and values lie.
+fn cache_layout(spec: &DecoderSpec, dtype: KvDtype) -> CacheLayout {
+    let attention = &spec.attention;
+    CacheLayout {
+        num_layers: spec.num_layers(),
+        num_kv_heads: attention.num_kv_heads,
+        head_dim: attention.head_dim,
+        // Sums of bytes have room for heads that are not longer.
+        dtype: match dtype {
+            KvDtype::Int8 if attention.head_dim > MAX_INT8_HEAD_DIM => KvDtype::Bf16,
+            dtype => dtype,
+        },
     }
 }
 

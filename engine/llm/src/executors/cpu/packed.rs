@@ -52,6 +52,11 @@ fn shape(tensor: &Tensor) -> Option<Matrix<'static>> {
     Some(Matrix { data: &[], format, rows, cols, bias: None })
 }
 
+/// The bytes that a tensor takes when packed; `None` if it stays as it is stored.
+pub(super) fn byte_len(tensor: &Tensor) -> Option<usize> {
+    shape(tensor).map(|shape| shape.byte_len())
+}
+
 /// Packs those of `tensors` that can be, in parallel, or maps them from `path` if an earlier
 /// start has left them there. A file that cannot be kept costs only the next start's time.
 ///

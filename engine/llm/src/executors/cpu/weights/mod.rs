@@ -168,11 +168,7 @@ impl DecoderWeights {
     /// If there is no memory for it.
     pub(super) fn pack(&mut self, path: Option<&Path>, pool: &mut Pool) -> io::Result<()> {
         let mut tensors = Vec::new();
-        self.for_each(&mut |linear| {
-            if let Weight::Stored(tensor) = &linear.weight {
-                tensors.push(tensor.clone());
-            }
-        });
+        self.for_each_stored(&mut |tensor| tensors.push(tensor.clone()));
         let packed = pack(&tensors.iter().collect::<Vec<_>>(), path, pool)?;
         let mut packed = packed.into_iter();
         self.for_each(&mut |linear| {
@@ -183,6 +179,15 @@ impl DecoderWeights {
             }
         });
         Ok(())
+    }
+
+    /// Visits the matrices that are not packed, in the same order each time.
+    pub(super) fn for_each_stored(&mut self, visit: &mut dyn FnMut(&Tensor)) {
+        self.for_each(&mut |linear| {
+            if let Weight::Stored(tensor) = &linear.weight {
+                visit(tensor);
+            }
+        });
     }
 
     fn for_each(&mut self, visit: &mut dyn FnMut(&mut Linear)) {
