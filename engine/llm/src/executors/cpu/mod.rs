@@ -11,7 +11,6 @@ mod feed_forward;
 mod latent;
 mod layer;
 mod linear;
-mod packed;
 mod rotations;
 mod weights;
 
@@ -23,6 +22,7 @@ use kernels::{
     activation::softcap,
     attention::{BLOCK_SIZE, Cache, CacheLayout, MAX_INT8_HEAD_DIM, Plan, Run},
     elementwise::{add_scaled, gather},
+    norm::norm_vectors,
     packed::{Scratch, norm_rows},
     pool::Pool,
 };
@@ -251,6 +251,14 @@ impl Executor for CpuExecutor {
         }
         *runs = reused(all);
         Ok(())
+    }
+
+    fn hidden(&mut self, row: usize, to: &mut [f32]) {
+        let Self { spec, weights, buffers, machine, .. } = self;
+        let width = spec.hidden_size;
+        to.copy_from_slice(&buffers.x[row * width..(row + 1) * width]);
+        let parallel = (machine.isa, &mut machine.pool);
+        norm_vectors(parallel, to, (width, width), &weights.output_norm.rule());
     }
 
     fn logits(&mut self, rows: &[usize], each: &EachRow<'_>) -> Result<(), EngineError> {
