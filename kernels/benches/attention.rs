@@ -29,8 +29,7 @@ fn main() {
             let mut memory = vec![0x3c; num_blocks * layout.block_bytes()];
             let blocks: Vec<u32> =
                 (0..num_blocks as u32).map(|i| i * 37 % num_blocks as u32).collect();
-            let params =
-                Params { num_heads: HEADS, scale: 0.125, window: None, softcap: None, sinks: None };
+            let params = Params { num_heads: HEADS, scale: 0.125, ..Params::default() };
             let mut plan = Plan::new(threads, (DIM, HEADS / KV_HEADS), 256);
             for (position, num_rows) in [(0, 512), (LEN - 256, 256), (LEN - 1, 1)] {
                 let q = vec![0.1; num_rows * HEADS * DIM];

@@ -20,6 +20,8 @@ pub enum Activation {
     Gelu,
     /// The same by tanh.
     GeluTanh,
+    /// `up · max(gate, 0)`.
+    Relu,
     /// `(up + 1) · gate · sigmoid(1.702 · gate)`, gate and up held within a limit (gpt-oss).
     ClampedSwiglu {
         /// The limit: gates are at most it, what they gate is within it either way.
@@ -38,6 +40,8 @@ struct Silu;
 struct Gelu;
 #[derive(Clone, Copy)]
 struct GeluTanh;
+#[derive(Clone, Copy)]
+struct Relu;
 #[derive(Clone, Copy)]
 struct ClampedSwiglu(f32);
 
@@ -62,6 +66,14 @@ impl Gate for GeluTanh {
         let inner = ROOT * gate * (1.0 + 0.044_715 * gate * gate);
         // 0.5 · (1 + tanh(x)) is the sigmoid of 2 x.
         gate / (1.0 + exp(-2.0 * inner)) * up
+    }
+}
+
+impl Gate for Relu {
+    #[inline(always)]
+    fn apply(self, gate: f32, up: f32) -> f32 {
+        // A comparison that lets through what is not a number.
+        (if gate < 0.0 { 0.0 } else { gate }) * up
     }
 }
 
@@ -183,6 +195,7 @@ unsafe fn glu_one<D: Dot>(activation: Activation, gate: &mut [f32], up: &[f32]) 
         Activation::Silu => each(Silu, gate, up),
         Activation::Gelu => each(Gelu, gate, up),
         Activation::GeluTanh => each(GeluTanh, gate, up),
+        Activation::Relu => each(Relu, gate, up),
         Activation::ClampedSwiglu { limit } => each(ClampedSwiglu(limit), gate, up),
     }
 }
@@ -218,6 +231,7 @@ unsafe fn gate_into_one<D: Dot>(activation: Activation, gates: &[f32], ups: &mut
         Activation::Silu => each_up(Silu, gates, ups),
         Activation::Gelu => each_up(Gelu, gates, ups),
         Activation::GeluTanh => each_up(GeluTanh, gates, ups),
+        Activation::Relu => each_up(Relu, gates, ups),
         Activation::ClampedSwiglu { limit } => each_up(ClampedSwiglu(limit), gates, ups),
     }
 }
@@ -230,6 +244,7 @@ unsafe fn activate_one<D: Dot>(activation: Activation, x: &mut [f32]) {
         Activation::Silu => each_alone(Silu, x),
         Activation::Gelu => each_alone(Gelu, x),
         Activation::GeluTanh => each_alone(GeluTanh, x),
+        Activation::Relu => each_alone(Relu, x),
         Activation::ClampedSwiglu { limit } => each_alone(ClampedSwiglu(limit), x),
     }
 }

@@ -3,8 +3,8 @@
 use kernels::{
     Isa,
     attention::{
-        BLOCK_SIZE, Cache, CacheLayout, KvDtype, MAX_INT8_HEAD_DIM, Params, Plan, Run, attention,
-        reference,
+        BLOCK_SIZE, Cache, CacheLayout, Distances, KvDtype, MAX_INT8_HEAD_DIM, Params, Plan, Run,
+        attention, reference,
     },
     pool::Pool,
 };
@@ -51,7 +51,7 @@ impl World {
         let width = layout.num_kv_heads * layout.head_dim;
         let rows = |seed: u64| (0..len).map(|i| noise(width, seed + i as u64)).collect();
         let scale = 2.0 / (layout.head_dim as f32).sqrt();
-        let params = Params { num_heads, scale, window, softcap: None, sinks: None };
+        let params = Params { num_heads, scale, window, ..Params::default() };
         let (keys, values): (Vec<_>, Vec<_>) = (rows(1000), rows(9000));
         let q = noise(len * num_heads * layout.head_dim, 3);
         let mut world = Self { layout, params, memory, blocks, keys, values, q };
@@ -164,6 +164,41 @@ fn capped_scores_and_sinks_match_the_reference() {
                 let params = std::mem::replace(&mut world.params, plain);
                 assert_ne!(got, world.run(isa, 2, &positions.map(|position| (position, 1))));
                 world.params = params;
+            }
+        }
+    }
+}
+
+#[test]
+fn positions_that_look_both_ways_match_the_reference() {
+    for (head_dim, num_kv_heads, num_heads, window, len, distances) in [
+        (32, 4, 4, None, 150, false),
+        (64, 2, 4, Some(9), 150, false),
+        (24, 3, 3, Some(70), 700, true),
+        (64, 2, 2, None, 520, true),
+        (32, 1, 1, Some(600), 1100, false),
+    ] {
+        for (dtype, tolerance) in
+            [(KvDtype::F32, 4e-6), (KvDtype::Bf16, 6e-3), (KvDtype::Int8, 1.2e-2)]
+        {
+            let mut world =
+                World::new(layout(num_kv_heads, head_dim, dtype), num_heads, window, len);
+            let reach = len + 5;
+            // A test's memory may stay: the world's parameters are static.
+            let table: &[f32] = noise(num_heads * Distances::width(reach), 77).leak();
+            let distances = distances.then_some(Distances { table, reach });
+            world.params = Params { both_ways: true, distances, ..world.params };
+            let width = num_heads * head_dim;
+            for isa in Isa::available() {
+                let got = world.run(isa, 2, &[(0, len)]);
+                for position in [0, 1, 63, 64, 75, len / 2, len - 1] {
+                    let want = world.want(position);
+                    for (got, want) in got[position * width..][..width].iter().zip(&want) {
+                        let close = (got - want).abs() < tolerance;
+                        assert!(close, "{dtype:?} {} {head_dim}: {got} {want}", isa.name());
+                    }
+                }
+                assert_eq!(got, world.run(isa, 1, &[(0, len)]), "threads");
             }
         }
     }

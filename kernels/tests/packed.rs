@@ -7,7 +7,8 @@ use kernels::{
     Isa,
     activation::Activation,
     packed::{
-        Activations, GatedProduct, Kind, Product, Scratch, gated_product, products, reference,
+        ActivatedProduct, Activations, GatedProduct, Kind, Product, Scratch, activated_product,
+        gated_product, products, reference,
     },
     pool::Pool,
     quant::DType,
@@ -134,6 +135,31 @@ fn a_gated_product_is_a_function_of_the_gate_times_the_other() {
                 let want = u * if is_gelu { gelu(*g) } else { silu(*g) };
                 let got = got[i / rows * stride + i % rows];
                 assert!((got - want).abs() <= 1e-5 * want.abs().max(1.0), "{got} {want}");
+            }
+        }
+    }
+}
+
+#[test]
+fn an_activated_product_is_a_function_of_the_product() {
+    for (dtype, m) in [(DType::Q4_1, 1), (DType::Q6K, 30), (DType::BF16, 37), (DType::F16, 5)] {
+        let (rows, cols) = (85, 256);
+        let packed = Packed::new(dtype, rows, cols);
+        let bias: Vec<f32> = noise(rows, 3);
+        let x: Vec<f32> = noise(m * cols, 8).iter().map(|x| x * 0.3).collect();
+        for isa in Isa::available() {
+            let weight = packed.matrix(isa, Some(&bias));
+            let mut out = Activations::new(m, rows, &[Kind::F32, Kind::Int16]);
+            let acts = activations(&x, cols, &[weight.format.activations()]);
+            let mut pool = Pool::new(2).expect("threads");
+            let mut scratch = Scratch::new(2, cols);
+            let product = ActivatedProduct { weight, activation: Activation::Relu, out: &mut out };
+            activated_product((isa, &mut pool, &mut scratch), &acts, m, product);
+            let plain = packed.run(isa, 1, &x, Some(&bias));
+            let stride = out.stride();
+            let got = out.as_f32(m);
+            for (i, x) in plain.iter().enumerate() {
+                assert_eq!(got[i / rows * stride + i % rows], x.max(0.0), "{}", isa.name());
             }
         }
     }

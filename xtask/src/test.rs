@@ -98,7 +98,7 @@ fn clippy() -> Result<Tally> {
 }
 
 fn fetch() -> Result<Tally> {
-    one(weights::obtain().map(drop))
+    one(weights::obtain().and_then(|_| weights::obtain_minilm()).map(drop))
 }
 
 /// By nextest where it is installed; building it would take longer than it saves.
@@ -111,7 +111,8 @@ fn tests() -> Result<Tally> {
         command.args(["--lib", "--bins", "--tests"]);
         command
     };
-    run_counted(command.env("AGENTBASE_TEST_GGUF", weights::obtain()?))
+    command.env("AGENTBASE_TEST_GGUF", weights::obtain()?);
+    run_counted(command.env("AGENTBASE_TEST_MINILM", weights::obtain_minilm()?))
 }
 
 /// What models say, with plain code only. The real one would take minutes; `tests/perplexity.rs`

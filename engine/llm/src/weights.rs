@@ -16,6 +16,8 @@ pub use engine_weights::{
     gguf::{GgufVocab, TextList},
     quantize,
 };
+use serde_json::{Map, Value};
+
 use engine_weights::{Fault, Files, LoadError, gguf, hugging_face};
 pub(crate) use engine_weights::{
     gguf::{FromValue, Metadata},
@@ -77,7 +79,7 @@ pub fn open(files: &BTreeMap<String, PathBuf>) -> Result<Model, LoadError> {
         (Some((first, _)), Some((second, _))) => {
             Err(LoadError::Files(format!("one .gguf file wanted, not both {first} and {second}")))
         }
-        (None, _) => open_folder(files),
+        (None, _) => open_folder(files, hugging_face::config(files)?),
     }
 }
 
@@ -92,8 +94,24 @@ fn open_gguf(path: &Path) -> Result<Model, LoadError> {
     Ok(Model { architecture, spec, weights, text: TextSource::Gguf(Box::new(vocab)) })
 }
 
-fn open_folder(files: &Files) -> Result<Model, LoadError> {
-    let config = hugging_face::config(files)?;
+/// Opens the folder of a decoder that is asked for its last states: as [`open`], but the class may
+/// be the one without an output head, and a head that is there is left out.
+///
+/// # Errors
+/// As [`open`].
+pub fn open_headless(files: &BTreeMap<String, PathBuf>) -> Result<Model, LoadError> {
+    let mut config = hugging_face::config(files)?;
+    if let Some(Value::Array(classes)) = config.get_mut("architectures")
+        && let [Value::String(class)] = classes.as_mut_slice()
+        && let Some(stem) = class.strip_suffix("Model")
+    {
+        *class = format!("{stem}ForCausalLM");
+    }
+    config.insert("tie_word_embeddings".into(), true.into());
+    open_folder(files, config)
+}
+
+fn open_folder(files: &Files, config: Map<String, Value>) -> Result<Model, LoadError> {
     let config_json = hugging_face::require(files, hugging_face::CONFIG)?;
     let (architecture, spec, family) =
         families::from_config(&config).map_err(|fault| fault.at(config_json))?;

@@ -124,16 +124,32 @@ fn shards(index: &Map<String, Value>) -> Result<BTreeMap<String, BTreeSet<String
     Ok(shards)
 }
 
+/// The tensors of one safetensors file, under their own names.
+///
+/// # Errors
+/// If it cannot be read or contradicts its format.
+pub fn tensors_of(path: &Path) -> Result<Vec<Tensor>, LoadError> {
+    parse(path, false)
+}
+
 /// Reads a JSON file whose value is an object.
 pub fn read_object(path: &Path) -> Result<Map<String, Value>, LoadError> {
+    match read_json(path)? {
+        Value::Object(object) => Ok(object),
+        _ => Err(Fault::file("the JSON is not an object").at(path)),
+    }
+}
+
+/// Reads a JSON file.
+///
+/// # Errors
+/// If it cannot be read, is too long, or is none.
+pub fn read_json(path: &Path) -> Result<Value, LoadError> {
     let bytes = mmap::map(path)?;
     if bytes.len() > MAX_JSON_BYTES {
         let what = format!("{} bytes; {MAX_JSON_BYTES} are accepted", bytes.len());
         return Err(Fault::file(what).at(path));
     }
-    match serde_json::from_slice(&bytes) {
-        Ok(Value::Object(object)) => Ok(object),
-        Ok(_) => Err(Fault::file("the JSON is not an object").at(path)),
-        Err(error) => Err(Fault::file(format!("not JSON: {error}")).at(path)),
-    }
+    serde_json::from_slice(&bytes)
+        .map_err(|error| Fault::file(format!("not JSON: {error}")).at(path))
 }

@@ -1,15 +1,20 @@
 //! Named tensors in model files: safetensors folders, plain and quantised, and GGUF, read in place
-//! from a memory map, and written anew with other number formats.
+//! from a memory map, and written anew with other number formats; and matrices in the layout of
+//! the kernels' products.
 //!
 //! Invariant: nothing here knows what a model computes. Files are not trusted: whatever they
 //! contain, the answer is tensors whose bytes are their shapes', or an error, soon.
 
+pub mod config;
 mod error;
 mod filled;
 pub mod gguf;
 pub mod hugging_face;
+pub mod linear;
 pub mod memory;
 pub mod mmap;
+pub mod names;
+pub mod packed;
 mod quantization;
 mod quantize;
 mod reshape;

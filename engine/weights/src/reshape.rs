@@ -77,6 +77,16 @@ impl Tensor {
         values
     }
 
+    /// The elements rounded to bfloat16.
+    ///
+    /// # Errors
+    /// If elements in blocks do not make up the shape.
+    pub fn to_bf16(&self) -> Result<Self, WeightsError> {
+        let round = |x: f32| half::bf16::from_f32(x).to_le_bytes();
+        let bytes: Vec<u8> = self.to_f32().into_iter().flat_map(round).collect();
+        Self::new(self.name(), DType::BF16, self.shape(), bytes.into())
+    }
+
     /// A matrix's transpose.
     pub fn transposed(&self, name: &str) -> Result<Self, WeightsError> {
         let &[rows, cols] = self.shape() else { return Err(self.misshapen(&[0, 0])) };

@@ -57,7 +57,10 @@ pub(super) fn parse(file: &Bytes, quantised: bool) -> Result<Vec<Tensor>, Fault>
     let mut end = 0;
     let mut tensors = Vec::with_capacity(infos.len());
     for (name, info) in &infos {
-        tensors.push(cut(name, (info, quantised), end, &data)?);
+        let tensor = cut(name, (info, quantised || is_count(name)), end, &data)?;
+        if !is_count(name) {
+            tensors.push(tensor);
+        }
         end = info.data_offsets[1];
     }
     let mut names: Vec<_> = tensors.iter().map(Tensor::name).collect();
@@ -70,6 +73,11 @@ pub(super) fn parse(file: &Bytes, quantised: bool) -> Result<Vec<Tensor>, Fault>
         return Err(Fault::file(what));
     }
     Ok(tensors)
+}
+
+/// Whether it is a buffer that counts positions, as older BERTs have: nothing is computed with it.
+fn is_count(name: &str) -> bool {
+    name.rsplit('.').next() == Some("position_ids")
 }
 
 /// The tensor that `info` describes; tensors lie back to back.

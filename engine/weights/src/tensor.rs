@@ -2,7 +2,7 @@
 //!
 //! Invariant: a tensor's bytes are exactly its shape's elements in its dtype.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 use kernels::quant::DType;
@@ -93,6 +93,25 @@ pub(crate) fn num_bytes(dtype: DType, shape: &[usize]) -> Option<usize> {
 pub struct Weights(BTreeMap<String, Tensor>);
 
 impl Weights {
+    /// Tensors that are just the `wanted` ones, by name and shape.
+    ///
+    /// # Errors
+    /// If one is missing, has another shape, or is there beside them.
+    pub fn exactly(
+        tensors: Vec<Tensor>,
+        wanted: &[(String, Vec<usize>)],
+    ) -> Result<Self, WeightsError> {
+        let weights: Self = tensors.into_iter().collect();
+        for (name, shape) in wanted {
+            weights.expect(name, shape)?;
+        }
+        let known: BTreeSet<_> = wanted.iter().map(|(name, _)| name.as_str()).collect();
+        if let Some(name) = weights.names().find(|name| !known.contains(name)) {
+            return Err(WeightsError::Unknown { tensor: name.into() });
+        }
+        Ok(weights)
+    }
+
     /// The tensor of this name.
     pub fn get(&self, name: &str) -> Option<&Tensor> {
         self.0.get(name)

@@ -21,6 +21,7 @@ fn plain(activation: Activation, gate: f64, up: f64) -> f64 {
             let inner = (2.0 / std::f64::consts::PI).sqrt() * (gate + 0.044715 * gate.powi(3));
             0.5 * gate * (1.0 + inner.tanh()) * up
         }
+        Activation::Relu => gate.max(0.0) * up,
         Activation::ClampedSwiglu { limit } => {
             let limit = f64::from(limit);
             let (gate, up) = (gate.min(limit), up.clamp(-limit, limit));
@@ -36,6 +37,7 @@ fn activations_are_close_to_the_mathematics_on_every_instruction_set() {
         Activation::Silu,
         Activation::Gelu,
         Activation::GeluTanh,
+        Activation::Relu,
         Activation::ClampedSwiglu { limit: 2.0 },
     ];
     let width = 41;

@@ -108,7 +108,7 @@ unsafe fn sixteen(rows: &Rows<'_>, num: usize, sums: &mut Sums<'_>, scratch: &mu
     // SAFETY: the caller vouches; bands of queries are whole.
     unsafe {
         attention::scores(q.as_ptr().cast(), keys, next, steps, scratch.scores.as_mut_ptr().cast());
-        rows.piece.cap(scratch.scores.as_flattened_mut());
+        rows.adjust(&mut scratch.scores[..num]);
         for (m, factor) in factors.iter_mut().enumerate().take(num) {
             let state = &mut sums.states[rows.row + m];
             let (scores, weights) = (&scratch.scores[m], &mut scratch.weights[m]);

@@ -31,7 +31,7 @@ impl Numbers for Bytes {
             } else {
                 rows.byte_scores::<D, MR, 1>(&mut scores);
             }
-            rows.piece.cap(scores.as_flattened_mut());
+            rows.adjust(&mut scores);
             let value_scales = rows.value_scales();
             for m in 0..MR {
                 let state = &mut sums.states[rows.row + m];

@@ -96,11 +96,21 @@ impl Piece<'_> {
         self.params.sinks.map(|sinks| sinks[head] * std::f32::consts::LOG2_E)
     }
 
+    /// The end of the keys that a position sees.
+    #[inline(always)]
+    pub(super) fn end(&self, position: usize) -> usize {
+        if !self.params.both_ways {
+            return position + 1;
+        }
+        let window = self.params.window.unwrap_or(usize::MAX);
+        position.saturating_add(window).min(self.run.position + self.run.num_rows)
+    }
+
     /// The first key that any row sees, and the end of the last ones.
     pub(super) fn keys(&self) -> (usize, usize) {
         let first = self.run.position + self.first;
         let window = self.params.window.unwrap_or(usize::MAX);
-        ((first + 1).saturating_sub(window), first + self.positions)
+        ((first + 1).saturating_sub(window), self.end(first + self.positions - 1))
     }
 
     /// Where the vector of a row is in `q` and `out`, whose rows are all heads.

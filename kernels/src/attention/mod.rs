@@ -1,11 +1,11 @@
-//! Causal attention over a paged cache, in tiles, with the softmax as it goes
+//! Attention over a paged cache, causal or both ways, in tiles, with the softmax as it goes
 //! (FlashAttention-2, Dao 2023; split over keys as Flash-Decoding, Dao et al. 2023).
 //!
 //! A *row* is one query head at one position. Keys are taken 64 at a time, from positions that are
 //! multiples of 64, and 512 of them form a *partition* with a softmax of its own; partitions are
 //! merged in order. Invariant: all of that depends on positions only, so a row's result is the
-//! same, bit for bit, in prefill, in decode, in any batch and on any number of threads. Keys past
-//! a row's position count for nothing, whatever they hold, as long as it is a number.
+//! same, bit for bit, in prefill, in decode, in any batch and on any number of threads. Keys that a
+//! row does not see count for nothing, whatever they hold, as long as it is a number.
 
 #[cfg(target_arch = "x86_64")]
 mod amx;
@@ -36,18 +36,41 @@ pub const MAX_INT8_HEAD_DIM: usize = 512;
 const PARTITION: usize = 512;
 
 /// What is the same for all positions of a call.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct Params<'a> {
     /// Query heads; a multiple of the layout's `num_kv_heads`.
     pub num_heads: usize,
     /// Multiplies `q · k`, usually `1 / sqrt(head_dim)`.
     pub scale: f32,
-    /// A position sees itself and the `window - 1` before it.
+    /// Whether a position sees all of its run as well, not only what is before it: encoders do.
+    pub both_ways: bool,
+    /// A position sees itself and the `window - 1` before it (and after it, if it looks both
+    /// ways).
     pub window: Option<usize>,
     /// Scores become `cap · tanh(score / cap)`.
     pub softcap: Option<f32>,
     /// For each query head a score that takes weight and gives nothing.
     pub sinks: Option<&'a [f32]>,
+    /// What is added to scores.
+    pub distances: Option<Distances<'a>>,
+}
+
+/// What is added to scores by the distance from a position to a key (relative positions as T5 has
+/// them).
+#[derive(Clone, Copy, Debug)]
+pub struct Distances<'a> {
+    /// For each query head [`width`](Self::width) numbers, from distance `-reach` on; the last
+    /// ones are for no key.
+    pub table: &'a [f32],
+    /// Positions are below it.
+    pub reach: usize,
+}
+
+impl Distances<'_> {
+    /// Numbers of each head.
+    pub const fn width(reach: usize) -> usize {
+        2 * reach + TILE
+    }
 }
 
 /// Consecutive positions of one sequence that ask.

@@ -5,11 +5,12 @@
 #![allow(clippy::needless_range_loop, reason = "register tiles are indexed in step")]
 
 use super::{
-    BLOCK_SIZE, Cache, TILE,
+    BLOCK_SIZE, Cache, Distances, TILE,
     flash::{Piece, Queries, Sums},
     softmax::{State, soften},
 };
 use crate::{
+    elementwise::add_row,
     packed::round_to_bf16,
     simd::{Dot, LANES, LINE, Simd, prefetch},
 };
@@ -63,15 +64,45 @@ impl Rows<'_> {
     pub(super) fn seen(&self, m: usize) -> (usize, usize) {
         let window = self.piece.params.window.unwrap_or(usize::MAX);
         let position = self.piece.position(self.row + m, self.group);
-        let end = (position + 1).saturating_sub(self.key).min(TILE);
+        let end = self.piece.end(position).saturating_sub(self.key).min(TILE);
         let first = (position + 1).saturating_sub(window).saturating_sub(self.key).min(TILE);
         (first, end)
     }
 
-    /// Whether all keys come after the last of `num` rows.
+    /// Whether all keys come after those that the last of `num` rows sees.
     #[inline(always)]
     pub(super) fn is_ahead(&self, num: usize) -> bool {
-        self.piece.position(self.row + num - 1, self.group) < self.key
+        self.piece.end(self.piece.position(self.row + num - 1, self.group)) <= self.key
+    }
+
+    /// What some models do to scores before the softmax.
+    ///
+    /// # Safety
+    /// The piece's instruction set is available.
+    #[inline(always)]
+    pub(super) unsafe fn adjust(&self, scores: &mut [[f32; TILE]]) {
+        // SAFETY: the caller vouches.
+        unsafe {
+            self.piece.cap(scores.as_flattened_mut());
+            if let Some(distances) = &self.piece.params.distances {
+                self.add_distances(scores, distances);
+            }
+        }
+    }
+
+    /// # Safety
+    /// As [`adjust`](Self::adjust).
+    #[inline(never)]
+    unsafe fn add_distances(&self, scores: &mut [[f32; TILE]], distances: &Distances<'_>) {
+        let width = Distances::width(distances.reach);
+        for (m, scores) in scores.iter_mut().enumerate() {
+            let row = self.row + m;
+            let head = self.piece.kv_head * self.group + row % self.group;
+            let from = self.key + distances.reach - self.piece.position(row, self.group);
+            let added = &distances.table[head * width..][from..from + TILE];
+            // SAFETY: the caller vouches. Scores are to base 2.
+            unsafe { add_row(self.piece.isa, scores, Some(added), std::f32::consts::LOG2_E) };
+        }
     }
 
     /// The operands of the rows' band, from the first row on.
@@ -103,7 +134,7 @@ impl Rows<'_> {
             }
         }
         // SAFETY: the caller vouches.
-        unsafe { self.piece.cap(scores.as_flattened_mut()) };
+        unsafe { self.adjust(&mut scores) };
         let mut weights = [[0; TILE]; MR];
         let mut factors = [0.0; MR];
         for m in 0..MR {

@@ -39,7 +39,10 @@ pub(crate) use self::bf16::{round_to_bf16, to_bf16};
 pub use self::{
     activations::{Activations, Kind},
     pack::{pack_panels, supports},
-    product::{GatedProduct, Product, Scratch, gated_product, products},
+    product::{
+        ActivatedProduct, GatedProduct, Product, Scratch, activated_product, gated_product,
+        products,
+    },
     rows::{convert_rows, norm_rows},
 };
 

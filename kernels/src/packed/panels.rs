@@ -1,7 +1,7 @@
 //! A task of a product: some panels times some rows, on one thread.
 
 use super::{
-    Format, Matrix,
+    Format, Matrix, PANEL,
     activations::{Activations, BLOCK, View},
     bf16::BAND as BF16_BAND,
     group::UNPACKED_BYTES,
@@ -9,7 +9,11 @@ use super::{
     sinks::{Gated, Keep, Store},
     tile::{NR, Tiles},
 };
-use crate::{activation::Activation, isa::Isa, simd::on_each_isa};
+use crate::{
+    activation::{Activation, activate_row},
+    isa::Isa,
+    simd::on_each_isa,
+};
 
 /// Which panels and rows.
 #[derive(Clone, Copy)]
@@ -36,6 +40,19 @@ on_each_isa! {
 }
 
 on_each_isa! {
+    /// The same through a function, into blocks of activations.
+    ///
+    /// # Safety
+    /// As [`product_panels`].
+    activated_panels = activated_task(
+        weight: &Matrix<'_>,
+        x: &View,
+        work: (Panels, *mut u8),
+        to: ((Activation, Isa), &Activations)
+    )
+}
+
+on_each_isa! {
     /// The same for gate and up, into blocks of activations.
     ///
     /// # Safety
@@ -46,6 +63,35 @@ on_each_isa! {
         work: (Panels, *mut u8),
         to: ((Activation, Isa), &Activations)
     )
+}
+
+on_each_isa! {
+    /// Multiplies rows with one tile of panels, and keeps what comes of it. Its code is as much as
+    /// that of all else here: there is one of it.
+    ///
+    /// # Safety
+    /// As [`product_panels`].
+    keep_rows = keep(ready: &Ready<'_>, x: &View, rows: (usize, usize), to: &mut Kept)
+}
+
+/// Rows at a time, whole bands: what is kept of them waits in the first-level cache.
+const ROWS: usize = 24;
+type Kept = Keep<BF16_BAND>;
+
+const EMPTY: Kept = Keep { rows: [[0.0; BLOCK]; BF16_BAND], row: 0 };
+
+/// Rows to keep at a time.
+fn rows_to_keep(format: Format) -> usize {
+    if format == Format::Bf16 { BF16_BAND } else { ROWS }
+}
+
+/// # Safety
+/// See [`keep_rows`].
+#[inline(always)]
+unsafe fn keep<D: Tiles>(ready: &Ready<'_>, x: &View, rows: (usize, usize), to: &mut Kept) {
+    to.row = rows.0;
+    // SAFETY: the caller vouches.
+    unsafe { ready.multiply::<D, _>(x, rows, to) };
 }
 
 /// # Safety
@@ -70,6 +116,44 @@ unsafe fn product_task<D: Tiles>(
 }
 
 /// # Safety
+/// See [`activated_panels`].
+#[inline(always)]
+unsafe fn activated_task<D: Tiles>(
+    weight: &Matrix<'_>,
+    x: &View,
+    (panels, area): (Panels, *mut u8),
+    ((activation, isa), to): ((Activation, Isa), &Activations),
+) {
+    let most = rows_to_keep(weight.format);
+    let mut kept = EMPTY;
+    // SAFETY: the caller vouches.
+    let form = unsafe { Form::new(weight.format, &panels) };
+    for i in (0..panels.num).step_by(NR) {
+        let first = panels.first + i;
+        let column = first * PANEL;
+        let bias = weight.bias.map(|bias| &bias[column..weight.rows.min(column + BLOCK)]);
+        // SAFETY: the caller vouches; the chunks are parts of the task's rows, and blocks its own.
+        unsafe {
+            let ready = Ready::new::<D>(weight, first, &form, area);
+            for row in (0..panels.rows).step_by(most) {
+                let rows = (panels.row + row, most.min(panels.rows - row));
+                keep_rows(isa, &ready, x, rows, &mut kept);
+                let blocks = &mut kept.rows[..rows.1];
+                for block in blocks.iter_mut() {
+                    for (x, bias) in block.iter_mut().zip(bias.unwrap_or_default()) {
+                        *x += bias;
+                    }
+                }
+                activate_row(isa, activation, blocks.as_flattened_mut());
+                for (m, block) in blocks.iter().enumerate() {
+                    to.put(rows.0 + m, first / NR, block);
+                }
+            }
+        }
+    }
+}
+
+/// # Safety
 /// See [`gate_panels`].
 #[inline(always)]
 unsafe fn gate_task<D: Tiles>(
@@ -78,10 +162,8 @@ unsafe fn gate_task<D: Tiles>(
     (panels, area): (Panels, *mut u8),
     (activation, to): ((Activation, Isa), &Activations),
 ) {
-    /// Rows at a time, whole bands: their gates wait in the first-level cache.
-    const ROWS: usize = 24;
-    let most = if gate.format == Format::Bf16 { BF16_BAND } else { ROWS };
-    let mut gates = Keep { rows: [[0.0; BLOCK]; BF16_BAND], row: 0 };
+    let most = rows_to_keep(gate.format);
+    let mut gates = EMPTY;
     // SAFETY: the caller vouches.
     let form = unsafe { Form::new(gate.format, &panels) };
     for i in (0..panels.num).step_by(NR) {
@@ -93,8 +175,7 @@ unsafe fn gate_task<D: Tiles>(
             let up = Ready::new::<D>(up, first, &form, area);
             for row in (0..panels.rows).step_by(most) {
                 let rows = (panels.row + row, most.min(panels.rows - row));
-                gates.row = rows.0;
-                gate.multiply::<D, _>(x, rows, &mut gates);
+                keep_rows(activation.1, &gate, x, rows, &mut gates);
                 let mut sink = Gated { gates: &gates, activation, to, block: first / NR };
                 up.multiply::<D, _>(x, rows, &mut sink);
             }

@@ -8,7 +8,7 @@ use super::{
     activations::{Activations, BAND, BLOCK},
     bf16::BAND as BF16_BAND,
     group::UNPACKED_BYTES,
-    panels::{Panels, gate_panels, product_panels},
+    panels::{Panels, activated_panels, gate_panels, product_panels},
     tile::NR,
 };
 use crate::{activation::Activation, isa::Isa, pool::Pool};
@@ -42,6 +42,16 @@ pub struct GatedProduct<'a> {
     /// The function `f`.
     pub activation: Activation,
     /// As many columns as the matrices have rows.
+    pub out: &'a mut Activations,
+}
+
+/// `f(W · x + b)`, as activations for the next product.
+pub struct ActivatedProduct<'a> {
+    /// The weights.
+    pub weight: Matrix<'a>,
+    /// The function `f`, which leaves zero alone.
+    pub activation: Activation,
+    /// As many columns as the matrix has rows.
     pub out: &'a mut Activations,
 }
 
@@ -183,6 +193,32 @@ pub fn products(
         let to = (out.out, out.accumulate);
         // SAFETY: shapes were checked above, and the task's outputs and area are its own.
         unsafe { product_panels(isa, &out.weight, &view, (panels, areas.of(thread)), to) };
+    });
+}
+
+/// Runs a product with a function over the first `m` rows of `x`.
+///
+/// # Panics
+/// As [`products`].
+pub fn activated_product(
+    (isa, pool, scratch): (Isa, &mut Pool, &mut Scratch),
+    x: &Activations,
+    m: usize,
+    product: ActivatedProduct<'_>,
+) {
+    assert!(isa.is_available(), "{isa:?} is not available");
+    let ActivatedProduct { weight, activation, out } = product;
+    assert!(runs(weight.format, isa), "format without its unit");
+    check(&weight, x, m, scratch, pool.threads());
+    assert!(out.max_rows() >= m && out.stride() >= weight.rows, "room for the output");
+    let (out, grid) = (&*out, Grid::new(&weight, m, pool.threads()));
+    let (areas, view) = (scratch.areas(), x.view());
+    pool.run(grid.num_tasks(), &|i, thread| {
+        let (panel, num, row, rows) = grid.task(i, m);
+        let panels = Panels { first: panel, num, row, rows, on_tiles: isa == Isa::Amx };
+        let work = (panels, areas.of(thread));
+        // SAFETY: as in `products`; blocks of 32 outputs are whole pairs of panels.
+        unsafe { activated_panels(isa, &weight, &view, work, ((activation, isa), out)) };
     });
 }
 

@@ -6,7 +6,6 @@
 
 mod base;
 mod check;
-mod config;
 mod deepseek;
 mod experts;
 mod falcon;
@@ -22,12 +21,10 @@ mod qwen;
 mod rope;
 mod split;
 
-use std::collections::BTreeSet;
-
 use serde_json::{Map, Value};
 
 use self::{config::Config, gguf::Gguf, names::Names};
-use engine_weights::Fault;
+use engine_weights::{Fault, config};
 
 use crate::{
     spec::DecoderSpec,
@@ -125,7 +122,9 @@ pub(crate) fn adopt(
     for tensor in tensors {
         let theirs = tensor.name();
         let computed = theirs.ends_with("rotary_emb.inv_freq");
-        let name = family.names.canonical(theirs);
+        // A class without an output head has no word for what is beside it.
+        let whole = || family.names.canonical(&format!("model.{theirs}"));
+        let name = family.names.canonical(theirs).or_else(whole);
         let copied = spec.head.tied && name.as_deref() == Some("output.weight");
         if computed || copied {
             continue;
@@ -159,14 +158,5 @@ pub(crate) fn adopt_gguf(
 
 /// Holds canonical tensors against the spec: all there, of the right shape, none over.
 pub(crate) fn assemble(spec: &DecoderSpec, tensors: Vec<Tensor>) -> Result<Weights, WeightsError> {
-    let weights: Weights = tensors.into_iter().collect();
-    let wanted = spec.tensor_shapes();
-    for (name, shape) in &wanted {
-        weights.expect(name, shape)?;
-    }
-    let known: BTreeSet<_> = wanted.iter().map(|(name, _)| name.as_str()).collect();
-    if let Some(name) = weights.names().find(|name| !known.contains(name)) {
-        return Err(WeightsError::Unknown { tensor: name.into() });
-    }
-    Ok(weights)
+    Weights::exactly(tensors, &spec.tensor_shapes())
 }

@@ -1,19 +1,8 @@
-//! From transformers' names of tensors to the canonical ones.
+//! Names of tensors that several families share, and ours.
 //!
-//! Invariant: a name that is not in a family's table is not known: nothing is left out silently.
+//! Invariant: a name is in one table only.
 
-/// A family's names.
-pub(super) struct Names {
-    /// Before the number of a layer.
-    pub(super) layers: &'static str,
-    /// Whole names, without `.weight` or `.bias`.
-    pub(super) top: &'static [(&'static str, &'static str)],
-    /// Names within a layer, likewise; `*` stands for a number, which goes to the `*` of ours.
-    pub(super) roles: &'static [Roles],
-}
-
-/// Names that several families share, and ours.
-pub(super) type Roles = &'static [(&'static str, &'static str)];
+pub(super) use engine_weights::names::{Names, Roles};
 
 /// What most families call what is outside of layers.
 pub(super) const TOP: &[(&str, &str)] =
@@ -48,40 +37,3 @@ pub(super) const EXPERTS: Roles = &[
 /// Llama's names.
 pub(super) const LLAMA: Names =
     Names { layers: "model.layers.", top: TOP, roles: &[PRE_NORMS, ATTENTION, GATED] };
-
-impl Names {
-    /// The canonical name of what transformers calls `theirs`.
-    pub(super) fn canonical(&self, theirs: &str) -> Option<String> {
-        let (stem, suffix) = theirs.rsplit_once('.')?;
-        if !matches!(suffix, "weight" | "bias") {
-            // Some names are parameters of their own, as gpt-oss's sinks and experts.
-            return self.role(theirs).map(|(layer, role)| format!("blk.{layer}.{role}"));
-        }
-        if let Some((_, ours)) = self.top.iter().find(|(name, _)| *name == stem) {
-            return Some(format!("{ours}.{suffix}"));
-        }
-        let (layer, role) = self.role(stem)?;
-        Some(format!("blk.{layer}.{role}.{suffix}"))
-    }
-
-    fn role<'a>(&self, name: &'a str) -> Option<(&'a str, String)> {
-        let (layer, rest) = name.strip_prefix(self.layers)?.split_once('.')?;
-        if !is_number(layer) {
-            return None;
-        }
-        let found = self.roles.iter().copied().flatten().find_map(|(theirs, ours)| {
-            match theirs.split_once('*') {
-                None => (*theirs == rest).then(|| (*ours).to_owned()),
-                Some((before, after)) => {
-                    let number = rest.strip_prefix(before)?.strip_suffix(after)?;
-                    is_number(number).then(|| ours.replace('*', number))
-                }
-            }
-        });
-        Some((layer, found?))
-    }
-}
-
-fn is_number(text: &str) -> bool {
-    !text.is_empty() && text.len() < 6 && text.bytes().all(|b| b.is_ascii_digit())
-}

@@ -80,6 +80,7 @@ pub(super) fn attend(
         window: layer.window,
         softcap: spec.softcap,
         sinks,
+        ..Params::default()
     };
     let Machine { isa, pool, plan, .. } = machine;
     attention((*isa, pool, plan), (cache, &params), step.runs, q, attended);

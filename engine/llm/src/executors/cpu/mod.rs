@@ -13,7 +13,6 @@ mod latent;
 mod layer;
 mod linear;
 mod needs;
-mod packed;
 mod rotations;
 mod weights;
 
@@ -25,6 +24,7 @@ use kernels::{
     activation::softcap,
     attention::{BLOCK_SIZE, Cache, CacheLayout, MAX_INT8_HEAD_DIM, Plan, Run},
     elementwise::{add_scaled, gather},
+    norm::norm_vectors,
     packed::{Scratch, norm_rows},
     pool::Pool,
 };
@@ -237,6 +237,14 @@ impl Executor for CpuExecutor {
         }
         *runs = reused(all);
         Ok(())
+    }
+
+    fn hidden(&mut self, row: usize, to: &mut [f32]) {
+        let Self { spec, weights, buffers, machine, .. } = self;
+        let width = spec.hidden_size;
+        to.copy_from_slice(&buffers.x[row * width..(row + 1) * width]);
+        let parallel = (machine.isa, &mut machine.pool);
+        norm_vectors(parallel, to, (width, width), &weights.output_norm.rule());
     }
 
     fn logits(&mut self, rows: &[usize], each: &EachRow<'_>) -> Result<(), EngineError> {

@@ -5,7 +5,9 @@
 
 use kernels::attention::CacheLayout;
 
-use super::{CpuError, CpuOptions, MAX_LOGIT_ROWS, Precision, packed, weights::DecoderWeights};
+use engine_weights::packed;
+
+use super::{CpuError, CpuOptions, MAX_LOGIT_ROWS, Precision, weights::DecoderWeights};
 use crate::spec::DecoderSpec;
 
 /// Bytes of what stays in memory while a model is run.

@@ -15,10 +15,9 @@ pub(super) use self::{
     feed_forward::{Experts, FeedForward},
 };
 
-use super::{
-    linear::{Linear, Weight, vector},
-    packed::pack,
-};
+use engine_weights::packed::pack;
+
+use super::linear::{Linear, Weight, vector};
 use crate::{
     spec::{DecoderSpec, LayerSpec, NormSpec},
     weights::{Tensor, Weights, WeightsError},

@@ -18,7 +18,7 @@ use kernels::{
 };
 use memmap2::MmapMut;
 
-use crate::weights::{Tensor, mmap};
+use crate::{mmap, tensor::Tensor};
 
 /// Where the first matrix begins: the fingerprint lies before it.
 const HEADER: usize = 64;
@@ -27,7 +27,7 @@ const PANELS_PER_TASK: usize = 4;
 
 /// A packed matrix, wherever it lies.
 #[derive(Clone, Debug)]
-pub(super) struct PackedTensor {
+pub struct PackedTensor {
     bytes: Bytes,
     format: Format,
     rows: usize,
@@ -36,7 +36,7 @@ pub(super) struct PackedTensor {
 
 impl PackedTensor {
     /// For the kernels.
-    pub(super) fn matrix<'a>(&'a self, bias: Option<&'a [f32]>) -> Matrix<'a> {
+    pub fn matrix<'a>(&'a self, bias: Option<&'a [f32]>) -> Matrix<'a> {
         let Self { bytes, format, rows, cols } = self;
         Matrix { data: bytes, format: *format, rows: *rows, cols: *cols, bias }
     }
@@ -53,7 +53,7 @@ fn shape(tensor: &Tensor) -> Option<Matrix<'static>> {
 }
 
 /// The bytes that a tensor takes when packed; `None` if it stays as it is stored.
-pub(super) fn byte_len(tensor: &Tensor) -> Option<usize> {
+pub fn byte_len(tensor: &Tensor) -> Option<usize> {
     shape(tensor).map(|shape| shape.byte_len())
 }
 
@@ -62,7 +62,7 @@ pub(super) fn byte_len(tensor: &Tensor) -> Option<usize> {
 ///
 /// # Errors
 /// If there is no memory for them.
-pub(super) fn pack(
+pub fn pack(
     tensors: &[&Tensor],
     path: Option<&Path>,
     pool: &mut Pool,

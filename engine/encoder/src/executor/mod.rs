@@ -1,0 +1,183 @@
+//! The executor on our own CPU kernels: all inputs' tokens in one run of rows without padding,
+//! attention within each input; weights packed once, buffers made once.
+//!
+//! Invariant: every row is computed on its own but for attention, which stays within its input, and
+//! kernels give a row the same result whatever rows are beside it: an input's row is the same, bit
+//! for bit, alone and in every batch. A batch allocates nothing but the rows that it returns.
+
+mod attention;
+mod batch;
+mod decoder;
+mod layer;
+mod output;
+mod weights;
+
+use std::{path::PathBuf, sync::Arc};
+
+use engine_core::{EncodeInput, Encoder, EncoderInfo, EngineError};
+use engine_weights::WeightsError;
+use kernels::{Isa, attention::Plan, packed::Scratch, pool::Pool};
+
+pub use self::decoder::DecoderEmbedder;
+use self::{
+    attention::AttentionBuffers, batch::Batch, layer::Buffers, output::Output,
+    weights::EncoderWeights,
+};
+use crate::{files::Model, spec::EncoderSpec};
+
+/// In which numbers products are computed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Precision {
+    /// Weights and activations in 14 bits, or, on Intel's matrix unit, weights in bfloat16 and
+    /// activations in two of them; keys and values in bfloat16 (bytes where that is slow).
+    /// Quantised weights as they are stored.
+    #[default]
+    Fast,
+    /// The dequantised mathematics in `f32`: slow, to compare with.
+    Exact,
+}
+
+/// How to set an encoder up.
+#[derive(Clone, Debug)]
+pub struct EncoderOptions {
+    /// Threads, at least 1.
+    pub threads: usize,
+    /// Tokens of a batch; inputs are no longer, whatever the model was made for.
+    pub max_batch_tokens: usize,
+    /// In which numbers to compute.
+    pub precision: Precision,
+    /// Where packed weights are kept from one start to the next, if they are.
+    pub packed: Option<PathBuf>,
+}
+
+/// Why an encoder could not be set up.
+#[derive(Debug, thiserror::Error)]
+pub enum EncoderError {
+    /// The environment asks for instructions that there are none of.
+    #[error("{0}")]
+    Isa(String),
+    /// A tensor is missing or has the wrong shape or type.
+    #[error(transparent)]
+    Weights(#[from] WeightsError),
+    /// The system does not give memory for the packed weights.
+    #[error("there is no memory for the weights: {0}")]
+    Packing(std::io::Error),
+    /// A decoder could not be set up.
+    #[error(transparent)]
+    Decoder(#[from] engine_llm::executors::cpu::CpuError),
+    /// The worker threads could not be started.
+    #[error("cannot start {threads} threads: {source}")]
+    Threads {
+        /// How many were asked for.
+        threads: usize,
+        /// What the system says.
+        source: std::io::Error,
+    },
+}
+
+/// What computes: threads, and their memory.
+struct Machine {
+    isa: Isa,
+    pool: Pool,
+    scratch: Scratch,
+    plan: Plan,
+}
+
+/// Encoder and buffers in memory.
+pub struct TextEncoder {
+    info: EncoderInfo,
+    spec: EncoderSpec,
+    weights: EncoderWeights,
+    batch: Batch,
+    buffers: Buffers,
+    attention: AttentionBuffers,
+    output: Output,
+    machine: Machine,
+}
+
+impl TextEncoder {
+    /// Takes the tensors of `model`.
+    ///
+    /// # Errors
+    /// If a tensor is missing or misshapen, memory for weights is not to be had, or threads cannot
+    /// be started.
+    pub fn new(model: &Model, options: EncoderOptions) -> Result<Self, EncoderError> {
+        Isa::check_forced().map_err(EncoderError::Isa)?;
+        let spec = model.spec.clone();
+        let isa = Isa::detect();
+        let threads = options.threads.max(1);
+        let mut pool =
+            Pool::new(threads).map_err(|source| EncoderError::Threads { threads, source })?;
+        let mut weights = EncoderWeights::load(&spec, &model.weights)?;
+        if options.precision == Precision::Fast {
+            let path = options.packed.as_deref();
+            weights.pack(path, (isa, &mut pool)).map_err(EncoderError::Packing)?;
+        }
+        let max_rows = options.max_batch_tokens.max(1);
+        let max_input_len = spec.max_input_len.min(max_rows);
+        let info = EncoderInfo {
+            max_input_len,
+            max_batch_tokens: max_rows,
+            vocab_size: spec.vocab_size,
+            output: model.meaning.clone(),
+        };
+        let output = Output::load(spec.hidden_size, &model.output, &model.weights)?;
+        let widest = output.widest().max(spec.hidden_size).max(spec.feed_forward.width);
+        let machine = Machine {
+            isa,
+            pool,
+            scratch: Scratch::new(threads, widest),
+            plan: Plan::new(threads, (spec.head_dim(), 1), max_rows),
+        };
+        Ok(Self {
+            batch: Batch::new(max_rows),
+            buffers: Buffers::new(&spec, &weights, max_rows),
+            attention: AttentionBuffers::new(
+                (&spec, &weights),
+                (max_rows, max_input_len),
+                (options.precision, isa),
+            ),
+            info,
+            spec,
+            weights,
+            output,
+            machine,
+        })
+    }
+
+    /// Computes the inputs of the batch that is set.
+    fn forward(&mut self) {
+        let Self { spec, weights, batch, buffers, attention, machine, .. } = self;
+        let spare = attention.spare(batch.rows() * spec.hidden_size);
+        buffers.embed((spec, weights), (batch, spare), machine);
+        attention.set(batch);
+        for (i, layer) in weights.layers.iter().enumerate() {
+            layer::forward((spec, i), (layer, batch), (buffers, attention), machine);
+        }
+        if let Some(norm) = &weights.output_norm {
+            buffers.norm(norm, batch.rows(), machine);
+        }
+    }
+}
+
+impl Encoder for TextEncoder {
+    fn info(&self) -> &EncoderInfo {
+        &self.info
+    }
+
+    fn encode(&mut self, inputs: &[Arc<EncodeInput>]) -> Result<Vec<Vec<f32>>, EngineError> {
+        batch::check(&self.info, self.spec.embedding.token_types, inputs)?;
+        let mut rows = Vec::with_capacity(inputs.len());
+        let mut rest = inputs;
+        while !rest.is_empty() {
+            let taken = self.batch.set(&self.spec, rest);
+            self.forward();
+            let Self { output, buffers, batch, machine, .. } = self;
+            let Machine { isa, pool, scratch, .. } = machine;
+            let parallel = (*isa, &mut *pool, &mut *scratch);
+            output.rows((&buffers.x, &rest[..taken]), &batch.spans, parallel, &mut rows);
+            rest = &rest[taken..];
+        }
+        Ok(rows)
+    }
+}

@@ -1,0 +1,95 @@
+//! Nomic's BERT (Nussbaum et al. 2024): rotary positions, gated feed-forward layers, no biases.
+//!
+//! Sources: transformers' `modeling_nomic_bert.py`, and the fields and names of the published
+//! folders, which are older than that.
+
+use engine_weights::{Fault, config::Config, names::Names};
+
+use super::{
+    Family,
+    base::{FIELDS, Fields, base},
+    head,
+};
+use crate::spec::{EncoderSpec, Function, OutputSpec};
+
+pub(super) const FAMILY: Family = Family {
+    embedder: &["NomicBertModel"],
+    classifier: &["NomicBertForSequenceClassification"],
+    masked: &["NomicBertForMaskedLM", "NomicBertForPreTraining"],
+    from_config: nomic,
+    head: pooled,
+    prefix: "nomic_bert.",
+    names: &Names {
+        layers: "encoder.layers.",
+        top: &[
+            ("embeddings.word_embeddings", "token_embd"),
+            ("embeddings.token_type_embeddings", "token_types"),
+            ("emb_ln", "token_embd_norm"),
+            ("pooler.dense", "cls"),
+            ("classifier", "cls.output"),
+        ],
+        roles: &[&[
+            ("attn.Wqkv", "attn_qkv"),
+            ("attn.out_proj", "attn_output"),
+            ("norm1", "attn_output_norm"),
+            ("mlp.fc11", "ffn_up"),
+            ("mlp.fc12", "ffn_gate"),
+            ("mlp.fc2", "ffn_down"),
+            ("norm2", "layer_output_norm"),
+        ]],
+    },
+    ignored: &["cls."],
+};
+
+/// Those of the published folders.
+const PUBLISHED: Fields = Fields {
+    hidden: "n_embd",
+    layers: "n_layer",
+    heads: "n_head",
+    inner: "n_inner",
+    positions: "n_positions",
+    activation: "activation_function",
+};
+
+fn nomic(config: &Config<'_>) -> Result<EncoderSpec, Fault> {
+    let published = config.0.contains_key(PUBLISHED.hidden);
+    let mut spec = base(config, "nomic-bert", if published { &PUBLISHED } else { &FIELDS })?;
+    for (field, only) in [
+        ("prenorm", false),
+        ("parallel_block", false),
+        ("use_rms_norm", false),
+        ("rotary_emb_interleaved", false),
+        ("qkv_proj_bias", false),
+        ("mlp_fc1_bias", false),
+        ("mlp_fc2_bias", false),
+        ("causal", false),
+    ] {
+        config.only(field, only)?;
+    }
+    config.only("rotary_emb_fraction", 1.0)?;
+    let parameters = config.object("rope_parameters")?;
+    let mut theta = config.get("rotary_emb_base")?;
+    if let Some(parameters) = parameters {
+        parameters.only("rope_type", "default".to_owned())?;
+        theta = parameters.get("rope_theta")?.or(theta);
+    }
+    if let Some(head_dim) = config.get::<usize>("head_dim")?
+        && head_dim.checked_mul(spec.attention.num_heads) != Some(spec.hidden_size)
+    {
+        let what = format!("{head_dim}: heads do not make up the hidden size");
+        return Err(Fault::field("head_dim", what));
+    }
+    spec.ropes = vec![theta.unwrap_or(1000.0)];
+    spec.layers.iter_mut().for_each(|layer| layer.rope = Some(0));
+    spec.norm.eps = config.get("layer_norm_epsilon")?.unwrap_or(spec.norm.eps);
+    spec.embedding.token_types = config.get("type_vocab_size")?.unwrap_or(2);
+    spec.attention.bias = false;
+    spec.attention.output_bias = false;
+    spec.feed_forward.gated = true;
+    spec.feed_forward.bias = false;
+    Ok(spec)
+}
+
+fn pooled(_: &Config<'_>, spec: &EncoderSpec, labels: usize) -> Result<OutputSpec, Fault> {
+    Ok(head(spec, Function::Tanh, labels))
+}
