@@ -14,6 +14,7 @@ mod gemma;
 mod gguf;
 mod gpt;
 mod llama;
+mod llama4;
 mod moe;
 mod names;
 mod norms;
@@ -53,8 +54,9 @@ pub(crate) struct Family {
 }
 
 fn all() -> impl Iterator<Item = &'static Family> {
-    let families: [&'static [Family]; 9] = [
+    let families: [&'static [Family]; 10] = [
         &llama::FAMILIES,
+        &llama4::FAMILIES,
         &qwen::FAMILIES,
         &gemma::FAMILIES,
         &phi::FAMILIES,
@@ -127,7 +129,7 @@ pub(crate) fn adopt(
         let computed = theirs.ends_with("rotary_emb.inv_freq");
         let name = family.names.canonical(theirs);
         let copied = spec.head.tied && name.as_deref() == Some("output.weight");
-        if computed || copied {
+        if computed || copied || family.names.is_other_part(theirs) {
             continue;
         }
         let Some(name) = name else {

@@ -49,7 +49,16 @@ pub(super) const EXPERTS: Roles = &[
 pub(super) const LLAMA: Names =
     Names { layers: "model.layers.", top: TOP, roles: &[PRE_NORMS, ATTENTION, GATED] };
 
+/// Parts of models that see, which speaking does without.
+const OTHER_PARTS: [&str; 2] = ["vision_model.", "multi_modal_projector."];
+
 impl Names {
+    /// Whether this is a tensor of what stands beside the language model.
+    pub(super) fn is_other_part(&self, theirs: &str) -> bool {
+        let has_others = self.layers.starts_with("language_model.");
+        has_others && OTHER_PARTS.iter().any(|part| theirs.starts_with(part))
+    }
+
     /// The canonical name of what transformers calls `theirs`.
     pub(super) fn canonical(&self, theirs: &str) -> Option<String> {
         let (stem, suffix) = theirs.rsplit_once('.')?;
