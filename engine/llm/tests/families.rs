@@ -69,7 +69,7 @@ fn gguf_files_of_llama_cpp_answer_as_transformers_does() {
         }
     }
     none_failed(failed);
-    assert_eq!(num_files, 22, "GGUF files");
+    assert_eq!(num_files, 23, "GGUF files");
 }
 
 /// The most that users' settings may be off by, as a share of all logits: with the cache in bfloat16,

@@ -13,7 +13,7 @@ use engine::{engine, exact, logits, standard};
 use kernels::quant::DType;
 
 /// Folders, and what their feed-forward matrices become.
-const FOLDERS: [(&str, DType); 9] = [
+const FOLDERS: [(&str, DType); 10] = [
     ("awq", DType::Q5_0),
     ("gptq-4", DType::Q4_0),
     ("gptq-4-shuffled", DType::F32),
@@ -23,6 +23,7 @@ const FOLDERS: [(&str, DType); 9] = [
     ("int8", DType::Q8_0),
     ("int4", DType::Q5_0),
     ("mxfp4", DType::MXFP4),
+    ("gpt-oss-mxfp4", DType::MXFP4),
 ];
 
 #[test]
@@ -30,7 +31,9 @@ fn quantised_folders_answer_as_their_dequantised_weights_do() {
     for (name, dtype) in FOLDERS {
         let (model, golden) = golden::quantised(name);
         for role in ["gate", "up", "down"] {
-            let tensor = model.weights.get(&format!("blk.0.ffn_{role}.weight"));
+            // Of a mixture, the first expert's.
+            let expert = if model.spec.experts.is_some() { ".0" } else { "" };
+            let tensor = model.weights.get(&format!("blk.0.ffn_{role}{expert}.weight"));
             assert_eq!(tensor.expect("the matrix").dtype(), dtype, "{name}: {role}");
         }
         let mut engine = engine(model, exact());

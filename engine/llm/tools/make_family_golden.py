@@ -63,6 +63,28 @@ def deepseek(**other):
                  topk_group=2, n_group=4, routed_scaling_factor=1.5) | other
 
 
+def llama4(**other):
+    """Chunks, temperatures and the long wavelengths are within a prompt's 48 tokens."""
+    return sizes(head_dim=8, num_hidden_layers=5, intermediate_size=24, intermediate_size_mlp=40,
+                 num_local_experts=4, num_experts_per_tok=1, interleave_moe_layer_step=2,
+                 attention_chunk_size=16, floor_scale=8, attn_scale=0.5, rope_parameters=dict(
+                     rope_type="llama3", rope_theta=10000.0, factor=8.0, low_freq_factor=1.0,
+                     high_freq_factor=4.0, original_max_position_embeddings=64)) | other
+
+
+def llama4_multimodal():
+    """As published: no wavelengths between kept and stretched ones, and what llama.cpp takes for
+    granted: chunks of 8192, temperatures from there on."""
+    text = llama4(interleave_moe_layer_step=1, attention_chunk_size=8192, floor_scale=8192,
+                  attn_scale=0.1, num_experts_per_tok=2)
+    text["rope_parameters"]["high_freq_factor"] = 1.0
+    vision = dict(hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=16,
+                  vision_output_dim=16, projector_input_dim=16, projector_output_dim=16,
+                  image_size=28, patch_size=14)
+    return T.Llama4ForConditionalGeneration(T.Llama4Config(
+        text_config=text, vision_config=vision, tie_word_embeddings=False))
+
+
 YARN = dict(rope_type="yarn", rope_theta=10000.0, factor=4.0, beta_fast=32.0, beta_slow=1.0,
             mscale=1.0, mscale_all_dim=1.0, original_max_position_embeddings=32)
 
@@ -113,9 +135,12 @@ MODELS = {
                 num_hidden_layers=3, swiglu_limit=7.0, rope_parameters=dict(
                     rope_type="yarn", rope_theta=10000.0, factor=4.0, beta_fast=32.0,
                     beta_slow=1.0, truncate=False, original_max_position_embeddings=32)))),
+    "llama4": lambda: T.Llama4ForCausalLM(T.Llama4TextConfig(**llama4())),
+    "llama4-multimodal": llama4_multimodal,
 }
-# What llama.cpp's converter stumbles over: it looks for as many norms of keys as of queries.
-NO_GGUF = {"stablelm-parallel"}
+# What llama.cpp's converter stumbles over: it looks for as many norms of keys as of queries; and
+# what its files cannot say: the size of chunks, and temperatures.
+NO_GGUF = {"stablelm-parallel", "llama4"}
 
 
 # Fields that the converter reads and transformers does not write any more.

@@ -3,13 +3,14 @@
 
     pip install torch==2.13.0 transformers==5.23.0 gguf==0.19.0 safetensors numpy \\
         compressed-tensors
-    engine/llm/tools/make_quantised_golden.py
+    engine/llm/tools/make_quantised_golden.py [NAME ...]
 
 testdata/quantised/NAME: config.json, model.safetensors, golden.json and logits.f32 as
-`make_golden.py` has them. The model is a random Llama; its matrices are quantised here by the
-published layouts, and dequantised from the integers before they are packed, or by the reference
+`make_golden.py` has them. The model is a random Llama, in gpt-oss-mxfp4 a random gpt-oss; its
+matrices (there those of experts) are quantised here by the published layouts, and dequantised from the integers before they are packed, or by the reference
 named at each. transformers computes in F32 on those. No tokenizer: the tests take another's.
 """
+import argparse
 import json
 
 import numpy as np
@@ -17,7 +18,7 @@ import torch
 from compressed_tensors.compressors.pack_quantized.helpers import pack_to_int32
 from make_golden import TESTDATA, VOCAB_SIZE, dump, greedy, logits_of, randomise
 from safetensors.torch import save_file
-from transformers import LlamaConfig, LlamaForCausalLM
+from transformers import GptOssConfig, GptOssForCausalLM, LlamaConfig, LlamaForCausalLM
 from transformers.integrations.mxfp4 import convert_moe_packed_tensors
 
 OUT = TESTDATA / "quantised"
@@ -137,18 +138,22 @@ def int4(name, weight, tensors):
     return meaning(q, zero, scale)
 
 
-def mxfp4(name, weight, tensors):
-    """gpt-oss' blocks of 32, read back by transformers' `convert_moe_packed_tensors`."""
-    if "mlp" not in name:
-        tensors[f"{name}.weight"] = weight.bfloat16()
-        return weight.bfloat16().float()
-    parts = weight.reshape(len(weight), -1, 32)
+def mxfp4_blocks(weight):
+    """gpt-oss' blocks of 32, and their powers of two."""
+    parts = weight.reshape(*weight.shape[:-1], -1, 32)
     exponent = torch.floor(torch.log2(parts.abs().amax(-1))) - 2
     numbers = torch.tensor([0, .5, 1, 1.5, 2, 3, 4, 6])
     numbers = torch.cat([numbers, -numbers])
     q = ((parts / 2 ** exponent[..., None])[..., None] - numbers).abs().argmin(-1)
-    blocks = (q[..., 0::2] | q[..., 1::2] << 4).to(torch.uint8)
-    scales = (exponent + 127).to(torch.uint8)
+    return (q[..., 0::2] | q[..., 1::2] << 4).to(torch.uint8), (exponent + 127).to(torch.uint8)
+
+
+def mxfp4(name, weight, tensors):
+    """Read back by transformers' `convert_moe_packed_tensors`."""
+    if "mlp" not in name:
+        tensors[f"{name}.weight"] = weight.bfloat16()
+        return weight.bfloat16().float()
+    blocks, scales = mxfp4_blocks(weight)
     tensors[f"{name}.weight_blocks"], tensors[f"{name}.weight_scales"] = blocks, scales
     back = convert_moe_packed_tensors(blocks[None], scales[None], dtype=torch.float32)
     return back[0].T.contiguous()
@@ -175,6 +180,7 @@ FOLDERS = {
                               group_size=32, symmetric=False)),
     "mxfp4": (mxfp4, dict(quant_method="mxfp4")),
 }
+GPT_OSS = "gpt-oss-mxfp4"
 
 
 def make(name, seed, store, quantization):
@@ -197,6 +203,43 @@ def make(name, seed, store, quantization):
     config = {key: config[key] for key in [*SIZES, "rms_norm_eps", "hidden_act"]}
     config |= {"architectures": ["LlamaForCausalLM"], "rope_theta": 10000.0,
                "quantization_config": quantization}
+    write_rest(out, (model, config), seed)
+
+
+def make_gpt_oss(name, seed):
+    """As OpenAI publishes it: experts in MXFP4, each output's inputs together, and read back as
+    transformers does for want of a GPU, to be multiplied from the other side."""
+    out = OUT / name
+    out.mkdir(parents=True, exist_ok=True)
+    torch.manual_seed(seed)
+    model = GptOssForCausalLM(GptOssConfig(
+        **SIZES | dict(intermediate_size=64, head_dim=16, num_local_experts=4, sliding_window=8,
+                       num_experts_per_tok=2, num_hidden_layers=2, swiglu_limit=7.0,
+                       rope_parameters=dict(rope_type="default", rope_theta=10000.0)))).eval()
+    model.set_attn_implementation("eager")
+    randomise(model, torch.bfloat16)
+    tensors = {}
+    with torch.no_grad():
+        for path, parameter in model.named_parameters():
+            if path.endswith(("sinks", "_bias")):
+                parameter.copy_(parameter.normal_(0, 0.5).bfloat16().float())
+            if not path.endswith(("experts.gate_up_proj", "experts.down_proj")):
+                tensors[path] = parameter.bfloat16()
+                continue
+            blocks, scales = mxfp4_blocks(parameter.transpose(1, 2).contiguous())
+            tensors[f"{path}_blocks"], tensors[f"{path}_scales"] = blocks, scales
+            parameter.copy_(convert_moe_packed_tensors(blocks, scales, dtype=torch.float32))
+    tensors.pop("lm_head.weight", None)
+    save_file(tensors, out / "model.safetensors", metadata={"format": "pt"})
+    config = json.loads(model.config.to_json_string())
+    config |= {"architectures": ["GptOssForCausalLM"],
+               "quantization_config": {"quant_method": "mxfp4",
+                                       "modules_to_not_convert": ["model.layers.*.self_attn"]}}
+    write_rest(out, (model, config), seed)
+
+
+def write_rest(out, model_and_config, seed):
+    model, config = model_and_config
     (out / "config.json").write_text(json.dumps(config, indent=1) + "\n", encoding="utf-8")
     rng = np.random.default_rng(seed)
     margins = [0.0]
@@ -211,9 +254,16 @@ def make(name, seed, store, quantization):
 
 
 def main():
+    parser = argparse.ArgumentParser(description=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("names", nargs="*")
+    names = parser.parse_args().names
     torch.set_num_threads(1)  # one order of summation
     for seed, (name, (store, quantization)) in enumerate(FOLDERS.items()):
-        make(name, 200 + seed, store, quantization)
+        if not names or name in names:
+            make(name, 200 + seed, store, quantization)
+    if not names or GPT_OSS in names:
+        make_gpt_oss(GPT_OSS, 300)
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@
 
 mod cpu;
 mod grammar;
+mod load;
 mod machine;
 mod peers;
 mod perplexity;
@@ -19,6 +20,8 @@ pub(crate) enum Bench {
     Cpu(cpu::Args),
     /// What grammars cost those that have one, and those beside them
     Grammar(grammar::Args),
+    /// From the start of a process to its first token
+    Load(load::Args),
     /// How well we and llama.cpp predict a text with the same file
     Perplexity(perplexity::Args),
 }
@@ -28,6 +31,7 @@ pub(crate) fn run(bench: &Bench) -> Result<()> {
         Bench::Serve(args) => serve::run(args),
         Bench::Cpu(args) => cpu::run(args),
         Bench::Grammar(args) => grammar::run(args),
+        Bench::Load(args) => load::run(args),
         Bench::Perplexity(args) => perplexity::run(args),
     }
 }

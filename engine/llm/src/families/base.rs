@@ -35,7 +35,8 @@ pub(super) fn llama_shaped(
     rope: Option<RopeSpec>,
 ) -> Result<DecoderSpec, Fault> {
     check::num_layers(sizes.layers)?;
-    let layer = LayerSpec { rope: rope.as_ref().map(|_| 0), window: None, experts: false };
+    let layer =
+        LayerSpec { rope: rope.as_ref().map(|_| 0), window: None, chunked: false, experts: false };
     Ok(DecoderSpec {
         family: family.into(),
         vocab_size: sizes.vocab,
@@ -53,6 +54,8 @@ pub(super) fn llama_shaped(
             softcap: None,
             sinks: false,
             latent: None,
+            chunk: None,
+            temperature: None,
         },
         norm: NormSpec { kind: NormKind::Rms, eps: sizes.eps, bias: false },
         block: BlockSpec::PreNorm,

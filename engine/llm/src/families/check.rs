@@ -3,12 +3,13 @@
 //! Invariant: products of a checked spec's sizes fit 64 bits by far; nothing divides by zero.
 
 use engine_weights::Fault;
+use kernels::attention::BLOCK_SIZE;
 
 use crate::{
     executors::cpu::MAX_ACTIVE,
     spec::{
-        Activation, DecoderSpec, ExpertsSpec, FeedForwardSpec, LatentSpec, QkNormOver, RopeScaling,
-        RopeSpec,
+        Activation, AttentionSpec, DecoderSpec, ExpertsSpec, FeedForwardSpec, LatentSpec,
+        QkNormOver, RopeScaling, RopeSpec,
     },
 };
 
@@ -61,6 +62,7 @@ pub(super) fn check(spec: &DecoderSpec) -> Result<(), Fault> {
     if !attention.head_dim.is_multiple_of(2) {
         return Err(Fault::field("head_dim", format!("{} is odd", attention.head_dim)));
     }
+    check_positions(attention)?;
     if !(0.0..1.0).contains(&spec.norm.eps) {
         let what = format!("{} is not between 0 and 1", spec.norm.eps);
         return Err(Fault::field("norm_eps", what));
@@ -85,6 +87,21 @@ pub(super) fn check(spec: &DecoderSpec) -> Result<(), Fault> {
     }
     let rotated = attention.latent.as_ref().map_or(attention.head_dim, |latent| latent.rope_dim);
     spec.ropes.iter().try_for_each(|rope| check_rope(rope, rotated))
+}
+
+/// What depends on where in the text a position is.
+fn check_positions(spec: &AttentionSpec) -> Result<(), Fault> {
+    if let Some(chunk) = spec.chunk {
+        const FIELD: &str = "attention_chunk_size";
+        in_range(&[(FIELD, chunk, MAX_POSITIONS)])?;
+        if !chunk.is_multiple_of(BLOCK_SIZE) {
+            let what = format!("{chunk} is not a multiple of the cache's {BLOCK_SIZE} positions");
+            return Err(Fault::field(FIELD, what));
+        }
+    }
+    let Some(temperature) = spec.temperature else { return Ok(()) };
+    in_range(&[("floor_scale", temperature.floor, MAX_POSITIONS)])?;
+    positive("attn_scale", temperature.scale)
 }
 
 /// What numbers are multiplied with.
@@ -166,8 +183,8 @@ fn check_rope(rope: &RopeSpec, head_dim: usize) -> Result<(), Fault> {
             positive("rope factor", *factor)?;
             positive("rope low_freq_factor", *low_freq_factor)?;
             positive("rope high_freq_factor", *high_freq_factor)?;
-            if high_freq_factor <= low_freq_factor {
-                let what = format!("{high_freq_factor} is not above low_freq_factor");
+            if high_freq_factor < low_freq_factor {
+                let what = format!("{high_freq_factor} is below low_freq_factor");
                 return Err(Fault::field("rope high_freq_factor", what));
             }
             original(*original_max_len)

@@ -2,6 +2,7 @@
 
 use super::config::Config;
 use engine_weights::Fault;
+use kernels::quant::DType;
 
 use crate::{
     spec::{DecoderSpec, ExpertsSpec, FeedForwardSpec, RouterScore, RouterSpec},
@@ -46,4 +47,64 @@ pub(super) fn shared_gate(_: &DecoderSpec, tensor: Tensor) -> Result<Vec<Tensor>
         return Ok(vec![tensor.element(&name, 0)?]);
     }
     Ok(vec![tensor])
+}
+
+/// How gates and what they gate lie in one tensor.
+#[derive(Clone, Copy)]
+pub(super) enum Fused {
+    /// One of each in turn (gpt-oss).
+    InTurn,
+    /// All gates, then all they gate (Llama 4).
+    Halves,
+}
+
+/// Files of transformers hold all experts' gates and what they gate in one tensor, and what comes
+/// after in another, for multiplying from the other side, but for those in MXFP4, which are as they
+/// are here.
+pub(super) fn fused(
+    spec: &DecoderSpec,
+    tensor: Tensor,
+    order: Fused,
+) -> Result<Vec<Tensor>, WeightsError> {
+    let Some((layer, role, suffix)) = super::split::parse(tensor.name()) else {
+        return Ok(vec![tensor]);
+    };
+    let Some(experts) = &spec.experts else { return Ok(vec![tensor]) };
+    let name = |role: &str, i: usize| format!("blk.{layer}.{role}.{i}.{suffix}");
+    let (num, width, hidden) = (experts.num_experts, experts.expert.width, spec.hidden_size);
+    let matrix = suffix == "weight";
+    let turned = matrix && tensor.dtype() != DType::MXFP4;
+    let shape = |rows: usize, cols: usize| match (matrix, turned) {
+        (true, true) => vec![num, cols, rows],
+        (true, false) => vec![num, rows, cols],
+        (false, _) => vec![num, rows],
+    };
+    let one = |name: &str, i: usize| {
+        let one = tensor.element(name, i)?;
+        if turned { one.transposed(name) } else { Ok(one) }
+    };
+    match role {
+        "ffn_gate_up_exps" => {
+            tensor.check_shape(&shape(2 * width, hidden))?;
+            let mut parts = Vec::with_capacity(2 * num);
+            for i in 0..num {
+                let both = one(tensor.name(), i)?;
+                for (role, first) in [("ffn_gate", 0), ("ffn_up", 1)] {
+                    let name = name(role, i);
+                    parts.push(match order {
+                        Fused::InTurn => {
+                            both.in_order(&name, (0..width).map(|row| 2 * row + first))?
+                        }
+                        Fused::Halves => both.part(&name, first * width, width)?,
+                    });
+                }
+            }
+            Ok(parts)
+        }
+        "ffn_down_exps" => {
+            tensor.check_shape(&shape(hidden, width))?;
+            (0..num).map(|i| one(&name("ffn_down", i), i)).collect()
+        }
+        _ => Ok(vec![tensor]),
+    }
 }

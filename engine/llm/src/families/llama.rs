@@ -82,7 +82,7 @@ fn llama_gguf(file: &Gguf<'_>) -> Result<DecoderSpec, Fault> {
 }
 
 /// Every so many layers, one has no positions.
-fn without_positions(spec: &mut DecoderSpec, every: usize) {
+pub(super) fn without_positions(spec: &mut DecoderSpec, every: usize) {
     for layer in spec.layers.iter_mut().skip(every.saturating_sub(1)).step_by(every.max(1)) {
         layer.rope = None;
     }
@@ -94,8 +94,15 @@ fn smollm3(config: &Config<'_>) -> Result<DecoderSpec, Fault> {
     config.only("use_sliding_window", false)?;
     spec.attention.bias = config.get("attention_bias")?.unwrap_or(false);
     spec.attention.output_bias = spec.attention.bias;
+    rotated_layers(config, &mut spec)?;
+    Ok(spec)
+}
+
+/// Takes the rotation from layers that have no positions: those listed, or one of so many.
+pub(super) fn rotated_layers(config: &Config<'_>, spec: &mut DecoderSpec) -> Result<(), Fault> {
     const FIELD: &str = "no_rope_layers";
-    match config.get::<Vec<u8>>(FIELD)? {
+    // An empty list says nothing (Llama 4).
+    match config.get::<Vec<u8>>(FIELD)?.filter(|rotated| !rotated.is_empty()) {
         Some(rotated) if rotated.len() == spec.layers.len() => {
             for (layer, rotated) in spec.layers.iter_mut().zip(rotated) {
                 layer.rope = layer.rope.filter(|_| rotated != 0);
@@ -107,10 +114,10 @@ fn smollm3(config: &Config<'_>) -> Result<DecoderSpec, Fault> {
         }
         None => {
             let every = config.get("no_rope_layer_interval")?.unwrap_or(4);
-            without_positions(&mut spec, every);
+            without_positions(spec, every);
         }
     }
-    Ok(spec)
+    Ok(())
 }
 
 fn smollm3_gguf(file: &Gguf<'_>) -> Result<DecoderSpec, Fault> {

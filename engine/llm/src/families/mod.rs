@@ -13,6 +13,7 @@ mod gemma;
 mod gguf;
 mod gpt;
 mod llama;
+mod llama4;
 mod moe;
 mod names;
 mod norms;
@@ -50,8 +51,9 @@ pub(crate) struct Family {
 }
 
 fn all() -> impl Iterator<Item = &'static Family> {
-    let families: [&'static [Family]; 9] = [
+    let families: [&'static [Family]; 10] = [
         &llama::FAMILIES,
+        &llama4::FAMILIES,
         &qwen::FAMILIES,
         &gemma::FAMILIES,
         &phi::FAMILIES,
@@ -126,7 +128,7 @@ pub(crate) fn adopt(
         let whole = || family.names.canonical(&format!("model.{theirs}"));
         let name = family.names.canonical(theirs).or_else(whole);
         let copied = spec.head.tied && name.as_deref() == Some("output.weight");
-        if computed || copied {
+        if computed || copied || names::is_other_part(family.names, theirs) {
             continue;
         }
         let Some(name) = name else {

@@ -3,13 +3,11 @@
 //! Sources: transformers' `modeling_mixtral.py` and `modeling_gpt_oss.py`; llama.cpp's
 //! `convert_hf_to_gguf.py`.
 
-use kernels::quant::DType;
-
 use super::{
     Family,
     base::{Defaults, LayerType, from_config, layer_types, set_windows},
     config::Config,
-    experts,
+    experts::{self, Fused},
     gguf::{self, Gguf},
     names::{ATTENTION, Names, PRE_NORMS, TOP},
     unchanged,
@@ -132,48 +130,6 @@ fn gpt_oss_norm(_: &DecoderSpec, tensor: Tensor) -> Result<Vec<Tensor>, WeightsE
     Ok(vec![tensor.renamed(name)])
 }
 
-/// Files of transformers hold all experts' gates and what they gate in turn, for multiplying from
-/// the other side, but for those in MXFP4, which are as they are here.
 fn gpt_oss_experts(spec: &DecoderSpec, tensor: Tensor) -> Result<Vec<Tensor>, WeightsError> {
-    let Some((layer, role, suffix)) = super::split::parse(tensor.name()) else {
-        return Ok(vec![tensor]);
-    };
-    let Some(experts) = &spec.experts else { return Ok(vec![tensor]) };
-    let name = |role: &str, i: usize| format!("blk.{layer}.{role}.{i}.{suffix}");
-    let (width, hidden) = (experts.expert.width, spec.hidden_size);
-    let matrix = suffix == "weight";
-    let turned = matrix && tensor.dtype() != DType::MXFP4;
-    let mut parts = Vec::new();
-    match role {
-        "ffn_gate_up_exps" => {
-            let one = match (matrix, turned) {
-                (true, true) => vec![hidden, 2 * width],
-                (true, false) => vec![2 * width, hidden],
-                (false, _) => vec![2 * width],
-            };
-            tensor.check_shape(&[vec![experts.num_experts], one].concat())?;
-            for i in 0..experts.num_experts {
-                let both = tensor.element(tensor.name(), i)?;
-                let both = if turned { both.transposed(tensor.name())? } else { both };
-                for (role, first) in [("ffn_gate", 0), ("ffn_up", 1)] {
-                    let rows = (0..width).map(|row| 2 * row + first);
-                    parts.push(both.in_order(&name(role, i), rows)?);
-                }
-            }
-        }
-        "ffn_down_exps" => {
-            let one = match (matrix, turned) {
-                (true, true) => vec![width, hidden],
-                (true, false) => vec![hidden, width],
-                (false, _) => vec![hidden],
-            };
-            tensor.check_shape(&[vec![experts.num_experts], one].concat())?;
-            for i in 0..experts.num_experts {
-                let one = tensor.element(&name("ffn_down", i), i)?;
-                parts.push(if turned { one.transposed(&name("ffn_down", i))? } else { one });
-            }
-        }
-        _ => return Ok(vec![tensor]),
-    }
-    Ok(parts)
+    experts::fused(spec, tensor, Fused::InTurn)
 }

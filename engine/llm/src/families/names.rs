@@ -37,3 +37,12 @@ pub(super) const EXPERTS: Roles = &[
 /// Llama's names.
 pub(super) const LLAMA: Names =
     Names { layers: "model.layers.", top: TOP, roles: &[PRE_NORMS, ATTENTION, GATED] };
+
+/// Parts of models that see, which speaking does without.
+const OTHER_PARTS: [&str; 2] = ["vision_model.", "multi_modal_projector."];
+
+/// Whether this is a tensor of what stands beside the language model.
+pub(super) fn is_other_part(names: &Names, theirs: &str) -> bool {
+    let has_others = names.layers.starts_with("language_model.");
+    has_others && OTHER_PARTS.iter().any(|part| theirs.starts_with(part))
+}

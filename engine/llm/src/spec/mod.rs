@@ -3,12 +3,16 @@
 //! Invariant: executors run the spec and ask nothing of the model's name; a family is a parser
 //! that makes a spec, never a forward pass.
 
+mod attention;
 mod rope;
 mod tensors;
 
 pub use kernels::{activation::Activation, norm::NormKind};
 
-pub use self::rope::{RopeScaling, RopeSpec, RopeStyle, Yarn};
+pub use self::{
+    attention::{AttentionSpec, LatentSpec, QkNormOver, QkNormSpec, TemperatureSpec},
+    rope::{RopeScaling, RopeSpec, RopeStyle, Yarn},
+};
 
 /// A decoder-only transformer. All sizes are in elements.
 #[derive(Clone, Debug, PartialEq)]
@@ -50,69 +54,6 @@ pub struct EmbeddingSpec {
     pub scale: f32,
     /// Rows of a table of positions that are added, where position embeddings are learned.
     pub learned_positions: Option<usize>,
-}
-
-/// Attention with grouped heads, or through a latent vector.
-#[derive(Clone, Debug, PartialEq)]
-pub struct AttentionSpec {
-    /// Query heads.
-    pub num_heads: usize,
-    /// Key and value heads; divides `num_heads`.
-    pub num_kv_heads: usize,
-    /// Width of one head of queries and keys; even.
-    pub head_dim: usize,
-    /// Multiplies `q · k`.
-    pub scale: f32,
-    /// Whether query, key and value projections have biases.
-    pub bias: bool,
-    /// Whether the projection out of attention has a bias.
-    pub output_bias: bool,
-    /// Norms of queries and keys before (or after) they are rotated.
-    pub qk_norm: Option<QkNormSpec>,
-    /// `cap · tanh(score / cap)` of every score (Gemma 2).
-    pub softcap: Option<f32>,
-    /// Whether each head has a score that takes weight and gives nothing (gpt-oss).
-    pub sinks: bool,
-    /// Keys and values out of one latent vector (DeepSeek's multi-head latent attention).
-    pub latent: Option<LatentSpec>,
-}
-
-/// Multi-head latent attention (DeepSeek-V2, 2024): the cache holds the latent vector and one
-/// rotated key for all heads.
-#[derive(Clone, Debug, PartialEq)]
-pub struct LatentSpec {
-    /// Width of the latent vector of queries; `None` where they come straight out of the stream.
-    pub q_rank: Option<usize>,
-    /// Width of the latent vector of keys and values.
-    pub kv_rank: usize,
-    /// Elements of a head that are not rotated.
-    pub nope_dim: usize,
-    /// Elements of a head that are.
-    pub rope_dim: usize,
-    /// Width of a head's values.
-    pub value_dim: usize,
-}
-
-/// Norms of queries and keys.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct QkNormSpec {
-    /// Which norm.
-    pub kind: NormKind,
-    /// Over which elements, with how many weights.
-    pub over: QkNormOver,
-    /// Added to the variance.
-    pub eps: f32,
-}
-
-/// What a norm of queries or keys goes over.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum QkNormOver {
-    /// Each head; all heads have the same weights.
-    Head,
-    /// Each head; each has weights of its own.
-    EachHead,
-    /// All heads together.
-    All,
 }
 
 /// A norm of the residual stream.
@@ -170,6 +111,8 @@ pub struct LayerSpec {
     pub rope: Option<usize>,
     /// A position attends to itself and the `window - 1` before it; `None` to all before it.
     pub window: Option<usize>,
+    /// Whether it attends within chunks of [`AttentionSpec::chunk`] positions only.
+    pub chunked: bool,
     /// Whether the feed-forward layer is a mixture of experts.
     pub experts: bool,
 }
@@ -263,23 +206,5 @@ impl DecoderSpec {
     /// The narrowest window of any layer, for display.
     pub fn sliding_window(&self) -> Option<usize> {
         self.layers.iter().filter_map(|layer| layer.window).min()
-    }
-}
-
-impl AttentionSpec {
-    /// Width of all queries of a row.
-    pub fn q_width(&self) -> usize {
-        self.num_heads * self.head_dim
-    }
-
-    /// Width of all keys of a row.
-    pub fn kv_width(&self) -> usize {
-        self.num_kv_heads * self.head_dim
-    }
-
-    /// Width of what all heads give.
-    pub fn out_width(&self) -> usize {
-        let value_dim = self.latent.as_ref().map_or(self.head_dim, |latent| latent.value_dim);
-        self.num_heads * value_dim
     }
 }

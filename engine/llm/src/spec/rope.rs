@@ -36,8 +36,12 @@ impl RopeScaling {
             Self::Llama3 { factor, low_freq_factor, high_freq_factor, original_max_len } => {
                 let (low, high) = (f64::from(*low_freq_factor), f64::from(*high_freq_factor));
                 let turns = *original_max_len as f64 * inv_freq / std::f64::consts::TAU;
-                // 0: stretched, 1: kept; between them in proportion.
-                let kept = ((turns - low) / (high - low)).clamp(0.0, 1.0);
+                // 0: stretched, 1: kept; between them, if there is anything, in proportion.
+                let kept = match turns {
+                    turns if turns <= low => 0.0,
+                    turns if turns >= high => 1.0,
+                    turns => (turns - low) / (high - low),
+                };
                 (1.0 - kept) * inv_freq / f64::from(*factor) + kept * inv_freq
             }
             Self::Yarn(yarn) => {

@@ -113,6 +113,7 @@ impl super::QkNormSpec {
             QkNormOver::Head => vec![(String::new(), head_dim)],
             QkNormOver::EachHead => (0..num_heads).map(|i| (format!(".{i}"), head_dim)).collect(),
             QkNormOver::All => vec![(String::new(), num_heads * head_dim)],
+            QkNormOver::Unweighted => Vec::new(),
         }
     }
 }

@@ -65,6 +65,20 @@ fn sizes_that_cannot_be_or_do_not_fit() {
             &["original_max_position_embeddings", "0"],
         ),
         ("smollm3", json!({"no_rope_layers": [1]}), &["no_rope_layers", "1 entries"]),
+        ("llama4", json!({"attention_chunk_size": 0}), &["attention_chunk_size", "0"]),
+        ("llama4", json!({"attention_chunk_size": 24}), &["attention_chunk_size", "24", "16"]),
+        ("llama4", json!({"attention_chunk_size": HUGE}), &["attention_chunk_size", "922337"]),
+        ("llama4", json!({"floor_scale": 0}), &["floor_scale", "0"]),
+        ("llama4", json!({"attn_scale": -1}), &["attn_scale", "-1"]),
+        ("llama4", json!({"moe_layers": [1, 5]}), &["moe_layers", "layer 5"]),
+        ("llama4", json!({"moe_layers": [1, 2]}), &["ffn_"]),
+        ("llama4", json!({"moe_layers": null, "interleave_moe_layer_step": 0}), &["_step", "0"]),
+        ("llama4", json!({"num_local_experts": HUGE}), &["num_experts", "922337"]),
+        ("llama4", json!({"intermediate_size": 25}), &["ffn_gate_up_exps", "[4, 32, 50]"]),
+        ("llama4", json!({"intermediate_size_mlp": null}), &["intermediate_size_mlp", "missing"]),
+        ("llama4", json!({"layer_types": ["full_attention"]}), &["layer_types", "1 entries"]),
+        ("llama4-multimodal", json!({"text_config": 7}), &["text_config", "not an object"]),
+        ("llama4-multimodal", json!({"text_config": null}), &["text_config", "missing"]),
     ] {
         let error = error(family, changes);
         let missing = parts.iter().filter(|part| !error.contains(**part));

@@ -272,8 +272,8 @@ fn a_config_that_lies() {
         (&["rope factor", "0"], &|f| {
             set(f, "rope_scaling", json!({"type": "linear", "factor": 0}));
         }),
-        (&["high_freq_factor", "1 is not above"], &|f| {
-            let scaling = json!({"rope_type": "llama3", "factor": 8, "low_freq_factor": 1,
+        (&["high_freq_factor", "1 is below"], &|f| {
+            let scaling = json!({"rope_type": "llama3", "factor": 8, "low_freq_factor": 2,
                 "high_freq_factor": 1, "original_max_position_embeddings": 32});
             set(f, "rope_parameters", scaling);
         }),

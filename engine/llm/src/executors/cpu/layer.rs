@@ -33,6 +33,8 @@ pub(super) struct Machine {
 pub(super) struct Step<'a> {
     pub(super) spec: &'a DecoderSpec,
     pub(super) runs: &'a [Run<'a>],
+    /// The same, cut where chunks begin, as if each were a sequence of its own.
+    pub(super) chunks: &'a [Run<'a>],
     pub(super) rotations: &'a [Rotations],
     pub(super) rows: usize,
 }

@@ -39,6 +39,7 @@ pub fn fastest_kv_dtype() -> KvDtype {
 }
 
 use self::{
+    attention::cut_into_chunks,
     buffers::{Buffers, KvCache},
     layer::Machine,
     linear::project,
@@ -90,8 +91,8 @@ pub struct CpuExecutor {
     cache: KvCache,
     buffers: Buffers,
     machine: Machine,
-    /// Kept for its memory only.
-    runs: Vec<Run<'static>>,
+    /// Kept for their memory only.
+    runs: [Vec<Run<'static>>; 2],
 }
 
 impl CpuExecutor {
@@ -146,7 +147,15 @@ impl CpuExecutor {
             plan: Plan::new(threads, heads, max_rows),
         };
         let rotations = spec.ropes.iter().map(|rope| Rotations::new(rope, max_rows)).collect();
-        Ok(Self { spec, weights: decoder, rotations, cache, buffers, machine, runs: Vec::new() })
+        Ok(Self {
+            spec,
+            weights: decoder,
+            rotations,
+            cache,
+            buffers,
+            machine,
+            runs: Default::default(),
+        })
     }
 }
 
@@ -223,19 +232,22 @@ impl Executor for CpuExecutor {
             add_scaled((machine.isa, &mut machine.pool), (x, hidden), Some(learned), 1.0);
         }
         rotations.iter_mut().for_each(|rotations| rotations.set(&batch.positions));
-        let mut all = reused(std::mem::take(runs));
+        let [mut all, mut chunks] = std::mem::take(runs).map(reused);
         all.extend(batch.spans.iter().map(|span| Run {
             blocks: &batch.blocks[span.first_block..span.first_block + span.num_blocks],
             position: batch.positions[span.first_row] as usize,
             num_rows: span.num_rows,
             first_row: span.first_row,
         }));
-        let step = layer::Step { spec, runs: &all, rotations, rows };
+        if let Some(chunk) = spec.attention.chunk {
+            cut_into_chunks(&all, chunk, &mut chunks);
+        }
+        let step = layer::Step { spec, runs: &all, chunks: &chunks, rotations, rows };
         for (i, (layer, weights)) in spec.layers.iter().zip(&weights.layers).enumerate() {
             let mut cache = Cache::new(cache.layout, i, &mut cache.memory);
             layer::forward((&step, layer), weights, &mut cache, buffers, machine);
         }
-        *runs = reused(all);
+        *runs = [reused(all), reused(chunks)];
         Ok(())
     }
 

@@ -2,7 +2,7 @@
 
 use super::{Linear, NormWeights, vector};
 use crate::{
-    spec::{AttentionSpec, LatentSpec, NormSpec, QkNormOver},
+    spec::{AttentionSpec, LatentSpec, LayerSpec, NormSpec, QkNormOver},
     weights::{Weights, WeightsError},
 };
 
@@ -21,18 +21,22 @@ impl Grouped {
         weights: &Weights,
         name: &dyn Fn(&str) -> String,
         hidden: usize,
-        spec: &AttentionSpec,
+        (spec, layer): (&AttentionSpec, &LayerSpec),
     ) -> Result<Self, WeightsError> {
         let linear = |role, rows| Linear::load(weights, &name(role), [rows, hidden], spec.bias);
         let norm = |role, heads| -> Result<Option<NormWeights>, WeightsError> {
             let Some(norm) = spec.qk_norm else { return Ok(None) };
-            let mut weight = Vec::new();
+            let unweighted = norm.over == QkNormOver::Unweighted;
+            if unweighted && layer.rope.is_none() {
+                return Ok(None);
+            }
+            let mut weight = vec![1.0; if unweighted { spec.head_dim } else { 0 }];
             for (suffix, width) in norm.weights(heads, spec.head_dim) {
                 weight.extend(vector(weights, &name(&format!("{role}{suffix}.weight")), &[width])?);
             }
             let vector = match norm.over {
-                QkNormOver::Head | QkNormOver::EachHead => spec.head_dim,
                 QkNormOver::All => weight.len(),
+                _ => spec.head_dim,
             };
             Ok(Some(NormWeights { kind: norm.kind, eps: norm.eps, weight, bias: None, vector }))
         };

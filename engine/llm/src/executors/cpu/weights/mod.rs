@@ -90,7 +90,8 @@ impl LayerWeights {
             attn_norm: norm("attn_norm", spec.block.has_pre_norm())?,
             attention: match &attention.latent {
                 None => {
-                    Attention::Grouped(Grouped::load(weights, &name, hidden, attention)?.into())
+                    let spec = (attention, layer);
+                    Attention::Grouped(Grouped::load(weights, &name, hidden, spec)?.into())
                 }
                 Some(latent) => {
                     let spec = (attention, latent, &spec.norm);
