@@ -1,5 +1,6 @@
 //! Tokens a second of an encoder with MiniLM's shape (6 layers of 384, 12 heads) and random
-//! weights: `cargo bench -p engine-encoder`, with `AGENTBASE_BENCH_THREADS` threads (2).
+//! weights: `cargo bench -p engine-encoder`, with `AGENTBASE_BENCH_THREADS` threads (2), under fast
+//! settings, and with `AGENTBASE_BENCH_EXACT` set under exact ones too.
 
 #![allow(clippy::print_stdout, missing_docs)]
 
@@ -77,7 +78,8 @@ fn main() {
     let threads = std::env::var("AGENTBASE_BENCH_THREADS").ok();
     let threads = threads.map_or(2, |threads| threads.parse().expect("a number of threads"));
     println!("{} · {threads} threads · best of {PASSES}", kernels::Isa::detect().name());
-    for precision in [Precision::Fast, Precision::Exact] {
+    let exact = std::env::var_os("AGENTBASE_BENCH_EXACT").map(|_| Precision::Exact);
+    for precision in [Precision::Fast].into_iter().chain(exact) {
         let options = EncoderOptions { threads, max_batch_tokens: 8192, precision, packed: None };
         let mut encoder = TextEncoder::new(&model, options).expect("an encoder");
         for (num, len) in [(1, 64), (32, 64), (16, 256)] {

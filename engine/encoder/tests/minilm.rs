@@ -60,11 +60,6 @@ fn embeddings_are_those_of_sentence_transformers() {
         for (input, text) in inputs.iter().zip(&golden.texts) {
             let rows = encoder.encode(std::slice::from_ref(input)).expect("a row");
             let (off, cosine) = (off(&rows[0], &text.row), cosine(&rows[0], &text.row));
-            println!(
-                "{precision:?} {:>3} tokens: off by {off:e}, 1 - cosine {:e}",
-                input.tokens.len(),
-                1.0 - cosine
-            );
             assert!(off < most && cosine >= least, "{:?}: {off} {cosine}", text.text);
         }
     }

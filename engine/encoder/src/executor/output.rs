@@ -26,6 +26,7 @@ const INPUTS: usize = 32;
 const MIN_LENGTH: f32 = 1e-12;
 
 /// A step, with its weights.
+#[expect(clippy::large_enum_variant, reason = "there are few, and most are dense")]
 enum Loaded {
     Dense { linear: Linear, input: Activations, function: Function, shape: [usize; 2] },
     Norm(LayerNorm),

@@ -60,9 +60,6 @@ pub trait Executor: Send {
     /// # Errors
     /// If the device fails.
     fn logits(&mut self, rows: &[usize], each: &EachRow<'_>) -> Result<(), EngineError>;
-
-    /// The last hidden state of one row of the last batch, normed as the output head sees it.
-    fn hidden(&mut self, row: usize, to: &mut [f32]);
 }
 
 /// Takes one row of logits, `vocab_size` long, which it may overwrite.

@@ -172,6 +172,18 @@ fn cache_layout(spec: &DecoderSpec, dtype: KvDtype) -> CacheLayout {
             dtype => dtype,
         },
     }
+
+    /// The last hidden state of one row of the last batch, normed as the output head sees it.
+    ///
+    /// # Panics
+    /// If `to` is not `hidden_size` long, or the batch had no such row.
+    pub fn hidden(&mut self, row: usize, to: &mut [f32]) {
+        let Self { spec, weights, buffers, machine, .. } = self;
+        let width = spec.hidden_size;
+        to.copy_from_slice(&buffers.x[row * width..(row + 1) * width]);
+        let parallel = (machine.isa, &mut machine.pool);
+        norm_vectors(parallel, to, (width, width), &weights.output_norm.rule());
+    }
 }
 
 /// The most inputs of any matrix.
@@ -249,14 +261,6 @@ impl Executor for CpuExecutor {
         }
         *runs = [reused(all), reused(chunks)];
         Ok(())
-    }
-
-    fn hidden(&mut self, row: usize, to: &mut [f32]) {
-        let Self { spec, weights, buffers, machine, .. } = self;
-        let width = spec.hidden_size;
-        to.copy_from_slice(&buffers.x[row * width..(row + 1) * width]);
-        let parallel = (machine.isa, &mut machine.pool);
-        norm_vectors(parallel, to, (width, width), &weights.output_norm.rule());
     }
 
     fn logits(&mut self, rows: &[usize], each: &EachRow<'_>) -> Result<(), EngineError> {
