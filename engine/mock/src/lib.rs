@@ -8,10 +8,12 @@
 //! Invariant: the answer to a piece of work depends on its prefix and its `Sample` only.
 
 mod clock;
+mod encoder;
 mod engine;
 mod memory;
 mod model;
 
 pub use clock::{Clock, StepCost};
+pub use encoder::MockEncoder;
 pub use engine::{Fault, MockEngine};
 pub use model::{MockModel, Script};

@@ -51,6 +51,9 @@ pub enum TextError {
     /// The tokenizer refused a text.
     #[error("the tokenizer failed: {0}")]
     Encode(String),
+    /// The tokenizer's file has no form for two texts.
+    #[error("the model's tokenizer does not say how two texts are put together")]
+    NoPairs,
     /// The model has no chat template.
     #[error("the model has no chat template: use the completions API")]
     NoChatTemplate,

@@ -84,7 +84,7 @@ impl TextModel {
     }
 }
 
-fn parse(name: &str, bytes: Option<&[u8]>) -> Result<Value, TextError> {
+pub(crate) fn parse(name: &str, bytes: Option<&[u8]>) -> Result<Value, TextError> {
     let Some(bytes) = bytes else { return Ok(Value::Null) };
     if bytes.len() > MAX_TOKENIZER_JSON_BYTES {
         return Err(TextError::field(name, format!("has {} bytes", bytes.len())));

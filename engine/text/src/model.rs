@@ -5,6 +5,7 @@ use tokenizers::Tokenizer;
 
 use crate::bpe::Bpe;
 use crate::chat::{ChatInput, ChatTemplate, CompiledTemplates};
+use crate::frame::Frames;
 use crate::gguf::GgufVocab;
 use crate::limits::{MAX_RUN_CHARS, MAX_TEXT_BYTES};
 use crate::pieces::{Pieces, char_of};
@@ -16,6 +17,7 @@ use crate::{Family, TextError, chat};
 #[derive(Debug)]
 pub struct TextModel {
     tokens: Tokens,
+    frames: Frames,
     pieces: Pieces,
     eos: Vec<u32>,
     templates: Option<CompiledTemplates>,
@@ -57,7 +59,8 @@ impl TextModel {
         let family = families.max_by_key(|family| *family != Family::default()).unwrap_or_default();
         let has_tools = texts.iter().any(|text| text.contains("tools"));
         let templates = template.map(CompiledTemplates::new).transpose()?;
-        Ok(Self { tokens, pieces, eos, templates, family, has_tools })
+        let frames = Frames::of(&tokens);
+        Ok(Self { tokens, frames, pieces, eos, templates, family, has_tools })
     }
 
     /// A tokenizer for tests and the mock engine: ids 0 to 255 are the bytes, then `<bos>`,
@@ -201,6 +204,10 @@ impl TextModel {
             return Err(TextError::VocabTooLarge { tokenizer, model: model_vocab_size });
         }
         Ok(())
+    }
+
+    pub(crate) fn frames(&self) -> &Frames {
+        &self.frames
     }
 
     pub(crate) fn pieces(&self) -> &Pieces {

@@ -2,7 +2,8 @@
 //! driver thread per engine that runs the loop plan → execute → commit.
 //!
 //! Where each step of a request happens: `handle` (submit) → `gate` (bounded queue) → `driver`
-//! (the loop) → `planner` (schedule, admit, preempt, commit) → `stream` (events).
+//! (the loop) → `planner` (schedule, admit, preempt, commit) → `stream` (events). Encoders, which
+//! answer each text at once, have a loop of their own: `encoding`.
 //!
 //! Invariant: nothing here knows tensors, HTTP or SQL, and the planner takes no clock: the same
 //! calls give the same steps.
@@ -11,6 +12,7 @@ mod blocks;
 mod caught;
 mod config;
 mod driver;
+mod encoding;
 mod gate;
 mod handle;
 mod live;
@@ -21,6 +23,7 @@ mod planner;
 mod prefix;
 mod queue;
 mod sequence;
+mod served;
 mod speculation;
 mod stats;
 mod stream;
@@ -28,6 +31,10 @@ mod tracks;
 
 pub use config::{PlannerConfig, SubmitError};
 pub use driver::{Driver, spawn, spawn_with};
+pub use encoding::{
+    Amount, EncodeRefusal, EncoderDriver, EncoderHandle, EncodingConfig, InvalidInput, Rows,
+    spawn_encoder,
+};
 pub use handle::{Handle, Shutdown};
 pub use observer::{NoObserver, Observer, Outcome, RequestEnd, StepSize};
 pub use planner::Planner;

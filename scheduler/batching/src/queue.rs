@@ -1,28 +1,20 @@
 //! Waiting sequences, fair between tenants.
 //!
-//! Each tenant counts the tokens it was served (the virtual token counter of "Fairness in
-//! Serving Large Language Models", Sheng et al. 2024); the tenant served least goes next. One
-//! that newly arrives starts level with the least served, so it neither overtakes for long nor
-//! waits behind another's backlog; one that comes back still owes what it had more than that, so
-//! nobody gains by coming and going.
+//! The tenant served least goes next (see [`Served`]).
 //!
 //! Within a tenant its classes take turns, by strides (Waldspurger and Weihl 1995): of 21 turns
 //! that all three could take, 16 go to high, 4 to normal, one to low. So a higher class hardly
 //! waits for a lower one, which never starves; between tenants classes count for nothing, so none
 //! gains by claiming one. Within a class the oldest sequence goes first, so a preempted one is at
 //! the head again.
-//! Invariant: a tenant has a queue exactly while it has a live request, and of those without one
-//! at most `MAX_REMEMBERED` counts are kept.
+//! Invariant: a tenant has a queue exactly while it has a live request.
 
 use std::collections::BTreeMap;
 
 use engine_core::{Class, SeqId, TenantId};
 
 use crate::sequence::Sequence;
-
-/// Counts of tenants without live requests; of more, the least served is forgotten, which has
-/// least to gain by that.
-const MAX_REMEMBERED: usize = 4096;
+use crate::served::Served;
 
 /// The sequences of one class of a tenant.
 #[derive(Default)]
@@ -36,8 +28,6 @@ struct Line {
 struct Tenant {
     /// By class.
     lines: [Line; 3],
-    served_tokens: u64,
-    num_live: usize,
     num_unadmitted: usize,
 }
 
@@ -88,10 +78,7 @@ pub(crate) struct Aside {
 #[derive(Default)]
 pub(crate) struct FairQueue {
     tenants: BTreeMap<TenantId, Tenant>,
-    /// What tenants were served that have no live request now.
-    remembered: BTreeMap<TenantId, u64>,
-    /// What the last of them was served: the level when nobody is left.
-    last_level: u64,
+    served: Served,
     num_unadmitted: usize,
 }
 
@@ -107,14 +94,8 @@ impl FairQueue {
 
     /// A request begins.
     pub(crate) fn request_begins(&mut self, tenant: &TenantId) {
-        let level = self.tenants.values().map(|t| t.served_tokens).min();
-        let level = level.unwrap_or(self.last_level);
+        self.served.begin(tenant);
         let entry = self.tenants.entry(tenant.clone()).or_default();
-        if entry.num_live == 0 {
-            let own = self.remembered.remove(tenant).unwrap_or(0);
-            entry.served_tokens = own.max(level);
-        }
-        entry.num_live += 1;
         entry.num_unadmitted += 1;
         self.num_unadmitted += 1;
     }
@@ -132,31 +113,14 @@ impl FairQueue {
         if !admitted {
             self.request_admitted(tenant);
         }
-        let Some(entry) = self.tenants.get_mut(tenant) else { return };
-        entry.num_live -= 1;
-        if entry.num_live == 0 {
-            self.last_level = entry.served_tokens;
+        if self.served.end(tenant) {
             self.tenants.remove(tenant);
-            self.remember(tenant);
-        }
-    }
-
-    /// Keeps the count of the tenant that just left.
-    fn remember(&mut self, tenant: &TenantId) {
-        self.remembered.insert(tenant.clone(), self.last_level);
-        if self.remembered.len() > MAX_REMEMBERED {
-            let least = self.remembered.iter().min_by_key(|(_, served)| **served);
-            if let Some(least) = least.map(|(tenant, _)| tenant.clone()) {
-                self.remembered.remove(&least);
-            }
         }
     }
 
     /// The tenant had this many tokens computed or generated.
     pub(crate) fn charge(&mut self, tenant: &TenantId, num_tokens: usize) {
-        if let Some(entry) = self.tenants.get_mut(tenant) {
-            entry.served_tokens += num_tokens as u64;
-        }
+        self.served.charge(tenant, num_tokens);
     }
 
     /// Puts a sequence into its tenant's queue, in order of age.
@@ -183,9 +147,9 @@ impl FairQueue {
     /// Takes the sequence that goes next out, leaving some aside.
     pub(crate) fn pop(&mut self, aside: &Aside) -> Option<Sequence> {
         let candidates = self.tenants.iter_mut().filter(|(id, _)| !aside.tenants.contains(id));
-        let oldest = candidates.filter_map(|(_, tenant)| {
+        let oldest = candidates.filter_map(|(id, tenant)| {
             let seq = tenant.next(aside)?;
-            Some((tenant.served_tokens, seq, tenant))
+            Some((self.served.of(id), seq, tenant))
         });
         let (_, seq, tenant) = oldest.min_by_key(|(served, seq, _)| (*served, *seq))?;
         tenant.remove(seq)

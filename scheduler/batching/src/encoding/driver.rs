@@ -1,0 +1,152 @@
+//! The thread that runs one encoder: take → encode → give, for ever.
+//!
+//! Invariant: an encoder that fails or panics fails the requests of that batch, and the driver
+//! goes on; whatever happens, every request gets its answer.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use engine_core::{Encoder, EncoderInfo, EncoderOutput, EngineError, RequestError};
+
+use super::config::EncodingConfig;
+use super::handle::{EncoderHandle, End, Shared};
+use super::queue::Batch;
+use crate::{Observer, Shutdown, StepSize, caught};
+
+/// The running thread of one encoder. Dropping it lets the thread run on.
+pub struct EncoderDriver(JoinHandle<()>);
+
+impl EncoderDriver {
+    /// Waits until the thread has ended (see [`EncoderHandle::shutdown`]).
+    pub fn join(self) {
+        // A panic of the driver's own was printed where it happened; requests have got their end.
+        let _ = self.0.join();
+    }
+}
+
+/// Starts a driver.
+///
+/// # Panics
+/// If the operating system gives no thread.
+pub fn spawn_encoder(
+    encoder: Box<dyn Encoder>,
+    config: EncodingConfig,
+    observer: Box<dyn Observer>,
+) -> (EncoderHandle, EncoderDriver) {
+    let shared = Shared::new(encoder.info().clone(), config, observer);
+    let run = Run { encoder, shared: Arc::clone(&shared) };
+    let thread = std::thread::Builder::new().name("encoder".to_owned()).spawn(move || run.run());
+    let thread = thread.expect("the operating system gives a thread");
+    (EncoderHandle::new(shared), EncoderDriver(thread))
+}
+
+/// What the thread owns.
+struct Run {
+    encoder: Box<dyn Encoder>,
+    shared: Arc<Shared>,
+}
+
+impl Run {
+    fn run(mut self) {
+        while let Some(batch) = self.take() {
+            let began = Instant::now();
+            let rows = self.encode(&batch);
+            self.give(&batch, rows, began.elapsed());
+        }
+    }
+
+    /// What to compute next, waiting for something; `None` when it is time to end.
+    fn take(&self) -> Option<Batch> {
+        let mut state = self.shared.lock();
+        loop {
+            if state.queue.has_waiting() {
+                let batch = state.queue.take(self.shared.info.max_batch_tokens);
+                if !batch.inputs.is_empty() {
+                    state.num_tokens += batch.num_tokens as u64;
+                    batch.begun.iter().for_each(|id| state.begins(*id));
+                    return Some(batch);
+                }
+                // An input longer than any batch: only an encoder that says of itself what cannot
+                // be brings this about, and its clients shall not wait for ever.
+                let error = EngineError::InvalidStep("an input is longer than a batch".into());
+                let jobs = state.queue.clear();
+                state.fail(jobs, &RequestError::Engine(error)).into_iter().for_each(End::tell);
+            } else if state.stop.is_some() {
+                return None;
+            } else {
+                state = self.shared.wait(state);
+            }
+        }
+    }
+
+    fn encode(&mut self, batch: &Batch) -> Result<Vec<Vec<f32>>, EngineError> {
+        let (encoder, inputs) = (&mut self.encoder, &batch.inputs);
+        let rows = caught::run(|| encoder.encode(inputs)).unwrap_or_else(|at| {
+            tracing::error!(at, "the encoder panicked");
+            Err(EngineError::Device("the encoder panicked".into()))
+        });
+        let rows = rows.and_then(|rows| check(rows, inputs.len(), &self.shared.info));
+        if let Err(error) = &rows {
+            tracing::error!(inputs = inputs.len(), %error, "batch failed");
+        }
+        rows
+    }
+
+    /// Counts first, then answers: who hears the end of a request sees it gone from the counts.
+    fn give(&self, batch: &Batch, rows: Result<Vec<Vec<f32>>, EngineError>, took: Duration) {
+        let mut state = self.shared.lock();
+        state.num_batches += 1;
+        let size = StepSize { num_seqs: batch.inputs.len(), num_tokens: batch.num_tokens };
+        state.observer.step(took, size);
+        let ends: Vec<_> = match rows {
+            Ok(rows) => {
+                let done = state.queue.give(&batch.owners, rows);
+                let ends = done.into_iter().map(|mut job| {
+                    let rows = std::mem::take(&mut job.rows);
+                    state.end(job, Ok(rows))
+                });
+                ends.collect()
+            }
+            Err(error) => {
+                let owners = batch.owners.iter().filter_map(|id| state.queue.remove(*id));
+                let jobs = owners.collect();
+                state.fail(jobs, &RequestError::Engine(error))
+            }
+        };
+        drop(state);
+        ends.into_iter().for_each(End::tell);
+    }
+}
+
+impl Drop for Run {
+    /// Also when the thread panics: nobody comes in any more, and nobody waits.
+    fn drop(&mut self) {
+        self.shared.alive.store(false, Ordering::Release);
+        self.shared.shutdown(Shutdown::Abort);
+    }
+}
+
+/// One row for each input, of the right length and of numbers: what a client gets is JSON.
+fn check(
+    rows: Vec<Vec<f32>>,
+    num_inputs: usize,
+    info: &EncoderInfo,
+) -> Result<Vec<Vec<f32>>, EngineError> {
+    let wrong = |what: String| Err(EngineError::Device(what));
+    let width = match &info.output {
+        EncoderOutput::Embedding { dim, .. } => *dim,
+        EncoderOutput::Logits { labels, .. } => labels.len(),
+    };
+    if rows.len() != num_inputs {
+        return wrong(format!("{} rows for {num_inputs} inputs", rows.len()));
+    }
+    if let Some(row) = rows.iter().find(|row| row.len() != width) {
+        return wrong(format!("a row of {} numbers, not {width}", row.len()));
+    }
+    if rows.iter().flatten().any(|number| !number.is_finite()) {
+        return wrong("a row has what is no number".to_owned());
+    }
+    Ok(rows)
+}
