@@ -157,6 +157,18 @@ impl CpuExecutor {
             runs: Default::default(),
         })
     }
+
+    /// The last hidden state of one row of the last batch, normed as the output head sees it.
+    ///
+    /// # Panics
+    /// If `to` is not `hidden_size` long, or the batch had no such row.
+    pub fn hidden(&mut self, row: usize, to: &mut [f32]) {
+        let Self { spec, weights, buffers, machine, .. } = self;
+        let width = spec.hidden_size;
+        to.copy_from_slice(&buffers.x[row * width..(row + 1) * width]);
+        let parallel = (machine.isa, &mut machine.pool);
+        norm_vectors(parallel, to, (width, width), &weights.output_norm.rule());
+    }
 }
 
 /// How keys and values lie.
@@ -171,18 +183,6 @@ fn cache_layout(spec: &DecoderSpec, dtype: KvDtype) -> CacheLayout {
             KvDtype::Int8 if attention.head_dim > MAX_INT8_HEAD_DIM => KvDtype::Bf16,
             dtype => dtype,
         },
-    }
-
-    /// The last hidden state of one row of the last batch, normed as the output head sees it.
-    ///
-    /// # Panics
-    /// If `to` is not `hidden_size` long, or the batch had no such row.
-    pub fn hidden(&mut self, row: usize, to: &mut [f32]) {
-        let Self { spec, weights, buffers, machine, .. } = self;
-        let width = spec.hidden_size;
-        to.copy_from_slice(&buffers.x[row * width..(row + 1) * width]);
-        let parallel = (machine.isa, &mut machine.pool);
-        norm_vectors(parallel, to, (width, width), &weights.output_norm.rule());
     }
 }
 
