@@ -24,6 +24,7 @@ mod avx2_int16;
 mod avx2_nibbles;
 mod bf16;
 mod group;
+mod int16;
 mod pack;
 mod panels;
 mod part;

@@ -7,10 +7,13 @@ use super::{
     activations::{BLOCK, View},
     group::{Group, Packed, Unpacked},
     panels::Panels,
+    part::folds_zero,
     product::FEW_ROWS,
     sinks::Sink,
-    tile::{NR, Tiles},
+    tile::{MAX_ROWS, NR, Tile, Tiles, Unpack},
 };
+use std::marker::PhantomData;
+
 #[cfg(target_arch = "x86_64")]
 use super::{activations::BAND, amx, amx_bf16};
 #[cfg(target_arch = "x86_64")]
@@ -56,6 +59,7 @@ pub(super) struct Ready<'a> {
     first: usize,
     from: [*const u8; NR],
     form: &'a Form,
+    tiles: &'static [(usize, Tile)],
 }
 
 impl<'a> Ready<'a> {
@@ -73,14 +77,16 @@ impl<'a> Ready<'a> {
         let at = |n: usize| weight.data.as_ptr().wrapping_add(last.min(first + n) * bytes);
         let from: [*const u8; NR] = std::array::from_fn(at);
         let (format, groups) = (weight.format, weight.cols.div_ceil(GROUP));
+        let steps = Steps::of::<D>(format);
         let from = match form {
             // SAFETY: the caller vouches (so below).
-            Form::Unpacked => unsafe { unpack_all::<D>(format, from, groups, area) },
+            Form::Unpacked => unsafe { (steps.unpack)(from, groups, area) },
             #[cfg(target_arch = "x86_64")]
             Form::Tiles(_) => unsafe { amx::unpack_all(format, from, groups, area) },
             _ => from,
         };
-        Self { format, first, from, form }
+        let tiles = if matches!(form, Form::Unpacked) { steps.unpacked } else { steps.packed };
+        Self { format, first, from, form, tiles }
     }
 
     /// Multiplies `rows` (the first, and how many).
@@ -91,33 +97,33 @@ impl<'a> Ready<'a> {
     pub(super) unsafe fn multiply<D: Tiles, S: Sink>(
         &self,
         x: &View,
-        rows: (usize, usize),
+        (mut row, rows): (usize, usize),
         sink: &mut S,
     ) {
-        // SAFETY: the caller vouches.
-        unsafe {
-            #[cfg(target_arch = "x86_64")]
-            if D::WIDE && matches!(self.form, Form::Tiles(_)) {
-                return self.bands(x, rows, sink);
-            }
-            match (self.format, matches!(self.form, Form::Unpacked)) {
-                (Format::Bf16, _) => self.bf16::<D, S>(x, rows, sink),
-                (Format::Int16, _) => self.int16::<D, S>(x, rows, sink),
-                (Format::Q4, false) => self.few::<D, Packed<4, false>, S>(x, rows, sink),
-                (Format::Q4Min, false) => self.few::<D, Packed<4, true>, S>(x, rows, sink),
-                (Format::Q5, false) => self.few::<D, Packed<5, false>, S>(x, rows, sink),
-                (Format::Q5Min, false) => self.few::<D, Packed<5, true>, S>(x, rows, sink),
-                (Format::Q6, false) => self.few::<D, Packed<6, false>, S>(x, rows, sink),
-                (Format::Q8, false) => self.few::<D, Packed<8, false>, S>(x, rows, sink),
-                // Unpacked, fewer bits look like more: only the zero point differs.
-                (Format::Q4, true) => self.many::<D, Packed<4, false>, S>(x, rows, sink),
-                (Format::Q4Min, true) => self.many::<D, Packed<4, true>, S>(x, rows, sink),
-                (Format::Q5, true) => self.many::<D, Packed<5, false>, S>(x, rows, sink),
-                (Format::Q5Min, true) => self.many::<D, Packed<5, true>, S>(x, rows, sink),
-                (Format::Q6, true) => self.many::<D, Packed<6, false>, S>(x, rows, sink),
-                (Format::Q8, true) => self.many::<D, Packed<8, false>, S>(x, rows, sink),
+        #[cfg(target_arch = "x86_64")]
+        if D::WIDE {
+            // SAFETY: the caller vouches; chunks, and parts of them, begin with a tile.
+            match self.form {
+                Form::Tiles(_) => return unsafe { self.bands(x, (row, rows), sink) },
+                Form::Bf16Tiles(_) => {
+                    let panels = (self.from, self.first);
+                    return unsafe { amx_bf16::multiply(panels, x, (row, rows), sink) };
+                }
+                _ => {}
             }
         }
+        let (end, mut outputs) = (row + rows, [[0.0; BLOCK]; MAX_ROWS]);
+        for &(num, tile) in self.tiles {
+            while row + num <= end {
+                // SAFETY: the caller vouches.
+                unsafe {
+                    tile(self.from, x, row, &mut outputs);
+                    sink.take((row, self.first), &outputs[..num]);
+                }
+                row += num;
+            }
+        }
+        debug_assert_eq!(row, end, "{:?} is for the matrix unit alone", self.format);
     }
 
     /// # Safety
@@ -134,166 +140,76 @@ impl<'a> Ready<'a> {
             }
         }
     }
-
-    /// # Safety
-    /// As [`super::panels::product_panels`].
-    #[inline(always)]
-    unsafe fn bf16<D: Tiles, S: Sink>(&self, x: &View, rows: (usize, usize), sink: &mut S) {
-        #[cfg(target_arch = "x86_64")]
-        if D::WIDE {
-            // SAFETY: the caller vouches; chunks, and parts of them, begin with a tile.
-            return unsafe { amx_bf16::multiply((self.from, self.first), x, rows, sink) };
-        }
-        let _ = (x, rows, sink);
-        unreachable!("only the matrix unit has this format");
-    }
-
-    /// # Safety
-    /// As [`super::panels::product_panels`].
-    #[inline(always)]
-    unsafe fn few<D: Tiles, G: Group, S: Sink>(
-        &self,
-        x: &View,
-        (mut row, rows): (usize, usize),
-        sink: &mut S,
-    ) {
-        let (end, mut four) = (row + rows, [[0.0; BLOCK]; 4]);
-        // SAFETY: the caller vouches.
-        unsafe {
-            while row + 4 <= end {
-                D::quantized::<G, 4>(self.from, x, row, &mut four);
-                sink.take((row, self.first), &four);
-                row += 4;
-            }
-            let (two, _) = four.split_first_chunk_mut::<2>().expect("four");
-            if row + 2 <= end {
-                D::quantized::<G, 2>(self.from, x, row, two);
-                sink.take((row, self.first), two);
-                row += 2;
-            }
-            let (one, _) = two.split_first_chunk_mut::<1>().expect("two");
-            if row < end {
-                D::quantized::<G, 1>(self.from, x, row, one);
-                sink.take((row, self.first), one);
-            }
-        }
-    }
-
-    /// # Safety
-    /// As [`super::panels::product_panels`].
-    #[inline(always)]
-    unsafe fn many<D: Tiles, G: Group, S: Sink>(
-        &self,
-        x: &View,
-        (mut row, rows): (usize, usize),
-        sink: &mut S,
-    ) {
-        let (end, mut six) = (row + rows, [[0.0; BLOCK]; 6]);
-        // SAFETY: the caller vouches.
-        unsafe {
-            #[cfg(target_arch = "x86_64")]
-            while super::part::folds_zero::<D, G>() && row + 6 <= end {
-                super::tile::six_folded::<G>(self.from, x, row, &mut six);
-                sink.take((row, self.first), &six);
-                row += 6;
-            }
-            while D::WIDE && row + 6 <= end {
-                D::quantized::<Unpacked<G>, 6>(self.from, x, row, &mut six);
-                sink.take((row, self.first), &six);
-                row += 6;
-            }
-            self.few::<D, Unpacked<G>, S>(x, (row, end - row), sink);
-        }
-    }
-
-    /// # Safety
-    /// As [`super::panels::product_panels`].
-    #[inline(always)]
-    unsafe fn int16<D: Tiles, S: Sink>(
-        &self,
-        x: &View,
-        (mut row, rows): (usize, usize),
-        sink: &mut S,
-    ) {
-        let (end, mut six) = (row + rows, [[0.0; BLOCK]; 6]);
-        // SAFETY: the caller vouches.
-        unsafe {
-            while D::WIDE && row + 6 <= end {
-                D::int16::<6>(self.from, x, row, &mut six);
-                sink.take((row, self.first), &six);
-                row += 6;
-            }
-            #[cfg(target_arch = "x86_64")]
-            while D::AVX2 && row + 6 <= end {
-                super::tile::six_int16(self.from, x, row, &mut six);
-                sink.take((row, self.first), &six);
-                row += 6;
-            }
-            let (four, _) = six.split_first_chunk_mut::<4>().expect("six");
-            if row + 4 <= end {
-                D::int16::<4>(self.from, x, row, four);
-                sink.take((row, self.first), four);
-                row += 4;
-            }
-            let (two, _) = four.split_first_chunk_mut::<2>().expect("four");
-            while row + 2 <= end {
-                D::int16::<2>(self.from, x, row, two);
-                sink.take((row, self.first), two);
-                row += 2;
-            }
-            let (one, _) = two.split_first_chunk_mut::<1>().expect("two");
-            if row < end {
-                D::int16::<1>(self.from, x, row, one);
-                sink.take((row, self.first), one);
-            }
-        }
-    }
 }
 
-/// Unpacks panels to bytes.
-///
-/// # Safety
-/// As [`super::panels::product_panels`].
-#[inline(always)]
-unsafe fn unpack_all<D: Tiles>(
-    format: Format,
-    from: [*const u8; NR],
-    groups: usize,
-    area: *mut u8,
-) -> [*const u8; NR] {
-    // SAFETY: the caller vouches.
-    unsafe {
+/// How panels of a format are multiplied: by functions, since one body for all formats would be
+/// more than a compiler is quick with, and each is called for thousands of products.
+struct Steps {
+    unpack: Unpack,
+    /// Of panels as they are: rows of a tile, most first, and the tile.
+    packed: &'static [(usize, Tile)],
+    /// Of panels as bytes.
+    unpacked: &'static [(usize, Tile)],
+}
+
+impl Steps {
+    fn of<D: Tiles>(format: Format) -> &'static Self {
         match format {
-            Format::Q4 => unpack::<D, Packed<4, false>>(from, groups, area),
-            Format::Q4Min => unpack::<D, Packed<4, true>>(from, groups, area),
-            Format::Q5 => unpack::<D, Packed<5, false>>(from, groups, area),
-            Format::Q5Min => unpack::<D, Packed<5, true>>(from, groups, area),
-            Format::Q6 => unpack::<D, Packed<6, false>>(from, groups, area),
-            Format::Q8 => unpack::<D, Packed<8, false>>(from, groups, area),
-            Format::Int16 | Format::Bf16 => from,
+            // Unpacked, fewer bits look like more: only the zero point differs.
+            Format::Q4 => const { &Self::quantized::<D, Packed<4, false>>() },
+            Format::Q4Min => const { &Self::quantized::<D, Packed<4, true>>() },
+            Format::Q5 => const { &Self::quantized::<D, Packed<5, false>>() },
+            Format::Q5Min => const { &Self::quantized::<D, Packed<5, true>>() },
+            Format::Q6 => const { &Self::quantized::<D, Packed<6, false>>() },
+            Format::Q8 => const { &Self::quantized::<D, Packed<8, false>>() },
+            Format::Int16 => const { &Self::int16::<D>() },
+            Format::Bf16 => const { &Self { unpack: as_they_are, packed: &[], unpacked: &[] } },
         }
+    }
+
+    const fn quantized<D: Tiles, G: Group>() -> Self {
+        let six = D::WIDE || folds_zero::<D, G>();
+        Self {
+            unpack: D::unpack::<G>,
+            packed: Quantized::<D, G>::FEW,
+            unpacked: if six {
+                Quantized::<D, Unpacked<G>>::MANY
+            } else {
+                Quantized::<D, Unpacked<G>>::FEW
+            },
+        }
+    }
+
+    const fn int16<D: Tiles>() -> Self {
+        let six = D::WIDE || D::AVX2;
+        let packed = if six { Int16::<D>::MANY } else { Int16::<D>::FEW };
+        Self { unpack: as_they_are, packed, unpacked: &[] }
     }
 }
 
-/// Unpacks `NR` panels into `area`, one after another, and says where each begins.
-///
+struct Quantized<D, G>(PhantomData<(D, G)>);
+
+impl<D: Tiles, G: Group> Quantized<D, G> {
+    const FEW: &[(usize, Tile)] =
+        &[(4, D::quantized::<G, 4>), (2, D::quantized::<G, 2>), (1, D::quantized::<G, 1>)];
+    const MANY: &[(usize, Tile)] = &[
+        (6, D::quantized::<G, 6>),
+        (4, D::quantized::<G, 4>),
+        (2, D::quantized::<G, 2>),
+        (1, D::quantized::<G, 1>),
+    ];
+}
+
+struct Int16<D>(PhantomData<D>);
+
+impl<D: Tiles> Int16<D> {
+    const FEW: &[(usize, Tile)] = &[(4, D::int16::<4>), (2, D::int16::<2>), (1, D::int16::<1>)];
+    const MANY: &[(usize, Tile)] =
+        &[(6, D::int16::<6>), (4, D::int16::<4>), (2, D::int16::<2>), (1, D::int16::<1>)];
+}
+
 /// # Safety
-/// As [`super::panels::product_panels`].
-#[inline(always)]
-unsafe fn unpack<D: Tiles, G: Group>(
-    from: [*const u8; NR],
-    groups: usize,
-    area: *mut u8,
-) -> [*const u8; NR] {
-    let panel_bytes = groups * Unpacked::<G>::BYTES;
-    // SAFETY: the caller vouches.
-    unsafe {
-        for (n, from) in from.iter().enumerate() {
-            for g in 0..groups {
-                let to = area.add(n * panel_bytes + g * Unpacked::<G>::BYTES);
-                Unpacked::<G>::unpack::<D>(from.add(g * G::BYTES), to);
-            }
-        }
-        std::array::from_fn(|n| area.add(n * panel_bytes).cast_const())
-    }
+/// None.
+unsafe fn as_they_are(from: [*const u8; NR], _groups: usize, _area: *mut u8) -> [*const u8; NR] {
+    from
 }

@@ -4,26 +4,30 @@
 //! Invariant: each output adds the same numbers in the same order whatever `MR` is.
 
 use super::{
-    Format, GROUP,
-    activations::{BAND, BLOCK, View, slot},
-    group::Group,
-    part,
+    activations::{View, slot},
+    group::{Group, Unpacked},
+    int16, part,
 };
 #[cfg(target_arch = "x86_64")]
 use super::{avx2_int16, avx2_nibbles};
-use crate::simd::{Dot, LANES, LINE, Portable, Simd};
+use crate::simd::{Dot, LANES, Portable, Simd};
 
-/// Pairs of inputs in a block.
-const PAIRS: usize = BLOCK / 2;
 /// Panels of a tile.
 pub(super) const NR: usize = 2;
+/// Rows of the largest tile.
+pub(super) const MAX_ROWS: usize = 6;
 /// A row of a tile.
 pub(super) type Outputs = [f32; NR * LANES];
+/// Multiplies some rows, from the one given, with the panels that begin so.
+pub(super) type Tile = unsafe fn([*const u8; NR], &View, usize, &mut [Outputs; MAX_ROWS]);
+/// Makes bytes of that many groups of panels, and says where they begin.
+pub(super) type Unpack = unsafe fn([*const u8; NR], usize, *mut u8) -> [*const u8; NR];
 
 /// Tiles as functions of their own, each compiled for its instruction set: inlined into one
 /// another, they are too much for the compiler.
 pub(super) trait Tiles: Dot {
-    /// `to` = `MR` rows from `row` times the panels that begin at `panels`, groups of `G`.
+    /// The first of `to` = `MR` rows from `row` times the panels that begin at `panels`, groups
+    /// of `G`.
     ///
     /// # Safety
     /// Rows and panels are within bounds, the form of activations is kept, and the machine has
@@ -32,7 +36,7 @@ pub(super) trait Tiles: Dot {
         panels: [*const u8; NR],
         x: &View,
         row: usize,
-        to: &mut [Outputs; MR],
+        to: &mut [Outputs; MAX_ROWS],
     );
 
     /// The same for panels of 16-bit integers.
@@ -43,8 +47,19 @@ pub(super) trait Tiles: Dot {
         panels: [*const u8; NR],
         x: &View,
         row: usize,
-        to: &mut [Outputs; MR],
+        to: &mut [Outputs; MAX_ROWS],
     );
+
+    /// Unpacks `NR` panels into `area`, one after another, and says where each begins.
+    ///
+    /// # Safety
+    /// Panels have so many groups, the area has room for them, and the machine has the
+    /// instruction set.
+    unsafe fn unpack<G: Group>(
+        from: [*const u8; NR],
+        groups: usize,
+        area: *mut u8,
+    ) -> [*const u8; NR];
 }
 
 /// `six` = six rows of one band times panels of 16-bit integers, by AVX2.
@@ -57,7 +72,7 @@ pub(super) unsafe fn six_int16(
     panels: [*const u8; NR],
     x: &View,
     row: usize,
-    six: &mut [Outputs; 6],
+    six: &mut [Outputs; MAX_ROWS],
 ) {
     for (n, panel) in panels.into_iter().enumerate() {
         // SAFETY: the caller vouches.
@@ -75,7 +90,7 @@ pub(super) unsafe fn six_folded<G: Group>(
     panels: [*const u8; NR],
     x: &View,
     row: usize,
-    six: &mut [Outputs; 6],
+    six: &mut [Outputs; MAX_ROWS],
 ) {
     for (n, panel) in panels.into_iter().enumerate() {
         // SAFETY: the caller vouches; only AVX2 folds.
@@ -99,10 +114,16 @@ macro_rules! tiles_on {
                 panels: [*const u8; NR],
                 x: &View,
                 row: usize,
-                to: &mut [Outputs; MR],
+                to: &mut [Outputs; MAX_ROWS],
             ) {
                 // SAFETY: the caller vouches.
-                unsafe { store::<Self, MR>(&tile::<Self, G, MR>(panels, x, row), to) }
+                unsafe {
+                    #[cfg(target_arch = "x86_64")]
+                    if MR == MAX_ROWS && part::folds_zero::<Self, G>() {
+                        return six_folded::<G>(panels, x, row, to);
+                    }
+                    store::<Self, MR>(&tile::<Self, G, MR>(panels, x, row), to);
+                }
             }
 
             $(#[target_feature(enable = $feature)])?
@@ -111,10 +132,36 @@ macro_rules! tiles_on {
                 panels: [*const u8; NR],
                 x: &View,
                 row: usize,
-                to: &mut [Outputs; MR],
+                to: &mut [Outputs; MAX_ROWS],
             ) {
                 // SAFETY: the caller vouches.
-                unsafe { store::<Self, MR>(&tile_int16::<Self, MR>(panels, x, row), to) }
+                unsafe {
+                    #[cfg(target_arch = "x86_64")]
+                    if MR == MAX_ROWS && <Self as Dot>::AVX2 {
+                        return six_int16(panels, x, row, to);
+                    }
+                    store::<Self, MR>(&int16::tile::<Self, MR>(panels, x, row), to);
+                }
+            }
+
+            $(#[target_feature(enable = $feature)])?
+            #[inline(never)]
+            unsafe fn unpack<G: Group>(
+                from: [*const u8; NR],
+                groups: usize,
+                area: *mut u8,
+            ) -> [*const u8; NR] {
+                let panel_bytes = groups * Unpacked::<G>::BYTES;
+                for (n, from) in from.into_iter().enumerate() {
+                    for g in 0..groups {
+                        // SAFETY: the caller vouches.
+                        unsafe {
+                            let to = area.add(n * panel_bytes + g * Unpacked::<G>::BYTES);
+                            Unpacked::<G>::unpack::<Self>(from.add(g * G::BYTES), to);
+                        }
+                    }
+                }
+                std::array::from_fn(|n| area.wrapping_add(n * panel_bytes).cast_const())
             }
         }
     };
@@ -151,7 +198,7 @@ mod aarch64 {
 /// # Safety
 /// The machine has the instruction set of `D`.
 #[inline(always)]
-unsafe fn store<D: Dot, const MR: usize>(tile: &Tile<D, MR>, to: &mut [Outputs; MR]) {
+unsafe fn store<D: Dot, const MR: usize>(tile: &Sums<D, MR>, to: &mut [Outputs; MAX_ROWS]) {
     for (tile, to) in tile.iter().zip(to) {
         for (outputs, to) in tile.iter().zip(to.as_chunks_mut::<LANES>().0) {
             // SAFETY: sixteen floats.
@@ -161,7 +208,7 @@ unsafe fn store<D: Dot, const MR: usize>(tile: &Tile<D, MR>, to: &mut [Outputs; 
 }
 
 /// Outputs of a tile.
-type Tile<D, const MR: usize> = [[<<D as Dot>::S as Simd>::V; NR]; MR];
+pub(super) type Sums<D, const MR: usize> = [[<<D as Dot>::S as Simd>::V; NR]; MR];
 
 /// `MR` rows from `row` times the panels that begin at `panels`, groups of `G`.
 ///
@@ -173,7 +220,7 @@ unsafe fn tile<D: Dot, G: Group, const MR: usize>(
     panels: [*const u8; NR],
     x: &View,
     row: usize,
-) -> Tile<D, MR> {
+) -> Sums<D, MR> {
     let first = slot(row, x.groups);
     // SAFETY: the caller vouches for bounds and instruction set.
     unsafe {
@@ -189,70 +236,5 @@ unsafe fn tile<D: Dot, G: Group, const MR: usize>(
             }
         }
         tile
-    }
-}
-
-/// As [`tile`] for panels of 16-bit integers.
-///
-/// # Safety
-/// As [`tile`].
-#[inline(always)]
-unsafe fn tile_int16<D: Dot, const MR: usize>(
-    panels: [*const u8; NR],
-    x: &View,
-    row: usize,
-) -> Tile<D, MR> {
-    // SAFETY: the caller vouches for bounds and instruction set.
-    unsafe {
-        if D::WIDE {
-            return panels_int16::<D, MR, NR>(panels, x, row);
-        }
-        let mut tile = [[D::S::zero(); NR]; MR];
-        for (n, panel) in panels.into_iter().enumerate() {
-            let own = panels_int16::<D, MR, 1>([panel], x, row);
-            for (tile, [own]) in tile.iter_mut().zip(own) {
-                tile[n] = own;
-            }
-        }
-        tile
-    }
-}
-
-/// # Safety
-/// As [`tile`].
-#[inline(always)]
-unsafe fn panels_int16<D: Dot, const MR: usize, const N: usize>(
-    panels: [*const u8; N],
-    x: &View,
-    row: usize,
-) -> [[<D::S as Simd>::V; N]; MR] {
-    let first = slot(row, x.groups);
-    // SAFETY: the caller vouches for bounds and instruction set.
-    unsafe {
-        let mut acc = [[D::S::zero(); N]; MR];
-        for i in 0..x.groups * 2 {
-            let (slot, block) = (first + i / 2 * BAND, i % 2);
-            let groups = panels.map(|panel| panel.add(i / 2 * Format::Int16.group_bytes()));
-            let mut totals = [[D::zero(); N]; MR];
-            for pair in block * PAIRS..(block + 1) * PAIRS {
-                let lines = groups.map(|group| D::line(group.add(pair * LINE)));
-                for (m, totals) in totals.iter_mut().enumerate() {
-                    let inputs = x.int16.add((slot + m) * GROUP + pair * 2).cast::<u32>();
-                    let inputs = inputs.read_unaligned();
-                    for (total, line) in totals.iter_mut().zip(lines) {
-                        *total = D::dot16(*total, line, inputs);
-                    }
-                }
-            }
-            for (n, group) in groups.into_iter().enumerate() {
-                let scales = D::S::load(group.add(2 * PAIRS * LINE).cast());
-                for (m, (acc, totals)) in acc.iter_mut().zip(totals).enumerate() {
-                    let scale = D::S::splat(*x.int16_scales.add((slot + m) * 2 + block));
-                    let scaled = D::S::mul(D::to_f32(totals[n]), scales);
-                    acc[n] = D::S::fma(scaled, scale, acc[n]);
-                }
-            }
-        }
-        acc
     }
 }
