@@ -9,11 +9,11 @@ use engine_weights::Fault;
 
 /// An object of the configuration.
 #[derive(Clone, Copy)]
-pub(super) struct Config<'a>(pub(super) &'a Map<String, Value>);
+pub(crate) struct Config<'a>(pub(crate) &'a Map<String, Value>);
 
 impl<'a> Config<'a> {
     /// The field, if it is there.
-    pub(super) fn get<T: Deserialize<'a>>(&self, key: &str) -> Result<Option<T>, Fault> {
+    pub(crate) fn get<T: Deserialize<'a>>(&self, key: &str) -> Result<Option<T>, Fault> {
         match self.0.get(key) {
             None | Some(Value::Null) => Ok(None),
             Some(value) => {
@@ -23,12 +23,12 @@ impl<'a> Config<'a> {
     }
 
     /// The field, which must be there.
-    pub(super) fn require<T: Deserialize<'a>>(&self, key: &str) -> Result<T, Fault> {
+    pub(crate) fn require<T: Deserialize<'a>>(&self, key: &str) -> Result<T, Fault> {
         self.get(key)?.ok_or_else(|| Fault::field(key, "is missing"))
     }
 
     /// The object in this field, if it is there.
-    pub(super) fn object(&self, key: &str) -> Result<Option<Self>, Fault> {
+    pub(crate) fn object(&self, key: &str) -> Result<Option<Self>, Fault> {
         match self.0.get(key) {
             None | Some(Value::Null) => Ok(None),
             Some(Value::Object(object)) => Ok(Some(Config(object))),
@@ -37,7 +37,7 @@ impl<'a> Config<'a> {
     }
 
     /// Refuses any other value than `only`, which absence means too.
-    pub(super) fn only<T>(&self, key: &str, only: T) -> Result<(), Fault>
+    pub(crate) fn only<T>(&self, key: &str, only: T) -> Result<(), Fault>
     where
         T: Deserialize<'a> + PartialEq + std::fmt::Debug,
     {

@@ -4,6 +4,7 @@
 //! Invariant: `forward` computes every row on its own (see `kernels`), so a row's hidden state
 //! is the same, bit for bit, in every batch, chunk size and block layout.
 
+mod adapters;
 mod attention;
 mod buffers;
 mod experts;
@@ -36,6 +37,7 @@ pub fn fastest_kv_dtype() -> KvDtype {
 }
 
 use self::{
+    adapters::{LayerAdapters, MAX_TARGETS, StepAdapters},
     buffers::{Buffers, KvCache},
     layer::Machine,
     linear::project,
@@ -43,6 +45,7 @@ use self::{
     weights::DecoderWeights,
 };
 use crate::{
+    adapters::{Lora, Shape},
     executors::{Batch, EachRow, Executor},
     spec::DecoderSpec,
     weights::{Tensor, Weights, WeightsError},
@@ -75,6 +78,8 @@ pub struct CpuOptions {
     pub max_step_tokens: usize,
     /// In which numbers to compute.
     pub precision: Precision,
+    /// The greatest rank of adapters; 0 for none.
+    pub max_adapter_rank: usize,
     /// Where packed weights are kept from one start to the next, if they are.
     pub packed: Option<PathBuf>,
 }
@@ -123,6 +128,9 @@ pub struct CpuExecutor {
     cache: KvCache,
     buffers: Buffers,
     machine: Machine,
+    adapters: StepAdapters,
+    /// What adapters must fit, and their greatest rank.
+    takes: (Shape, usize),
     /// Kept for its memory only.
     runs: Vec<Run<'static>>,
 }
@@ -166,16 +174,21 @@ impl CpuExecutor {
             }
         })?;
         let max_rows = options.max_step_tokens.max(1);
-        let buffers = Buffers::new(&spec, &decoder, max_rows, MAX_LOGIT_ROWS);
+        let rank = options.max_adapter_rank;
+        let buffers = Buffers::new(&spec, &decoder, (max_rows, rank > 0), MAX_LOGIT_ROWS);
         let heads = (attention.head_dim, attention.num_heads / attention.num_kv_heads);
         let machine = Machine {
             isa: Isa::detect(),
             pool,
             scratch: Scratch::new(threads, widest(&spec)),
             plan: Plan::new(threads, heads, max_rows),
+            low_rank: vec![0.0; MAX_TARGETS * max_rows * rank],
         };
+        let adapters = StepAdapters::new(max_rows);
+        let takes = (Shape::of(&spec), rank);
         let rotations = spec.ropes.iter().map(|rope| Rotations::new(rope, max_rows)).collect();
-        Ok(Self { spec, weights: decoder, rotations, cache, buffers, machine, runs: Vec::new() })
+        let (weights, runs) = (decoder, Vec::new());
+        Ok(Self { spec, weights, rotations, cache, buffers, machine, adapters, takes, runs })
     }
 }
 
@@ -221,8 +234,14 @@ impl Executor for CpuExecutor {
         MAX_LOGIT_ROWS
     }
 
+    fn takes(&self, adapter: &Lora) -> bool {
+        let (shape, max_rank) = &self.takes;
+        adapter.fits(shape) && adapter.max_rank() <= *max_rank
+    }
+
     fn forward(&mut self, batch: &Batch) -> Result<(), EngineError> {
-        let Self { spec, weights, rotations, cache, buffers, machine, runs } = self;
+        let Self { spec, weights, rotations, cache, buffers, machine, adapters, runs, .. } = self;
+        adapters.set(batch);
         let rows = batch.tokens.len();
         let hidden = spec.hidden_size;
         let x = &mut buffers.x[..rows * hidden];
@@ -244,11 +263,13 @@ impl Executor for CpuExecutor {
             num_rows: span.num_rows,
             first_row: span.first_row,
         }));
-        let step = layer::Step { spec, runs: &all, rotations, rows };
         for (i, (layer, weights)) in spec.layers.iter().zip(&weights.layers).enumerate() {
             let mut cache = Cache::new(cache.layout, i, &mut cache.memory);
+            let adapters = LayerAdapters { all: adapters, layer: i };
+            let step = layer::Step { spec, runs: &all, rotations, rows, adapters };
             layer::forward((&step, layer), weights, &mut cache, buffers, machine);
         }
+        adapters.clear();
         *runs = reused(all);
         Ok(())
     }
