@@ -12,20 +12,23 @@ use sha2::{Digest, Sha256};
 use tokio::fs::File;
 use tokio::io::{AsyncReadExt, AsyncSeekExt, AsyncWriteExt};
 
+use crate::adapter::check_name;
 use crate::error::RegistryError;
 use crate::layout::{self, GGUF_NAME, Layout, Listing};
 use crate::limits::{COPY_BUFFER_BYTES, MAX_COMMIT_ATTEMPTS, MAX_JSON_BYTES, MAX_LISTED_FILES};
 use crate::lock::blocking;
-use crate::manifest::{FileEntry, Format, Manifest, hex};
+use crate::manifest::{AdapterBase, FileEntry, Format, Manifest, hex};
 use crate::name::ModelName;
 use crate::progress::Progress;
 use crate::registry::{Gathered, Registry};
 use crate::stage::Stage;
 
 /// A local model: its format and its files, each under the name it will have.
-struct Source {
-    format: Format,
-    files: Vec<(String, PathBuf)>,
+pub(crate) struct Source {
+    pub(crate) format: Format,
+    pub(crate) files: Vec<(String, PathBuf)>,
+    /// Set for an adapter.
+    pub(crate) adapter_of: Option<AdapterBase>,
 }
 
 impl Registry {
@@ -42,11 +45,22 @@ impl Registry {
         progress: &dyn Progress,
     ) -> Result<Manifest, RegistryError> {
         let from = path.to_owned();
+        check_name(name).map_err(|reason| refused(path, reason))?;
         let (source, path) = blocking(move || Ok((inspect(&from)?, absolute(&from)?))).await?;
-        let origin = format!("file:{}", path.display());
+        self.store(&source, name, &format!("file:{}", path.display()), progress).await
+    }
+
+    /// Stores a source's files, as often as others get in the way.
+    pub(crate) async fn store(
+        &self,
+        source: &Source,
+        name: &ModelName,
+        origin: &str,
+        progress: &dyn Progress,
+    ) -> Result<Manifest, RegistryError> {
         for _ in 0..MAX_COMMIT_ATTEMPTS {
             let stage = Stage::for_import(&self.root).await?;
-            let stored = self.store_once(&source, name, &origin, &stage, progress).await;
+            let stored = self.store_once(source, name, origin, &stage, progress).await;
             stage.close().await?;
             if let Some(manifest) = stored? {
                 return Ok(manifest);
@@ -72,6 +86,7 @@ impl Registry {
         }
         let entries = gathered.iter().map(|file| file.entry.clone()).collect();
         let manifest = Manifest::new(name.clone(), source.format, entries, origin.to_owned());
+        let manifest = Manifest { adapter_of: source.adapter_of.clone(), ..manifest };
         self.commit(manifest, &gathered, stage).await
     }
 }
@@ -178,10 +193,11 @@ fn inspect(path: &Path) -> Result<Source, RegistryError> {
     layout::check_gguf_name(&name).map_err(|reason| refused(path, reason))?;
     check_gguf(path)?;
     let files = vec![(GGUF_NAME.to_owned(), path.to_owned())];
-    Ok(Source { format: Format::Gguf, files })
+    Ok(Source { format: Format::Gguf, files, adapter_of: None })
 }
 
-fn inspect_folder(folder: &Path) -> Result<Source, RegistryError> {
+/// A folder's files, with their sizes.
+pub(crate) fn read_listing(folder: &Path) -> Result<Listing, RegistryError> {
     let read_failed = |e| RegistryError::io("cannot read", folder)(e);
     let mut listing = Listing::new();
     for entry in fs::read_dir(folder).map_err(read_failed)? {
@@ -195,12 +211,18 @@ fn inspect_folder(folder: &Path) -> Result<Source, RegistryError> {
         let size = fs::metadata(entry.path()).ok().filter(fs::Metadata::is_file).map(|m| m.len());
         listing.insert(name, size);
     }
+    Ok(listing)
+}
+
+fn inspect_folder(folder: &Path) -> Result<Source, RegistryError> {
+    let listing = read_listing(folder)?;
     let refuse = |reason| refused(folder, reason);
     let (format, names) = match layout::choose(&listing).map_err(refuse)? {
         Layout::Gguf(name) => {
             let path = regular_file(folder, &name)?;
             check_gguf(&path)?;
-            return Ok(Source { format: Format::Gguf, files: vec![(GGUF_NAME.to_owned(), path)] });
+            let files = vec![(GGUF_NAME.to_owned(), path)];
+            return Ok(Source { format: Format::Gguf, files, adapter_of: None });
         }
         Layout::SafeTensors { mut files, index } => {
             if let Some(index) = index {
@@ -212,11 +234,11 @@ fn inspect_folder(folder: &Path) -> Result<Source, RegistryError> {
         }
     };
     let files = names.into_iter().map(|name| regular_file(folder, &name).map(|path| (name, path)));
-    Ok(Source { format, files: files.collect::<Result<_, _>>()? })
+    Ok(Source { format, files: files.collect::<Result<_, _>>()?, adapter_of: None })
 }
 
 /// The path of a folder's file, links resolved, if it is a regular file inside the folder.
-fn regular_file(folder: &Path, name: &str) -> Result<PathBuf, RegistryError> {
+pub(crate) fn regular_file(folder: &Path, name: &str) -> Result<PathBuf, RegistryError> {
     let path = folder.join(name);
     let real = fs::canonicalize(&path).map_err(RegistryError::io("cannot read", &path))?;
     let base = fs::canonicalize(folder).map_err(RegistryError::io("cannot read", folder))?;
@@ -266,10 +288,10 @@ pub(crate) fn check_gguf(path: &Path) -> Result<(), RegistryError> {
     Err(refused(path, reason))
 }
 
-fn absolute(path: &Path) -> Result<PathBuf, RegistryError> {
+pub(crate) fn absolute(path: &Path) -> Result<PathBuf, RegistryError> {
     std::path::absolute(path).map_err(RegistryError::io("cannot read", path))
 }
 
-fn refused(path: &Path, reason: String) -> RegistryError {
+pub(crate) fn refused(path: &Path, reason: String) -> RegistryError {
     RegistryError::Refused { path: path.to_owned(), reason }
 }
