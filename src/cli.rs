@@ -110,6 +110,10 @@ pub(crate) struct ServeArgs {
     #[command(flatten)]
     pub(crate) engine: EngineArgs,
 
+    /// Memory for adapters; 0B for none [default: 1GiB]
+    #[arg(long, value_name = "SIZE", env = "AGENTBASE_ADAPTER_MEMORY")]
+    pub(crate) adapter_memory: Option<ByteSize>,
+
     /// Answer without an API key; only on a loopback address
     #[arg(long, env = "AGENTBASE_NO_AUTH", value_parser = FalseyValueParser::new())]
     pub(crate) no_auth: bool,
@@ -154,13 +158,16 @@ pub(crate) enum KeyCommand {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum ModelCommand {
-    /// Import a GGUF file or a Hugging Face folder
+    /// Import a GGUF file or a Hugging Face folder, or an adapter
     Import {
         /// The file or folder
         path: PathBuf,
-        /// Name to serve it under
+        /// Name to serve it under; an adapter's is BASE:NAME [default: the folder's name]
+        #[arg(long, required_unless_present = "base")]
+        name: Option<String>,
+        /// The model that it is an adapter of: a LoRA as the PEFT library saves it
         #[arg(long)]
-        name: String,
+        base: Option<String>,
     },
     /// List imported models
     List {
@@ -229,6 +236,9 @@ pub(crate) struct BenchArgs {
         default_value = "128,512")]
     pub(crate) prompt: Vec<usize>,
 
+    /// Made-up adapters of rank 16, which decoded sequences take in turn
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub(crate) adapters: usize,
     /// Sequences decoded together
     #[arg(long, value_name = "N", value_delimiter = ',', default_value = "1,4,16,32")]
     pub(crate) batch: Vec<usize>,
