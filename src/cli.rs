@@ -113,6 +113,10 @@ pub(crate) struct ServeArgs {
     #[command(flatten)]
     pub(crate) engine: EngineArgs,
 
+    /// Memory for adapters; 0B for none [default: 1GiB]
+    #[arg(long, value_name = "SIZE", env = "AGENTBASE_ADAPTER_MEMORY")]
+    pub(crate) adapter_memory: Option<ByteSize>,
+
     /// Answer without an API key; only on a loopback address
     #[arg(long, env = "AGENTBASE_NO_AUTH", value_parser = FalseyValueParser::new())]
     pub(crate) no_auth: bool,
@@ -193,6 +197,9 @@ pub(crate) struct BenchArgs {
         default_value = "128,512")]
     pub(crate) prompt: Vec<usize>,
 
+    /// Made-up adapters of rank 16, which decoded sequences take in turn
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub(crate) adapters: usize,
     /// Sequences decoded together
     #[arg(long, value_name = "N", value_delimiter = ',', default_value = "1,4,16,32")]
     pub(crate) batch: Vec<usize>,

@@ -1,11 +1,13 @@
 //! Where things are kept.
 
 use std::{
+    collections::BTreeMap,
     path::{Path, PathBuf},
     sync::Arc,
 };
 
 use anyhow::{Context, Result};
+use engine_llm::weights;
 use model_registry::{Manifest, Registry};
 
 use crate::load;
@@ -36,6 +38,21 @@ pub(crate) fn registry(data_dir: &Path) -> Result<Registry> {
     // What cannot run is refused before it is stored, or replaces what can.
     let check = |files: &_| load::open(files).map(drop).map_err(|error| format!("{error:#}"));
     Ok(registry.with_check(Arc::new(check)))
+}
+
+/// The same, to store adapters of the model that these are the files of.
+///
+/// # Errors
+/// If it, or the model, cannot be opened.
+pub(crate) fn registry_for_adapters(
+    data_dir: &Path,
+    base: &BTreeMap<String, PathBuf>,
+) -> Result<Registry> {
+    let base = load::named(base, weights::open(base))?.base;
+    let check = move |files: &BTreeMap<String, PathBuf>| {
+        load::named(files, base.open(files)).map(drop).map_err(|error| format!("{error:#}"))
+    };
+    Ok(registry(data_dir)?.with_check(Arc::new(check)))
 }
 
 /// What clients ask to be kept.

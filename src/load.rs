@@ -11,6 +11,7 @@ use std::{
 use anyhow::{Context, Result, anyhow, bail};
 use engine_llm::{
     LlmEngine,
+    adapters::{AdapterBase, MAX_RANK},
     executors::cpu::{CpuExecutor, CpuOptions, KvDtype, Precision, fastest_kv_dtype},
     spec::DecoderSpec,
     weights::{self, HuggingFaceText, Model, TextSource, Weights},
@@ -38,6 +39,8 @@ const MAX_TEXT_FILE_BYTES: u64 = 64 << 20;
 pub(crate) struct Loaded {
     pub(crate) manifest: Manifest,
     pub(crate) engine: LlmEngine,
+    /// What adapters for it are held against.
+    pub(crate) base: AdapterBase,
     pub(crate) text: Arc<TextModel>,
 }
 
@@ -48,6 +51,8 @@ pub(crate) struct EngineOptions {
     kv_cache: ByteSize,
     kv_cache_dtype: KvDtype,
     max_model_len: Option<usize>,
+    /// The greatest rank of adapters; 0 for none.
+    max_adapter_rank: usize,
 }
 
 /// As many threads as this machine runs at once.
@@ -63,7 +68,13 @@ impl EngineOptions {
             kv_cache: args.kv_cache.unwrap_or(DEFAULT_KV_CACHE),
             kv_cache_dtype: args.kv_cache_dtype.map_or_else(fastest_kv_dtype, KvDtype::from),
             max_model_len: args.max_model_len,
+            max_adapter_rank: 0,
         }
+    }
+
+    /// The same, to run adapters too.
+    pub(crate) fn with_adapters(self) -> Self {
+        Self { max_adapter_rank: MAX_RANK, ..self }
     }
 }
 
@@ -82,6 +93,9 @@ pub(crate) fn planner_config(args: &EngineArgs) -> PlannerConfig {
 /// If there is no such model, or it cannot be loaded.
 pub(crate) async fn by_name(data_dir: &Path, name: &str, options: EngineOptions) -> Result<Loaded> {
     let name: ModelName = name.parse()?;
+    if let Some((base, _)) = name.adapter() {
+        bail!("{name} is an adapter: it runs in `agentbase serve`, with its base, {base}");
+    }
     let registry = data_dir::registry(data_dir)?;
     let manifest = registry.get(&name).await?;
     let files = registry.files(&manifest).await?;
@@ -102,7 +116,7 @@ fn from_files(
     options: EngineOptions,
 ) -> Result<Loaded> {
     let of_model = || format!("model {}", manifest.name);
-    let Model { spec, weights, text, .. } =
+    let Model { spec, weights, text, base, .. } =
         named(files, weights::open(files)).with_context(of_model)?;
     let (vocab_size, made_for) = (spec.vocab_size, spec.max_model_len);
     let cpu = CpuOptions {
@@ -111,6 +125,7 @@ fn from_files(
         kv_dtype: options.kv_cache_dtype,
         max_step_tokens: MAX_STEP_TOKENS,
         precision: Precision::Fast,
+        max_adapter_rank: options.max_adapter_rank,
         packed: Some(packed),
     };
     // The two sides know nothing of each other, and a start waits for both.
@@ -123,7 +138,7 @@ fn from_files(
     let (text, executor) = (text.with_context(of_model)?, executor.with_context(of_model)?);
     let max_model_len = options.max_model_len.map_or(made_for, |len| len.min(made_for));
     let engine = LlmEngine::new(Box::new(executor), vocab_size, max_model_len, MAX_STEP_SEQS);
-    Ok(Loaded { manifest, engine, text: Arc::new(text) })
+    Ok(Loaded { manifest, engine, base, text: Arc::new(text) })
 }
 
 /// Opens weights and text, and checks that they belong together.

@@ -5,6 +5,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::limits::MAX_NEAR_NAMES;
 use crate::name::ModelName;
 
 /// An operation of the registry failed.
@@ -18,6 +19,14 @@ pub enum RegistryError {
         name: ModelName,
         /// Names of stored models that are like it, best first.
         near: Vec<ModelName>,
+    },
+    /// A model that adapters are computed on top of cannot be removed.
+    #[error("{name} has {} adapters; remove them first: {}", adapters.len(), listed(adapters))]
+    HasAdapters {
+        /// The model.
+        name: ModelName,
+        /// Its adapters, sorted.
+        adapters: Vec<ModelName>,
     },
     /// A path cannot be imported as it is.
     #[error("cannot import {}: {reason}", path.display())]
@@ -147,6 +156,12 @@ fn near_names(near: &[ModelName]) -> String {
     if near.is_empty() {
         return "; `agentbase model list` shows what is stored".to_owned();
     }
-    let names: Vec<&str> = near.iter().map(ModelName::as_str).collect();
-    format!("; did you mean {}?", names.join(", "))
+    format!("; did you mean {}?", listed(near))
+}
+
+/// As many as are worth reading.
+fn listed(names: &[ModelName]) -> String {
+    let shown: Vec<&str> = names.iter().take(MAX_NEAR_NAMES).map(ModelName::as_str).collect();
+    let more = if names.len() > shown.len() { ", …" } else { "" };
+    format!("{}{more}", shown.join(", "))
 }

@@ -12,6 +12,7 @@ use sha2::{Digest, Sha256};
 use tokio::fs::File;
 use tokio::io::{AsyncReadExt, AsyncSeekExt, AsyncWriteExt};
 
+use crate::adapter::check_name;
 use crate::error::RegistryError;
 use crate::layout;
 use crate::limits::{COPY_BUFFER_BYTES, MAX_COMMIT_ATTEMPTS};
@@ -25,11 +26,11 @@ use crate::stage::Stage;
 use crate::workspace::Workspace;
 
 /// Where a model comes from.
-struct Origin {
+pub(crate) struct Origin {
     /// As its manifest will say it.
-    told: String,
+    pub(crate) told: String,
     /// Whether its files are ours alone, so that they can be taken without copying.
-    ours: bool,
+    pub(crate) ours: bool,
 }
 
 impl Registry {
@@ -46,6 +47,7 @@ impl Registry {
         progress: &dyn Progress,
     ) -> Result<Manifest, RegistryError> {
         let from = path.to_owned();
+        check_name(name).map_err(|reason| refused(path, reason))?;
         let (source, path) = blocking(move || Ok((inspect(&from)?, absolute(&from)?))).await?;
         let origin = Origin { told: format!("file:{}", path.display()), ours: false };
         self.store(&source, name, &origin, progress).await
@@ -68,7 +70,8 @@ impl Registry {
         self.store(&source, name, &origin, progress).await
     }
 
-    async fn store(
+    /// Stores a source's files, as often as others get in the way.
+    pub(crate) async fn store(
         &self,
         source: &Source,
         name: &ModelName,
@@ -103,6 +106,7 @@ impl Registry {
         }
         let entries = gathered.iter().map(|file| file.entry.clone()).collect();
         let manifest = Manifest::new(name.clone(), source.format, entries, origin.told.clone());
+        let manifest = Manifest { adapter_of: source.adapter_of.clone(), ..manifest };
         self.commit(manifest, &gathered, stage).await
     }
 }
@@ -197,6 +201,6 @@ async fn hash_and_copy(
     Ok(hex(&hasher.finalize()))
 }
 
-fn absolute(path: &Path) -> Result<PathBuf, RegistryError> {
+pub(crate) fn absolute(path: &Path) -> Result<PathBuf, RegistryError> {
     std::path::absolute(path).map_err(RegistryError::io("cannot read", path))
 }

@@ -21,6 +21,8 @@ const OPTIONAL: [&str; 5] = [
     "chat_template.jinja",
     "chat_template.json",
 ];
+/// What an adapter is made up of.
+pub(crate) const ADAPTER_FILES: [&str; 2] = ["adapter_config.json", "adapter_model.safetensors"];
 const SINGLE: &str = "model.safetensors";
 const INDEX: &str = "model.safetensors.index.json";
 const PICKLES: [&str; 5] = [".bin", ".pt", ".pth", ".ckpt", ".pkl"];
@@ -37,9 +39,26 @@ pub(crate) enum Layout {
     SafeTensors { files: Vec<String>, index: Option<&'static str> },
 }
 
+/// Whether an adapter is there. The error says what is wrong and what to do.
+pub(crate) fn check_adapter(listing: &Listing) -> Result<(), String> {
+    for name in ADAPTER_FILES {
+        match listing.get(name) {
+            Some(size) => check_size(name, *size)?,
+            None if listing.contains_key("adapter_model.bin") => {
+                return Err(PICKLE_REFUSED.to_owned());
+            }
+            None => return Err(format!("{name} is missing: it holds no adapter of PEFT's")),
+        }
+    }
+    Ok(())
+}
+
 /// Chooses the files of a model. The error says what is wrong and what to do.
 pub(crate) fn choose(listing: &Listing) -> Result<Layout, String> {
     let has = |name: &str| listing.contains_key(name);
+    if has(ADAPTER_FILES[0]) && !has("config.json") {
+        return Err("it holds an adapter: say with --base which model it is for".to_owned());
+    }
     if !listing.keys().any(|name| name.ends_with(".safetensors")) {
         return choose_gguf(listing);
     }

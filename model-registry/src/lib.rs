@@ -10,6 +10,7 @@
 //! This crate knows nothing of SQL, tenants or engines: it checks what a file *is*, not whether an
 //! engine can run it.
 
+mod adapter;
 mod error;
 mod hub;
 mod import;
@@ -28,7 +29,7 @@ mod workspace;
 
 pub use error::{HubError, RegistryError};
 pub use hub::{HubOptions, HubSource, HubToken, InvalidSource};
-pub use manifest::{FileEntry, Format, Manifest};
+pub use manifest::{AdapterBase, FileEntry, Format, Manifest};
 pub use name::{InvalidName, ModelName};
 pub use progress::{NoProgress, Progress};
 pub use registry::{Check, Registry, RemovedBytes};

@@ -35,7 +35,16 @@ pub struct FileEntry {
     pub sha256: String,
 }
 
-/// A model as the registry stores it.
+/// The model that an adapter is computed on top of.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AdapterBase {
+    /// Its name, with which the adapter's begins.
+    pub name: ModelName,
+    /// The version that the adapter was held against when it was stored.
+    pub digest: String,
+}
+
+/// A model, or an adapter of one, as the registry stores it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Manifest {
     /// Version of this JSON form; always 1 for now.
@@ -44,6 +53,9 @@ pub struct Manifest {
     pub name: ModelName,
     /// How its weights are stored.
     pub format: Format,
+    /// Set if it is an adapter.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub adapter_of: Option<AdapterBase>,
     /// Its files, sorted by name.
     pub files: Vec<FileEntry>,
     /// SHA-256 over the entries: the model version. The same files give the same digest, whatever
@@ -67,7 +79,8 @@ impl Manifest {
         files.sort_by(|a, b| a.name.cmp(&b.name));
         let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let (digest, created_unix) = (digest(&files), since_epoch.as_secs());
-        Manifest { schema: SCHEMA, name, format, files, digest, source, created_unix }
+        let (schema, adapter_of) = (SCHEMA, None);
+        Manifest { schema, name, format, adapter_of, files, digest, source, created_unix }
     }
 
     /// Sum of the sizes of all files, in bytes.
@@ -113,6 +126,14 @@ impl Manifest {
         }
         if self.digest != digest(&self.files) {
             return Err("`digest` is not the one of its files".to_owned());
+        }
+        let named = self.name.adapter().map(|(base, _)| base);
+        let of = self.adapter_of.as_ref();
+        if of.map(|base| &base.name) != named.as_ref() {
+            return Err("`adapter_of` is not the base that its name begins with".to_owned());
+        }
+        if of.is_some_and(|base| !is_sha256(&base.digest)) {
+            return Err("`adapter_of` has no digest of 64 lower-case hex digits".to_owned());
         }
         Ok(())
     }
@@ -175,6 +196,19 @@ mod tests {
         broken("`sha256`", &|m| m.files[0].sha256 = "AB".repeat(32));
         broken("`digest`", &|m| m.files[0].size = 4);
         broken("sorted", &|m| m.files.reverse());
+        let base = |name: &str, digest: &str| AdapterBase {
+            name: name.parse().unwrap(),
+            digest: digest.to_owned(),
+        };
+        let digest = "ab".repeat(32);
+        broken("`adapter_of`", &|m| m.adapter_of = Some(base("m", &digest)));
+        broken("`adapter_of`", &|m| m.name = "m:a".parse().unwrap());
+        broken("`adapter_of`", &|m| {
+            (m.name, m.adapter_of) = ("m:a".parse().unwrap(), Some(base("n", &digest)));
+        });
+        broken("no digest", &|m| {
+            (m.name, m.adapter_of) = ("m:a".parse().unwrap(), Some(base("m", "../x")));
+        });
         assert!(Manifest::parse(b"{").is_err());
     }
 }

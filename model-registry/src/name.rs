@@ -1,7 +1,7 @@
 //! The name a model goes by.
 //!
-//! Invariant: a [`ModelName`] is safe as a file name on every platform's file system and as a
-//! segment of a URL.
+//! Invariant: a [`ModelName`] is safe as a segment of a URL, and what [`file_stem`] makes
+//! of it as a file name on every platform's file system; no two names have one stem.
 
 use std::fmt;
 use std::str::FromStr;
@@ -10,8 +10,14 @@ use serde::{Deserialize, Serialize};
 
 const MAX_NAME_BYTES: usize = 128;
 
+/// Between a base's name and an adapter's, and what stands for it in names of files, where a colon
+/// is not safe.
+pub(crate) const SEPARATOR: &str = ":";
+const SEPARATOR_IN_FILES: &str = "@";
+
 /// A model's local name: a letter or digit, then up to 127 of letters, digits, `.`, `_`, `-`,
-/// without `..` and without a `.` at the end.
+/// without `..` and without a `.` at the end. An adapter's is its base's, a colon, and another such
+/// name.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct ModelName(String);
@@ -20,7 +26,8 @@ pub struct ModelName(String);
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "{0:?} is not a model name: use 1 to {MAX_NAME_BYTES} letters, digits, '.', '_' or '-', \
-     starting with a letter or digit, without '..' and not ending in '.'"
+     starting with a letter or digit, without '..' and not ending in '.' (an adapter's is its \
+     base's, ':' and another)"
 )]
 pub struct InvalidName(pub String);
 
@@ -29,13 +36,32 @@ impl ModelName {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// The name of an adapter of the model that has this one.
+    ///
+    /// # Errors
+    /// If `adapter` is no plain name, or this is an adapter's.
+    pub fn with_adapter(&self, adapter: &str) -> Result<ModelName, InvalidName> {
+        format!("{self}{SEPARATOR}{adapter}").parse()
+    }
+
+    /// Where this is an adapter's name: its base's, and its own.
+    pub fn adapter(&self) -> Option<(ModelName, &str)> {
+        let (base, adapter) = self.0.split_once(SEPARATOR)?;
+        Some((ModelName(base.to_owned()), adapter))
+    }
 }
 
 impl FromStr for ModelName {
     type Err = InvalidName;
 
     fn from_str(text: &str) -> Result<ModelName, InvalidName> {
-        if is_plain_name(text, MAX_NAME_BYTES) && !text.ends_with('.') {
+        let is_name = |text: &str| is_plain_name(text, MAX_NAME_BYTES) && !text.ends_with('.');
+        let is_valid = match text.split_once(SEPARATOR) {
+            Some((base, adapter)) => is_name(base) && is_name(adapter),
+            None => is_name(text),
+        };
+        if is_valid {
             return Ok(ModelName(text.to_owned()));
         }
         // An error must not carry a megabyte of someone's input along.
@@ -63,6 +89,16 @@ impl fmt::Display for ModelName {
     }
 }
 
+/// What files of the model are called that has this name.
+pub(crate) fn file_stem(name: &str) -> String {
+    name.replace(SEPARATOR, SEPARATOR_IN_FILES)
+}
+
+/// The name of the model whose files are called so.
+pub(crate) fn of_file_stem(stem: &str) -> String {
+    stem.replace(SEPARATOR_IN_FILES, SEPARATOR)
+}
+
 /// `[A-Za-z0-9][A-Za-z0-9._-]*` of at most `max` bytes and without `..`: what model names, hub
 /// organizations and hub repositories have in common.
 pub(crate) fn is_plain_name(text: &str, max: usize) -> bool {
@@ -81,11 +117,14 @@ mod tests {
 
     #[test]
     fn names_that_are_taken_and_refused() {
-        for good in ["a", "smollm2", "Llama-3.1_8B", "0", &"x".repeat(128)] {
+        let long = "x".repeat(128);
+        for good in ["a", "smollm2", "Llama-3.1_8B", "0", &long, "a:b", &format!("{long}:{long}")] {
             assert_eq!(good.parse::<ModelName>().unwrap().as_str(), good);
         }
         for bad in
             ["", ".", "..", "-a", "_a", "a/b", "a..b", "a.", "a b", "é", "a\0", &"x".repeat(129)]
+                .into_iter()
+                .chain([":", "a:", ":b", "a:b:c", "a.:b", "a:-b", "a:../b", "a@b"])
         {
             assert!(bad.parse::<ModelName>().is_err(), "{bad:?} was taken");
         }
@@ -93,20 +132,28 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_text_gives_a_safe_file_name_or_an_error(text in "\\PC{0,140}|[a-z0-9./_-]{0,140}") {
+        fn any_text_gives_a_safe_file_name_or_an_error(
+            text in "\\PC{0,140}|[a-z0-9./:@_-]{0,140}",
+        ) {
             if let Ok(name) = text.parse::<ModelName>() {
                 let name = name.as_str();
                 prop_assert_eq!(name, &text);
-                let path = std::path::Path::new(name);
+                let stem = file_stem(name);
+                let path = std::path::Path::new(&stem);
                 prop_assert_eq!(path.components().count(), 1);
-                prop_assert_eq!(path.file_name().and_then(|n| n.to_str()), Some(name));
-                prop_assert!(!name.contains("..") && name.len() <= 128);
+                prop_assert_eq!(path.file_name().and_then(|n| n.to_str()), Some(&*stem));
+                prop_assert!(!stem.contains("..") && !stem.contains(':') && stem.len() <= 257);
+                prop_assert_eq!(of_file_stem(&stem), text);
             }
         }
 
         #[test]
         fn every_name_of_the_grammar_is_taken(text in "[A-Za-z0-9]([A-Za-z0-9_-]|\\.[a-z]){0,60}") {
-            prop_assert!(text.parse::<ModelName>().is_ok());
+            let name = text.parse::<ModelName>().unwrap();
+            prop_assert!(name.adapter().is_none());
+            let adapter = name.with_adapter(&text).unwrap();
+            prop_assert_eq!(adapter.adapter(), Some((name, &*text)));
+            prop_assert!(adapter.with_adapter(&text).is_err());
         }
     }
 }

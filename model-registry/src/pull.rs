@@ -5,6 +5,7 @@
 
 use sha2::{Digest, Sha256};
 
+use crate::adapter::check_name;
 use crate::error::{HubError, RegistryError};
 use crate::hub::{HubClient, HubOptions, HubSource, RemoteFile, Repository, Wanted, download};
 use crate::layout::{self, GGUF_NAME, Layout, Listing};
@@ -40,6 +41,8 @@ impl Registry {
         options: &HubOptions,
         progress: &dyn Progress,
     ) -> Result<Manifest, RegistryError> {
+        let repo = source.to_string();
+        check_name(name).map_err(|reason| HubError::Unusable { repo, reason })?;
         let client = HubClient::new(options)?;
         let repository = client.repository(source).await?;
         let origin = match source.file() {

@@ -94,11 +94,18 @@ impl Registry {
     /// keeps them until it lets go.
     ///
     /// # Errors
-    /// [`RegistryError::NotFound`], or when the store cannot be written.
+    /// [`RegistryError::NotFound`], [`RegistryError::HasAdapters`], or when the store cannot be
+    /// written.
     pub async fn remove(&self, name: &ModelName) -> Result<RemovedBytes, RegistryError> {
         let _lock = RegistryLock::take(&self.root).await?;
         if self.store.manifest(name.as_str()).await?.is_none() {
             return Err(self.not_found(name).await?);
+        }
+        let is_its = |other: &ModelName| other.adapter().is_some_and(|(base, _)| base == *name);
+        let adapters = self.store.manifests().await?.into_keys().filter_map(|n| n.parse().ok());
+        let adapters: Vec<ModelName> = adapters.filter(is_its).collect();
+        if !adapters.is_empty() {
+            return Err(RegistryError::HasAdapters { name: name.clone(), adapters });
         }
         self.store.delete_manifest(name).await?;
         Ok(RemovedBytes(self.store.sweep().await?))

@@ -8,12 +8,14 @@ use std::path::{Path, PathBuf};
 use crate::error::RegistryError;
 use crate::layout::{self, GGUF_NAME, Layout, Listing};
 use crate::limits::{MAX_JSON_BYTES, MAX_LISTED_FILES};
-use crate::manifest::Format;
+use crate::manifest::{AdapterBase, Format};
 
 /// A local model: its format and its files, each under the name it will have.
 pub(crate) struct Source {
     pub(crate) format: Format,
     pub(crate) files: Vec<(String, PathBuf)>,
+    /// Set for an adapter.
+    pub(crate) adapter_of: Option<AdapterBase>,
 }
 
 /// Looks at a path and chooses the files to take, without reading more than headers.
@@ -36,10 +38,11 @@ pub(crate) fn inspect(path: &Path) -> Result<Source, RegistryError> {
     layout::check_gguf_name(&name).map_err(|reason| refused(path, reason))?;
     check_gguf(path)?;
     let files = vec![(GGUF_NAME.to_owned(), path.to_owned())];
-    Ok(Source { format: Format::Gguf, files })
+    Ok(Source { format: Format::Gguf, files, adapter_of: None })
 }
 
-fn inspect_folder(folder: &Path) -> Result<Source, RegistryError> {
+/// A folder's files, with their sizes.
+pub(crate) fn read_listing(folder: &Path) -> Result<Listing, RegistryError> {
     let read_failed = |e| RegistryError::io("cannot read", folder)(e);
     let mut listing = Listing::new();
     for entry in fs::read_dir(folder).map_err(read_failed)? {
@@ -53,12 +56,18 @@ fn inspect_folder(folder: &Path) -> Result<Source, RegistryError> {
         let size = fs::metadata(entry.path()).ok().filter(fs::Metadata::is_file).map(|m| m.len());
         listing.insert(name, size);
     }
+    Ok(listing)
+}
+
+fn inspect_folder(folder: &Path) -> Result<Source, RegistryError> {
+    let listing = read_listing(folder)?;
     let refuse = |reason| refused(folder, reason);
     let (format, names) = match layout::choose(&listing).map_err(refuse)? {
         Layout::Gguf(name) => {
             let path = regular_file(folder, &name)?;
             check_gguf(&path)?;
-            return Ok(Source { format: Format::Gguf, files: vec![(GGUF_NAME.to_owned(), path)] });
+            let files = vec![(GGUF_NAME.to_owned(), path)];
+            return Ok(Source { format: Format::Gguf, files, adapter_of: None });
         }
         Layout::SafeTensors { mut files, index } => {
             if let Some(index) = index {
@@ -70,11 +79,11 @@ fn inspect_folder(folder: &Path) -> Result<Source, RegistryError> {
         }
     };
     let files = names.into_iter().map(|name| regular_file(folder, &name).map(|path| (name, path)));
-    Ok(Source { format, files: files.collect::<Result<_, _>>()? })
+    Ok(Source { format, files: files.collect::<Result<_, _>>()?, adapter_of: None })
 }
 
 /// The path of a folder's file, links resolved, if it is a regular file inside the folder.
-fn regular_file(folder: &Path, name: &str) -> Result<PathBuf, RegistryError> {
+pub(crate) fn regular_file(folder: &Path, name: &str) -> Result<PathBuf, RegistryError> {
     let path = folder.join(name);
     let real = fs::canonicalize(&path).map_err(RegistryError::io("cannot read", &path))?;
     let base = fs::canonicalize(folder).map_err(RegistryError::io("cannot read", folder))?;

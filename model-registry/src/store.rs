@@ -3,6 +3,7 @@
 //! Invariant: [`Store::publish`] and [`Store::sweep`] are called with the registry's lock held.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -13,7 +14,7 @@ use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt};
 use crate::error::RegistryError;
 use crate::limits::MAX_MANIFEST_BYTES;
 use crate::manifest::{FileEntry, Manifest};
-use crate::name::ModelName;
+use crate::name::{ModelName, SEPARATOR, file_stem, of_file_stem};
 
 const BLOBS: [&str; 2] = ["blobs", "sha256"];
 const MANIFESTS: &str = "manifests";
@@ -86,9 +87,10 @@ impl Store {
             else {
                 continue;
             };
+            let name = of_file_stem(name);
             // Between the listing and here, another process may have removed it.
-            if let Some(manifest) = self.manifest(name).await? {
-                manifests.insert(name.to_owned(), manifest);
+            if let Some(manifest) = self.manifest(&name).await? {
+                manifests.insert(name, manifest);
             }
         }
         Ok(manifests)
@@ -106,11 +108,7 @@ impl Store {
         if got.meta.size > MAX_MANIFEST_BYTES {
             return Ok(Some(Err(format!("its manifest has {} bytes", got.meta.size))));
         }
-        let parsed = Manifest::parse(&got.bytes().await?);
-        Ok(Some(parsed.and_then(|manifest| match manifest.name.as_str() == name {
-            true => Ok(manifest),
-            false => Err(format!("its manifest is that of {:?}", manifest.name.as_str())),
-        })))
+        Ok(Some(parse(name, &got.bytes().await?)))
     }
 
     /// Puts a staged manifest in place, over an older one of the same name.
@@ -155,6 +153,40 @@ impl Store {
         Ok(freed)
     }
 
+    /// The manifest of a name, as [`manifest`](Self::manifest) has it, straight from the disk.
+    pub(crate) fn manifest_blocking(
+        &self,
+        name: &str,
+    ) -> Result<Option<Result<Manifest, String>>, RegistryError> {
+        let path = self.root.join(MANIFESTS).join(format!("{}.json", file_stem(name)));
+        let failed = |cause| RegistryError::io("cannot read", &path)(cause);
+        let file = match std::fs::File::open(&path) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            file => file.map_err(failed)?,
+        };
+        let mut bytes = Vec::new();
+        file.take(MAX_MANIFEST_BYTES).read_to_end(&mut bytes).map_err(failed)?;
+        Ok(Some(parse(name, &bytes)))
+    }
+
+    /// The names of all adapters, sorted, straight from the disk.
+    pub(crate) fn adapter_names_blocking(&self) -> Result<Vec<String>, RegistryError> {
+        let folder = self.root.join(MANIFESTS);
+        let failed = |cause| RegistryError::io("cannot read", &folder)(cause);
+        let entries = match std::fs::read_dir(&folder) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+            entries => entries.map_err(failed)?,
+        };
+        let mut names = Vec::new();
+        for entry in entries {
+            let file = entry.map_err(failed)?.file_name();
+            let stem = file.to_str().and_then(|name| name.strip_suffix(".json"));
+            names.extend(stem.map(of_file_stem).filter(|name| name.contains(SEPARATOR)));
+        }
+        names.sort_unstable();
+        Ok(names)
+    }
+
     async fn size(&self, path: &StorePath) -> Result<Option<u64>, RegistryError> {
         match self.objects.head(path).await {
             Ok(meta) => Ok(Some(meta.size)),
@@ -169,6 +201,15 @@ fn blob_path(sha256: &str) -> StorePath {
     StorePath::from_iter([BLOBS[0], BLOBS[1], folder, sha256])
 }
 
+/// The manifest of that name, which must be its own.
+fn parse(name: &str, bytes: &[u8]) -> Result<Manifest, String> {
+    let manifest = Manifest::parse(bytes)?;
+    match manifest.name.as_str() == name {
+        true => Ok(manifest),
+        false => Err(format!("its manifest is that of {:?}", manifest.name.as_str())),
+    }
+}
+
 fn manifest_path(name: &str) -> StorePath {
-    StorePath::from_iter([MANIFESTS, &format!("{name}.json")])
+    StorePath::from_iter([MANIFESTS, &format!("{}.json", file_stem(name))])
 }

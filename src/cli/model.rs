@@ -9,13 +9,16 @@ use super::EngineArgs;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum ModelCommand {
-    /// Import a GGUF file or a Hugging Face folder
+    /// Import a GGUF file or a Hugging Face folder, or an adapter
     Import {
         /// The file or folder
         path: PathBuf,
-        /// Name to serve it under
+        /// Name to serve it under; an adapter's is BASE:NAME [default: the folder's name]
+        #[arg(long, required_unless_present = "base")]
+        name: Option<String>,
+        /// The model that it is an adapter of: a LoRA as the PEFT library saves it
         #[arg(long)]
-        name: String,
+        base: Option<String>,
     },
     /// List imported models
     List {

@@ -40,8 +40,9 @@ pub(crate) fn run(cli: Cli) -> Result<()> {
         }
         Command::Bench(args) => {
             let options = EngineOptions::new(&args.engine);
+            let options = if args.adapters > 0 { options.with_adapters() } else { options };
             let loaded = runtime.block_on(load::by_name(&data_dir, &args.name, options))?;
-            bench::run(&args, Box::new(loaded.engine), options.threads)
+            bench::run(&args, loaded, options.threads)
         }
         Command::Perplexity(args) => {
             let options = EngineOptions::new(&args.engine);

@@ -5,8 +5,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use anyhow::Result;
-use model_registry::{HubOptions, HubSource, Manifest, ModelName};
+use anyhow::{Context, Result};
+use model_registry::{AdapterBase, HubOptions, HubSource, Manifest, ModelName};
 
 use serde_json::json;
 
@@ -19,8 +19,17 @@ use crate::{cli::ModelCommand, data_dir, load, progress::Bars, size::ByteSize};
 pub(super) async fn run(command: ModelCommand, data_dir: &Path) -> Result<()> {
     let registry = data_dir::registry(data_dir)?;
     match command {
-        ModelCommand::Import { path, name } => {
-            let name: ModelName = name.parse()?;
+        ModelCommand::Import { path, name, base: Some(base) } => {
+            let base = registry.get(&base.parse()?).await?;
+            let name = base.name.with_adapter(&adapter_name(&path, name)?)?;
+            let files = registry.files(&base).await?;
+            let registry = data_dir::registry_for_adapters(data_dir, &files)?;
+            let names = (&name, &base);
+            let manifest = registry.import_adapter(&path, names, &Bars::default()).await?;
+            outln!("imported {}", summary(&manifest))?;
+        }
+        ModelCommand::Import { path, name, base: None } => {
+            let name: ModelName = name.unwrap_or_default().parse()?;
             let manifest = registry.import(&path, &name, &Bars::default()).await?;
             outln!("imported {}", summary(&manifest))?;
         }
@@ -36,7 +45,10 @@ pub(super) async fn run(command: ModelCommand, data_dir: &Path) -> Result<()> {
         ModelCommand::List { json } => list(&registry.list().await?, json)?,
         ModelCommand::Show { name, json } => {
             let manifest = registry.get(&name.parse()?).await?;
-            show(&registry.files(&manifest).await?, &manifest, json)?;
+            match &manifest.adapter_of {
+                Some(base) => show_adapter(base, &manifest, json)?,
+                None => show(&registry.files(&manifest).await?, &manifest, json)?,
+            }
         }
         ModelCommand::Rm { name } => {
             let freed = registry.remove(&name.parse()?).await?;
@@ -45,6 +57,17 @@ pub(super) async fn run(command: ModelCommand, data_dir: &Path) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// What an adapter is called after its base: as asked for, or as its folder.
+fn adapter_name(path: &Path, name: Option<String>) -> Result<String> {
+    let folder = || {
+        let path = path.canonicalize().ok()?;
+        Some(path.file_name()?.to_str()?.to_owned())
+    };
+    name.or_else(folder).with_context(|| {
+        format!("{} gives the adapter no name; say one with --name", path.display())
+    })
 }
 
 fn summary(manifest: &Manifest) -> String {
@@ -69,9 +92,36 @@ fn list(manifests: &[Manifest], json: bool) -> Result<()> {
             manifest.name.as_str(),
             &manifest.digest[..12],
             ByteSize(manifest.total_bytes()).to_string(),
-            format!("{:?}", manifest.format).to_lowercase(),
+            kind(manifest),
             manifest.source
         )?;
+    }
+    Ok(())
+}
+
+/// How it is stored, or that it is an adapter.
+fn kind(manifest: &Manifest) -> String {
+    match manifest.adapter_of {
+        Some(_) => "adapter".to_owned(),
+        None => format!("{:?}", manifest.format).to_lowercase(),
+    }
+}
+
+fn show_adapter(base: &AdapterBase, manifest: &Manifest, json: bool) -> Result<()> {
+    if json {
+        outln!("{}", serde_json::to_string_pretty(&json!({ "manifest": manifest }))?)?;
+        return Ok(());
+    }
+    outln!("name       {}", manifest.name)?;
+    outln!("version    {}", manifest.digest)?;
+    outln!("source     {}", manifest.source)?;
+    outln!("adapter    of {}, version {}", base.name, base.digest)?;
+    show_files(manifest)
+}
+
+fn show_files(manifest: &Manifest) -> Result<()> {
+    for file in &manifest.files {
+        outln!("file       {} ({}, sha256 {})", file.name, ByteSize(file.size), file.sha256)?;
     }
     Ok(())
 }
@@ -110,8 +160,5 @@ fn show(files: &BTreeMap<String, PathBuf>, manifest: &Manifest, json: bool) -> R
     )?;
     outln!("context    {} tokens", spec.max_model_len)?;
     outln!("chat       {}", if text.has_chat_template() { "yes" } else { "no template" })?;
-    for file in &manifest.files {
-        outln!("file       {} ({}, sha256 {})", file.name, ByteSize(file.size), file.sha256)?;
-    }
-    Ok(())
+    show_files(manifest)
 }

@@ -1,9 +1,11 @@
 //! `agentbase serve`: keys, models, HTTP, and an orderly end.
 
+mod drivers;
+
 use std::{
     net::SocketAddr,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::Arc,
     time::Duration,
 };
 
@@ -11,56 +13,32 @@ use anyhow::{Context, Result, bail};
 use engine_core::TenantId;
 use engine_grammar::Compiler;
 use model_registry::ModelName;
-use scheduler_batching::{Driver, Handle, PlannerConfig, Shutdown, spawn_with};
+use scheduler_batching::{PlannerConfig, spawn_with};
 use server_http::{
-    AppState, AuthError, Authenticate, Caller, HttpLimits, NoAuth, ServedModel, Signer,
+    Adapters, AppState, AuthError, Authenticate, Caller, HttpLimits, NoAuth, ServedModel, Signer,
 };
 use server_store::{Limits, Store};
 use tokio::{net::TcpListener, sync::oneshot};
 
+use self::drivers::{Drivers, Running};
 use crate::{
+    adapters::RegistryAdapters,
     cli::ServeArgs,
     config, data_dir, http_options,
     keys::{KeyOwner, Keys},
     load::{self, EngineOptions, Loaded},
     progress::Spinner,
+    size::ByteSize,
 };
 
 const DEFAULT_LISTEN: SocketAddr =
     SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 8080);
+const DEFAULT_ADAPTER_MEMORY: ByteSize = ByteSize(1 << 30);
 const DEFAULT_MAX_WAITING: usize = 1024;
 /// Threads of each model that compute masks for grammars.
 const MAX_GRAMMAR_WORKERS: usize = 4;
 /// The tenant of the first key.
 const DEFAULT_TENANT: &str = "default";
-
-/// A model's driver and the way to stop it.
-struct Running {
-    handle: Handle,
-    driver: Driver,
-}
-
-/// All drivers that were started.
-#[derive(Clone, Default)]
-struct Drivers(Arc<Mutex<Vec<Running>>>);
-
-impl Drivers {
-    fn all(&self) -> MutexGuard<'_, Vec<Running>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn add(&self, running: Running) {
-        self.all().push(running);
-    }
-
-    /// Ends all and waits for their threads.
-    async fn stop(&self) -> Result<()> {
-        self.all().iter().for_each(|running| running.handle.shutdown(Shutdown::Abort));
-        let drivers = std::mem::take(&mut *self.all());
-        let join = move || drivers.into_iter().for_each(|running| running.driver.join());
-        Ok(tokio::task::spawn_blocking(join).await?)
-    }
-}
 
 /// Serves until a signal asks for the end, then lets running streams finish.
 ///
@@ -95,6 +73,15 @@ pub(super) async fn run(args: ServeArgs, data_dir: &Path) -> Result<()> {
         .store(store.clone())
         .cors(cors)
         .guards(guards);
+    let adapter_memory = args.adapter_memory.unwrap_or(DEFAULT_ADAPTER_MEMORY).0;
+    let mut options = EngineOptions::new(&args.engine);
+    let mut adapters = None;
+    if adapter_memory > 0 {
+        let all = RegistryAdapters::new(data_dir::registry(data_dir)?, adapter_memory);
+        let all = adapters.insert(Arc::new(all));
+        state = state.adapters(Arc::clone(all) as Arc<dyn Adapters>);
+        options = options.with_adapters();
+    }
     for name in &names {
         state = state.loading(name.as_str());
     }
@@ -102,10 +89,11 @@ pub(super) async fn run(args: ServeArgs, data_dir: &Path) -> Result<()> {
     outln!("listening on {}://{address}", http_options::scheme(tls.as_ref()))?;
     let drivers = Drivers::default();
     let loading = Loading {
-        options: EngineOptions::new(&args.engine),
+        options,
         planner: planner_config(&args, num_tenants),
         data_dir: data_dir.to_owned(),
         state: state.clone(),
+        adapters,
         drivers: drivers.clone(),
     };
     // The server goes on as long as one model answers.
@@ -189,7 +177,9 @@ fn caller(owner: KeyOwner) -> Caller {
 async fn model_names(args: &ServeArgs, data_dir: &Path) -> Result<Vec<ModelName>> {
     let registry = data_dir::registry(data_dir)?;
     if args.model.is_empty() {
-        let all = registry.list().await?;
+        let mut all = registry.list().await?;
+        // Adapters come with their bases.
+        all.retain(|manifest| manifest.adapter_of.is_none());
         if all.is_empty() {
             bail!(
                 "there is no model in {}; import one with `agentbase model import PATH --name \
@@ -202,6 +192,9 @@ async fn model_names(args: &ServeArgs, data_dir: &Path) -> Result<Vec<ModelName>
     let mut names = Vec::new();
     for name in &args.model {
         let name: ModelName = name.trim().parse()?;
+        if let Some((base, _)) = name.adapter() {
+            bail!("{name} is an adapter: it is served with its base, `--model {base}`");
+        }
         // A name that is not there is found before the server listens.
         registry.get(&name).await?;
         if !names.contains(&name) {
@@ -217,6 +210,7 @@ struct Loading {
     planner: PlannerConfig,
     data_dir: PathBuf,
     state: AppState,
+    adapters: Option<Arc<RegistryAdapters>>,
     drivers: Drivers,
 }
 
@@ -252,7 +246,10 @@ impl Loading {
 
     /// Starts the model's driver and lets requests in.
     fn start(&self, loaded: Loaded) {
-        let Loaded { manifest, engine, text } = loaded;
+        let Loaded { manifest, engine, base, text } = loaded;
+        if let Some(adapters) = &self.adapters {
+            adapters.add_base(&manifest.digest, base);
+        }
         let observer = self.state.metrics().observer(manifest.name.as_str());
         let (handle, driver) = spawn_with(Box::new(engine), self.planner.clone(), observer);
         // Only on cores that the engine leaves: taken from it, they would slow every sequence.
@@ -266,6 +263,7 @@ impl Loading {
             grammars: Arc::new(Compiler::new(Arc::clone(&text), num_workers)),
             text,
             handle,
+            adapter: None,
         });
     }
 }

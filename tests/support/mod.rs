@@ -47,6 +47,7 @@ pub(crate) fn smollm2(
         kv_dtype,
         max_step_tokens: 256,
         precision,
+        max_adapter_rank: 0,
         packed: None,
     };
     let executor = CpuExecutor::new(model.spec, &model.weights, options).expect("it loads");

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use crate::Adapter;
+
 /// Index into a model's vocabulary.
 pub type TokenId = u32;
 
@@ -28,6 +30,7 @@ pub struct CacheScope {
     pub tenant: TenantId,
     /// The model's name and content digest.
     pub model_version: Arc<str>,
-    /// The adapter on top of the model, if any.
-    pub adapter: Option<Arc<str>>,
+    /// The adapter on top of the model, if any. It goes with the request into every step, so what
+    /// is computed and what the cache is keyed with are never two things.
+    pub adapter: Option<Adapter>,
 }

@@ -3,6 +3,7 @@
 //! Invariant: this crate knows nothing of tensors, tokio, files or HTTP. A [`Step`] says
 //! everything an [`Engine`] needs to know; an engine keeps no state per request.
 
+mod adapter;
 mod encode;
 mod engine;
 mod event;
@@ -11,6 +12,7 @@ mod ids;
 mod request;
 mod step;
 
+pub use adapter::Adapter;
 pub use encode::{Activation, EncodeInput, Encoder, EncoderInfo, EncoderOutput};
 pub use engine::{Engine, EngineError, EngineLimits};
 pub use event::{Event, FinishReason, RequestError, Usage};

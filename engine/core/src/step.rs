@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use crate::{BlockId, EngineError, PendingMask, SamplingParams, SeqId, TokenId};
+use crate::{Adapter, BlockId, EngineError, PendingMask, SamplingParams, SeqId, TokenId};
 
 /// Everything an engine computes in one go.
 #[derive(Clone, Debug, Default)]
@@ -37,6 +37,8 @@ pub struct BlockTable(pub Vec<BlockId>);
 pub struct SeqWork {
     /// Whose work.
     pub seq: SeqId,
+    /// The adapter that all its positions are computed with.
+    pub adapter: Option<Adapter>,
     /// The tokens to compute; at least one that is known.
     pub input: Vec<TokenId>,
     /// How many of them, at the end, are drafts: guesses at the tokens to be sampled. What is

@@ -3,6 +3,7 @@
 //! Invariant: nothing here knows of requests, tenants, HTTP or SQL. Files come in as paths, steps
 //! come in through [`engine_core::Engine`], tokens go out.
 
+pub mod adapters;
 mod engine;
 pub mod executors;
 mod families;

@@ -147,6 +147,7 @@ fn score_chunk(engine: &mut dyn Engine, chunk: &[TokenId]) -> Result<Vec<f32>, E
         let targets = chunk[from + 1..=end].to_vec();
         let work = SeqWork {
             seq: SeqId(0),
+            adapter: None,
             input: chunk[from..end].to_vec(),
             num_drafts: 0,
             num_cached_tokens: from as u32,

@@ -24,7 +24,7 @@ pub(crate) use engine_weights::{
     memory, mmap,
 };
 
-use crate::{families, spec::DecoderSpec};
+use crate::{adapters::AdapterBase, families, spec::DecoderSpec};
 
 /// All that is needed to run a model.
 #[derive(Clone, Debug)]
@@ -37,6 +37,8 @@ pub struct Model {
     pub weights: Weights,
     /// Where tokenizer and chat template are.
     pub text: TextSource,
+    /// What adapters for it are held against.
+    pub base: AdapterBase,
 }
 
 /// The description of a model's text side.
@@ -91,7 +93,8 @@ fn open_gguf(path: &Path) -> Result<Model, LoadError> {
         families::from_gguf(&file.metadata, &file.tensors).map_err(at_path)?;
     let vocab = gguf::vocab(&file.metadata, spec.vocab_size).map_err(at_path)?;
     let weights = families::assemble(&spec, families::adopt_gguf(&spec, family, file.tensors)?)?;
-    Ok(Model { architecture, spec, weights, text: TextSource::Gguf(Box::new(vocab)) })
+    let base = AdapterBase::new(&spec, family, true);
+    Ok(Model { architecture, spec, weights, text: TextSource::Gguf(Box::new(vocab)), base })
 }
 
 /// Opens the folder of a decoder that is asked for its last states: as [`open`], but the class may
@@ -126,5 +129,6 @@ fn open_folder(files: &Files, config: Map<String, Value>) -> Result<Model, LoadE
         chat_template: files.get("chat_template.jinja").cloned(),
         chat_template_json: files.get("chat_template.json").cloned(),
     });
-    Ok(Model { architecture, spec, weights, text })
+    let base = AdapterBase::new(&spec, family, false);
+    Ok(Model { architecture, spec, weights, text, base })
 }

@@ -8,12 +8,18 @@ mod golden;
 
 use std::{
     alloc::{GlobalAlloc, Layout, System},
-    sync::atomic::{AtomicUsize, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 
-use engine_llm::executors::{
-    Batch, Executor, Span,
-    cpu::{CpuExecutor, CpuOptions, KvDtype, Precision},
+use engine_llm::{
+    adapters::{Kept, Lora},
+    executors::{
+        Batch, Executor, Span,
+        cpu::{CpuExecutor, CpuOptions, KvDtype, Precision},
+    },
 };
 
 /// How often the steps are repeated.
@@ -63,6 +69,13 @@ fn batch(rows: usize, at: u32) -> Batch {
     batch
 }
 
+/// The same with adapters, two of them the same.
+fn with_adapters(mut batch: Batch, loras: &[Arc<Lora>; 2]) -> Batch {
+    let spans = [(0, 0), (1, 1), (2, 0)];
+    batch.adapters.extend(spans.map(|(span, lora)| (span, Arc::clone(&loras[lora]))));
+    batch
+}
+
 #[test]
 fn a_step_allocates_nothing() {
     let tiny = golden::TINY.iter().map(|name| (*name).to_owned()).map(|name| (name, false));
@@ -84,12 +97,18 @@ fn a_step_allocates_nothing() {
                 kv_dtype,
                 max_step_tokens: 64,
                 precision,
+                max_adapter_rank: 16,
                 packed: None,
             };
+            let base = model.base.clone();
             let mut executor =
                 CpuExecutor::new(model.spec, &model.weights, options).expect("it loads");
-            let batches: Vec<Batch> =
-                (0..12).map(|i| batch(1 + i * 5 % 40, i as u32 * 3)).collect();
+            let loras = [(9, 1), (16, 2)];
+            let loras = loras.map(|(rank, seed)| Arc::new(base.made_up(rank, seed, Kept::Bf16)));
+            let batches = (0..12).map(|i| (i, batch(1 + i * 5 % 40, i as u32 * 3)));
+            let batches: Vec<Batch> = batches
+                .map(|(i, batch)| if i % 3 == 0 { batch } else { with_adapters(batch, &loras) })
+                .collect();
             let mut run = |batch: &Batch| {
                 executor.forward(batch).expect("it runs");
                 let last = batch.spans.iter().map(|span| span.first_row + span.num_rows - 1);

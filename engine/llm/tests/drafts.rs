@@ -87,6 +87,7 @@ impl Run<'_> {
         };
         let work = SeqWork {
             seq: SeqId(0),
+            adapter: None,
             input: [&known[cached..], drafts].concat(),
             num_drafts: drafts.len() as u32,
             num_cached_tokens: cached as u32,

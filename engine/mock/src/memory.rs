@@ -1,8 +1,8 @@
 //! The simulated KV cache.
 //!
-//! A real cache entry depends on its token, its position and all tokens before it; here those
-//! three are what is stored. Invariant: a cell is only believed if it agrees with the cells
-//! before it in the same block table.
+//! A real cache entry depends on its token, its position, all tokens before it and the adapter
+//! they were computed with; here those are what is stored. Invariant: a cell is only believed if
+//! it agrees with the cells before it in the same block table.
 
 use engine_core::{EngineLimits, SeqWork, TokenId};
 
@@ -11,7 +11,7 @@ use engine_core::{EngineLimits, SeqWork, TokenId};
 struct Cell {
     position: u32,
     token: TokenId,
-    /// Hash of all tokens up to and including this one when it was written.
+    /// Hash of the adapter and all tokens up to and including this one when it was written.
     prefix: u64,
     /// The step that wrote it.
     step_idx: u64,
@@ -42,7 +42,7 @@ impl Memory {
 
     /// Reads all cached positions of `work` and returns the hash of their tokens.
     pub(crate) fn read_prefix(&self, work: &SeqWork) -> Result<u64, String> {
-        let mut prefix = 0;
+        let mut prefix = begin(work);
         for position in 0..work.num_cached_tokens {
             let slot = self.slot(work, position)?;
             let cell = self.cells[slot]
@@ -86,6 +86,12 @@ impl Memory {
         }
         Ok(())
     }
+}
+
+/// Hash of no tokens: another one with each adapter.
+fn begin(work: &SeqWork) -> u64 {
+    let bytes = work.adapter.iter().flat_map(|adapter| adapter.id().bytes());
+    bytes.fold(0, |hash, byte| mix(hash ^ u64::from(byte)))
 }
 
 /// Hash of a prefix and one more token.

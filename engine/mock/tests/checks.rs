@@ -37,6 +37,7 @@ fn sample(seed: u64, num_generated: u32, banned: &[TokenId]) -> Want {
 fn work(seq: u64, input: &[TokenId], cached: u32, blocks: &[u32]) -> SeqWork {
     SeqWork {
         seq: SeqId(seq),
+        adapter: None,
         input: input.to_vec(),
         num_drafts: 0,
         num_cached_tokens: cached,

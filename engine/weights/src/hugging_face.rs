@@ -46,6 +46,14 @@ pub fn tensors(files: &Files, config: &Map<String, Value>) -> Result<Vec<Tensor>
     }
 }
 
+/// All tensors of one safetensors file, under their own names.
+///
+/// # Errors
+/// [`LoadError`] naming the file and the tensor.
+pub fn file(path: &Path) -> Result<Vec<Tensor>, LoadError> {
+    parse(path, false)
+}
+
 /// Where the file of this name is.
 ///
 /// # Errors

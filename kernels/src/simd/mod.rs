@@ -131,6 +131,8 @@ pub(crate) trait Simd {
     unsafe fn from_u8(x: &[u8; LANES]) -> Self::V;
     /// A half, little-endian, widened.
     unsafe fn f16(bytes: [u8; 2]) -> f32;
+    /// Sixteen bfloat16 at `p`, which need no more alignment than one, widened.
+    unsafe fn from_bf16(p: *const u16) -> Self::V;
 }
 
 /// Adds the lanes as a balanced tree, the same on every path.
@@ -226,6 +228,12 @@ impl Simd for Portable {
     #[inline(always)]
     unsafe fn f16(bytes: [u8; 2]) -> f32 {
         f16_to_f32(bytes)
+    }
+    #[inline(always)]
+    unsafe fn from_bf16(p: *const u16) -> Self::V {
+        // SAFETY: the caller vouches for sixteen readable numbers.
+        let numbers = unsafe { p.cast::<[u16; LANES]>().read_unaligned() };
+        numbers.map(|bits| f32::from_bits(u32::from(bits) << 16))
     }
 }
 

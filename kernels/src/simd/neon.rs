@@ -80,4 +80,12 @@ impl Simd for Neon {
             vgetq_lane_f32::<0>(vcvt_f32_f16(halves))
         }
     }
+    #[inline(always)]
+    unsafe fn from_bf16(p: *const u16) -> Self::V {
+        // SAFETY: as above; sixteen readable numbers.
+        unsafe {
+            [0, 4, 8, 12]
+                .map(|i| vreinterpretq_f32_u32(vshlq_n_u32::<16>(vmovl_u16(vld1_u16(p.add(i))))))
+        }
+    }
 }

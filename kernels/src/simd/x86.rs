@@ -65,6 +65,14 @@ impl Simd for Avx512 {
         // SAFETY: the paths are chosen only where there is F16C too.
         unsafe { f16c(bytes) }
     }
+    #[inline(always)]
+    unsafe fn from_bf16(p: *const u16) -> Self::V {
+        // SAFETY: as above; sixteen readable numbers.
+        unsafe {
+            let wide = _mm512_cvtepu16_epi32(_mm256_loadu_si256(p.cast()));
+            _mm512_castsi512_ps(_mm512_slli_epi32::<16>(wide))
+        }
+    }
 }
 
 /// Two 256-bit registers.
@@ -126,5 +134,15 @@ impl Simd for Avx2 {
     unsafe fn f16(bytes: [u8; 2]) -> f32 {
         // SAFETY: as above.
         unsafe { f16c(bytes) }
+    }
+    #[inline(always)]
+    unsafe fn from_bf16(p: *const u16) -> Self::V {
+        // SAFETY: as above; sixteen readable numbers.
+        unsafe {
+            [p, p.add(8)].map(|p| {
+                let wide = _mm256_cvtepu16_epi32(_mm_loadu_si128(p.cast()));
+                _mm256_castsi256_ps(_mm256_slli_epi32::<16>(wide))
+            })
+        }
     }
 }

@@ -38,7 +38,7 @@ impl PrefixKey {
         match &scope.adapter {
             Some(adapter) => {
                 part("adapter");
-                part(adapter);
+                part(adapter.id());
             }
             None => part("base"),
         }
@@ -64,14 +64,15 @@ impl PrefixKey {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use engine_core::TenantId;
+    use engine_core::{Adapter, TenantId};
     use proptest::prelude::*;
+    use std::sync::Arc;
 
     fn scope(tenant: &str, model: &str, adapter: Option<&str>) -> CacheScope {
         CacheScope {
             tenant: TenantId(tenant.into()),
             model_version: model.into(),
-            adapter: adapter.map(Into::into),
+            adapter: adapter.map(|id| Adapter::new(id, Arc::new(()))),
         }
     }
 

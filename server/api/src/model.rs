@@ -16,6 +16,9 @@ pub struct Model {
     pub owned_by: String,
     /// Positions a sequence can have: prompt and output together.
     pub max_model_len: u32,
+    /// For an adapter the model that it is computed on top of, as vLLM says it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent: Option<String>,
 }
 
 /// All models that are served.

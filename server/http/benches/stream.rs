@@ -91,6 +91,7 @@ fn start_server() -> (SocketAddr, Handle) {
         grammars: Arc::new(engine_grammar::Compiler::new(Arc::new(TextModel::byte_level()), 0)),
         text: Arc::new(TextModel::byte_level()),
         handle: handle.clone(),
+        adapter: None,
     };
     let state = AppState::builder().model(model).metrics(metrics).build();
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");

@@ -50,7 +50,7 @@ pub(crate) async fn start(
     let (num_prompt, max_tokens) = (tokens.len(), source::max_tokens(&source, tokens.len(), None)?);
     let prompts = vec![PromptTokens { tokens, echo, max_tokens }];
     source::check_size(&source, &prompts, state.limits())?;
-    let generation = Generation::start(&source, prompts)?;
+    let generation = Generation::start(state, &source, prompts).await?;
     Ok(Started { source, tools, opens_thought, num_prompt, generation })
 }
 

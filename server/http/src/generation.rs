@@ -3,23 +3,21 @@
 //! Invariant: each choice gets its deltas and then exactly one end; the usage comes last, once,
 //! and nothing comes after it or after an error. Dropping a generation cancels what still runs.
 
-use std::collections::VecDeque;
+mod run;
+
 use std::future::poll_fn;
-use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Instant;
 
-use engine_core::{CacheScope, Event, FinishReason, Request, TokenId, TokenLogprobs};
-use scheduler_batching::EventStream;
 use server_api::Usage;
 use tracing::Span;
 
-use crate::choice::{ChoiceText, Scored};
-use crate::echo::Echo;
-use crate::guard::{Guarded, GuardedText};
+use self::run::Run;
+use crate::choice::Scored;
+use crate::metrics::AdapterMeter;
 use crate::source::{PromptTokens, Source};
 use crate::ticket::Life;
-use crate::{ApiError, usage};
+use crate::{ApiError, AppState, adapters, usage};
 
 /// What a client learns, in order.
 #[derive(Debug)]
@@ -39,6 +37,8 @@ pub(crate) struct Generation {
     first_run: usize,
     usage: Usage,
     num_prompt: usize,
+    /// Counts what an adapter was used for.
+    meter: Option<AdapterMeter>,
     ended: bool,
     failed: bool,
     started: Instant,
@@ -48,14 +48,19 @@ pub(crate) struct Generation {
 }
 
 impl Generation {
-    /// Submits every prompt; if one is refused, none runs.
-    pub(crate) fn start(source: &Source, prompts: Vec<PromptTokens>) -> Result<Self, ApiError> {
+    /// Submits every prompt, with the model's adapter; if one is refused, none runs.
+    pub(crate) async fn start(
+        state: &AppState,
+        source: &Source,
+        prompts: Vec<PromptTokens>,
+    ) -> Result<Self, ApiError> {
+        let adapter = adapters::load(state, &source.model).await?;
         let life = Life::of_current(source.params.timeout);
         life.check()?;
         let num_prompt = prompts.iter().map(|prompt| prompt.tokens.len()).sum();
         let runs = prompts.into_iter().enumerate().map(|(prompt_idx, prompt)| {
             let first_index = prompt_idx as u32 * source.params.n;
-            Run::start(source, prompt, first_index)
+            Run::start((source, adapter.as_ref()), prompt, first_index)
         });
         let runs = runs.collect::<Result<_, ApiError>>()?;
         Ok(Self {
@@ -63,6 +68,7 @@ impl Generation {
             first_run: 0,
             usage: Usage::default(),
             num_prompt,
+            meter: source.model.adapter.as_ref().map(|info| state.metrics().adapter(&info.id)),
             ended: false,
             failed: false,
             started: Instant::now(),
@@ -114,14 +120,18 @@ impl Generation {
             (true, false) => "finished",
             (false, _) => "cut off",
         };
-        let running = self.runs.iter().map(Run::num_tokens).sum::<u64>();
-        let completion_tokens = self.usage.completion_tokens + running;
+        let completion_tokens = self.num_completion();
         let elapsed_ms = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
         let prompt_tokens = self.num_prompt;
         tracing::info!(
             parent: &self.span,
             outcome, prompt_tokens, completion_tokens, elapsed_ms, "stream ended"
         );
+    }
+
+    /// Tokens of answers so far.
+    fn num_completion(&self) -> u64 {
+        self.usage.completion_tokens + self.runs.iter().map(Run::num_tokens).sum::<u64>()
     }
 
     /// What comes next of any run; `None` when all have ended.
@@ -146,150 +156,10 @@ impl Generation {
     }
 }
 
-/// The running choices of one prompt.
-struct Run {
-    events: EventStream,
-    choices: Vec<ChoiceText>,
-    /// What checks each choice; empty where nothing does.
-    guarded: Vec<GuardedText>,
-    first_index: u32,
-    field: &'static str,
-    /// The prompt, until it was echoed.
-    echo: Option<Echo>,
-    /// Whether the client said what to expect.
-    predicted: bool,
-    ready: VecDeque<Result<Output, ApiError>>,
-}
-
-impl Run {
-    fn start(source: &Source, prompt: PromptTokens, first_index: u32) -> Result<Self, ApiError> {
-        let Source { model, params, field, .. } = source;
-        let offset = prompt.echo.as_ref().map_or(0, |text| text.chars().count());
-        let choice = || ChoiceText::new(&model.text, params, &prompt.tokens, offset);
-        let choices = (0..params.n).map(|_| choice()).collect();
-        let guarded = source.guards.follow(params.n);
-        let echo = prompt.echo.map(|text| Echo::new(text, &prompt.tokens, model, params));
-        let mut stop = params.stop.clone();
-        stop.max_tokens = prompt.max_tokens;
-        let request = Request {
-            id: model.handle.next_request_id(),
-            scope: CacheScope {
-                tenant: source.caller.tenant.clone(),
-                model_version: Arc::clone(&model.version),
-                adapter: None,
-            },
-            prompt: prompt.tokens,
-            sampling: Arc::new(params.sampling.clone()),
-            stop,
-            n: params.n,
-            prompt_logprobs: source.prompt_logprobs,
-            speculation: params.speculation,
-            grammar: source.grammar.clone(),
-            class: params.class,
-            prediction: source.prediction.clone(),
-        };
-        let submitted = model.handle.submit(request);
-        let events = submitted.map_err(|error| ApiError::from_submit(error, field))?;
-        let (predicted, ready) = (!source.prediction.is_empty(), VecDeque::new());
-        Ok(Self { events, choices, guarded, first_index, field, echo, predicted, ready })
-    }
-
-    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Output, ApiError>>> {
-        loop {
-            if let Some(output) = self.ready.pop_front() {
-                return Poll::Ready(Some(output));
-            }
-            match ready!(self.events.poll_next(cx)) {
-                None => return Poll::Ready(None),
-                Some(Event::PromptLogprobs(scores)) => self.echo(scores),
-                Some(event) => {
-                    self.echo(Vec::new());
-                    self.take(event);
-                }
-            }
+impl Drop for Generation {
+    fn drop(&mut self) {
+        if let Some(meter) = &self.meter {
+            meter.count(self.num_prompt as u64, self.num_completion());
         }
-    }
-
-    fn take(&mut self, event: Event) {
-        match event {
-            Event::PromptLogprobs(_) => {}
-            Event::Token { index, token, logprobs } => self.token(index, token, logprobs),
-            Event::ChoiceFinished { index, reason } => self.finish_choice(index, reason),
-            Event::Finished(usage) => {
-                for index in 0..self.choices.len() as u32 {
-                    self.finish_choice(index, FinishReason::Length);
-                }
-                // Not what the engine counts: it may be some tokens further than a stop text.
-                let usage = usage::counted(usage, self.num_tokens(), self.predicted);
-                self.ready.push_back(Ok(Output::Usage(usage)));
-            }
-            Event::Failed(error) => {
-                self.ready.push_back(Err(ApiError::from_request(&error, self.field)));
-            }
-        }
-    }
-
-    fn token(&mut self, index: u32, token: TokenId, scores: Option<TokenLogprobs>) {
-        let Some(choice) = self.choices.get_mut(index as usize) else { return };
-        let piece = choice.push(token, scores);
-        let stopped = piece.stopped;
-        self.delta(index, piece.text, piece.tokens);
-        if stopped.is_some() {
-            self.events.cancel_choice(index);
-            self.end(index, "stop", stopped);
-        }
-    }
-
-    fn finish_choice(&mut self, index: u32, reason: FinishReason) {
-        let choice = self.choices.get_mut(index as usize);
-        let Some(choice) = choice.filter(|choice| !choice.ended()) else { return };
-        let piece = choice.finish();
-        let (stop_text, is_cut) = (piece.stopped, reason == FinishReason::Length);
-        self.delta(index, piece.text, piece.tokens);
-        let reason = if is_cut && stop_text.is_none() { "length" } else { "stop" };
-        self.end(index, reason, stop_text);
-    }
-
-    fn delta(&mut self, index: u32, text: String, tokens: Vec<Scored>) {
-        let piece = match self.guarded.get_mut(index as usize) {
-            Some(guarded) => guarded.push(text, tokens),
-            None => Guarded { text, tokens, stopped: false },
-        };
-        self.put(index, piece);
-    }
-
-    fn end(&mut self, index: u32, reason: &'static str, stop_text: Option<usize>) {
-        if let Some(guarded) = self.guarded.get_mut(index as usize) {
-            let rest = if guarded.stopped() { return } else { guarded.finish() };
-            if self.put(index, rest) {
-                return;
-            }
-        }
-        let index = self.first_index + index;
-        self.ready.push_back(Ok(Output::End { index, reason, stop_text }));
-    }
-
-    /// Whether a guard ended the choice.
-    fn put(&mut self, index: u32, piece: Guarded) -> bool {
-        let stopped = piece.stopped;
-        if stopped {
-            self.choices[index as usize].stop();
-            self.events.cancel_choice(index);
-        }
-        self.ready.extend(piece.outputs(self.first_index + index).map(Ok));
-        stopped
-    }
-
-    /// Begins each choice with the prompt, before anything else. `scores` lacks the first token.
-    fn echo(&mut self, scores: Vec<TokenLogprobs>) {
-        let Some(mut echo) = self.echo.take() else { return };
-        let tokens = echo.tokens(scores);
-        for index in 0..self.choices.len() as u32 {
-            self.delta(index, echo.text.clone(), tokens.clone());
-        }
-    }
-
-    fn num_tokens(&self) -> u64 {
-        self.choices.iter().map(|choice| u64::from(choice.num_tokens())).sum()
     }
 }

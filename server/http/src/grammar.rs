@@ -231,6 +231,7 @@ mod tests {
             grammars: Arc::new(engine_grammar::Compiler::new(Arc::clone(&text), 0)),
             text,
             handle,
+            adapter: None,
         })
     }
 

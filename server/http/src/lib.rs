@@ -9,6 +9,7 @@
 //! the handler while it waits, cancels the work.
 
 mod accepted;
+mod adapters;
 mod answers;
 mod anthropic;
 mod auth;
@@ -55,6 +56,7 @@ mod waiting;
 mod wire;
 mod write_timeout;
 
+pub use adapters::{AdapterFault, AdapterInfo, Adapters};
 pub use auth::{AuthError, Authenticate, Caller, NoAuth, Signer};
 pub use cors::{CorsOrigins, NoOrigin};
 pub use error::ApiError;

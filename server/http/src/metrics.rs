@@ -1,14 +1,14 @@
 //! What dashboards see, by Prometheus' conventions: base units, `_total` counters, few labels.
 //!
-//! Invariant: labels come from fixed sets (served models, routes, methods, statuses), never from
-//! what a client wrote.
+//! Invariant: labels come from fixed sets (served models, adapters that there are, routes, methods,
+//! statuses), never from what a client wrote.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use prometheus::{
-    Encoder, Histogram, HistogramOpts, HistogramVec, IntCounterVec, IntGaugeVec, Opts, Registry,
-    TextEncoder,
+    Encoder, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGaugeVec, Opts,
+    Registry, TextEncoder,
 };
 use scheduler_batching::{Observer, Outcome, RequestEnd, Stats, StepSize};
 
@@ -43,6 +43,13 @@ const COUNTERS: &[(&str, &str, ReadCount)] = &[
     ("agentbase_engine_steps_total", "Steps computed.", |s| s.steps),
 ];
 
+/// What an adapter is used for; what its base's model counts has this in it.
+const ADAPTER_COUNTERS: [(&str, &str); 3] = [
+    ("agentbase_adapter_requests_total", "Requests that were computed with an adapter."),
+    ("agentbase_adapter_prompt_tokens_total", "Tokens of their prompts."),
+    ("agentbase_adapter_generated_tokens_total", "Tokens of their answers."),
+];
+
 /// All metrics of one server.
 pub struct Metrics {
     registry: Registry,
@@ -55,6 +62,7 @@ pub struct Metrics {
     http_duration: HistogramVec,
     http_requests: IntCounterVec,
     guard_actions: IntCounterVec,
+    adapters: [IntCounterVec; 3],
     gauges: Vec<(IntGaugeVec, ReadGauge)>,
     /// Locked while counts are carried over, so that two scrapes do not add the same twice.
     counters: Mutex<Vec<(IntCounterVec, ReadCount)>>,
@@ -126,6 +134,7 @@ impl Metrics {
                 "What guards did about texts.",
                 &["guard", "side", "action"],
             ),
+            adapters: ADAPTER_COUNTERS.map(|(name, help)| count(name, help, &["model"])),
             gauges: GAUGES.iter().map(gauge).collect(),
             counters: Mutex::new(
                 COUNTERS
@@ -151,6 +160,11 @@ impl Metrics {
             cancelled: of("cancelled"),
             failed: of("failed"),
         })
+    }
+
+    /// Counts what an adapter that there is, by its id, is used for.
+    pub(crate) fn adapter(&self, id: &str) -> AdapterMeter {
+        AdapterMeter(self.adapters.each_ref().map(|counts| counts.with_label_values(&[id])))
     }
 
     pub(crate) fn answered(&self, method: &str, route: &str, status: u16, took: Duration) {
@@ -195,15 +209,27 @@ where
     metric
 }
 
+/// Counts of one adapter: requests, prompt tokens, generated tokens.
+pub(crate) struct AdapterMeter([IntCounter; 3]);
+
+impl AdapterMeter {
+    /// One request more.
+    pub(crate) fn count(&self, num_prompt: u64, num_generated: u64) {
+        for (counter, num) in self.0.iter().zip([1, num_prompt, num_generated]) {
+            counter.inc_by(num);
+        }
+    }
+}
+
 struct ModelObserver {
     first_token: Histogram,
     inter_token: Histogram,
     queue_wait: Histogram,
     step: Histogram,
     request: Histogram,
-    finished: prometheus::IntCounter,
-    cancelled: prometheus::IntCounter,
-    failed: prometheus::IntCounter,
+    finished: IntCounter,
+    cancelled: IntCounter,
+    failed: IntCounter,
 }
 
 impl Observer for ModelObserver {

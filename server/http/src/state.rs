@@ -1,7 +1,7 @@
 //! What the handlers share: the models, who may ask, limits and metrics.
 //!
-//! Invariant: the set of model ids is fixed when the server starts; a model is loading, ready or
-//! failed, and the server listens throughout.
+//! Invariant: the set of model ids is fixed when the server starts, but for those of adapters; a
+//! model is loading, ready or failed, and the server listens throughout.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -13,6 +13,7 @@ use server_guard::Guards;
 use server_store::Store;
 use tokio::sync::Semaphore;
 
+use crate::adapters::{self, AdapterInfo, Adapters};
 use crate::answers::Answers;
 use crate::permits::Permits;
 use crate::responses::Background;
@@ -41,12 +42,15 @@ pub struct ServedModel {
     pub grammars: Arc<engine_grammar::Compiler>,
     /// The way to its driver.
     pub handle: scheduler_batching::Handle,
+    /// The adapter that requests for it are computed with.
+    pub adapter: Option<Arc<AdapterInfo>>,
 }
 
 impl ServedModel {
     /// Changes when the version does; short enough for every chunk of a stream.
     pub(crate) fn fingerprint(&self) -> String {
-        let digest = self.version.rsplit(':').next().unwrap_or_default();
+        let version = self.adapter.as_ref().map_or(&self.version, |adapter| &adapter.version);
+        let digest = version.rsplit(':').next().unwrap_or_default();
         let end = digest.char_indices().nth(12).map_or(digest.len(), |(end, _)| end);
         format!("fp_{}", &digest[..end])
     }
@@ -81,6 +85,8 @@ struct Inner {
     tickets: Arc<Tickets>,
     answers: Arc<Answers>,
     cors: CorsOrigins,
+    adapters: Option<Arc<dyn Adapters>>,
+    adapter_jobs: Arc<Semaphore>,
 }
 
 impl AppState {
@@ -108,13 +114,29 @@ impl AppState {
         read(&self.0.models.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Whether there is a model of this id, in whatever state.
+    /// Whether there is a model of this id, in whatever state, or an adapter of one.
     pub(crate) fn has_model(&self, id: &str) -> bool {
+        self.has_base(id) || !matches!(self.adapter(id), Ok(None))
+    }
+
+    /// Whether there is a model of this id that is no adapter.
+    pub(crate) fn has_base(&self, id: &str) -> bool {
         self.slots(|slots| slots.contains_key(id))
     }
 
     /// The model that a request names.
     pub(crate) fn model(&self, id: &str) -> Result<Arc<ServedModel>, ApiError> {
+        if !self.has_base(id)
+            && let Some(info) = self.adapter(id)?
+        {
+            let adapted = adapters::on_top_of(&*self.base(&info.base)?, info)?;
+            tracing::Span::current().record("model", id);
+            return Ok(adapted);
+        }
+        self.base(id)
+    }
+
+    fn base(&self, id: &str) -> Result<Arc<ServedModel>, ApiError> {
         self.slots(|slots| match slots.get(id) {
             Some(Slot::Ready(model)) => {
                 // Only now: what names no model may be anything.
@@ -225,6 +247,14 @@ impl AppState {
 
     pub(crate) fn grammar_jobs(&self) -> &Arc<Permits> {
         &self.0.grammar_jobs
+    }
+
+    pub(crate) fn adapters(&self) -> Option<&Arc<dyn Adapters>> {
+        self.0.adapters.as_ref()
+    }
+
+    pub(crate) fn adapter_jobs(&self) -> Arc<Semaphore> {
+        Arc::clone(&self.0.adapter_jobs)
     }
 
     pub(crate) fn text_jobs(&self) -> Arc<Semaphore> {

@@ -9,11 +9,20 @@ use std::{sync::Arc, time::Instant};
 
 use anyhow::{Context, Result, bail};
 use engine_core::{
-    BlockId, BlockTable, Engine, EngineLimits, Sample, SamplingParams, SeqId, SeqWork, Step, Want,
+    Adapter, BlockId, BlockTable, Engine, EngineLimits, Sample, SamplingParams, SeqId, SeqWork,
+    Step, Want,
 };
+use engine_llm::adapters::{AdapterBase, Kept};
 use serde::Serialize;
 
-use crate::{cli::BenchArgs, load};
+use crate::{
+    cli::BenchArgs,
+    load::{self, Loaded},
+};
+
+/// Adapters at most, and their rank.
+const MAX_ADAPTERS: usize = 256;
+const ADAPTER_RANK: usize = 16;
 
 /// One measured point.
 #[derive(Debug, Serialize)]
@@ -35,6 +44,8 @@ struct Report<'a> {
     model: &'a str,
     threads: usize,
     repeat: usize,
+    /// Made-up ones that sequences take in turn.
+    adapters: usize,
     version: &'static str,
     rows: Vec<Row>,
 }
@@ -44,7 +55,9 @@ struct Report<'a> {
 ///
 /// # Errors
 /// If a point does not fit the engine's limits, or the engine fails.
-pub(super) fn run(args: &BenchArgs, mut engine: Box<dyn Engine>, threads: usize) -> Result<()> {
+pub(super) fn run(args: &BenchArgs, loaded: Loaded, threads: usize) -> Result<()> {
+    let adapters = made_up_adapters(&loaded.base, args.adapters)?;
+    let mut engine: Box<dyn Engine> = Box::new(loaded.engine);
     let limits = engine.limits();
     let none_at_once = args.batch.contains(&0) || args.streams.contains(&0);
     if args.repeat == 0 || args.generate == 0 || none_at_once {
@@ -56,13 +69,14 @@ pub(super) fn run(args: &BenchArgs, mut engine: Box<dyn Engine>, threads: usize)
     }
     for depth in &args.depth {
         for batch in &args.batch {
-            let point = || decode(&mut *engine, &limits, (*batch, *depth, args.generate));
+            let sizes = (*batch, *depth, args.generate);
+            let point = || decode(&mut *engine, (&limits, &adapters), sizes);
             rows.push(measure(args.repeat, point)?);
         }
     }
     rows.extend(streams::rows(
         engine,
-        load::planner_config(&args.engine),
+        (load::planner_config(&args.engine), &adapters),
         &args.streams,
         args.repeat,
     )?);
@@ -70,10 +84,28 @@ pub(super) fn run(args: &BenchArgs, mut engine: Box<dyn Engine>, threads: usize)
         model: &args.name,
         threads,
         repeat: args.repeat,
+        adapters: args.adapters,
         version: env!("CARGO_PKG_VERSION"),
         rows,
     };
     print(args.json, &report)
+}
+
+/// Adapters of no use but to measure with.
+fn made_up_adapters(base: &AdapterBase, num: usize) -> Result<Vec<Adapter>> {
+    if num > MAX_ADAPTERS {
+        bail!("--adapters {num}: at most {MAX_ADAPTERS} are made up");
+    }
+    let made_up = |i: usize| {
+        let lora = base.made_up(ADAPTER_RANK, i as u64, Kept::Bf16);
+        Adapter::new(format!("made-up-{i}"), Arc::new(lora))
+    };
+    Ok((0..num).map(made_up).collect())
+}
+
+/// The one that a sequence takes, if there are any.
+fn adapter_of(adapters: &[Adapter], seq: usize) -> Option<Adapter> {
+    adapters.get(seq.checked_rem(adapters.len())?).cloned()
 }
 
 /// The point's median over `repeat` runs, after one that warms caches.
@@ -93,7 +125,7 @@ fn prefill(engine: &mut dyn Engine, limits: &EngineLimits, tokens: usize) -> Res
 
 fn decode(
     engine: &mut dyn Engine,
-    limits: &EngineLimits,
+    (limits, adapters): (&EngineLimits, &[Adapter]),
     (batch, depth, tokens): (usize, usize, usize),
 ) -> Result<Row> {
     if batch > limits.max_step_seqs as usize {
@@ -108,7 +140,10 @@ fn decode(
         let work = tables
             .iter()
             .enumerate()
-            .map(|(i, table)| work(table, i, (depth + done, 1), limits))
+            .map(|(i, table)| SeqWork {
+                adapter: adapter_of(adapters, i),
+                ..work(table, i, (depth + done, 1), limits)
+            })
             .collect();
         engine.execute(&Step { step_idx: done as u64, work }).context("decoding")?;
     }
@@ -165,6 +200,7 @@ fn work(
     let token = |place| made_up_token(seq, place, limits.vocab_size);
     SeqWork {
         seq: SeqId(seq as u64),
+        adapter: None,
         input: (from..from + len).map(token).collect(),
         num_drafts: 0,
         num_cached_tokens: from as u32,

@@ -7,11 +7,11 @@ use std::{sync::Arc, time::Instant};
 
 use anyhow::{Context, Result, bail};
 use engine_core::{
-    CacheScope, Engine, Event, Request, SamplingParams, StopRules, TenantId, TokenId,
+    Adapter, CacheScope, Engine, Event, Request, SamplingParams, StopRules, TenantId, TokenId,
 };
 use scheduler_batching::{EventStream, Handle, PlannerConfig, Shutdown, spawn};
 
-use super::{Row, made_up_token, measure};
+use super::{Row, adapter_of, made_up_token, measure};
 
 /// Tokens of each prompt.
 const PROMPT_TOKENS: usize = 128;
@@ -24,14 +24,16 @@ const OUTPUT_TOKENS: usize = 128;
 /// If a request fails or ends early.
 pub(super) fn rows(
     engine: Box<dyn Engine>,
-    config: PlannerConfig,
+    (config, adapters): (PlannerConfig, &[Adapter]),
     num_streams: &[usize],
     repeat: usize,
 ) -> Result<Vec<Row>> {
     let vocab_size = engine.limits().vocab_size;
     let (handle, driver) = spawn(engine, config);
     let mut prompts = (0..).map(|number| prompt(number, vocab_size));
-    let rows = num_streams.iter().map(|num| measure(repeat, || row(&handle, *num, &mut prompts)));
+    let rows = num_streams
+        .iter()
+        .map(|num| measure(repeat, || row((&handle, adapters), *num, &mut prompts)));
     let rows = rows.collect();
     handle.shutdown(Shutdown::Abort);
     driver.join();
@@ -43,7 +45,7 @@ fn prompt(number: usize, vocab_size: u32) -> Vec<TokenId> {
 }
 
 fn row(
-    handle: &Handle,
+    (handle, adapters): (&Handle, &[Adapter]),
     num_streams: usize,
     prompts: &mut dyn Iterator<Item = Vec<TokenId>>,
 ) -> Result<Row> {
@@ -51,7 +53,8 @@ fn row(
     let start = Instant::now();
     let streams: Vec<EventStream> = prompts
         .into_iter()
-        .map(|prompt| handle.submit(request(handle, prompt)))
+        .enumerate()
+        .map(|(i, prompt)| handle.submit(request(handle, prompt, adapter_of(adapters, i))))
         .collect::<Result<_, _>>()?;
     for stream in streams {
         drain(stream)?;
@@ -83,13 +86,13 @@ fn drain(mut stream: EventStream) -> Result<()> {
     Ok(())
 }
 
-fn request(handle: &Handle, prompt: Vec<TokenId>) -> Request {
+fn request(handle: &Handle, prompt: Vec<TokenId>, adapter: Option<Adapter>) -> Request {
     Request {
         id: handle.next_request_id(),
         scope: CacheScope {
             tenant: TenantId("bench".into()),
             model_version: "bench".into(),
-            adapter: None,
+            adapter,
         },
         prompt,
         sampling: Arc::new(SamplingParams { temperature: 0.0, ..SamplingParams::default() }),

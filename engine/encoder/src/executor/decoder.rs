@@ -76,6 +76,7 @@ impl DecoderEmbedder {
             max_step_tokens: max_rows,
             precision,
             packed: options.packed,
+            max_adapter_rank: 0,
         };
         let info = EncoderInfo {
             max_input_len: max_input_len.min(max_rows),
@@ -103,7 +104,7 @@ impl DecoderEmbedder {
 
     /// Takes as many of the checked `inputs`, at least one, as there is room for.
     fn set(&mut self, inputs: &[Arc<EncodeInput>]) {
-        let Batch { tokens, positions, blocks, spans } = &mut self.batch;
+        let Batch { tokens, positions, blocks, spans, .. } = &mut self.batch;
         tokens.clear();
         positions.clear();
         blocks.clear();

@@ -5,7 +5,11 @@
 
 pub mod cpu;
 
+use std::sync::Arc;
+
 use engine_core::EngineError;
+
+use crate::adapters::Lora;
 
 /// The positions to compute in one step, flattened over sequences.
 #[derive(Clone, Debug, Default)]
@@ -18,6 +22,8 @@ pub struct Batch {
     pub blocks: Vec<u32>,
     /// The sequences.
     pub spans: Vec<Span>,
+    /// Spans that are computed with an adapter, in order, by their number.
+    pub adapters: Vec<(usize, Arc<Lora>)>,
 }
 
 /// One sequence's share of a [`Batch`].
@@ -46,6 +52,12 @@ pub trait Executor: Send {
 
     /// The most rows that one [`logits`](Self::logits) takes.
     fn max_logit_rows(&self) -> usize;
+
+    /// Whether it computes with this adapter; one that does not knows of none.
+    fn takes(&self, adapter: &Lora) -> bool {
+        let _ = adapter;
+        false
+    }
 
     /// Computes all layers for the batch: writes keys and values of its rows into the cache and
     /// keeps the rows' hidden states until the next call. The engine has checked the batch.

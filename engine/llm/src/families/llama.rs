@@ -9,11 +9,14 @@ use super::{
     config::Config,
     gguf::{self, Gguf},
     names::LLAMA,
-    unchanged,
+    split, unchanged,
 };
 use engine_weights::Fault;
 
-use crate::spec::{DecoderSpec, RopeStyle};
+use crate::{
+    spec::{DecoderSpec, RopeStyle},
+    weights::{Tensor, WeightsError},
+};
 
 pub(super) const FAMILIES: [Family; 4] = [
     Family {
@@ -79,6 +82,29 @@ fn llama_gguf(file: &Gguf<'_>) -> Result<DecoderSpec, Fault> {
     let window = file.get("attention.sliding_window")?.filter(|size| *size > 0);
     set_windows(&mut spec, window, |_| true);
     Ok(spec)
+}
+
+/// Rows of queries and keys as llama.cpp's converter orders them in files of the families here: the
+/// two of a rotated pair side by side.
+pub(super) fn in_gguf_order(
+    spec: &DecoderSpec,
+    family: &Family,
+    tensor: Tensor,
+) -> Result<Tensor, WeightsError> {
+    let is_ours = |one: &Family| !one.gguf.is_empty() && one.gguf == family.gguf;
+    let ours = FAMILIES.iter().any(is_ours);
+    let heads = match split::parse(tensor.name()) {
+        Some((_, "attn_q", _)) => spec.attention.num_heads,
+        Some((_, "attn_k", _)) => spec.attention.num_kv_heads,
+        _ => return Ok(tensor),
+    };
+    let dim = spec.attention.head_dim;
+    if !ours || tensor.shape().first() != Some(&(heads * dim)) {
+        return Ok(tensor);
+    }
+    let name = tensor.name().to_owned();
+    let pairs = |head| (0..dim).map(move |i| head * dim + i % 2 * (dim / 2) + i / 2);
+    tensor.in_order(&name, (0..heads).flat_map(pairs))
 }
 
 /// Every so many layers, one has no positions.

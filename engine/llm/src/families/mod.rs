@@ -24,7 +24,8 @@ mod split;
 
 use serde_json::{Map, Value};
 
-use self::{config::Config, gguf::Gguf, names::Names};
+pub(crate) use self::config::Config;
+use self::{gguf::Gguf, names::Names};
 use engine_weights::{Fault, config};
 
 use crate::{
@@ -156,6 +157,38 @@ pub(crate) fn adopt_gguf(
         }
     }
     Ok(adopted)
+}
+
+/// Gives a matrix of a Hugging Face module, `outputs × rank`, the canonical names and forms that
+/// the base's matrix of `outputs × inputs` got; `gguf` says whether the base is a GGUF file.
+pub(crate) fn adopt_outputs(
+    (spec, family, gguf): (&DecoderSpec, &Family, bool),
+    matrix: Tensor,
+) -> Result<Vec<Tensor>, WeightsError> {
+    let name = matrix.name().to_owned();
+    let fused = !spec.tensor_shapes().iter().any(|(known, _)| *known == name);
+    let mut parts = vec![matrix];
+    if fused {
+        let matrix = parts.remove(0);
+        let matrix = if family.turns() { matrix.transposed(&name)? } else { matrix };
+        for part in (family.reform)(spec, matrix)? {
+            parts.extend(split::split(spec, part)?);
+        }
+    }
+    let in_order = |part| if gguf { llama::in_gguf_order(spec, family, part) } else { Ok(part) };
+    parts.into_iter().map(in_order).collect()
+}
+
+impl Family {
+    /// The canonical name of the weights of what transformers calls `module`.
+    pub(crate) fn weight_name(&self, module: &str) -> Option<String> {
+        self.names.canonical(&format!("{module}.weight"))
+    }
+
+    /// Whether its files hold matrices for multiplying from the other side.
+    fn turns(&self) -> bool {
+        self.architectures.contains(&"GPT2LMHeadModel")
+    }
 }
 
 /// Holds canonical tensors against the spec: all there, of the right shape, none over.

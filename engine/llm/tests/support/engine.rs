@@ -29,6 +29,7 @@ pub(crate) fn standard() -> CpuOptions {
         kv_dtype: KvDtype::default(),
         max_step_tokens: 256,
         precision: Precision::Fast,
+        max_adapter_rank: engine_llm::adapters::MAX_RANK,
         packed: None,
     }
 }
@@ -52,6 +53,7 @@ pub(crate) fn forward(engine: &mut LlmEngine, tokens: &[u32], cached: usize) {
     let last = limits.num_blocks - 1;
     let work = SeqWork {
         seq: SeqId(0),
+        adapter: None,
         input: tokens.to_vec(),
         num_drafts: 0,
         num_cached_tokens: cached as u32,

@@ -161,6 +161,7 @@ impl Planner {
         });
         Some(SeqWork {
             seq: id,
+            adapter: request.scope.adapter.clone(),
             num_drafts: drafts.len() as u32,
             input: [seq.tokens(start..end), drafts].concat(),
             num_cached_tokens: start as u32,

@@ -1,7 +1,9 @@
 //! What is computed once and what is not: prefixes, turns, choices, tenants.
 
+use std::sync::Arc;
+
 use crate::bench::{Bench, LIMITS, config, num_input, request, scope};
-use engine_core::{Event, FinishReason, RequestError, RequestId, TokenId};
+use engine_core::{Adapter, Event, FinishReason, RequestError, RequestId, TokenId};
 use scheduler_batching::PlannerConfig;
 
 fn prompt(len: u32) -> Vec<TokenId> {
@@ -34,7 +36,7 @@ fn neither_tenants_nor_models_nor_adapters_share() {
     bench.run();
     let mut others = vec![request(1, "b", &prompt(20), 1); 3];
     others[1].scope = scope("a");
-    others[1].scope.adapter = Some("x".into());
+    others[1].scope.adapter = Some(Adapter::new("x", Arc::new(())));
     others[2].scope = scope("a");
     others[2].scope.model_version = "n".into();
     for (i, mut other) in others.into_iter().enumerate() {
@@ -44,6 +46,30 @@ fn neither_tenants_nor_models_nor_adapters_share() {
         assert_eq!(num_input(&bench.run()), 20, "request {id}");
         assert_eq!(bench.usage(id).cached_tokens, 0);
     }
+}
+
+#[test]
+fn each_sequence_of_a_step_has_its_own_adapter() {
+    let mut bench = Bench::new(LIMITS, config());
+    let adapters = [None, Some("x"), Some("y"), Some("x")];
+    for (id, adapter) in adapters.iter().enumerate() {
+        let mut request = request(id as u64, "a", &prompt(6), 3);
+        request.scope.adapter = adapter.map(|id| Adapter::new(id, Arc::new(())));
+        bench.submit(request);
+    }
+    let mut num_work = 0;
+    for step in bench.run() {
+        for work in &step.work {
+            let id = work.adapter.as_ref().map(|adapter| &**adapter.id());
+            assert_eq!(id, adapters[work.seq.0 as usize], "{:?}", work.seq);
+            num_work += 1;
+        }
+    }
+    assert!(num_work >= 4 * 3, "all were computed");
+    // The mock says another thing for each adapter, and the same for the same.
+    let said: Vec<_> = (0..4).map(|id| bench.tokens(id, 0)).collect();
+    assert!(said[0] != said[1] && said[1] != said[2] && said[0] != said[2]);
+    assert_eq!(said[1], said[3]);
 }
 
 #[test]

@@ -74,6 +74,7 @@ fn compute(
     let first = num_generated == 0;
     let work = SeqWork {
         seq: SeqId(0),
+        adapter: request.scope.adapter.clone(),
         input: known.to_vec(),
         num_drafts: 0,
         num_cached_tokens: 0,

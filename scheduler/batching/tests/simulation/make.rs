@@ -4,8 +4,8 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use engine_core::{
-    CacheScope, Class, EngineLimits, Request, RequestId, SamplingParams, StopRules, TenantId,
-    TokenId,
+    Adapter, CacheScope, Class, EngineLimits, Request, RequestId, SamplingParams, StopRules,
+    TenantId, TokenId,
 };
 use engine_mock::MockModel;
 use rand::{Rng, rngs::StdRng};
@@ -67,11 +67,14 @@ pub(crate) fn model(rng: &mut StdRng) -> MockModel {
 }
 
 fn scope(rng: &mut StdRng) -> CacheScope {
-    let pick = |rng: &mut StdRng, names: &[&str]| names[rng.random_range(0..names.len())].into();
+    let pick = |rng: &mut StdRng, names: &[&str]| -> Arc<str> {
+        names[rng.random_range(0..names.len())].into()
+    };
+    let adapter = |rng: &mut StdRng| Adapter::new(pick(rng, &["x", "y"]), Arc::new(()));
     CacheScope {
         tenant: TenantId(pick(rng, &["a", "b", "c"])),
         model_version: "m".into(),
-        adapter: rng.random_bool(0.1).then(|| pick(rng, &["x", "y"])),
+        adapter: rng.random_bool(0.2).then(|| adapter(rng)),
     }
 }
 

@@ -75,7 +75,7 @@ pub(crate) async fn start(
     let prompts: Vec<_> = prompts.collect::<Result<_, ApiError>>()?;
     source::check_size(&source, &prompts, state.limits())?;
     let num_choices = prompts.len() * source.params.n as usize;
-    let generation = Generation::start(&source, prompts)?;
+    let generation = Generation::start(state, &source, prompts).await?;
     Ok(Started { source, num_choices, generation })
 }
 

@@ -14,7 +14,7 @@ use crate::{ApiError, AppState, ServedModel, anthropic};
 #[utoipa::path(get, path = "/v1/models", tag = "Models",
     responses((status = 200, description = "The models, by id", body = ModelList), Refusals))]
 pub(crate) async fn list(State(state): State<AppState>, headers: HeaderMap) -> Response {
-    let models = state.ready_models();
+    let models = [state.ready_models(), state.adapted_models().await].concat();
     if anthropic::is_spoken(&headers) {
         let models = models.iter().map(|model| anthropic::models::describe(model));
         return Json(anthropic::models::page(models.collect())).into_response();
@@ -47,5 +47,6 @@ fn describe(model: &ServedModel) -> Model {
         created: model.created_unix,
         owned_by: "agentbase".to_owned(),
         max_model_len: model.handle.limits().max_sequence_len(),
+        parent: model.adapter.as_ref().map(|adapter| adapter.base.clone()),
     }
 }

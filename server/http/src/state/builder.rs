@@ -8,6 +8,7 @@ use server_store::Store;
 use tokio::sync::Semaphore;
 
 use super::{AppState, Inner, ServedModel, Slot};
+use crate::adapters::Adapters;
 use crate::answers::Answers;
 use crate::permits::Permits;
 use crate::responses::Background;
@@ -22,7 +23,11 @@ pub struct AppStateBuilder {
     store: Option<Store>,
     cors: CorsOrigins,
     guards: Guards,
+    adapters: Option<Arc<dyn Adapters>>,
 }
+
+/// Adapters that are brought into memory at once; those who provide them read one at a time.
+const MAX_ADAPTER_JOBS: usize = 4;
 
 impl AppStateBuilder {
     /// No model, and everybody is let in.
@@ -35,6 +40,7 @@ impl AppStateBuilder {
             store: None,
             cors: CorsOrigins::default(),
             guards: Guards::default(),
+            adapters: None,
         }
     }
 
@@ -94,6 +100,13 @@ impl AppStateBuilder {
         self
     }
 
+    /// Where adapters on top of the models come from; there are none if not called.
+    #[must_use]
+    pub fn adapters(mut self, adapters: Arc<dyn Adapters>) -> Self {
+        self.adapters = Some(adapters);
+        self
+    }
+
     /// The state.
     #[must_use]
     pub fn build(self) -> AppState {
@@ -101,7 +114,8 @@ impl AppStateBuilder {
         let HttpLimits { max_grammar_jobs, max_waiting_grammars, .. } = self.limits;
         let grammar_jobs = Permits::new(max_grammar_jobs, max_waiting_grammars);
         let background = Background::new(&self.limits);
-        let Self { models, auth, limits, metrics, guards, store, cors } = self;
+        let Self { models, auth, limits, metrics, guards, store, cors, adapters } = self;
+        let adapter_jobs = Arc::new(Semaphore::new(MAX_ADAPTER_JOBS));
         let (models, guards) = (RwLock::new(models), Arc::new(guards));
         let (tickets, answers) = (Arc::default(), Answers::new(&limits));
         AppState(Arc::new(Inner {
@@ -117,6 +131,8 @@ impl AppStateBuilder {
             tickets,
             answers,
             cors,
+            adapters,
+            adapter_jobs,
         }))
     }
 }

@@ -70,6 +70,7 @@ pub(crate) fn served(
         grammars: Arc::new(Compiler::new(Arc::clone(&text), 0)),
         text,
         handle,
+        adapter: None,
     }
 }
 

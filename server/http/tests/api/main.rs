@@ -2,6 +2,7 @@
 
 mod accepted;
 mod access;
+mod adapters;
 mod anthropic;
 mod bad_input;
 mod bedrock;

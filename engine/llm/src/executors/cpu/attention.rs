@@ -14,7 +14,10 @@ use super::{
     rotations::Rotations,
     weights::{Grouped, NormWeights},
 };
-use crate::spec::{LayerSpec, RopeStyle, TemperatureSpec};
+use crate::{
+    adapters::Role,
+    spec::{LayerSpec, RopeStyle, TemperatureSpec},
+};
 
 /// Reads the normed rows and leaves what they attend to in `attended_in`.
 pub(super) fn grouped(
@@ -31,6 +34,12 @@ pub(super) fn grouped(
     let all =
         [(&weights.q, &mut *q, false), (&weights.k, &mut *k, false), (&weights.v, &mut *v, false)];
     project(machine, x, rows, all);
+    let adapted = [
+        (Role::Query, &mut *q, q_width),
+        (Role::Key, &mut *k, kv_width),
+        (Role::Value, &mut *v, kv_width),
+    ];
+    step.adapters.add(machine, (x, rows, step.spec.hidden_size), adapted);
     if let Some([q_norm, k_norm]) = &weights.norms {
         norm_heads(machine, q, q_width, q_norm);
         norm_heads(machine, k, kv_width, k_norm);

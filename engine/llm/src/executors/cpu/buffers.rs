@@ -55,10 +55,15 @@ pub(super) struct AttentionBuffers {
 }
 
 impl AttentionBuffers {
-    fn new(spec: &DecoderSpec, weights: &DecoderWeights, max_rows: usize) -> Self {
+    fn new(
+        spec: &DecoderSpec,
+        weights: &DecoderWeights,
+        (max_rows, adapters): (usize, bool),
+    ) -> Self {
         let spec = &spec.attention;
         let rows = |width: usize| vec![0.0; max_rows * width];
-        let kinds: Vec<_> = weights.layers.iter().map(|layer| layer.attn_output.kind()).collect();
+        let kinds = weights.layers.iter().map(|layer| layer.attn_output.kind());
+        let kinds: Vec<_> = kinds.chain(adapters.then_some(Kind::F32)).collect();
         let latent: Vec<_> = (weights.layers.iter())
             .filter_map(|layer| match &layer.attention {
                 Attention::Latent(latent) => Some(&**latent),
@@ -93,15 +98,18 @@ fn readers(layer: &LayerWeights) -> (Vec<Kind>, Vec<Kind>) {
 }
 
 impl Buffers {
-    /// For at most `max_rows` input tokens and `max_logit_rows` rows of logits.
+    /// For at most `max_rows` input tokens, with `adapters` or without, and `max_logit_rows` rows
+    /// of logits.
     pub(super) fn new(
         spec: &DecoderSpec,
         weights: &DecoderWeights,
-        max_rows: usize,
+        (max_rows, adapters): (usize, bool),
         max_logit_rows: usize,
     ) -> Self {
         let width = spec.hidden_size;
-        let (mut normed, mut ffn_normed) = (Vec::new(), Vec::new());
+        // Adapters read rows as they are.
+        let plain = || adapters.then_some(Kind::F32).into_iter();
+        let (mut normed, mut ffn_normed) = (Vec::from_iter(plain()), Vec::from_iter(plain()));
         for layer in &weights.layers {
             let (attention, ffn) = readers(layer);
             normed.extend(attention);
@@ -128,8 +136,8 @@ impl Buffers {
             normed: Activations::new(max_rows, width, &normed),
             ffn_normed: apart.then(|| Activations::new(max_rows, width, &ffn_normed)),
             branch: vec![0.0; if branch { max_rows * width } else { 0 }],
-            attention: AttentionBuffers::new(spec, weights, max_rows),
-            dense: FeedForwardBuffers::new(max_rows, dense),
+            attention: AttentionBuffers::new(spec, weights, (max_rows, adapters)),
+            dense: FeedForwardBuffers::new((max_rows, adapters), dense),
             experts: (spec.experts.as_ref())
                 .map(|spec| ExpertsBuffers::new(spec, (max_rows, width), &experts)),
             last: vec![0.0; max_logit_rows * width],

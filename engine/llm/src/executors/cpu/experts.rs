@@ -61,8 +61,11 @@ impl ExpertsBuffers {
             gathered: vec![0.0; max_rows * hidden],
             input: Activations::new(max_rows, hidden, &kinds),
             output: vec![0.0; max_rows * hidden],
-            expert: FeedForwardBuffers::new(max_rows, experts()),
-            shared: FeedForwardBuffers::new(max_rows, all.iter().flat_map(|layer| &layer.shared)),
+            expert: FeedForwardBuffers::new((max_rows, false), experts()),
+            shared: FeedForwardBuffers::new(
+                (max_rows, false),
+                all.iter().flat_map(|layer| &layer.shared),
+            ),
         }
     }
 }
@@ -76,7 +79,9 @@ pub(super) fn experts(
     (out, hidden): (&mut [f32], usize),
 ) {
     match &weights.shared {
-        Some(shared) => feed_forward(machine, shared, (x, rows), &mut b.shared, (out, false)),
+        Some(shared) => {
+            feed_forward(machine, (shared, None), (x, rows), &mut b.shared, (out, false));
+        }
         None => out.fill(0.0),
     }
     let scores = &mut b.scores[..rows * spec.num_experts];
@@ -109,7 +114,7 @@ pub(super) fn experts(
         convert_rows(parallel, &b.gathered[..len], hidden, picks.len(), &mut b.input);
         let expert = &weights.experts[picks[0].expert as usize];
         let to = (&mut b.output[..len], false);
-        feed_forward(machine, expert, (&mut b.input, picks.len()), &mut b.expert, to);
+        feed_forward(machine, (expert, None), (&mut b.input, picks.len()), &mut b.expert, to);
         for (pick, from) in picks.iter().zip(b.output.chunks_exact(hidden)) {
             let weight = if spec.router.on_input { 1.0 } else { pick.weight };
             let to = &mut out[pick.row as usize * hidden..][..hidden];

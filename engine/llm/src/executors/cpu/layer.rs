@@ -10,6 +10,7 @@ use kernels::{
 };
 
 use super::{
+    adapters::LayerAdapters,
     attention::grouped,
     buffers::Buffers,
     experts::experts,
@@ -19,7 +20,10 @@ use super::{
     rotations::Rotations,
     weights::{Attention, Ffn, LayerWeights, NormWeights},
 };
-use crate::spec::{DecoderSpec, LayerSpec};
+use crate::{
+    adapters::Role,
+    spec::{DecoderSpec, LayerSpec},
+};
 
 /// What computes: threads, and their memory.
 pub(super) struct Machine {
@@ -27,9 +31,11 @@ pub(super) struct Machine {
     pub(super) pool: Pool,
     pub(super) scratch: Scratch,
     pub(super) plan: Plan,
+    /// What is between the matrices of adapters.
+    pub(super) low_rank: Vec<f32>,
 }
 
-/// What is the same in all layers of a step.
+/// What is the same in all layers of a step, but for the layer's number.
 pub(super) struct Step<'a> {
     pub(super) spec: &'a DecoderSpec,
     pub(super) runs: &'a [Run<'a>],
@@ -37,6 +43,7 @@ pub(super) struct Step<'a> {
     pub(super) chunks: &'a [Run<'a>],
     pub(super) rotations: &'a [Rotations],
     pub(super) rows: usize,
+    pub(super) adapters: LayerAdapters<'a>,
 }
 
 /// `x += attention(norm(x)); x += feed_forward(norm(x))`, or as the spec has it.
@@ -61,7 +68,9 @@ pub(super) fn forward(
     let direct = is_direct(step.spec, weights.post_attn_norm.as_ref());
     let out = if direct { &mut b.x[..len] } else { &mut b.branch[..len] };
     let attended = &mut b.attention.attended_in;
-    project(machine, attended, rows, [(&weights.attn_output, out, direct)]);
+    project(machine, attended, rows, [(&weights.attn_output, &mut *out, direct)]);
+    let adapted = [(Role::Out, out, step.spec.hidden_size)];
+    step.adapters.add(machine, (attended, rows, step.spec.attention.out_width()), adapted);
     if !direct {
         leave(machine, step.spec, weights.post_attn_norm.as_ref(), (&mut b.x, &mut b.branch, rows));
     }
@@ -81,14 +90,14 @@ fn after_attention(
     let (spec, rows) = (step.spec, step.rows);
     let len = rows * spec.hidden_size;
     let normed = b.ffn_normed.as_mut().unwrap_or(&mut b.normed);
-    let norm = weights.post_ffn_norm.as_ref();
+    let (norm, adapters) = (weights.post_ffn_norm.as_ref(), Some(step.adapters));
     match &weights.ffn {
         Ffn::Dense(ffn) if is_direct(spec, norm) => {
-            let out = (&mut b.x[..len], true);
+            let (ffn, out) = ((ffn, adapters), (&mut b.x[..len], true));
             return feed_forward(machine, ffn, (normed, rows), &mut b.dense, out);
         }
         Ffn::Dense(ffn) => {
-            let out = (&mut b.branch[..len], false);
+            let (ffn, out) = ((ffn, adapters), (&mut b.branch[..len], false));
             feed_forward(machine, ffn, (normed, rows), &mut b.dense, out);
         }
         Ffn::Experts(w) => {

@@ -4,6 +4,7 @@
 //! Invariant: `forward` computes every row on its own (see `kernels`), so a row's hidden state
 //! is the same, bit for bit, in every batch, chunk size and block layout.
 
+mod adapters;
 mod attention;
 mod buffers;
 mod error;
@@ -39,6 +40,7 @@ pub fn fastest_kv_dtype() -> KvDtype {
 }
 
 use self::{
+    adapters::{LayerAdapters, MAX_TARGETS, StepAdapters},
     attention::cut_into_chunks,
     buffers::{Buffers, KvCache},
     layer::Machine,
@@ -47,6 +49,7 @@ use self::{
     weights::DecoderWeights,
 };
 use crate::{
+    adapters::{Lora, Shape},
     executors::{Batch, EachRow, Executor},
     spec::DecoderSpec,
     weights::{Tensor, Weights, memory},
@@ -79,6 +82,8 @@ pub struct CpuOptions {
     pub max_step_tokens: usize,
     /// In which numbers to compute.
     pub precision: Precision,
+    /// The greatest rank of adapters; 0 for none.
+    pub max_adapter_rank: usize,
     /// Where packed weights are kept from one start to the next, if they are.
     pub packed: Option<PathBuf>,
 }
@@ -91,6 +96,9 @@ pub struct CpuExecutor {
     cache: KvCache,
     buffers: Buffers,
     machine: Machine,
+    adapters: StepAdapters,
+    /// What adapters must fit, and their greatest rank.
+    takes: (Shape, usize),
     /// Kept for their memory only.
     runs: [Vec<Run<'static>>; 2],
 }
@@ -137,7 +145,8 @@ impl CpuExecutor {
             }
         })?;
         let max_rows = options.max_step_tokens.max(1);
-        let buffers = Buffers::new(&spec, &decoder, max_rows, MAX_LOGIT_ROWS);
+        let rank = options.max_adapter_rank;
+        let buffers = Buffers::new(&spec, &decoder, (max_rows, rank > 0), MAX_LOGIT_ROWS);
         let attention = &spec.attention;
         let heads = (attention.head_dim, attention.num_heads / attention.num_kv_heads);
         let machine = Machine {
@@ -145,7 +154,10 @@ impl CpuExecutor {
             pool,
             scratch: Scratch::new(threads, widest(&spec)),
             plan: Plan::new(threads, heads, max_rows),
+            low_rank: vec![0.0; MAX_TARGETS * max_rows * rank],
         };
+        let adapters = StepAdapters::new(max_rows);
+        let takes = (Shape::of(&spec), rank);
         let rotations = spec.ropes.iter().map(|rope| Rotations::new(rope, max_rows)).collect();
         Ok(Self {
             spec,
@@ -154,6 +166,8 @@ impl CpuExecutor {
             cache,
             buffers,
             machine,
+            adapters,
+            takes,
             runs: Default::default(),
         })
     }
@@ -228,8 +242,14 @@ impl Executor for CpuExecutor {
         MAX_LOGIT_ROWS
     }
 
+    fn takes(&self, adapter: &Lora) -> bool {
+        let (shape, max_rank) = &self.takes;
+        adapter.fits(shape) && adapter.max_rank() <= *max_rank
+    }
+
     fn forward(&mut self, batch: &Batch) -> Result<(), EngineError> {
-        let Self { spec, weights, rotations, cache, buffers, machine, runs } = self;
+        let Self { spec, weights, rotations, cache, buffers, machine, adapters, runs, .. } = self;
+        adapters.set(batch);
         let rows = batch.tokens.len();
         let hidden = spec.hidden_size;
         let x = &mut buffers.x[..rows * hidden];
@@ -254,11 +274,13 @@ impl Executor for CpuExecutor {
         if let Some(chunk) = spec.attention.chunk {
             cut_into_chunks(&all, chunk, &mut chunks);
         }
-        let step = layer::Step { spec, runs: &all, chunks: &chunks, rotations, rows };
         for (i, (layer, weights)) in spec.layers.iter().zip(&weights.layers).enumerate() {
             let mut cache = Cache::new(cache.layout, i, &mut cache.memory);
+            let adapters = LayerAdapters { all: adapters, layer: i };
+            let step = layer::Step { spec, runs: &all, chunks: &chunks, rotations, rows, adapters };
             layer::forward((&step, layer), weights, &mut cache, buffers, machine);
         }
+        adapters.clear();
         *runs = [reused(all), reused(chunks)];
         Ok(())
     }

@@ -14,6 +14,7 @@ pub(in super::super) struct FeedForward {
     pub(in super::super) gate: Option<Linear>,
     pub(in super::super) up: Linear,
     pub(in super::super) down: Linear,
+    hidden: usize,
 }
 
 impl FeedForward {
@@ -30,7 +31,12 @@ impl FeedForward {
             false => None,
         };
         let up = linear("ffn_up", [width, hidden])?;
-        Ok(Self { spec, gate, up, down: linear("ffn_down", [hidden, width])? })
+        Ok(Self { spec, gate, up, down: linear("ffn_down", [hidden, width])?, hidden })
+    }
+
+    /// Elements of a row that goes in: those of one that comes out.
+    pub(in super::super) fn inputs(&self) -> usize {
+        self.hidden
     }
 
     /// Gate and up projection, if they can be computed in one.
