@@ -35,7 +35,7 @@ fn sizes_that_cannot_be_or_do_not_fit() {
         // Their sum does not fit 64 bits.
         (
             "deepseek3",
-            json!({"qk_nope_head_dim": HUGE, "qk_rope_head_dim": HUGE}),
+            json!({"kv_lora_rank": HUGE, "qk_rope_head_dim": HUGE}),
             &["head_dim", "18446744073709551615"],
         ),
         // Each head has tensors of its own.
@@ -55,9 +55,14 @@ fn sizes_that_cannot_be_or_do_not_fit() {
         ("gemma2", json!({"query_pre_attn_scalar": -1}), &["attention scale", "NaN"]),
         ("granite", json!({"logits_scaling": 0}), &["logit scale", "inf"]),
         ("gpt-oss", json!({"swiglu_limit": -7.0}), &["swiglu_limit", "-7"]),
-        ("gpt-oss", json!({"num_local_experts": 3}), &["ffn_gate_up_exps", "[3, 32, 96]"]),
+        ("gpt-oss", json!({"num_local_experts": 3}), &["ffn_down_exps", "[3, 48, 32]"]),
         ("phi3", json!({"num_key_value_heads": 1}), &["attn_qkv", "48"]),
-        ("phi4", json!({"original_max_position_embeddings": 0}), &["rope"]),
+        (
+            "phi4",
+            json!({"rope_parameters": {"rope_type": "longrope", "partial_rotary_factor": 0.75,
+                "original_max_position_embeddings": 32, "long_factor": [1]}}),
+            &["long_factor", "1 divisors for 3 pairs"],
+        ),
         ("smollm3", json!({"no_rope_layers": [1]}), &["no_rope_layers", "1 entries"]),
         ("llama4", json!({"attention_chunk_size": 0}), &["attention_chunk_size", "0"]),
         ("llama4", json!({"attention_chunk_size": 24}), &["attention_chunk_size", "24", "16"]),
@@ -68,7 +73,7 @@ fn sizes_that_cannot_be_or_do_not_fit() {
         ("llama4", json!({"moe_layers": [1, 2]}), &["ffn_"]),
         ("llama4", json!({"moe_layers": null, "interleave_moe_layer_step": 0}), &["_step", "0"]),
         ("llama4", json!({"num_local_experts": HUGE}), &["num_experts", "922337"]),
-        ("llama4", json!({"intermediate_size": 25}), &["ffn_gate_up_exps", "[4, 32, 50]"]),
+        ("llama4", json!({"intermediate_size": 25}), &["ffn_down_exps", "[4, 25, 32]"]),
         ("llama4", json!({"intermediate_size_mlp": null}), &["intermediate_size_mlp", "missing"]),
         ("llama4", json!({"layer_types": ["full_attention"]}), &["layer_types", "1 entries"]),
         ("llama4-multimodal", json!({"text_config": 7}), &["text_config", "not an object"]),
