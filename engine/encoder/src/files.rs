@@ -103,8 +103,8 @@ fn top(files: &Files) -> Files {
 }
 
 /// Opens the encoder that `files` (path by name, folders with `/`) hold: either one `*.gguf`, or
-/// `config.json`, `*.safetensors` and what sentence-transformers puts beside them. `None` if they are not an
-/// encoder's: no architecture of one, no modules.
+/// `config.json`, `*.safetensors` and what sentence-transformers puts beside them. `None` if they
+/// are not an encoder's: no architecture of one, no modules.
 ///
 /// # Errors
 /// [`LoadError`] naming the file and the field or tensor; also for an architecture that is not

@@ -11,6 +11,7 @@
 mod amx;
 mod bytes;
 mod cache;
+mod distances;
 mod flash;
 mod plan;
 pub mod reference;
@@ -23,6 +24,7 @@ mod softmax_avx512;
 
 pub use self::{
     cache::{Cache, CacheLayout, KvDtype},
+    distances::Distances,
     plan::{Plan, attention},
 };
 
@@ -53,24 +55,6 @@ pub struct Params<'a> {
     pub sinks: Option<&'a [f32]>,
     /// What is added to scores.
     pub distances: Option<Distances<'a>>,
-}
-
-/// What is added to scores by the distance from a position to a key (relative positions as T5 has
-/// them).
-#[derive(Clone, Copy, Debug)]
-pub struct Distances<'a> {
-    /// For each query head [`width`](Self::width) numbers, from distance `-reach` on; the last
-    /// ones are for no key.
-    pub table: &'a [f32],
-    /// Positions are below it.
-    pub reach: usize,
-}
-
-impl Distances<'_> {
-    /// Numbers of each head.
-    pub const fn width(reach: usize) -> usize {
-        2 * reach + TILE
-    }
 }
 
 /// Consecutive positions of one sequence that ask.

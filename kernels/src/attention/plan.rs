@@ -4,7 +4,7 @@
 //! long conversation), each partition of the keys is a task, and their results are merged after.
 
 use super::{
-    Cache, Distances, KvDtype, MAX_INT8_HEAD_DIM, PARTITION, Params, Run,
+    Cache, KvDtype, MAX_INT8_HEAD_DIM, PARTITION, Params, Run,
     flash::{Piece, Queries, Sums, load_queries, partition},
     softmax::State,
 };
@@ -287,14 +287,11 @@ fn check(
     let most = if layout.dtype == KvDtype::Int8 { MAX_INT8_HEAD_DIM } else { usize::MAX };
     assert!(layout.head_dim <= most, "sums of longer heads overflow");
     assert!(params.sinks.is_none_or(|sinks| sinks.len() == params.num_heads), "a sink per head");
-    let reach = params.distances.map_or(usize::MAX, |distances| distances.reach);
-    if let Some(Distances { table, reach }) = params.distances {
-        assert_eq!(table.len(), params.num_heads * Distances::width(reach), "distances");
-    }
+    params.distances.iter().for_each(|distances| distances.check(params.num_heads));
     let width = params.num_heads * layout.head_dim;
     for run in runs {
         let end = run.position + run.num_rows;
-        assert!(end <= reach, "distances reach so far");
+        assert!(params.distances.is_none_or(|d| end <= d.reach), "distances reach so far");
         assert!(end <= run.blocks.len() * super::BLOCK_SIZE, "block table too short");
         assert!(run.blocks.iter().all(|b| (*b as usize) < cache.num_blocks()), "no such block");
         let rows = (run.first_row + run.num_rows) * width;

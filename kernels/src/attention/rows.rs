@@ -5,12 +5,11 @@
 #![allow(clippy::needless_range_loop, reason = "register tiles are indexed in step")]
 
 use super::{
-    BLOCK_SIZE, Cache, Distances, TILE,
+    BLOCK_SIZE, Cache, TILE,
     flash::{Piece, Queries, Sums},
     softmax::{State, soften},
 };
 use crate::{
-    elementwise::add_row,
     packed::round_to_bf16,
     simd::{Dot, LANES, LINE, Simd, prefetch},
 };
@@ -73,36 +72,6 @@ impl Rows<'_> {
     #[inline(always)]
     pub(super) fn is_ahead(&self, num: usize) -> bool {
         self.piece.end(self.piece.position(self.row + num - 1, self.group)) <= self.key
-    }
-
-    /// What some models do to scores before the softmax.
-    ///
-    /// # Safety
-    /// The piece's instruction set is available.
-    #[inline(always)]
-    pub(super) unsafe fn adjust(&self, scores: &mut [[f32; TILE]]) {
-        // SAFETY: the caller vouches.
-        unsafe {
-            self.piece.cap(scores.as_flattened_mut());
-            if let Some(distances) = &self.piece.params.distances {
-                self.add_distances(scores, distances);
-            }
-        }
-    }
-
-    /// # Safety
-    /// As [`adjust`](Self::adjust).
-    #[inline(never)]
-    unsafe fn add_distances(&self, scores: &mut [[f32; TILE]], distances: &Distances<'_>) {
-        let width = Distances::width(distances.reach);
-        for (m, scores) in scores.iter_mut().enumerate() {
-            let row = self.row + m;
-            let head = self.piece.kv_head * self.group + row % self.group;
-            let from = self.key + distances.reach - self.piece.position(row, self.group);
-            let added = &distances.table[head * width..][from..from + TILE];
-            // SAFETY: the caller vouches. Scores are to base 2.
-            unsafe { add_row(self.piece.isa, scores, Some(added), std::f32::consts::LOG2_E) };
-        }
     }
 
     /// The operands of the rows' band, from the first row on.
