@@ -10,7 +10,7 @@ use engine_core::{Adapter, CacheScope, Event, FinishReason, Request, TokenId, To
 use scheduler_batching::EventStream;
 
 use super::Output;
-use crate::choice::ChoiceText;
+use crate::choice::{ChoiceText, Scored};
 use crate::echo::Echo;
 use crate::guard::{Guarded, GuardedText};
 use crate::source::{PromptTokens, Source};
