@@ -9,8 +9,8 @@ use std::task::{Context, Poll, ready};
 use engine_core::{Adapter, CacheScope, Event, FinishReason, Request, TokenId, TokenLogprobs};
 use scheduler_batching::EventStream;
 
-use super::{Output, Scored};
-use crate::choice::ChoiceText;
+use super::Output;
+use crate::choice::{ChoiceText, Scored};
 use crate::echo::Echo;
 use crate::guard::{Guarded, GuardedText};
 use crate::source::{PromptTokens, Source};
