@@ -272,7 +272,7 @@ fn quantize_that_is_stopped_or_killed_leaves_all_as_it_was() {
     let dir = TempDir::new().expect("a folder");
     import(dir.path(), "llama");
     let long = dir.path().join("long.txt");
-    fs::write(&long, "All work and no play. ".repeat(200_000)).expect("it writes");
+    fs::write(&long, "All work and no play. ".repeat(150_000)).expect("it writes");
     let list = || succeed(dir.path(), &["model", "list", "--json"]);
     let before = list();
     for (signal, left) in [("-INT", 0), ("-TERM", 0), ("-KILL", 1)] {
