@@ -6,7 +6,6 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
-use engine_text::TextModel;
 use scheduler_batching::Shutdown;
 use server_api::Health;
 use server_guard::Guards;
@@ -14,8 +13,10 @@ use server_store::Store;
 use tokio::sync::Semaphore;
 
 use crate::answers::Answers;
+use crate::encoding::Moderator;
 use crate::permits::Permits;
 use crate::responses::Background;
+use crate::served::{Kind, Served, ServedEncoder, ServedModel, wrong_kind};
 use crate::ticket::Tickets;
 use crate::{ApiError, Authenticate, CorsOrigins, HttpLimits, Metrics};
 
@@ -26,32 +27,6 @@ pub use self::builder::AppStateBuilder;
 /// Seconds a client is told to wait for a model that is still loading.
 const LOADING_RETRY_S: u32 = 2;
 
-/// A model that can answer.
-#[derive(Clone)]
-pub struct ServedModel {
-    /// The public name.
-    pub id: String,
-    /// Digest of the weights; keys the prefix cache and names the version to clients.
-    pub version: Arc<str>,
-    /// When it was imported, as Unix time in seconds.
-    pub created_unix: u64,
-    /// Tokenizer and chat template.
-    pub text: Arc<TextModel>,
-    /// Grammars for answers.
-    pub grammars: Arc<engine_grammar::Compiler>,
-    /// The way to its driver.
-    pub handle: scheduler_batching::Handle,
-}
-
-impl ServedModel {
-    /// Changes when the version does; short enough for every chunk of a stream.
-    pub(crate) fn fingerprint(&self) -> String {
-        let digest = self.version.rsplit(':').next().unwrap_or_default();
-        let end = digest.char_indices().nth(12).map_or(digest.len(), |(end, _)| end);
-        format!("fp_{}", &digest[..end])
-    }
-}
-
 /// As much of a name from outside as goes into an answer.
 fn clip(id: &str) -> &str {
     id.char_indices().nth(128).map_or(id, |(end, _)| &id[..end])
@@ -61,7 +36,7 @@ fn clip(id: &str) -> &str {
 enum Slot {
     Loading,
     Failed(String),
-    Ready(Arc<ServedModel>),
+    Ready(Served),
 }
 
 /// The shared state; cloning shares it.
@@ -81,6 +56,7 @@ struct Inner {
     tickets: Arc<Tickets>,
     answers: Arc<Answers>,
     cors: CorsOrigins,
+    moderator: Option<Moderator>,
 }
 
 impl AppState {
@@ -91,8 +67,9 @@ impl AppState {
     }
 
     /// From now on `model` answers.
-    pub fn install(&self, model: ServedModel) {
-        self.set(model.id.clone(), Slot::Ready(Arc::new(model)));
+    pub fn install(&self, model: impl Into<Served>) {
+        let model = model.into();
+        self.set(model.id().to_owned(), Slot::Ready(model));
     }
 
     /// The model could not be loaded; `reason` is shown to whoever asks for it.
@@ -113,13 +90,13 @@ impl AppState {
         self.slots(|slots| slots.contains_key(id))
     }
 
-    /// The model that a request names.
-    pub(crate) fn model(&self, id: &str) -> Result<Arc<ServedModel>, ApiError> {
+    /// The model that a request names, of whatever kind.
+    pub(crate) fn served(&self, id: &str) -> Result<Served, ApiError> {
         self.slots(|slots| match slots.get(id) {
             Some(Slot::Ready(model)) => {
                 // Only now: what names no model may be anything.
                 tracing::Span::current().record("model", id);
-                Ok(Arc::clone(model))
+                Ok(model.clone())
             }
             Some(Slot::Loading) => {
                 let message = format!("The model `{id}` is still loading.");
@@ -133,31 +110,89 @@ impl AppState {
         })
     }
 
-    /// The model that a request names; without a name the only one there is.
-    pub(crate) fn model_or_only(&self, id: Option<&str>) -> Result<Arc<ServedModel>, ApiError> {
-        let only = || self.slots(|slots| slots.keys().next().cloned().filter(|_| slots.len() == 1));
-        match id.map(str::to_owned).or_else(only) {
-            Some(id) => self.model(&id),
-            None => Err(ApiError::missing("model")),
+    /// The generating model that a request names.
+    pub(crate) fn model(&self, id: &str) -> Result<Arc<ServedModel>, ApiError> {
+        match self.served(id)? {
+            Served::Generator(model) => Ok(model),
+            other @ Served::Encoder(_) => Err(wrong_kind(id, other.kind(), Kind::Generator)),
         }
+    }
+
+    /// The same; without a name the only one there is.
+    pub(crate) fn model_or_only(&self, id: Option<&str>) -> Result<Arc<ServedModel>, ApiError> {
+        self.model(&self.name_or_only(id, &[Kind::Generator])?)
+    }
+
+    /// The model of whatever kind that a request names; without a name the only one that
+    /// generates, or the only one there is.
+    pub(crate) fn served_or_only(&self, id: Option<&str>) -> Result<Served, ApiError> {
+        let name = self.name_or_only(id, &[Kind::Generator]);
+        let all = [Kind::Generator, Kind::Embedder, Kind::Classifier];
+        self.served(&name.or_else(|_| self.name_or_only(id, &all))?)
+    }
+
+    /// The encoder of one of these kinds that a request names; without a name the only one there
+    /// is.
+    pub(crate) fn encoder_or_only(
+        &self,
+        id: Option<&str>,
+        kinds: &[Kind],
+    ) -> Result<Arc<ServedEncoder>, ApiError> {
+        let id = self.name_or_only(id, kinds)?;
+        match self.served(&id)? {
+            Served::Encoder(encoder) if kinds.contains(&encoder.kind()) => Ok(encoder),
+            other => {
+                let asked = kinds.first().copied().unwrap_or(Kind::Embedder);
+                Err(wrong_kind(&id, other.kind(), asked))
+            }
+        }
+    }
+
+    /// The name in a request; if there is none, that of the only model that may be of these kinds.
+    fn name_or_only(&self, id: Option<&str>, kinds: &[Kind]) -> Result<String, ApiError> {
+        if let Some(id) = id {
+            return Ok(id.to_owned());
+        }
+        self.slots(|slots| {
+            let may_be = |slot: &Slot| match slot {
+                Slot::Ready(model) => kinds.contains(&model.kind()),
+                Slot::Loading | Slot::Failed(_) => true,
+            };
+            let mut names = slots.iter().filter(|(_, slot)| may_be(slot)).map(|(name, _)| name);
+            match (names.next(), names.next()) {
+                (Some(name), None) => Ok(name.clone()),
+                // Of one that is of another kind it is said what it is.
+                (None, _) if slots.len() == 1 => Ok(slots.keys().cloned().collect()),
+                _ => Err(ApiError::missing("model")),
+            }
+        })
     }
 
     /// Ends all requests with an error that says that the server stops, and takes no more.
     pub fn abort(&self) {
         for model in self.ready_models() {
-            model.handle.shutdown(Shutdown::Abort);
+            model.shutdown(Shutdown::Abort);
         }
     }
 
     /// All models that answer, by id.
-    pub(crate) fn ready_models(&self) -> Vec<Arc<ServedModel>> {
+    pub(crate) fn ready_models(&self) -> Vec<Served> {
         self.slots(|slots| {
             let ready = slots.values().filter_map(|slot| match slot {
-                Slot::Ready(model) => Some(Arc::clone(model)),
+                Slot::Ready(model) => Some(model.clone()),
                 Slot::Loading | Slot::Failed(_) => None,
             });
             ready.collect()
         })
+    }
+
+    /// Those of them that generate.
+    pub(crate) fn ready_generators(&self) -> Vec<Arc<ServedModel>> {
+        let generator = |model| match model {
+            Served::Generator(model) => Some(model),
+            Served::Encoder(_) => None,
+        };
+        self.ready_models().into_iter().filter_map(generator).collect()
     }
 
     /// Whether all models answer, and what is known of each that does not.
@@ -173,7 +208,7 @@ impl AppState {
         self.slots(|slots| {
             for (id, slot) in slots {
                 match slot {
-                    Slot::Ready(model) if model.handle.is_alive() => {}
+                    Slot::Ready(model) if model.is_alive() => {}
                     Slot::Ready(_) => lacks("failed", format!("{id}: stopped")),
                     Slot::Loading => lacks("loading", format!("{id}: loading")),
                     Slot::Failed(reason) => lacks("failed", format!("{id}: failed: {reason}")),
@@ -209,6 +244,10 @@ impl AppState {
 
     pub(crate) fn cors(&self) -> &CorsOrigins {
         &self.0.cors
+    }
+
+    pub(crate) fn moderator(&self) -> Option<&Moderator> {
+        self.0.moderator.as_ref()
     }
 
     pub(crate) fn tickets(&self) -> &Arc<Tickets> {

@@ -42,7 +42,7 @@ pub(crate) async fn list(
         };
         is_any &= which < num_ours;
     }
-    let models = state.ready_models();
+    let models = state.ready_generators();
     let models = models.iter().filter(|_| is_any).map(|model| describe(model));
     Ok(Json(FoundationModels { model_summaries: models.collect() }))
 }

@@ -7,10 +7,12 @@ use server_guard::Guards;
 use server_store::Store;
 use tokio::sync::Semaphore;
 
-use super::{AppState, Inner, ServedModel, Slot};
+use super::{AppState, Inner, Slot};
 use crate::answers::Answers;
+use crate::encoding::Moderator;
 use crate::permits::Permits;
 use crate::responses::Background;
+use crate::served::Served;
 use crate::{Authenticate, CorsOrigins, HttpLimits, Metrics, NoAuth};
 
 /// Gathers an [`AppState`].
@@ -22,6 +24,7 @@ pub struct AppStateBuilder {
     store: Option<Store>,
     cors: CorsOrigins,
     guards: Guards,
+    moderator: Option<Moderator>,
 }
 
 impl AppStateBuilder {
@@ -35,6 +38,7 @@ impl AppStateBuilder {
             store: None,
             cors: CorsOrigins::default(),
             guards: Guards::default(),
+            moderator: None,
         }
     }
 
@@ -47,8 +51,9 @@ impl AppStateBuilder {
 
     /// A model that is loaded.
     #[must_use]
-    pub fn model(mut self, model: ServedModel) -> Self {
-        self.models.insert(model.id.clone(), Slot::Ready(Arc::new(model)));
+    pub fn model(mut self, model: impl Into<Served>) -> Self {
+        let model = model.into();
+        self.models.insert(model.id().to_owned(), Slot::Ready(model));
         self
     }
 
@@ -94,6 +99,13 @@ impl AppStateBuilder {
         self
     }
 
+    /// What answers at `/v1/moderations`; nothing if not called.
+    #[must_use]
+    pub fn moderator(mut self, moderator: Moderator) -> Self {
+        self.moderator = Some(moderator);
+        self
+    }
+
     /// The state.
     #[must_use]
     pub fn build(self) -> AppState {
@@ -101,7 +113,7 @@ impl AppStateBuilder {
         let HttpLimits { max_grammar_jobs, max_waiting_grammars, .. } = self.limits;
         let grammar_jobs = Permits::new(max_grammar_jobs, max_waiting_grammars);
         let background = Background::new(&self.limits);
-        let Self { models, auth, limits, metrics, guards, store, cors } = self;
+        let Self { models, auth, limits, metrics, guards, store, cors, moderator } = self;
         let (models, guards) = (RwLock::new(models), Arc::new(guards));
         let (tickets, answers) = (Arc::default(), Answers::new(&limits));
         AppState(Arc::new(Inner {
@@ -117,6 +129,7 @@ impl AppStateBuilder {
             tickets,
             answers,
             cors,
+            moderator,
         }))
     }
 }

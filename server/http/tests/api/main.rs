@@ -15,6 +15,7 @@ mod common;
 mod completions;
 mod conversations;
 mod cors;
+mod encoding;
 mod endings;
 mod guard;
 mod hostile;
