@@ -13,6 +13,7 @@ mod guard;
 mod http_options;
 mod keys;
 mod load;
+mod moderation;
 mod progress;
 mod size;
 

@@ -1,66 +1,30 @@
 //! `agentbase serve`: keys, models, HTTP, and an orderly end.
 
-use std::{
-    net::SocketAddr,
-    path::{Path, PathBuf},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
-};
+mod loading;
+
+use std::{net::SocketAddr, path::Path, sync::Arc, time::Duration};
 
 use anyhow::{Context, Result, bail};
 use engine_core::TenantId;
-use engine_grammar::Compiler;
 use model_registry::ModelName;
-use scheduler_batching::{Driver, Handle, PlannerConfig, Shutdown, spawn_with};
-use server_http::{
-    AppState, AuthError, Authenticate, Caller, HttpLimits, NoAuth, ServedModel, Signer,
-};
+use scheduler_batching::PlannerConfig;
+use server_http::{AppState, AuthError, Authenticate, Caller, HttpLimits, NoAuth, Signer};
 use server_store::{Limits, Store};
 use tokio::{net::TcpListener, sync::oneshot};
 
+use self::loading::{Drivers, Loading};
 use crate::{
     cli::ServeArgs,
     config, data_dir, http_options,
     keys::{KeyOwner, Keys},
-    load::{self, EngineOptions, Loaded},
-    progress::Spinner,
+    load::{self, EngineOptions},
 };
 
 const DEFAULT_LISTEN: SocketAddr =
     SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 8080);
 const DEFAULT_MAX_WAITING: usize = 1024;
-/// Threads of each model that compute masks for grammars.
-const MAX_GRAMMAR_WORKERS: usize = 4;
 /// The tenant of the first key.
 const DEFAULT_TENANT: &str = "default";
-
-/// A model's driver and the way to stop it.
-struct Running {
-    handle: Handle,
-    driver: Driver,
-}
-
-/// All drivers that were started.
-#[derive(Clone, Default)]
-struct Drivers(Arc<Mutex<Vec<Running>>>);
-
-impl Drivers {
-    fn all(&self) -> MutexGuard<'_, Vec<Running>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn add(&self, running: Running) {
-        self.all().push(running);
-    }
-
-    /// Ends all and waits for their threads.
-    async fn stop(&self) -> Result<()> {
-        self.all().iter().for_each(|running| running.handle.shutdown(Shutdown::Abort));
-        let drivers = std::mem::take(&mut *self.all());
-        let join = move || drivers.into_iter().for_each(|running| running.driver.join());
-        Ok(tokio::task::spawn_blocking(join).await?)
-    }
-}
 
 /// Serves until a signal asks for the end, then lets running streams finish.
 ///
@@ -74,6 +38,7 @@ pub(super) async fn run(args: ServeArgs, data_dir: &Path) -> Result<()> {
     }
     let (tls, cors, guards) = (args.http.tls()?, args.http.cors()?, args.guard.guards()?);
     let names = model_names(&args, data_dir).await?;
+    let moderator = args.moderation.moderator(&names)?;
     let listener = TcpListener::bind(listen)
         .await
         .with_context(|| format!("cannot listen on {listen}; choose another with --listen"))?;
@@ -98,12 +63,16 @@ pub(super) async fn run(args: ServeArgs, data_dir: &Path) -> Result<()> {
     for name in &names {
         state = state.loading(name.as_str());
     }
+    if let Some(moderator) = moderator {
+        state = state.moderator(moderator);
+    }
     let state = state.build();
     outln!("listening on {}://{address}", http_options::scheme(tls.as_ref()))?;
     let drivers = Drivers::default();
     let loading = Loading {
         options: EngineOptions::new(&args.engine),
         planner: planner_config(&args, num_tenants),
+        encoding: load::encoding_config(args.max_waiting, num_tenants),
         data_dir: data_dir.to_owned(),
         state: state.clone(),
         drivers: drivers.clone(),
@@ -209,65 +178,6 @@ async fn model_names(args: &ServeArgs, data_dir: &Path) -> Result<Vec<ModelName>
         }
     }
     Ok(names)
-}
-
-/// What loading a model takes, and where it goes.
-struct Loading {
-    options: EngineOptions,
-    planner: PlannerConfig,
-    data_dir: PathBuf,
-    state: AppState,
-    drivers: Drivers,
-}
-
-impl Loading {
-    /// Loads one model after another and lets requests in to each as soon as it can answer.
-    /// Tells `all_failed` if none can.
-    async fn run(self, names: Vec<ModelName>, all_failed: oneshot::Sender<anyhow::Error>) {
-        let mut first_error = None;
-        let mut num_ready = 0;
-        for name in names {
-            let started = std::time::Instant::now();
-            let spinner = Spinner::new(format!("loading {name}"));
-            let loaded = load::by_name(&self.data_dir, name.as_str(), self.options).await;
-            drop(spinner);
-            match loaded {
-                Ok(loaded) => {
-                    self.start(loaded);
-                    num_ready += 1;
-                    let seconds = started.elapsed().as_secs_f32();
-                    tracing::info!(model = %name, seconds, "ready");
-                }
-                Err(error) => {
-                    tracing::error!(model = %name, error = format!("{error:#}"), "not loaded");
-                    self.state.fail(name.as_str(), format!("{error:#}"));
-                    first_error = first_error.or(Some(error));
-                }
-            }
-        }
-        if let (0, Some(error)) = (num_ready, first_error) {
-            let _ = all_failed.send(error);
-        }
-    }
-
-    /// Starts the model's driver and lets requests in.
-    fn start(&self, loaded: Loaded) {
-        let Loaded { manifest, engine, text } = loaded;
-        let observer = self.state.metrics().observer(manifest.name.as_str());
-        let (handle, driver) = spawn_with(Box::new(engine), self.planner.clone(), observer);
-        // Only on cores that the engine leaves: taken from it, they would slow every sequence.
-        let num_workers =
-            load::cores().saturating_sub(self.options.threads).min(MAX_GRAMMAR_WORKERS);
-        self.drivers.add(Running { handle: handle.clone(), driver });
-        self.state.install(ServedModel {
-            id: manifest.name.as_str().to_owned(),
-            version: manifest.digest.into(),
-            created_unix: manifest.created_unix,
-            grammars: Arc::new(Compiler::new(Arc::clone(&text), num_workers)),
-            text,
-            handle,
-        });
-    }
 }
 
 /// Until the first signal to stop. The second ends the process at once.
