@@ -7,7 +7,7 @@ use std::{net::SocketAddr, path::PathBuf};
 use clap::{Args, Parser, Subcommand, builder::FalseyValueParser};
 
 pub(crate) use self::model::{ModelCommand, QuantizeArgs};
-use crate::{guard::GuardArgs, http_options::HttpArgs, size::ByteSize};
+use crate::{guard::GuardArgs, http_options::HttpArgs, moderation::ModerationArgs, size::ByteSize};
 
 /// A self-hostable inference server with an OpenAI-compatible API.
 #[derive(Debug, Parser)]
@@ -134,6 +134,9 @@ pub(crate) struct ServeArgs {
 
     #[command(flatten)]
     pub(crate) guard: GuardArgs,
+
+    #[command(flatten)]
+    pub(crate) moderation: ModerationArgs,
 
     /// How long responses, conversations and stored chat completions are kept [default: 30]
     #[arg(long, value_name = "DAYS", env = "AGENTBASE_RETENTION_DAYS",

@@ -13,6 +13,7 @@ use crate::{
     cli::{KvCacheDtype, ServeArgs, Speculation},
     guard::GuardArgs,
     http_options::HttpArgs,
+    moderation::ModerationArgs,
     size::ByteSize,
 };
 
@@ -46,6 +47,8 @@ struct File {
     cors_origin: Vec<String>,
     #[serde(default)]
     guard: GuardArgs,
+    #[serde(default)]
+    moderation: ModerationArgs,
 }
 
 /// Fills what the command line leaves open from the settings file.
@@ -102,6 +105,7 @@ pub(crate) fn complete(mut args: ServeArgs, data_dir: &Path) -> Result<ServeArgs
         cors_origin: file.cors_origin,
     });
     args.guard = args.guard.or(file.guard);
+    args.moderation = args.moderation.or(file.moderation);
     Ok(args)
 }
 

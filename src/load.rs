@@ -9,6 +9,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, anyhow, bail};
+use engine_core::Encoder;
 use engine_llm::{
     LlmEngine,
     adapters::{AdapterBase, MAX_RANK},
@@ -16,9 +17,9 @@ use engine_llm::{
     spec::DecoderSpec,
     weights::{self, HuggingFaceText, Model, TextSource, Weights},
 };
-use engine_text::{HuggingFaceFiles, TextModel};
+use engine_text::{HuggingFaceFiles, Prompts, TextModel};
 use model_registry::{Manifest, ModelName};
-use scheduler_batching::PlannerConfig;
+use scheduler_batching::{Amount, EncodingConfig, PlannerConfig};
 
 use crate::{
     cli::{EngineArgs, Speculation},
@@ -32,6 +33,8 @@ const MAX_STEP_TOKENS: usize = 256;
 /// Sequences of one step.
 const MAX_STEP_SEQS: usize = 256;
 const DEFAULT_KV_CACHE: ByteSize = ByteSize(1 << 30);
+/// What `--max-waiting` lets wait for an encoder, in place of one request to generate.
+const INPUTS_PER_REQUEST: usize = 16;
 /// Tokenizer and configuration files are read whole; larger ones are refused.
 const MAX_TEXT_FILE_BYTES: u64 = 64 << 20;
 
@@ -42,6 +45,21 @@ pub(crate) struct Loaded {
     /// What adapters for it are held against.
     pub(crate) base: AdapterBase,
     pub(crate) text: Arc<TextModel>,
+}
+
+/// An encoder in memory.
+pub(crate) struct LoadedEncoder {
+    pub(crate) manifest: Manifest,
+    pub(crate) encoder: Box<dyn Encoder>,
+    pub(crate) text: Arc<TextModel>,
+    pub(crate) prompts: Prompts,
+}
+
+/// A model of either kind.
+pub(crate) enum ToServe {
+    Generator(Box<Loaded>),
+    #[expect(dead_code, reason = "no crate reads encoders yet; `to_serve` is where it is asked")]
+    Encoder(Box<LoadedEncoder>),
 }
 
 /// How to run it.
@@ -85,6 +103,30 @@ pub(crate) fn planner_config(args: &EngineArgs) -> PlannerConfig {
         None | Some(Speculation::Auto) => config,
         Some(Speculation::Off) => PlannerConfig { draft_fill: 0, ..config },
     }
+}
+
+/// The same for encoders, whose queue counts inputs where the other counts requests.
+pub(crate) fn encoding_config(max_waiting: Option<usize>, num_tenants: usize) -> EncodingConfig {
+    let config = EncodingConfig::default();
+    let mut max = config.max_waiting;
+    if let Some(requests) = max_waiting {
+        max.inputs = requests.saturating_mul(INPUTS_PER_REQUEST);
+    }
+    let share = if num_tenants > 1 { 2 } else { 1 };
+    let own = Amount { inputs: max.inputs.div_ceil(share), tokens: max.tokens.div_ceil(share) };
+    EncodingConfig { max_waiting: max, max_waiting_per_tenant: own, ..config }
+}
+
+/// Loads the model that the registry knows by `name`, as what it is.
+///
+/// # Errors
+/// If there is no such model, or it cannot be loaded.
+pub(crate) async fn to_serve(
+    data_dir: &Path,
+    name: &str,
+    options: EngineOptions,
+) -> Result<ToServe> {
+    Ok(ToServe::Generator(Box::new(by_name(data_dir, name, options).await?)))
 }
 
 /// Loads the model that the registry knows by `name`.

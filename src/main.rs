@@ -14,6 +14,7 @@ mod guard;
 mod http_options;
 mod keys;
 mod load;
+mod moderation;
 mod progress;
 mod size;
 

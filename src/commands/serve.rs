@@ -1,33 +1,26 @@
 //! `agentbase serve`: keys, models, HTTP, and an orderly end.
 
-mod drivers;
+mod loading;
 
-use std::{
-    net::SocketAddr,
-    path::{Path, PathBuf},
-    sync::Arc,
-    time::Duration,
-};
+use std::{net::SocketAddr, path::Path, sync::Arc, time::Duration};
 
 use anyhow::{Context, Result, bail};
 use engine_core::TenantId;
-use engine_grammar::Compiler;
 use model_registry::ModelName;
-use scheduler_batching::{PlannerConfig, spawn_with};
+use scheduler_batching::PlannerConfig;
 use server_http::{
-    Adapters, AppState, AuthError, Authenticate, Caller, HttpLimits, NoAuth, ServedModel, Signer,
+    Adapters, AppState, AuthError, Authenticate, Caller, HttpLimits, NoAuth, Signer,
 };
 use server_store::{Limits, Store};
 use tokio::{net::TcpListener, sync::oneshot};
 
-use self::drivers::{Drivers, Running};
+use self::loading::{Drivers, Loading};
 use crate::{
     adapters::RegistryAdapters,
     cli::ServeArgs,
     config, data_dir, http_options,
     keys::{KeyOwner, Keys},
-    load::{self, EngineOptions, Loaded},
-    progress::Spinner,
+    load::{self, EngineOptions},
     size::ByteSize,
 };
 
@@ -35,8 +28,6 @@ const DEFAULT_LISTEN: SocketAddr =
     SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 8080);
 const DEFAULT_ADAPTER_MEMORY: ByteSize = ByteSize(1 << 30);
 const DEFAULT_MAX_WAITING: usize = 1024;
-/// Threads of each model that compute masks for grammars.
-const MAX_GRAMMAR_WORKERS: usize = 4;
 /// The tenant of the first key.
 const DEFAULT_TENANT: &str = "default";
 
@@ -52,6 +43,7 @@ pub(super) async fn run(args: ServeArgs, data_dir: &Path) -> Result<()> {
     }
     let (tls, cors, guards) = (args.http.tls()?, args.http.cors()?, args.guard.guards()?);
     let names = model_names(&args, data_dir).await?;
+    let moderator = args.moderation.moderator(&names)?;
     let listener = TcpListener::bind(listen)
         .await
         .with_context(|| format!("cannot listen on {listen}; choose another with --listen"))?;
@@ -85,12 +77,16 @@ pub(super) async fn run(args: ServeArgs, data_dir: &Path) -> Result<()> {
     for name in &names {
         state = state.loading(name.as_str());
     }
+    if let Some(moderator) = moderator {
+        state = state.moderator(moderator);
+    }
     let state = state.build();
     outln!("listening on {}://{address}", http_options::scheme(tls.as_ref()))?;
     let drivers = Drivers::default();
     let loading = Loading {
         options,
         planner: planner_config(&args, num_tenants),
+        encoding: load::encoding_config(args.max_waiting, num_tenants),
         data_dir: data_dir.to_owned(),
         state: state.clone(),
         adapters,
@@ -202,70 +198,6 @@ async fn model_names(args: &ServeArgs, data_dir: &Path) -> Result<Vec<ModelName>
         }
     }
     Ok(names)
-}
-
-/// What loading a model takes, and where it goes.
-struct Loading {
-    options: EngineOptions,
-    planner: PlannerConfig,
-    data_dir: PathBuf,
-    state: AppState,
-    adapters: Option<Arc<RegistryAdapters>>,
-    drivers: Drivers,
-}
-
-impl Loading {
-    /// Loads one model after another and lets requests in to each as soon as it can answer.
-    /// Tells `all_failed` if none can.
-    async fn run(self, names: Vec<ModelName>, all_failed: oneshot::Sender<anyhow::Error>) {
-        let mut first_error = None;
-        let mut num_ready = 0;
-        for name in names {
-            let started = std::time::Instant::now();
-            let spinner = Spinner::new(format!("loading {name}"));
-            let loaded = load::by_name(&self.data_dir, name.as_str(), self.options).await;
-            drop(spinner);
-            match loaded {
-                Ok(loaded) => {
-                    self.start(loaded);
-                    num_ready += 1;
-                    let seconds = started.elapsed().as_secs_f32();
-                    tracing::info!(model = %name, seconds, "ready");
-                }
-                Err(error) => {
-                    tracing::error!(model = %name, error = format!("{error:#}"), "not loaded");
-                    self.state.fail(name.as_str(), format!("{error:#}"));
-                    first_error = first_error.or(Some(error));
-                }
-            }
-        }
-        if let (0, Some(error)) = (num_ready, first_error) {
-            let _ = all_failed.send(error);
-        }
-    }
-
-    /// Starts the model's driver and lets requests in.
-    fn start(&self, loaded: Loaded) {
-        let Loaded { manifest, engine, base, text } = loaded;
-        if let Some(adapters) = &self.adapters {
-            adapters.add_base(&manifest.digest, base);
-        }
-        let observer = self.state.metrics().observer(manifest.name.as_str());
-        let (handle, driver) = spawn_with(Box::new(engine), self.planner.clone(), observer);
-        // Only on cores that the engine leaves: taken from it, they would slow every sequence.
-        let num_workers =
-            load::cores().saturating_sub(self.options.threads).min(MAX_GRAMMAR_WORKERS);
-        self.drivers.add(Running { handle: handle.clone(), driver });
-        self.state.install(ServedModel {
-            id: manifest.name.as_str().to_owned(),
-            version: manifest.digest.into(),
-            created_unix: manifest.created_unix,
-            grammars: Arc::new(Compiler::new(Arc::clone(&text), num_workers)),
-            text,
-            handle,
-            adapter: None,
-        });
-    }
 }
 
 /// Until the first signal to stop. The second ends the process at once.

@@ -6,7 +6,9 @@
 mod bedrock;
 mod bedrock_models;
 mod chat;
+mod classify;
 mod completion;
+mod embeddings;
 mod error;
 mod generation;
 mod messages;
@@ -14,9 +16,11 @@ mod model;
 mod one_or_many;
 mod prompt;
 mod request;
+mod rerank;
 mod response;
 mod responses;
 mod stored;
+mod tei;
 mod tokenize;
 mod tools;
 
@@ -35,7 +39,14 @@ pub use chat::{
     ChatLogprobs, ChatMessage, ChatRequest, ChatTokenLogprob, Content, ContentPart, Role,
     TopLogprob,
 };
+pub use classify::{
+    Classification, Classifications, ClassifyRequest, Moderation, ModerationInput,
+    ModerationRequest, Moderations,
+};
 pub use completion::{Completion, CompletionChoice, CompletionLogprobs, CompletionRequest};
+pub use embeddings::{
+    Embedding, Embeddings, EmbeddingsRequest, EncodingFormat, InputUsage, TruncationSide, Vector,
+};
 pub use error::{ErrorBody, ErrorObject};
 pub use generation::{
     CompletionTokensDetails, GenerationOptions, JsonSchemaFormat, Prediction, PromptTokensDetails,
@@ -50,6 +61,10 @@ pub use model::{Health, Model, ModelList};
 pub use one_or_many::OneOrMany;
 pub use prompt::Prompt;
 pub use request::CancelledRequest;
+pub use rerank::{
+    ApiVersion, BilledUnits, Ranked, RankedDocument, Ranking, RankingMeta, RerankRequest, Score,
+    ScoreRequest, Scores,
+};
 pub use response::{
     ConversationId, IncompleteDetails, InputTokenCount, InputTokensDetails, OutputContent,
     OutputItem, OutputTokensDetails, Response, ResponseError, ResponsesUsage,
@@ -60,6 +75,11 @@ pub use responses::{
 };
 pub use stored::{
     Conversation, ConversationItems, ConversationRequest, Deleted, List, MetadataUpdate,
+};
+pub use tei::{
+    EmbedRequest, LabelScore, PredictInputs, PredictRequest, Rank, SimilarityInputs,
+    SimilarityParameters, SimilarityRequest, TeiError, TeiInfo, TeiLabels, TeiModelType,
+    TeiRerankRequest, TextOrPair, TruncationDirection,
 };
 pub use tokenize::{
     DetokenizeRequest, DetokenizeResponse, TokenizeRequest, TokenizeResponse, TokenizerInfo,

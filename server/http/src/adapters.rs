@@ -91,7 +91,7 @@ impl AppState {
     pub(crate) async fn adapted_models(&self) -> Vec<Arc<ServedModel>> {
         let Some(adapters) = self.adapters().cloned() else { return Vec::new() };
         let all = tokio::task::spawn_blocking(move || adapters.all()).await.unwrap_or_default();
-        let bases = self.ready_models();
+        let bases = self.ready_generators();
         let adapted = all.into_iter().filter_map(|info| {
             let base = bases.iter().find(|model| model.id == info.base)?;
             on_top_of(base, info).ok()

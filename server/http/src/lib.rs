@@ -3,7 +3,7 @@
 //! Where each step of a request happens: `serve` (connection) → `observe` (id, span, metrics) →
 //! `local` (host and origin, without keys) → `auth` (caller) → `json` (body) → the API's folder, or
 //! `routes` (handler) → `chat`, `params` (ranges) → `prompt` (tokens) → `generation` (submit,
-//! events → text) → `wire` (SSE or one JSON body).
+//! events → text) → `wire` (SSE or one JSON body). What encoders answer is in `encoding`.
 //!
 //! Invariant: a handler holds nothing that outlives its response; dropping the response's body, or
 //! the handler while it waits, cancels the work.
@@ -22,6 +22,7 @@ mod connection;
 mod conversations;
 mod cors;
 mod echo;
+mod encoding;
 mod error;
 mod generation;
 mod grammar;
@@ -45,6 +46,7 @@ mod responses;
 mod router;
 mod routes;
 mod serve;
+mod served;
 mod source;
 mod state;
 mod storage;
@@ -59,10 +61,12 @@ mod write_timeout;
 pub use adapters::{AdapterFault, AdapterInfo, Adapters};
 pub use auth::{AuthError, Authenticate, Caller, NoAuth, Signer};
 pub use cors::{CorsOrigins, NoOrigin};
+pub use encoding::Moderator;
 pub use error::ApiError;
 pub use limits::HttpLimits;
 pub use metrics::Metrics;
 pub use router::router;
 pub use serve::{Listen, serve};
-pub use state::{AppState, AppStateBuilder, ServedModel};
+pub use served::{Served, ServedEncoder, ServedModel};
+pub use state::{AppState, AppStateBuilder};
 pub use tls::{Tls, TlsError};

@@ -43,6 +43,8 @@ pub struct HttpLimits {
     pub max_n: u32,
     /// Choices of one request: its prompts times `n`.
     pub max_choices: u32,
+    /// Inputs of one request to an encoder: texts, documents or pairs.
+    pub max_inputs: usize,
     /// Tokens of all choices of one request, each with its likeliest alternatives: what an answer
     /// may come to in memory.
     pub max_answer_entries: u64,
@@ -80,6 +82,8 @@ impl Default for HttpLimits {
             keep_alive: Duration::from_secs(15),
             max_n: 128,
             max_choices: 256,
+            // As OpenAI takes.
+            max_inputs: 2048,
             // One choice of 131,072 tokens with 20 alternatives each is within.
             max_answer_entries: 4 << 20,
             max_text_jobs: num_cores,

@@ -3,7 +3,7 @@
 //! Invariant: labels come from fixed sets (served models, adapters that there are, routes, methods,
 //! statuses), never from what a client wrote.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use prometheus::{
@@ -12,7 +12,7 @@ use prometheus::{
 };
 use scheduler_batching::{Observer, Outcome, RequestEnd, Stats, StepSize};
 
-use crate::{ApiError, ServedModel};
+use crate::{ApiError, Served};
 
 /// From a millisecond to minutes.
 const SECONDS: &[f64] = &[
@@ -180,10 +180,10 @@ impl Metrics {
     }
 
     /// The text format, with the latest counts of `models`.
-    pub(crate) fn render(&self, models: &[Arc<ServedModel>]) -> Result<String, ApiError> {
+    pub(crate) fn render(&self, models: &[Served]) -> Result<String, ApiError> {
         let counters = self.counters.lock().unwrap_or_else(PoisonError::into_inner);
         for model in models {
-            let (id, stats) = (model.id.as_str(), model.handle.stats());
+            let (id, stats) = (model.id(), model.stats());
             for (gauge, read) in &self.gauges {
                 let value = i64::try_from(read(&stats)).unwrap_or(i64::MAX);
                 gauge.with_label_values(&[id]).set(value);

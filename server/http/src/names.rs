@@ -1,4 +1,5 @@
-//! What a field of the chat is called in another API's request: errors name what the client sent.
+//! What a field of the chat is called in another API's request, and an element of a list: errors
+//! name what the client sent.
 
 /// What `path` is called elsewhere, by the first of the names that it begins with.
 pub(crate) fn translated(path: &str, names: &[(&str, &str)]) -> Option<String> {
@@ -7,6 +8,11 @@ pub(crate) fn translated(path: &str, names: &[(&str, &str)]) -> Option<String> {
         let is_name = rest.is_empty() || rest.starts_with(['.', '[']);
         is_name.then(|| format!("{theirs}{rest}"))
     })
+}
+
+/// What the element of a field is called that holds so many; of one it is the field itself.
+pub(crate) fn place(field: &str, idx: usize, num: usize) -> String {
+    if num == 1 { field.to_owned() } else { format!("{field}[{idx}]") }
 }
 
 /// The index in `path`, if it begins with `list` and one, and what follows.

@@ -4,7 +4,7 @@ use server_api::{ChatChunk, ChatRequest, CompletionRequest, ErrorBody, Generatio
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
 use utoipa::{IntoResponses, Modify, OpenApi, ToSchema};
 
-use crate::{anthropic, bedrock, conversations, openai, responses, routes};
+use crate::{anthropic, bedrock, conversations, encoding, openai, responses, routes};
 
 /// A chat's fields beside the options of generation.
 #[derive(ToSchema)]
@@ -108,6 +108,19 @@ pub(crate) enum Refusals {
         openai::stored_chats::routes::update,
         openai::stored_chats::routes::delete,
         openai::stored_chats::routes::messages,
+        encoding::embeddings::create,
+        encoding::rerank::either,
+        encoding::rerank::v1,
+        encoding::rerank::v2,
+        encoding::score::create,
+        encoding::score::v1,
+        encoding::classify::create,
+        encoding::classify::v1,
+        encoding::moderations::create,
+        encoding::tei::embed::create,
+        encoding::tei::embed::similarity,
+        encoding::tei::predict::create,
+        encoding::tei::info::show,
         routes::requests::cancel,
         routes::requests::delete,
         routes::tokens::tokenize,

@@ -28,7 +28,12 @@ pub(crate) fn refuse(options: &UnsupportedOptions) -> Result<(), ApiError> {
         ("return_token_ids", &options.return_token_ids),
         ("return_tokens_as_token_ids", &options.return_tokens_as_token_ids),
     ];
-    match present.into_iter().find(|(_, value)| value.as_ref().is_some_and(asks)) {
+    refuse_any(&present)
+}
+
+/// Refuses the first of these that asks for something.
+pub(crate) fn refuse_any(present: &[(&str, &Option<Value>)]) -> Result<(), ApiError> {
+    match present.iter().find(|(_, value)| value.as_ref().is_some_and(asks)) {
         Some((name, _)) => Err(refusal(name)),
         None => Ok(()),
     }

@@ -10,8 +10,8 @@ use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::routes::{models, requests, status, tokens};
 use crate::{
-    ApiError, AppState, anthropic, auth, bedrock, conversations, heads, idempotency, local,
-    observe, openai, responses,
+    ApiError, AppState, anthropic, auth, bedrock, conversations, encoding, heads, idempotency,
+    local, observe, openai, responses,
 };
 
 /// All routes. Those for models need a key, those for probes and browsing do not.
@@ -25,6 +25,7 @@ pub fn router(state: AppState) -> Router {
         .route("/tokenize", post(tokens::tokenize))
         .route("/detokenize", post(tokens::detokenize))
         .merge(openai::routes(&state))
+        .merge(encoding::routes(&state))
         .merge(responses::routes().layer(once.clone()))
         .merge(conversations::routes().layer(once))
         .route("/tokenizer_info", get(tokens::info))
@@ -39,6 +40,7 @@ pub fn router(state: AppState) -> Router {
         .method_not_allowed_fallback(method_not_allowed);
     let mut router = api
         .merge(anthropic::routes(&state))
+        .merge(encoding::tei_routes(&state))
         .merge(open)
         .fallback(not_found)
         .layer(from_fn_with_state(state.clone(), heads::require_small))

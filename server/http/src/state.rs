@@ -6,17 +6,18 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
-use engine_text::TextModel;
 use scheduler_batching::Shutdown;
 use server_api::Health;
 use server_guard::Guards;
 use server_store::Store;
 use tokio::sync::Semaphore;
 
-use crate::adapters::{self, AdapterInfo, Adapters};
+use crate::adapters::{self, Adapters};
 use crate::answers::Answers;
+use crate::encoding::Moderator;
 use crate::permits::Permits;
 use crate::responses::Background;
+use crate::served::{Kind, Served, ServedEncoder, ServedModel, wrong_kind};
 use crate::ticket::Tickets;
 use crate::{ApiError, Authenticate, CorsOrigins, HttpLimits, Metrics};
 
@@ -27,45 +28,23 @@ pub use self::builder::AppStateBuilder;
 /// Seconds a client is told to wait for a model that is still loading.
 const LOADING_RETRY_S: u32 = 2;
 
-/// A model that can answer.
-#[derive(Clone)]
-pub struct ServedModel {
-    /// The public name.
-    pub id: String,
-    /// Digest of the weights; keys the prefix cache and names the version to clients.
-    pub version: Arc<str>,
-    /// When it was imported, as Unix time in seconds.
-    pub created_unix: u64,
-    /// Tokenizer and chat template.
-    pub text: Arc<TextModel>,
-    /// Grammars for answers.
-    pub grammars: Arc<engine_grammar::Compiler>,
-    /// The way to its driver.
-    pub handle: scheduler_batching::Handle,
-    /// The adapter that requests for it are computed with.
-    pub adapter: Option<Arc<AdapterInfo>>,
-}
-
-impl ServedModel {
-    /// Changes when the version does; short enough for every chunk of a stream.
-    pub(crate) fn fingerprint(&self) -> String {
-        let version = self.adapter.as_ref().map_or(&self.version, |adapter| &adapter.version);
-        let digest = version.rsplit(':').next().unwrap_or_default();
-        let end = digest.char_indices().nth(12).map_or(digest.len(), |(end, _)| end);
-        format!("fp_{}", &digest[..end])
-    }
-}
-
 /// As much of a name from outside as goes into an answer.
 fn clip(id: &str) -> &str {
     id.char_indices().nth(128).map_or(id, |(end, _)| &id[..end])
+}
+
+fn generator(id: &str, model: Served) -> Result<Arc<ServedModel>, ApiError> {
+    match model {
+        Served::Generator(model) => Ok(model),
+        other @ Served::Encoder(_) => Err(wrong_kind(id, other.kind(), Kind::Generator)),
+    }
 }
 
 /// Where a model is on its way to being served.
 enum Slot {
     Loading,
     Failed(String),
-    Ready(Arc<ServedModel>),
+    Ready(Served),
 }
 
 /// The shared state; cloning shares it.
@@ -87,6 +66,7 @@ struct Inner {
     cors: CorsOrigins,
     adapters: Option<Arc<dyn Adapters>>,
     adapter_jobs: Arc<Semaphore>,
+    moderator: Option<Moderator>,
 }
 
 impl AppState {
@@ -97,8 +77,9 @@ impl AppState {
     }
 
     /// From now on `model` answers.
-    pub fn install(&self, model: ServedModel) {
-        self.set(model.id.clone(), Slot::Ready(Arc::new(model)));
+    pub fn install(&self, model: impl Into<Served>) {
+        let model = model.into();
+        self.set(model.id().to_owned(), Slot::Ready(model));
     }
 
     /// The model could not be loaded; `reason` is shown to whoever asks for it.
@@ -124,24 +105,24 @@ impl AppState {
         self.slots(|slots| slots.contains_key(id))
     }
 
-    /// The model that a request names.
-    pub(crate) fn model(&self, id: &str) -> Result<Arc<ServedModel>, ApiError> {
+    /// The model that a request names, of whatever kind.
+    pub(crate) fn served(&self, id: &str) -> Result<Served, ApiError> {
         if !self.has_base(id)
             && let Some(info) = self.adapter(id)?
         {
-            let adapted = adapters::on_top_of(&*self.base(&info.base)?, info)?;
+            let adapted = adapters::on_top_of(&*self.generator(&info.base)?, info)?;
             tracing::Span::current().record("model", id);
-            return Ok(adapted);
+            return Ok(Served::Generator(adapted));
         }
         self.base(id)
     }
 
-    fn base(&self, id: &str) -> Result<Arc<ServedModel>, ApiError> {
+    fn base(&self, id: &str) -> Result<Served, ApiError> {
         self.slots(|slots| match slots.get(id) {
             Some(Slot::Ready(model)) => {
                 // Only now: what names no model may be anything.
                 tracing::Span::current().record("model", id);
-                Ok(Arc::clone(model))
+                Ok(model.clone())
             }
             Some(Slot::Loading) => {
                 let message = format!("The model `{id}` is still loading.");
@@ -155,31 +136,91 @@ impl AppState {
         })
     }
 
-    /// The model that a request names; without a name the only one there is.
+    /// The generating model that a request names.
+    pub(crate) fn model(&self, id: &str) -> Result<Arc<ServedModel>, ApiError> {
+        generator(id, self.served(id)?)
+    }
+
+    /// The same, of those that are no adapters.
+    fn generator(&self, id: &str) -> Result<Arc<ServedModel>, ApiError> {
+        generator(id, self.base(id)?)
+    }
+
+    /// The same; without a name the only one there is.
     pub(crate) fn model_or_only(&self, id: Option<&str>) -> Result<Arc<ServedModel>, ApiError> {
-        let only = || self.slots(|slots| slots.keys().next().cloned().filter(|_| slots.len() == 1));
-        match id.map(str::to_owned).or_else(only) {
-            Some(id) => self.model(&id),
-            None => Err(ApiError::missing("model")),
+        self.model(&self.name_or_only(id, &[Kind::Generator])?)
+    }
+
+    /// The model of whatever kind that a request names; without a name the only one that
+    /// generates, or the only one there is.
+    pub(crate) fn served_or_only(&self, id: Option<&str>) -> Result<Served, ApiError> {
+        let name = self.name_or_only(id, &[Kind::Generator]);
+        let all = [Kind::Generator, Kind::Embedder, Kind::Classifier];
+        self.served(&name.or_else(|_| self.name_or_only(id, &all))?)
+    }
+
+    /// The encoder of one of these kinds that a request names; without a name the only one there
+    /// is.
+    pub(crate) fn encoder_or_only(
+        &self,
+        id: Option<&str>,
+        kinds: &[Kind],
+    ) -> Result<Arc<ServedEncoder>, ApiError> {
+        let id = self.name_or_only(id, kinds)?;
+        match self.served(&id)? {
+            Served::Encoder(encoder) if kinds.contains(&encoder.kind()) => Ok(encoder),
+            other => {
+                let asked = kinds.first().copied().unwrap_or(Kind::Embedder);
+                Err(wrong_kind(&id, other.kind(), asked))
+            }
         }
+    }
+
+    /// The name in a request; if there is none, that of the only model that may be of these kinds.
+    fn name_or_only(&self, id: Option<&str>, kinds: &[Kind]) -> Result<String, ApiError> {
+        if let Some(id) = id {
+            return Ok(id.to_owned());
+        }
+        self.slots(|slots| {
+            let may_be = |slot: &Slot| match slot {
+                Slot::Ready(model) => kinds.contains(&model.kind()),
+                Slot::Loading | Slot::Failed(_) => true,
+            };
+            let mut names = slots.iter().filter(|(_, slot)| may_be(slot)).map(|(name, _)| name);
+            match (names.next(), names.next()) {
+                (Some(name), None) => Ok(name.clone()),
+                // Of one that is of another kind it is said what it is.
+                (None, _) if slots.len() == 1 => Ok(slots.keys().cloned().collect()),
+                _ => Err(ApiError::missing("model")),
+            }
+        })
     }
 
     /// Ends all requests with an error that says that the server stops, and takes no more.
     pub fn abort(&self) {
         for model in self.ready_models() {
-            model.handle.shutdown(Shutdown::Abort);
+            model.shutdown(Shutdown::Abort);
         }
     }
 
     /// All models that answer, by id.
-    pub(crate) fn ready_models(&self) -> Vec<Arc<ServedModel>> {
+    pub(crate) fn ready_models(&self) -> Vec<Served> {
         self.slots(|slots| {
             let ready = slots.values().filter_map(|slot| match slot {
-                Slot::Ready(model) => Some(Arc::clone(model)),
+                Slot::Ready(model) => Some(model.clone()),
                 Slot::Loading | Slot::Failed(_) => None,
             });
             ready.collect()
         })
+    }
+
+    /// Those of them that generate.
+    pub(crate) fn ready_generators(&self) -> Vec<Arc<ServedModel>> {
+        let generator = |model| match model {
+            Served::Generator(model) => Some(model),
+            Served::Encoder(_) => None,
+        };
+        self.ready_models().into_iter().filter_map(generator).collect()
     }
 
     /// Whether all models answer, and what is known of each that does not.
@@ -195,7 +236,7 @@ impl AppState {
         self.slots(|slots| {
             for (id, slot) in slots {
                 match slot {
-                    Slot::Ready(model) if model.handle.is_alive() => {}
+                    Slot::Ready(model) if model.is_alive() => {}
                     Slot::Ready(_) => lacks("failed", format!("{id}: stopped")),
                     Slot::Loading => lacks("loading", format!("{id}: loading")),
                     Slot::Failed(reason) => lacks("failed", format!("{id}: failed: {reason}")),
@@ -231,6 +272,10 @@ impl AppState {
 
     pub(crate) fn cors(&self) -> &CorsOrigins {
         &self.0.cors
+    }
+
+    pub(crate) fn moderator(&self) -> Option<&Moderator> {
+        self.0.moderator.as_ref()
     }
 
     pub(crate) fn tickets(&self) -> &Arc<Tickets> {

@@ -42,7 +42,7 @@ pub(crate) async fn list(
         };
         is_any &= which < num_ours;
     }
-    let models = [state.ready_models(), state.adapted_models().await].concat();
+    let models = [state.ready_generators(), state.adapted_models().await].concat();
     let models = models.iter().filter(|_| is_any).map(|model| describe(model));
     Ok(Json(FoundationModels { model_summaries: models.collect() }))
 }

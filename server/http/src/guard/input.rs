@@ -12,6 +12,7 @@ use server_guard::{Guards, Verdict};
 
 use super::INPUT;
 use crate::blocking::run_sized;
+use crate::names::place;
 use crate::{ApiError, AppState, Metrics};
 
 /// Fields of tools that say how, not what: a schema without them is another schema.
@@ -41,18 +42,22 @@ pub(crate) async fn chat(
 }
 
 /// Prompts as their guards let them through. Those of tokens are read as text; what is rewritten
-/// becomes tokens again.
+/// becomes tokens again. Errors call them by `field`.
 pub(crate) async fn prompt(
     state: &AppState,
     text: &Arc<TextModel>,
     prompt: Prompt,
+    field: &'static str,
 ) -> Result<Prompt, ApiError> {
     let Some(checks) = Checks::of(state) else { return Ok(prompt) };
     match prompt {
         Prompt::Texts(mut texts) => {
             let size = texts.iter().map(String::len).sum();
             let work = move || {
-                texts.iter_mut().try_for_each(|text| checks.text(text, "prompt"))?;
+                let num = texts.len();
+                for (idx, text) in texts.iter_mut().enumerate() {
+                    checks.text(text, &place(field, idx, num))?;
+                }
                 Ok(Prompt::Texts(texts))
             };
             run_sized(state, size, work).await?
@@ -61,17 +66,33 @@ pub(crate) async fn prompt(
             let size = many.iter().map(Vec::len).sum();
             let text = Arc::clone(text);
             let work = move || {
-                for tokens in &mut many {
-                    let Some(new) = checks.rewritten(&text.decode(tokens, false), "prompt")? else {
+                let num = many.len();
+                for (idx, tokens) in many.iter_mut().enumerate() {
+                    let name = place(field, idx, num);
+                    let Some(new) = checks.rewritten(&text.decode(tokens, false), &name)? else {
                         continue;
                     };
                     let new = text.encode(&new, false);
-                    *tokens = new.map_err(|error| ApiError::from_text(&error, "prompt"))?;
+                    *tokens = new.map_err(|error| ApiError::from_text(&error, &name))?;
                 }
                 Ok(Prompt::Tokens(many))
             };
             run_sized(state, size, work).await?
         }
+    }
+}
+
+/// The same of texts alone.
+pub(crate) async fn texts(
+    state: &AppState,
+    text: &Arc<TextModel>,
+    texts: Vec<String>,
+    field: &'static str,
+) -> Result<Vec<String>, ApiError> {
+    match prompt(state, text, Prompt::Texts(texts), field).await? {
+        Prompt::Texts(texts) => Ok(texts),
+        // Texts stay texts.
+        Prompt::Tokens(_) => Err(ApiError::internal()),
     }
 }
 

@@ -63,7 +63,7 @@ pub(crate) async fn start(
     source::follow(state, &mut source, None).await?;
     check(&body.request, &source, state.limits().max_choices)?;
     source.prompt_logprobs = prompt_logprobs(&source);
-    let prompt = guard::prompt(state, &source.model.text, body.request.prompt).await?;
+    let prompt = guard::prompt(state, &source.model.text, body.request.prompt, "prompt").await?;
     let prompts = Prompts {
         prompt,
         add_special_tokens: body.request.add_special_tokens.unwrap_or(true),

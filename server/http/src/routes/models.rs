@@ -8,18 +8,23 @@ use axum::response::{IntoResponse, Response};
 use server_api::{Model, ModelList};
 
 use crate::openapi::Refusals;
-use crate::{ApiError, AppState, ServedModel, anthropic};
+use crate::served::{Kind, Served};
+use crate::{ApiError, AppState, anthropic};
 
 /// All models that are ready to answer; with `anthropic-version`, in Anthropic's shape.
 #[utoipa::path(get, path = "/v1/models", tag = "Models",
     responses((status = 200, description = "The models, by id", body = ModelList), Refusals))]
 pub(crate) async fn list(State(state): State<AppState>, headers: HeaderMap) -> Response {
-    let models = [state.ready_models(), state.adapted_models().await].concat();
+    let adapted = state.adapted_models().await;
     if anthropic::is_spoken(&headers) {
+        // Its clients can only chat.
+        let models = [state.ready_generators(), adapted].concat();
         let models = models.iter().map(|model| anthropic::models::describe(model));
         return Json(anthropic::models::page(models.collect())).into_response();
     }
-    let data = models.iter().map(|model| describe(model)).collect();
+    let adapted = adapted.into_iter().map(Served::Generator);
+    let data = state.ready_models().into_iter().chain(adapted).map(|model| describe(&model));
+    let data = data.collect();
     Json(ModelList { object: "list".to_owned(), data }).into_response()
 }
 
@@ -33,20 +38,26 @@ pub(crate) async fn show(
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
     let Path(id) = id.map_err(|error| ApiError::invalid(Some("id"), error.body_text()))?;
-    let model = state.model(&id)?;
-    Ok(match anthropic::is_spoken(&headers) {
-        true => Json(anthropic::models::describe(&model)).into_response(),
-        false => Json(describe(&model)).into_response(),
-    })
+    if anthropic::is_spoken(&headers) {
+        let model = state.model(&id)?;
+        return Ok(Json(anthropic::models::describe(&model)).into_response());
+    }
+    Ok(Json(describe(&state.served(&id)?)).into_response())
 }
 
-fn describe(model: &ServedModel) -> Model {
+fn describe(model: &Served) -> Model {
+    let kind = match model.kind() {
+        Kind::Generator => None,
+        Kind::Embedder => Some("embedder".to_owned()),
+        Kind::Classifier => Some("classifier".to_owned()),
+    };
     Model {
-        id: model.id.clone(),
+        id: model.id().to_owned(),
         object: "model".to_owned(),
-        created: model.created_unix,
+        created: model.created_unix(),
         owned_by: "agentbase".to_owned(),
-        max_model_len: model.handle.limits().max_sequence_len(),
-        parent: model.adapter.as_ref().map(|adapter| adapter.base.clone()),
+        max_model_len: model.max_len(),
+        parent: model.parent().map(str::to_owned),
+        kind,
     }
 }

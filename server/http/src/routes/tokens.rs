@@ -22,16 +22,16 @@ pub(crate) async fn tokenize(
     State(state): State<AppState>,
     ApiJson(request, num_bytes): ApiJson<TokenizeRequest>,
 ) -> Result<Json<TokenizeResponse>, ApiError> {
-    let model = state.model_or_only(request.model.as_deref())?;
+    let model = state.served_or_only(request.model.as_deref())?;
     let with_strs = request.return_token_strs.unwrap_or(false);
-    let tokens = request_tokens(&state, &model.text, request, num_bytes).await?;
+    let tokens = request_tokens(&state, model.text(), request, num_bytes).await?;
     let token_strs = match with_strs {
-        true => Some(token_strs(&state, &model.text, &tokens).await?),
+        true => Some(token_strs(&state, model.text(), &tokens).await?),
         false => None,
     };
     Ok(Json(TokenizeResponse {
         count: tokens.len(),
-        max_model_len: model.handle.limits().max_sequence_len(),
+        max_model_len: model.max_len(),
         token_strs,
         tokens,
     }))
@@ -41,15 +41,15 @@ pub(crate) async fn tokenize(
 #[utoipa::path(get, path = "/tokenizer_info", tag = "Tokens",
     responses((status = 200, description = "The tokenizer", body = TokenizerInfo), Refusals))]
 pub(crate) async fn info(State(state): State<AppState>) -> Result<Json<TokenizerInfo>, ApiError> {
-    let model = state.model_or_only(None)?;
-    let text = &model.text;
+    let model = state.served_or_only(None)?;
+    let text = model.text();
     let bos = text.bos_token_id().map_err(|error| ApiError::from_text(&error, "model"))?;
     Ok(Json(TokenizerInfo {
-        model: model.id.clone(),
+        model: model.id().to_owned(),
         bos_token: bos.map(|token| text.token_text(token)),
         eos_token: text.eos_token_ids().first().map(|token| text.token_text(*token)),
         vocab_size: text.vocab_size(),
-        model_max_length: model.handle.limits().max_sequence_len(),
+        model_max_length: model.max_len(),
     }))
 }
 
@@ -60,14 +60,15 @@ pub(crate) async fn detokenize(
     State(state): State<AppState>,
     ApiJson(request, _): ApiJson<DetokenizeRequest>,
 ) -> Result<Json<DetokenizeResponse>, ApiError> {
-    let model = state.model_or_only(request.model.as_deref())?;
-    let vocab_size = model.text.vocab_size();
+    let model = state.served_or_only(request.model.as_deref())?;
+    let text = Arc::clone(model.text());
+    let vocab_size = text.vocab_size();
     if let Some(token) = request.tokens.iter().find(|token| **token as usize >= vocab_size) {
         let message = format!("Token id {token} is outside the vocabulary of {vocab_size}.");
         return Err(ApiError::invalid(Some("tokens"), message));
     }
     let num_tokens = request.tokens.len();
-    let decode = move || model.text.decode(&request.tokens, false);
+    let decode = move || text.decode(&request.tokens, false);
     let prompt = run_sized(&state, num_tokens, decode).await?;
     Ok(Json(DetokenizeResponse { prompt }))
 }

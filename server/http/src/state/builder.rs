@@ -7,11 +7,13 @@ use server_guard::Guards;
 use server_store::Store;
 use tokio::sync::Semaphore;
 
-use super::{AppState, Inner, ServedModel, Slot};
+use super::{AppState, Inner, Slot};
 use crate::adapters::Adapters;
 use crate::answers::Answers;
+use crate::encoding::Moderator;
 use crate::permits::Permits;
 use crate::responses::Background;
+use crate::served::Served;
 use crate::{Authenticate, CorsOrigins, HttpLimits, Metrics, NoAuth};
 
 /// Gathers an [`AppState`].
@@ -24,6 +26,7 @@ pub struct AppStateBuilder {
     cors: CorsOrigins,
     guards: Guards,
     adapters: Option<Arc<dyn Adapters>>,
+    moderator: Option<Moderator>,
 }
 
 /// Adapters that are brought into memory at once; those who provide them read one at a time.
@@ -41,6 +44,7 @@ impl AppStateBuilder {
             cors: CorsOrigins::default(),
             guards: Guards::default(),
             adapters: None,
+            moderator: None,
         }
     }
 
@@ -53,8 +57,9 @@ impl AppStateBuilder {
 
     /// A model that is loaded.
     #[must_use]
-    pub fn model(mut self, model: ServedModel) -> Self {
-        self.models.insert(model.id.clone(), Slot::Ready(Arc::new(model)));
+    pub fn model(mut self, model: impl Into<Served>) -> Self {
+        let model = model.into();
+        self.models.insert(model.id().to_owned(), Slot::Ready(model));
         self
     }
 
@@ -107,6 +112,13 @@ impl AppStateBuilder {
         self
     }
 
+    /// What answers at `/v1/moderations`; nothing if not called.
+    #[must_use]
+    pub fn moderator(mut self, moderator: Moderator) -> Self {
+        self.moderator = Some(moderator);
+        self
+    }
+
     /// The state.
     #[must_use]
     pub fn build(self) -> AppState {
@@ -114,7 +126,7 @@ impl AppStateBuilder {
         let HttpLimits { max_grammar_jobs, max_waiting_grammars, .. } = self.limits;
         let grammar_jobs = Permits::new(max_grammar_jobs, max_waiting_grammars);
         let background = Background::new(&self.limits);
-        let Self { models, auth, limits, metrics, guards, store, cors, adapters } = self;
+        let Self { models, auth, limits, metrics, guards, store, cors, adapters, moderator } = self;
         let adapter_jobs = Arc::new(Semaphore::new(MAX_ADAPTER_JOBS));
         let (models, guards) = (RwLock::new(models), Arc::new(guards));
         let (tickets, answers) = (Arc::default(), Answers::new(&limits));
@@ -133,6 +145,7 @@ impl AppStateBuilder {
             cors,
             adapters,
             adapter_jobs,
+            moderator,
         }))
     }
 }

@@ -16,6 +16,7 @@ mod common;
 mod completions;
 mod conversations;
 mod cors;
+mod encoding;
 mod endings;
 mod guard;
 mod hostile;

@@ -163,7 +163,7 @@ fn samples(text: &str) -> BTreeMap<String, f64> {
 }
 
 /// What is served, in order of methods and paths.
-const ROUTES: [&str; 42] = [
+const ROUTES: [&str; 55] = [
     "delete /v1/chat/completions/{id}",
     "delete /v1/conversations/{id}",
     "delete /v1/conversations/{id}/items/{item_id}",
@@ -173,6 +173,7 @@ const ROUTES: [&str; 42] = [
     "get /foundation-models",
     "get /foundation-models/{id}",
     "get /health",
+    "get /info",
     "get /metrics",
     "get /openapi.json",
     "get /ready",
@@ -187,25 +188,37 @@ const ROUTES: [&str; 42] = [
     "get /v1/models/{id}",
     "get /v1/responses/{id}",
     "get /v1/responses/{id}/input_items",
+    "post /classify",
     "post /detokenize",
+    "post /embed",
     "post /model/{id}/converse",
     "post /model/{id}/converse-stream",
     "post /model/{id}/count-tokens",
     "post /model/{id}/invoke",
     "post /model/{id}/invoke-with-response-stream",
+    "post /predict",
+    "post /rerank",
+    "post /score",
+    "post /similarity",
     "post /tokenize",
     "post /v1/chat/completions",
     "post /v1/chat/completions/{id}",
+    "post /v1/classify",
     "post /v1/completions",
     "post /v1/conversations",
     "post /v1/conversations/{id}",
     "post /v1/conversations/{id}/items",
+    "post /v1/embeddings",
     "post /v1/messages",
     "post /v1/messages/count_tokens",
+    "post /v1/moderations",
     "post /v1/requests/{id}/cancel",
+    "post /v1/rerank",
     "post /v1/responses",
     "post /v1/responses/input_tokens",
     "post /v1/responses/{id}/cancel",
+    "post /v1/score",
+    "post /v2/rerank",
 ];
 
 #[tokio::test]

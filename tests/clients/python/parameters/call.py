@@ -9,6 +9,7 @@ from . import streams
 
 KEY = os.environ["OPENAI_API_KEY"]
 MODEL = os.environ["AGENTBASE_TEST_MODEL"]
+EMBEDDER = os.environ["AGENTBASE_TEST_EMBEDDER"]
 ROOT = os.environ["OPENAI_BASE_URL"].removesuffix("/v1")
 QUESTION = "What is the capital of France? Answer in one sentence."
 TIMEOUT_S = 300
@@ -107,7 +108,13 @@ class Answer:
     @property
     def names_parameter(self):
         """Whether errors of the API have a field for it, as OpenAI's do."""
-        return not (self.is_awss or " /v1/messages" in self.route)
+        return not (self.is_awss or self.is_teis or " /v1/messages" in self.route)
+
+    @property
+    def is_teis(self):
+        """Whether the answer has text-embeddings-inference's shape."""
+        own = any(f" {path}" in self.route for path in ("/embed", "/similarity", "/predict", "/info"))
+        return own or (self.route == "POST /rerank" and "texts" in self.body)
 
     @property
     def is_awss(self):
@@ -119,6 +126,9 @@ class Answer:
         if self.is_awss:
             assert self.headers["x-amzn-errortype"].endswith("Exception"), self.headers
             return self.json["message"]
+        if self.is_teis:
+            assert self.json["error_type"] in ("Validation", "Overloaded"), self.raw
+            return self.json["error"]
         error = self.json["error"]
         assert error["message"], self.raw
         return error["message"]

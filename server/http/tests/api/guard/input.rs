@@ -47,7 +47,7 @@ async fn what_is_asked_is_refused_before_it_is_generated_from() {
         (CHAT, json!({"tools": tool}), "tools[0]"),
         (CHAT, json!({"chat_template_kwargs": {"a": ["xyzzy"]}}), "chat_template_kwargs"),
         (PLAIN, json!({"prompt": "xyzzy"}), "prompt"),
-        (PLAIN, json!({"prompt": ["a", "xyzzy"]}), "prompt"),
+        (PLAIN, json!({"prompt": ["a", "xyzzy"]}), "prompt[1]"),
         (PLAIN, json!({"prompt": b"xyzzy"}), "prompt"),
     ] {
         let body = if path == CHAT { chat(more.clone()) } else { plain(more.clone()) };

@@ -1,0 +1,194 @@
+//! What is served under a name: a model that generates text, or an encoder, which makes numbers of
+//! texts.
+//!
+//! Invariant: a route that needs one kind gets it or an error that says what the model is.
+
+use std::sync::Arc;
+
+use engine_core::{EncoderInfo, EncoderOutput};
+use engine_text::{Prompts, TextModel};
+use scheduler_batching::{EncoderHandle, Handle, Shutdown, Stats};
+
+use crate::{ApiError, adapters::AdapterInfo};
+
+/// A model that can generate text.
+#[derive(Clone)]
+pub struct ServedModel {
+    /// The public name.
+    pub id: String,
+    /// Digest of the weights; keys the prefix cache and names the version to clients.
+    pub version: Arc<str>,
+    /// When it was imported, as Unix time in seconds.
+    pub created_unix: u64,
+    /// Tokenizer and chat template.
+    pub text: Arc<TextModel>,
+    /// Grammars for answers.
+    pub grammars: Arc<engine_grammar::Compiler>,
+    /// The way to its driver.
+    pub handle: Handle,
+    /// The adapter that requests for it are computed with.
+    pub adapter: Option<Arc<AdapterInfo>>,
+}
+
+impl ServedModel {
+    /// Changes when the version does; short enough for every chunk of a stream.
+    pub(crate) fn fingerprint(&self) -> String {
+        let version = self.adapter.as_ref().map_or(&self.version, |adapter| &adapter.version);
+        let digest = version.rsplit(':').next().unwrap_or_default();
+        let end = digest.char_indices().nth(12).map_or(digest.len(), |(end, _)| end);
+        format!("fp_{}", &digest[..end])
+    }
+}
+
+/// An encoder that can answer.
+#[derive(Clone)]
+pub struct ServedEncoder {
+    /// The public name.
+    pub id: String,
+    /// Digest of the weights.
+    pub version: Arc<str>,
+    /// When it was imported, as Unix time in seconds.
+    pub created_unix: u64,
+    /// Tokenizer.
+    pub text: Arc<TextModel>,
+    /// What may go before a text.
+    pub prompts: Arc<Prompts>,
+    /// The way to its driver.
+    pub handle: EncoderHandle,
+}
+
+impl ServedEncoder {
+    pub(crate) fn info(&self) -> &EncoderInfo {
+        self.handle.info()
+    }
+
+    /// What it makes.
+    pub(crate) fn kind(&self) -> Kind {
+        match self.info().output {
+            EncoderOutput::Embedding { .. } => Kind::Embedder,
+            EncoderOutput::Logits { .. } => Kind::Classifier,
+        }
+    }
+}
+
+/// What a model makes of a text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Generator,
+    Embedder,
+    Classifier,
+}
+
+impl Kind {
+    fn does(self) -> &'static str {
+        match self {
+            Self::Generator => "generates text",
+            Self::Embedder => "makes embeddings",
+            Self::Classifier => "classifies texts",
+        }
+    }
+
+    fn cannot(self) -> &'static str {
+        match self {
+            Self::Generator => "it cannot generate text or chat",
+            Self::Embedder => "it cannot make embeddings",
+            Self::Classifier => "it cannot classify or rank texts",
+        }
+    }
+}
+
+/// 400 for a model that is asked for what another kind does.
+pub(crate) fn wrong_kind(id: &str, is: Kind, asked: Kind) -> ApiError {
+    let message = format!("The model `{id}` {}; {}.", is.does(), asked.cannot());
+    ApiError::invalid(Some("model"), message).code("unsupported_model")
+}
+
+/// A model of either kind.
+#[derive(Clone)]
+pub enum Served {
+    /// It generates text.
+    Generator(Arc<ServedModel>),
+    /// It makes numbers of texts.
+    Encoder(Arc<ServedEncoder>),
+}
+
+impl From<ServedModel> for Served {
+    fn from(model: ServedModel) -> Self {
+        Self::Generator(Arc::new(model))
+    }
+}
+
+impl From<ServedEncoder> for Served {
+    fn from(encoder: ServedEncoder) -> Self {
+        Self::Encoder(Arc::new(encoder))
+    }
+}
+
+impl Served {
+    pub(crate) fn id(&self) -> &str {
+        match self {
+            Self::Generator(model) => &model.id,
+            Self::Encoder(encoder) => &encoder.id,
+        }
+    }
+
+    pub(crate) fn kind(&self) -> Kind {
+        match self {
+            Self::Generator(_) => Kind::Generator,
+            Self::Encoder(encoder) => encoder.kind(),
+        }
+    }
+
+    /// Of an adapter, the model that it is computed on top of.
+    pub(crate) fn parent(&self) -> Option<&str> {
+        match self {
+            Self::Generator(model) => model.adapter.as_deref().map(|adapter| &*adapter.base),
+            Self::Encoder(_) => None,
+        }
+    }
+
+    pub(crate) fn created_unix(&self) -> u64 {
+        match self {
+            Self::Generator(model) => model.created_unix,
+            Self::Encoder(encoder) => encoder.created_unix,
+        }
+    }
+
+    pub(crate) fn text(&self) -> &Arc<TextModel> {
+        match self {
+            Self::Generator(model) => &model.text,
+            Self::Encoder(encoder) => &encoder.text,
+        }
+    }
+
+    /// Tokens it reads at most; of a generator, with those that it writes.
+    pub(crate) fn max_len(&self) -> u32 {
+        match self {
+            Self::Generator(model) => model.handle.limits().max_sequence_len(),
+            Self::Encoder(encoder) => {
+                u32::try_from(encoder.info().max_input_len).unwrap_or(u32::MAX)
+            }
+        }
+    }
+
+    pub(crate) fn stats(&self) -> Stats {
+        match self {
+            Self::Generator(model) => model.handle.stats(),
+            Self::Encoder(encoder) => encoder.handle.stats(),
+        }
+    }
+
+    pub(crate) fn is_alive(&self) -> bool {
+        match self {
+            Self::Generator(model) => model.handle.is_alive(),
+            Self::Encoder(encoder) => encoder.handle.is_alive(),
+        }
+    }
+
+    pub(crate) fn shutdown(&self, how: Shutdown) {
+        match self {
+            Self::Generator(model) => model.handle.shutdown(how),
+            Self::Encoder(encoder) => encoder.handle.shutdown(how),
+        }
+    }
+}
