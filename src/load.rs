@@ -1,5 +1,8 @@
 //! From a model's name to an engine and its text side.
 
+mod encoder;
+mod text;
+
 use std::{
     collections::BTreeMap,
     fs,
@@ -15,12 +18,13 @@ use engine_llm::{
     adapters::{AdapterBase, MAX_RANK},
     executors::cpu::{CpuExecutor, CpuOptions, KvDtype, Precision, fastest_kv_dtype},
     spec::DecoderSpec,
-    weights::{self, HuggingFaceText, Model, TextSource, Weights},
+    weights::{self, Model, Weights},
 };
-use engine_text::{HuggingFaceFiles, Prompts, TextModel};
+use engine_text::{Prompts, TextModel};
 use model_registry::{Manifest, ModelName};
 use scheduler_batching::{Amount, EncodingConfig, PlannerConfig};
 
+use self::{encoder::encoder, text::text_model};
 use crate::{
     cli::{EngineArgs, Speculation},
     data_dir,
@@ -58,7 +62,6 @@ pub(crate) struct LoadedEncoder {
 /// A model of either kind.
 pub(crate) enum ToServe {
     Generator(Box<Loaded>),
-    #[expect(dead_code, reason = "no crate reads encoders yet; `to_serve` is where it is asked")]
     Encoder(Box<LoadedEncoder>),
 }
 
@@ -126,7 +129,20 @@ pub(crate) async fn to_serve(
     name: &str,
     options: EngineOptions,
 ) -> Result<ToServe> {
-    Ok(ToServe::Generator(Box::new(by_name(data_dir, name, options).await?)))
+    let loaded = load_as(data_dir, name, move |manifest, files, packed| {
+        let of_model = || format!("model {}", manifest.name);
+        match encoder(files, &packed, options).with_context(of_model)? {
+            Some((encoder, text, prompts)) => {
+                let encoder = LoadedEncoder { manifest, encoder, text: Arc::new(text), prompts };
+                Ok(ToServe::Encoder(Box::new(encoder)))
+            }
+            None => {
+                let loaded = from_files(manifest, files, packed, options)?;
+                Ok(ToServe::Generator(Box::new(loaded)))
+            }
+        }
+    });
+    loaded.await
 }
 
 /// Loads the model that the registry knows by `name`.
@@ -134,6 +150,18 @@ pub(crate) async fn to_serve(
 /// # Errors
 /// If there is no such model, or it cannot be loaded.
 pub(crate) async fn by_name(data_dir: &Path, name: &str, options: EngineOptions) -> Result<Loaded> {
+    load_as(data_dir, name, move |manifest, files, packed| {
+        from_files(manifest, files, packed, options)
+    })
+    .await
+}
+
+/// Finds the files of the model that the registry knows by `name`, and hands them to `load`.
+async fn load_as<T: Send + 'static>(
+    data_dir: &Path,
+    name: &str,
+    load: impl FnOnce(Manifest, &BTreeMap<String, PathBuf>, PathBuf) -> Result<T> + Send + 'static,
+) -> Result<T> {
     let name: ModelName = name.parse()?;
     if let Some((base, _)) = name.adapter() {
         bail!("{name} is an adapter: it runs in `agentbase serve`, with its base, {base}");
@@ -144,7 +172,7 @@ pub(crate) async fn by_name(data_dir: &Path, name: &str, options: EngineOptions)
     // Building a tokenizer and touching weights takes a second: not on a thread that serves.
     // The digest is of the contents, so what is packed fits as long as the name is right.
     let packed = data_dir::packed(data_dir, &manifest.digest);
-    tokio::task::spawn_blocking(move || from_files(manifest, &files, packed, options)).await?
+    tokio::task::spawn_blocking(move || load(manifest, &files, packed)).await?
 }
 
 /// Loads a model from local files; maps weights, reads the tokenizer, reserves cache and buffers.
@@ -210,33 +238,6 @@ pub(crate) fn named<T, E: Into<anyhow::Error>>(
     })
 }
 
-fn text_model(source: &TextSource, vocab_size: usize) -> Result<TextModel> {
-    let text = match source {
-        TextSource::Gguf(vocab) => TextModel::from_gguf(gguf_vocab(vocab))?,
-        TextSource::HuggingFace(paths) => hugging_face_text(paths)?,
-    };
-    text.check_vocab(vocab_size)?;
-    Ok(text)
-}
-
-fn hugging_face_text(paths: &HuggingFaceText) -> Result<TextModel> {
-    let optional = |path: &Option<PathBuf>| path.as_deref().map(read).transpose();
-    let template = optional(&paths.chat_template)?
-        .map(String::from_utf8)
-        .transpose()
-        .context("chat_template.jinja is not UTF-8")?;
-    Ok(TextModel::from_hugging_face(&HuggingFaceFiles {
-        tokenizer_json: &read(&paths.tokenizer_json)?,
-        tokenizer_config: optional(&paths.tokenizer_config)?.as_deref(),
-        generation_config: optional(&paths.generation_config)?.as_deref(),
-        special_tokens_map: optional(&paths.special_tokens_map)?.as_deref(),
-        chat_template: template.as_deref(),
-        chat_template_json: optional(&paths.chat_template_json)?.as_deref(),
-        named_templates: &[],
-        config_json: Some(&read(&paths.config_json)?),
-    })?)
-}
-
 /// Reads a file whole, up to a limit.
 ///
 /// # Errors
@@ -251,33 +252,4 @@ pub(crate) fn read(path: &Path) -> Result<Vec<u8>> {
         bail!("{shown} is over the {MAX_TEXT_FILE_BYTES} bytes allowed");
     }
     Ok(bytes)
-}
-
-/// The same vocabulary in the words of the text crate; neither crate knows the other.
-fn gguf_vocab(vocab: &weights::GgufVocab) -> engine_text::GgufVocab<'_> {
-    engine_text::GgufVocab {
-        model: vocab.model.clone(),
-        name: vocab.name.clone(),
-        pre: vocab.pre.clone(),
-        tokens: vocab.tokens.iter().map(Into::into).collect(),
-        scores: vocab.scores.clone(),
-        token_types: vocab.token_types.clone(),
-        merges: vocab.merges.iter().map(Into::into).collect(),
-        bos: vocab.bos,
-        eos: vocab.eos,
-        unk: vocab.unk,
-        pad: vocab.pad,
-        sep: vocab.sep,
-        eot: vocab.eot,
-        eom: vocab.eom,
-        add_bos: vocab.add_bos,
-        add_eos: vocab.add_eos,
-        add_space_prefix: vocab.add_space_prefix,
-        remove_extra_whitespaces: vocab.remove_extra_whitespaces,
-        charsmap: vocab.charsmap.clone(),
-        lowercase: vocab.lowercase,
-        strip_accents: vocab.strip_accents,
-        chat_template: vocab.chat_template.clone(),
-        named_templates: vocab.named_templates.clone(),
-    }
 }

@@ -21,6 +21,16 @@ const OPTIONAL: [&str; 5] = [
     "chat_template.jinja",
     "chat_template.json",
 ];
+/// What sentence-transformers says beside a model of what becomes of its rows; the first names
+/// folders of further files.
+const MODULES: &str = "modules.json";
+const OF_ENCODERS: [&str; 3] = [
+    "config_sentence_transformers.json",
+    "sentence_bert_config.json",
+    "sentence_roberta_config.json",
+];
+/// What lies in the folder of a module.
+const OF_MODULE: [&str; 2] = ["config.json", "model.safetensors"];
 /// What an adapter is made up of.
 pub(crate) const ADAPTER_FILES: [&str; 2] = ["adapter_config.json", "adapter_model.safetensors"];
 const SINGLE: &str = "model.safetensors";
@@ -77,12 +87,29 @@ pub(crate) fn choose(listing: &Listing) -> Result<Layout, String> {
             return Err(missing(name));
         }
     }
-    let names = REQUIRED.iter().chain(OPTIONAL.iter().filter(|name| has(name)));
-    let files: Vec<String> = names.copied().chain([weights]).map(str::to_owned).collect();
+    let optional = OPTIONAL.iter().chain(&OF_ENCODERS).chain([&MODULES]);
+    let names = REQUIRED.iter().chain(optional.filter(|name| has(name)));
+    let mut files: Vec<String> = names.copied().chain([weights]).map(str::to_owned).collect();
+    if has(MODULES) {
+        files.extend(listing.keys().filter(|name| is_of_module(name)).cloned());
+    }
     for name in &files {
         check_size(name, listing.get(name).copied().flatten())?;
     }
     Ok(Layout::SafeTensors { files, index: (weights == INDEX).then_some(INDEX) })
+}
+
+/// Whether a folder is called as sentence-transformers calls a module's: `1_Pooling`.
+pub(crate) fn is_module(folder: &str) -> bool {
+    let parts = folder.split_once('_').filter(|_| is_plain_name(folder, 64));
+    parts.is_some_and(|(number, _)| {
+        (1..=2).contains(&number.len()) && number.bytes().all(|b| b.is_ascii_digit())
+    })
+}
+
+fn is_of_module(name: &str) -> bool {
+    name.split_once('/')
+        .is_some_and(|(folder, file)| is_module(folder) && OF_MODULE.contains(&file))
 }
 
 /// The shards that an index file names; every one of them is in the listing.
@@ -197,6 +224,30 @@ mod tests {
         let files = ["config.json", "tokenizer.json", "tokenizer_config.json", "model.safetensors"];
         let files = files.map(str::to_owned).to_vec();
         assert_eq!(choose(&all), Ok(Layout::SafeTensors { files, index: None }));
+        let embedder = listing(&[
+            "1_Pooling/config.json",
+            "2_Dense/config.json",
+            "2_Dense/model.safetensors",
+            "2_Dense/pytorch_model.bin",
+            "config.json",
+            "config_sentence_transformers.json",
+            "model.safetensors",
+            "modules.json",
+            "onnx/config.json",
+            "tokenizer.json",
+        ]);
+        let files = [
+            "config.json",
+            "tokenizer.json",
+            "config_sentence_transformers.json",
+            "modules.json",
+            "model.safetensors",
+            "1_Pooling/config.json",
+            "2_Dense/config.json",
+            "2_Dense/model.safetensors",
+        ];
+        let files = files.map(str::to_owned).to_vec();
+        assert_eq!(choose(&embedder), Ok(Layout::SafeTensors { files, index: None }));
         let gguf = listing(&["README.md", "q/x.gguf", "pytorch_model.bin"]);
         assert_eq!(choose(&gguf), Ok(Layout::Gguf("q/x.gguf".to_owned())));
     }

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::limits::MAX_MODEL_FILES;
-use crate::name::{ModelName, is_plain_name};
+use crate::name::{ModelName, is_plain_path};
 
 const SCHEMA: u32 = 1;
 const MAX_FILE_NAME_BYTES: usize = 200;
@@ -114,7 +114,7 @@ impl Manifest {
             ));
         }
         for file in &self.files {
-            if !is_plain_name(&file.name, MAX_FILE_NAME_BYTES) {
+            if !is_plain_path(&file.name, MAX_FILE_NAME_BYTES) {
                 return Err(format!("`files` has the unsafe name {:?}", file.name));
             }
             if !is_sha256(&file.sha256) {
@@ -193,6 +193,9 @@ mod tests {
         broken("schema 2", &|m| m.schema = 2);
         broken("`files`", &|m| m.files.clear());
         broken("unsafe name", &|m| m.files[0].name = "../x".to_owned());
+        broken("unsafe name", &|m| m.files[0].name = "a/../x".to_owned());
+        broken("unsafe name", &|m| m.files[0].name = "a/b/c".to_owned());
+        broken("unsafe name", &|m| m.files[0].name = "/a".to_owned());
         broken("`sha256`", &|m| m.files[0].sha256 = "AB".repeat(32));
         broken("`digest`", &|m| m.files[0].size = 4);
         broken("sorted", &|m| m.files.reverse());

@@ -109,6 +109,14 @@ pub(crate) fn is_plain_name(text: &str, max: usize) -> bool {
         && !text.contains("..")
 }
 
+/// The same, or such a name in a folder of such a name.
+pub(crate) fn is_plain_path(text: &str, max: usize) -> bool {
+    let (folder, name) = text.split_once('/').map_or((None, text), |(f, n)| (Some(f), n));
+    text.len() <= max
+        && is_plain_name(name, max)
+        && folder.is_none_or(|folder| is_plain_name(folder, max))
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;

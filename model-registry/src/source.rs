@@ -41,10 +41,20 @@ pub(crate) fn inspect(path: &Path) -> Result<Source, RegistryError> {
     Ok(Source { format: Format::Gguf, files, adapter_of: None })
 }
 
-/// A folder's files, with their sizes.
+/// A folder's files, and those of its modules' folders, with their sizes.
 pub(crate) fn read_listing(folder: &Path) -> Result<Listing, RegistryError> {
-    let read_failed = |e| RegistryError::io("cannot read", folder)(e);
     let mut listing = Listing::new();
+    list(folder, "", &mut listing)?;
+    let modules: Vec<_> = listing.keys().filter(|name| layout::is_module(name)).cloned().collect();
+    for module in modules.iter().filter(|name| folder.join(name).is_dir()) {
+        list(&folder.join(module), &format!("{module}/"), &mut listing)?;
+    }
+    Ok(listing)
+}
+
+/// Adds the entries of a folder, under names that begin so.
+fn list(folder: &Path, prefix: &str, listing: &mut Listing) -> Result<(), RegistryError> {
+    let read_failed = |e| RegistryError::io("cannot read", folder)(e);
     for entry in fs::read_dir(folder).map_err(read_failed)? {
         let entry = entry.map_err(read_failed)?;
         if listing.len() == MAX_LISTED_FILES {
@@ -54,9 +64,9 @@ pub(crate) fn read_listing(folder: &Path) -> Result<Listing, RegistryError> {
         // A name that is not UTF-8 is none of those we look for.
         let Ok(name) = entry.file_name().into_string() else { continue };
         let size = fs::metadata(entry.path()).ok().filter(fs::Metadata::is_file).map(|m| m.len());
-        listing.insert(name, size);
+        listing.insert(format!("{prefix}{name}"), size);
     }
-    Ok(listing)
+    Ok(())
 }
 
 fn inspect_folder(folder: &Path) -> Result<Source, RegistryError> {

@@ -27,6 +27,9 @@ pub(crate) struct Args {
     /// Its model
     #[arg(long)]
     model: Option<String>,
+    /// An embedder that it serves too
+    #[arg(long)]
+    embedder: Option<String>,
 }
 
 impl Args {
@@ -51,16 +54,18 @@ pub(crate) fn run(args: &Args) -> Result<Tally> {
 /// Runs tests against the server that the arguments name, or one that is started for them.
 pub(crate) fn with_server<T>(args: &Args, tests: impl FnOnce(&Target) -> Result<T>) -> Result<T> {
     let model = args.model.clone().unwrap_or_else(|| weights::MODEL_NAME.to_owned());
+    let embedder = args.embedder.clone().unwrap_or_else(|| weights::EMBEDDER_NAME.to_owned());
     if let Some(url) = &args.url {
         let key = std::env::var("OPENAI_API_KEY").unwrap_or_else(|_| "none".to_owned());
         let base_url = url.trim_end_matches('/').to_owned();
-        return tests(&Target { base_url, key, model, aws: Vec::new() });
+        return tests(&Target { base_url, key, model, embedder, aws: Vec::new() });
     }
     let profile = if args.release { "release" } else { "dev" };
     let binary = args.binary.clone().map_or_else(|| server::build(profile), Ok)?;
     let folder = server::fresh_data_dir()?;
     let data_dir = folder.path().to_owned();
     server::import_model(&binary, &data_dir)?;
+    server::import_embedder(&binary, &data_dir)?;
     let listen = "127.0.0.1:0".to_owned();
     let (extra, show_log) = (Vec::new(), false);
     let launch =
@@ -68,7 +73,7 @@ pub(crate) fn with_server<T>(args: &Args, tests: impl FnOnce(&Target) -> Result<
     let mut server = launch.start()?;
     let key = server.first_key.clone().context("the first start showed no key")?;
     let aws = aws_pair(&binary, &data_dir, &key)?;
-    let told = tests(&Target { base_url: server.base_url.clone(), key, model, aws });
+    let told = tests(&Target { base_url: server.base_url.clone(), key, model, embedder, aws });
     let status = server.stop()?;
     if !status.success() {
         bail!("the server ended with {status} when asked to stop");

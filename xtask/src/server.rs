@@ -160,20 +160,32 @@ fn key_in(line: &str) -> Option<String> {
 
 /// Imports the default model where the data folder lacks it.
 pub(crate) fn import_model(binary: &Path, data_dir: &Path) -> Result<()> {
+    import(binary, data_dir, (weights::MODEL_NAME, weights::obtain))
+}
+
+/// The same of the encoder that tests ask.
+pub(crate) fn import_embedder(binary: &Path, data_dir: &Path) -> Result<()> {
+    import(binary, data_dir, (weights::EMBEDDER_NAME, weights::obtain_minilm))
+}
+
+fn import(
+    binary: &Path,
+    data_dir: &Path,
+    (name, obtain): (&str, fn() -> Result<PathBuf>),
+) -> Result<()> {
     std::fs::create_dir_all(data_dir)?;
     let model = |args: &[&str]| {
         let mut command = Command::new(binary);
         command.arg("--data-dir").arg(data_dir).arg("model").args(args);
         command
     };
-    let mut show = model(&["show", weights::MODEL_NAME]);
+    let mut show = model(&["show", name]);
     if show.stdin(Stdio::null()).output().is_ok_and(|output| output.status.success()) {
         return Ok(());
     }
-    let gguf = weights::obtain()?;
-    let path = gguf.to_string_lossy();
-    let mut import = model(&["import", &path, "--name", weights::MODEL_NAME]);
-    shell::run_quiet("Importing the model", &mut import)?;
+    let from = obtain()?;
+    let mut import = model(&["import", &from.to_string_lossy(), "--name", name]);
+    shell::run_quiet(&format!("Importing {name}"), &mut import)?;
     Ok(())
 }
 

@@ -35,6 +35,7 @@ pub(crate) struct Target {
     pub(crate) base_url: String,
     pub(crate) key: String,
     pub(crate) model: String,
+    pub(crate) embedder: String,
     /// The key's AWS pair; a server that runs elsewhere is signed for as the environment says.
     pub(crate) aws: Vec<(String, String)>,
 }
@@ -152,6 +153,7 @@ fn point_at<'a>(target: &Target, command: &'a mut Command) -> &'a mut Command {
         .env("OPENAI_BASE_URL", format!("{}/v1", target.base_url))
         .env("OPENAI_API_KEY", &target.key)
         .env("AGENTBASE_TEST_MODEL", &target.model)
+        .env("AGENTBASE_TEST_EMBEDDER", &target.embedder)
         .env("AWS_ENDPOINT_URL_BEDROCK_RUNTIME", &target.base_url)
         .envs(target.aws.iter().map(|(name, value)| (name, value)))
 }

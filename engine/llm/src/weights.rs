@@ -120,15 +120,37 @@ fn open_folder(files: &Files, config: Map<String, Value>) -> Result<Model, LoadE
         families::from_config(&config).map_err(|fault| fault.at(config_json))?;
     let tensors = hugging_face::tensors(files, &config)?;
     let weights = families::assemble(&spec, families::adopt(&spec, family, tensors)?)?;
-    let text = TextSource::HuggingFace(HuggingFaceText {
+    let text = folder_text(files)?;
+    let base = AdapterBase::new(&spec, family, false);
+    Ok(Model { architecture, spec, weights, text, base })
+}
+
+/// The text side of the model that `files` hold, whose embedding has `vocab_size` rows, whatever
+/// kind of model it is.
+///
+/// # Errors
+/// As [`open`].
+pub fn text_source(
+    files: &BTreeMap<String, PathBuf>,
+    vocab_size: usize,
+) -> Result<TextSource, LoadError> {
+    let Some((_, path)) = files.iter().find(|(name, _)| name.ends_with(".gguf")) else {
+        return folder_text(files);
+    };
+    let bytes = mmap::map(path)?;
+    let file = gguf::GgufFile::parse(&bytes).map_err(|fault| fault.at(path))?;
+    let vocab = gguf::vocab(&file.metadata, vocab_size).map_err(|fault| fault.at(path))?;
+    Ok(TextSource::Gguf(Box::new(vocab)))
+}
+
+fn folder_text(files: &Files) -> Result<TextSource, LoadError> {
+    Ok(TextSource::HuggingFace(HuggingFaceText {
         tokenizer_json: hugging_face::require(files, "tokenizer.json")?.clone(),
-        config_json: config_json.clone(),
+        config_json: hugging_face::require(files, hugging_face::CONFIG)?.clone(),
         tokenizer_config: files.get("tokenizer_config.json").cloned(),
         generation_config: files.get("generation_config.json").cloned(),
         special_tokens_map: files.get("special_tokens_map.json").cloned(),
         chat_template: files.get("chat_template.jinja").cloned(),
         chat_template_json: files.get("chat_template.json").cloned(),
-    });
-    let base = AdapterBase::new(&spec, family, false);
-    Ok(Model { architecture, spec, weights, text, base })
+    }))
 }

@@ -56,6 +56,7 @@ const ARROWS: &[Arrow] = &[
             "engine-core",
             "engine-grammar",
             "engine-text",
+            "engine-encoder",
             "engine-llm",
             "scheduler-batching",
             "model-registry",
