@@ -131,11 +131,8 @@ pub(crate) async fn to_serve(
 ) -> Result<ToServe> {
     let loaded = load_as(data_dir, name, move |manifest, files, packed| {
         let of_model = || format!("model {}", manifest.name);
-        match encoder(files, &packed, options).with_context(of_model)? {
-            Some((encoder, text, prompts)) => {
-                let encoder = LoadedEncoder { manifest, encoder, text: Arc::new(text), prompts };
-                Ok(ToServe::Encoder(Box::new(encoder)))
-            }
+        match encoder(&manifest, files, &packed, options).with_context(of_model)? {
+            Some(encoder) => Ok(ToServe::Encoder(Box::new(encoder))),
             None => {
                 let loaded = from_files(manifest, files, packed, options)?;
                 Ok(ToServe::Generator(Box::new(loaded)))

@@ -1,7 +1,7 @@
 //! A folder on the registry's own disk, where a model is made before it is imported.
 //!
-//! Invariant: it goes with whoever made it: closed, or, where its process ended before that, deleted
-//! by whoever opens the registry next.
+//! Invariant: it goes with whoever made it: closed, or, where its process ended before that,
+//! deleted by whoever opens the registry next.
 
 use std::fs;
 use std::path::PathBuf;

@@ -47,7 +47,7 @@ async fn an_adapter_is_imported_found_and_removed() {
     assert_eq!(files, ["adapter_config.json", "adapter_model.safetensors"]);
     assert_eq!(registry.get(&name).await.unwrap(), stored);
     assert_eq!(registry.adapter_blocking(&name).unwrap(), Some(stored.clone()));
-    assert_eq!(registry.adapters_blocking().unwrap(), [stored.clone()]);
+    assert_eq!(registry.adapters_blocking().unwrap(), std::slice::from_ref(&stored));
     assert_eq!(registry.adapter_blocking(&base.name).unwrap(), None);
     assert_eq!(registry.list().await.unwrap(), [base.clone(), stored.clone()]);
     let files = registry.files(&stored).await.unwrap();
@@ -56,7 +56,7 @@ async fn an_adapter_is_imported_found_and_removed() {
     // The base stays as long as it has adapters.
     let error = registry.remove(&base.name).await.unwrap_err();
     let RegistryError::HasAdapters { adapters, .. } = &error else { panic!("{error}") };
-    assert_eq!(adapters[..], [name.clone()]);
+    assert_eq!(adapters[..], *std::slice::from_ref(&name));
     assert!(error.to_string().contains("base:law"), "{error}");
     registry.remove(&name).await.unwrap();
     assert_eq!(registry.adapter_blocking(&name).unwrap(), None);

@@ -59,19 +59,12 @@ pub(super) async fn run(args: ServeArgs, data_dir: &Path) -> Result<()> {
     }
     args.http.set(&mut limits);
     let sweeper = tokio::spawn(store.clone().sweep_forever());
-    let mut state = AppState::builder()
-        .auth(auth)
-        .limits(limits.clone())
-        .store(store.clone())
-        .cors(cors)
-        .guards(guards);
-    let adapter_memory = args.adapter_memory.unwrap_or(DEFAULT_ADAPTER_MEMORY).0;
+    let mut state = AppState::builder().auth(auth).limits(limits.clone());
+    state = state.store(store.clone()).cors(cors).guards(guards);
     let mut options = EngineOptions::new(&args.engine);
-    let mut adapters = None;
-    if adapter_memory > 0 {
-        let all = RegistryAdapters::new(data_dir::registry(data_dir)?, adapter_memory);
-        let all = adapters.insert(Arc::new(all));
-        state = state.adapters(Arc::clone(all) as Arc<dyn Adapters>);
+    let adapters = adapters(&args, data_dir)?;
+    if let Some(adapters) = &adapters {
+        state = state.adapters(Arc::clone(adapters) as Arc<dyn Adapters>);
         options = options.with_adapters();
     }
     for name in &names {
@@ -95,13 +88,12 @@ pub(super) async fn run(args: ServeArgs, data_dir: &Path) -> Result<()> {
     // The server goes on as long as one model answers.
     let (failed, mut all_failed) = oneshot::channel();
     let loading = tokio::spawn(loading.run(names, failed));
-    let shutdown = async move { stop_signal().await };
     let router = server_http::router(state.clone());
     let listen = http_options::listen(listener, tls);
     // Streams that are still open when the drain ends are told so.
     let on_deadline = move || state.abort();
     tokio::select! {
-        served = server_http::serve(listen, router, shutdown, limits, on_deadline) => {
+        served = server_http::serve(listen, router, stop_signal(), limits, on_deadline) => {
             served.context("serving")?;
         }
         Ok(error) = &mut all_failed => return Err(error),
@@ -111,6 +103,17 @@ pub(super) async fn run(args: ServeArgs, data_dir: &Path) -> Result<()> {
     drivers.stop().await?;
     store.close().await;
     Ok(())
+}
+
+/// Adapters of the registry, if any memory is to be theirs.
+fn adapters(args: &ServeArgs, data_dir: &Path) -> Result<Option<Arc<RegistryAdapters>>> {
+    match args.adapter_memory.unwrap_or(DEFAULT_ADAPTER_MEMORY).0 {
+        0 => Ok(None),
+        memory => {
+            let registry = data_dir::registry(data_dir)?;
+            Ok(Some(Arc::new(RegistryAdapters::new(registry, memory))))
+        }
+    }
 }
 
 /// How long, and how much of each tenant, things are kept.

@@ -3,25 +3,28 @@
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use anyhow::Result;
 use engine_core::Encoder;
 use engine_encoder::{DecoderEmbedder, EncoderOptions, Precision, TextEncoder};
 use engine_llm::weights;
-use engine_text::{Prompts, TextModel};
+use engine_text::Prompts;
+use model_registry::Manifest;
 
-use super::{EngineOptions, named, read, text::text_model};
+use super::{EngineOptions, LoadedEncoder, named, read, text::text_model};
 
 /// Tokens of a batch, and so of the longest text that is read.
 const MAX_BATCH_TOKENS: usize = 8192;
 
-/// The encoder in these files, if they are one's: whether they are hangs on architecture and modules.
+/// The encoder in these files, if they are one's, which hangs on architecture and modules.
 pub(super) fn encoder(
+    manifest: &Manifest,
     files: &BTreeMap<String, PathBuf>,
     packed: &Path,
     options: EngineOptions,
-) -> Result<Option<(Box<dyn Encoder>, TextModel, Prompts)>> {
+) -> Result<Option<LoadedEncoder>> {
     let options = EncoderOptions {
         threads: options.threads,
         max_batch_tokens: MAX_BATCH_TOKENS,
@@ -42,5 +45,6 @@ pub(super) fn encoder(
     let config = optional("config_sentence_transformers.json")?;
     let pooling = optional("1_Pooling/config.json")?;
     let prompts = Prompts::from_files(config.as_deref(), pooling.as_deref());
-    Ok(Some((encoder, text, named(files, prompts)?)))
+    let (manifest, text) = (manifest.clone(), Arc::new(text));
+    Ok(Some(LoadedEncoder { manifest, encoder, text, prompts: named(files, prompts)? }))
 }

@@ -72,9 +72,9 @@ fn gguf_files_of_llama_cpp_answer_as_transformers_does() {
     assert_eq!(num_files, 23, "GGUF files");
 }
 
-/// The most that users' settings may be off by, as a share of all logits: with the cache in bfloat16,
-/// and in bytes. Three models were seen to be further off than all others; one has a position where
-/// two experts of two layers are nearly tied, and rounding takes the other.
+/// The most that users' settings may be off by, as a share of all logits: with the cache in
+/// bfloat16, and in bytes. Three models were seen to be further off than all others; one has a
+/// position where two experts of two layers are nearly tied, and rounding takes the other.
 fn most(name: &str) -> [f32; 2] {
     match name {
         "llama4-multimodal" => [0.03, 0.06],

@@ -132,6 +132,14 @@ impl Served {
         }
     }
 
+    /// It, if it generates.
+    pub(crate) fn generator(self) -> Result<Arc<ServedModel>, ApiError> {
+        match self {
+            Self::Generator(model) => Ok(model),
+            Self::Encoder(encoder) => Err(wrong_kind(&encoder.id, encoder.kind(), Kind::Generator)),
+        }
+    }
+
     pub(crate) fn kind(&self) -> Kind {
         match self {
             Self::Generator(_) => Kind::Generator,

@@ -33,13 +33,6 @@ fn clip(id: &str) -> &str {
     id.char_indices().nth(128).map_or(id, |(end, _)| &id[..end])
 }
 
-fn generator(id: &str, model: Served) -> Result<Arc<ServedModel>, ApiError> {
-    match model {
-        Served::Generator(model) => Ok(model),
-        other @ Served::Encoder(_) => Err(wrong_kind(id, other.kind(), Kind::Generator)),
-    }
-}
-
 /// Where a model is on its way to being served.
 enum Slot {
     Loading,
@@ -110,7 +103,7 @@ impl AppState {
         if !self.has_base(id)
             && let Some(info) = self.adapter(id)?
         {
-            let adapted = adapters::on_top_of(&*self.generator(&info.base)?, info)?;
+            let adapted = adapters::on_top_of(&*self.base(&info.base)?.generator()?, info)?;
             tracing::Span::current().record("model", id);
             return Ok(Served::Generator(adapted));
         }
@@ -138,12 +131,7 @@ impl AppState {
 
     /// The generating model that a request names.
     pub(crate) fn model(&self, id: &str) -> Result<Arc<ServedModel>, ApiError> {
-        generator(id, self.served(id)?)
-    }
-
-    /// The same, of those that are no adapters.
-    fn generator(&self, id: &str) -> Result<Arc<ServedModel>, ApiError> {
-        generator(id, self.base(id)?)
+        self.served(id)?.generator()
     }
 
     /// The same; without a name the only one there is.

@@ -61,11 +61,8 @@ fn sizes_that_cannot_be_or_do_not_fit() {
         ("phi3", json!({"num_key_value_heads": 1}), &["attn_qkv", "48"]),
         (
             "phi4",
-            json!({"rope_parameters": {
-                "rope_type": "longrope",
-                "original_max_position_embeddings": 0,
-                "long_factor": [1, 2, 4],
-            }}),
+            json!({"rope_parameters": {"rope_type": "longrope", "long_factor": [1, 2, 4],
+                "original_max_position_embeddings": 0}}),
             &["original_max_position_embeddings", "0"],
         ),
         (

@@ -2,8 +2,9 @@
 //! choice says, before anybody else does.
 //!
 //! Invariant: every surface that generates comes through here, by [`chat`] or [`prompt`] and by
-//! [`OutputGuards`], and what encoders read (but for what is to be judged) by [`prompt`]; without guards nothing is copied; what was found shows nowhere, neither in
-//! errors nor in metrics, nor in the log.
+//! [`OutputGuards`], and what encoders read (but for what is to be judged) by [`prompt`]; without
+//! guards nothing is copied; what was found shows nowhere, neither in errors nor in metrics, nor in
+//! the log.
 
 mod input;
 mod output;

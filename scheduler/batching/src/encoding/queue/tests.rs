@@ -1,3 +1,5 @@
+//! What comes and goes in any order: rows belong to their requests, and nobody waits for ever.
+
 use std::collections::VecDeque;
 
 use proptest::prelude::*;
@@ -34,7 +36,8 @@ enum Act {
 
 fn act() -> impl Strategy<Value = Act> {
     prop_oneof![
-        3 => (0u8..4, prop::collection::vec(1..=MAX_TOKENS, 1..8)).prop_map(|(t, l)| Act::Enter(t, l)),
+        3 => (0u8..4, prop::collection::vec(1..=MAX_TOKENS, 1..8))
+            .prop_map(|(tenant, lens)| Act::Enter(tenant, lens)),
         1 => (0usize..16).prop_map(Act::Cancel),
         3 => Just(Act::Take),
         3 => Just(Act::Give),
@@ -78,7 +81,9 @@ proptest! {
     /// Every input is answered once and to its own request, whatever comes and goes; in the end
     /// nothing is left.
     #[test]
-    fn every_request_gets_its_own_rows_and_nothing_is_left(acts in prop::collection::vec(act(), 1..60)) {
+    fn every_request_gets_its_own_rows_and_nothing_is_left(
+        acts in prop::collection::vec(act(), 1..60),
+    ) {
         let few = Amount { inputs: 20, tokens: 90 };
         let config = EncodingConfig {
             max_waiting: few,
