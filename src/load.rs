@@ -24,6 +24,7 @@ use engine_text::{Prompts, TextModel};
 use model_registry::{Manifest, ModelName};
 use scheduler_batching::{Amount, EncodingConfig, PlannerConfig};
 
+pub(crate) use self::encoder::{Opened, open_encoder};
 use self::{encoder::encoder, text::text_model};
 use crate::{
     cli::{EngineArgs, Speculation},
@@ -206,6 +207,17 @@ fn from_files(
     let max_model_len = options.max_model_len.map_or(made_for, |len| len.min(made_for));
     let engine = LlmEngine::new(Box::new(executor), vocab_size, max_model_len, MAX_STEP_SEQS);
     Ok(Loaded { manifest, engine, base, text: Arc::new(text) })
+}
+
+/// Whether these files are a model that can be run, of whatever kind.
+///
+/// # Errors
+/// What is wrong; the message names file and field.
+pub(crate) fn check(files: &BTreeMap<String, PathBuf>) -> Result<()> {
+    match open_encoder(files)? {
+        Some(_) => Ok(()),
+        None => open(files).map(drop),
+    }
 }
 
 /// Opens weights and text, and checks that they belong together.

@@ -15,11 +15,17 @@ const DEFAULT_THRESHOLD: f32 = 0.5;
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct ModerationArgs {
     /// A classifier, by name, that judges texts at /v1/moderations [default: none]
-    #[arg(long = "moderation-model", value_name = "NAME", env = "AGENTBASE_MODERATION_MODEL")]
+    #[arg(
+        id = "moderation-model",
+        long = "moderation-model",
+        value_name = "NAME",
+        env = "AGENTBASE_MODERATION_MODEL"
+    )]
     model: Option<String>,
 
     /// From which score on a label of it counts, 0 to 1 [default: 0.5]
     #[arg(
+        id = "moderation-threshold",
         long = "moderation-threshold",
         value_name = "SCORE",
         env = "AGENTBASE_MODERATION_THRESHOLD"
@@ -28,6 +34,7 @@ pub(crate) struct ModerationArgs {
 
     /// Labels of it that are no harm, such as neutral [default: none]
     #[arg(
+        id = "moderation-harmless",
         long = "moderation-harmless",
         value_name = "LABEL",
         value_delimiter = ',',

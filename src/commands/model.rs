@@ -6,6 +6,7 @@ use std::{
 };
 
 use anyhow::{Context, Result};
+use engine_core::EncoderOutput;
 use model_registry::{AdapterBase, HubOptions, HubSource, Manifest, ModelName};
 
 use serde_json::json;
@@ -47,7 +48,13 @@ pub(super) async fn run(command: ModelCommand, data_dir: &Path) -> Result<()> {
             let manifest = registry.get(&name.parse()?).await?;
             match &manifest.adapter_of {
                 Some(base) => show_adapter(base, &manifest, json)?,
-                None => show(&registry.files(&manifest).await?, &manifest, json)?,
+                None => {
+                    let files = registry.files(&manifest).await?;
+                    match load::open_encoder(&files)? {
+                        Some((encoder, _)) => show_encoder(&encoder, &manifest, json)?,
+                        None => show(&files, &manifest, json)?,
+                    }
+                }
             }
         }
         ModelCommand::Rm { name } => {
@@ -116,6 +123,35 @@ fn show_adapter(base: &AdapterBase, manifest: &Manifest, json: bool) -> Result<(
     outln!("version    {}", manifest.digest)?;
     outln!("source     {}", manifest.source)?;
     outln!("adapter    of {}, version {}", base.name, base.digest)?;
+    show_files(manifest)
+}
+
+fn show_encoder(encoder: &load::Opened, manifest: &Manifest, json: bool) -> Result<()> {
+    let (architecture, max) = (encoder.architecture(), encoder.max_input_len());
+    let (makes, labels) = match encoder.meaning() {
+        EncoderOutput::Embedding { dim, .. } => (format!("embeddings of {dim} numbers"), &[][..]),
+        EncoderOutput::Logits { labels, .. } => ("scores of labels".to_owned(), &labels[..]),
+    };
+    if json {
+        let shown = json!({
+            "manifest": manifest,
+            "encoder": {
+                "architecture": architecture,
+                "makes": makes,
+                "labels": labels,
+                "max_input_len": max,
+            },
+        });
+        return outln!("{}", serde_json::to_string_pretty(&shown)?);
+    }
+    outln!("name       {}", manifest.name)?;
+    outln!("version    {}", manifest.digest)?;
+    outln!("source     {}", manifest.source)?;
+    outln!("encoder    {architecture}: {makes}")?;
+    for label in labels {
+        outln!("label      {label}")?;
+    }
+    outln!("input      {max} tokens at most")?;
     show_files(manifest)
 }
 

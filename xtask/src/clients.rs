@@ -67,7 +67,8 @@ pub(crate) fn with_server<T>(args: &Args, tests: impl FnOnce(&Target) -> Result<
     server::import_model(&binary, &data_dir)?;
     server::import_embedder(&binary, &data_dir)?;
     let listen = "127.0.0.1:0".to_owned();
-    let (extra, show_log) = (Vec::new(), false);
+    let extra = ["--model", weights::EMBEDDER_NAME].map(str::to_owned).to_vec();
+    let show_log = false;
     let launch =
         Launch { binary: binary.clone(), data_dir: data_dir.clone(), listen, extra, show_log };
     let mut server = launch.start()?;
