@@ -10,12 +10,35 @@ use std::{
 };
 
 use anyhow::{Result, bail};
+use clap::{Args, builder::FalseyValueParser};
 use engine_core::Adapter;
 use engine_llm::adapters::{AdapterBase, AdapterError, AdapterStore, Kept};
 use model_registry::{Manifest, ModelName, Registry, RegistryError};
 use server_http::{AdapterFault, AdapterInfo, Adapters};
 
-use crate::load::named;
+use crate::{load::named, size::ByteSize};
+
+const DEFAULT_MEMORY: ByteSize = ByteSize(1 << 30);
+
+/// Which adapters there are.
+#[derive(Args, Clone, Debug, Default)]
+pub(crate) struct AdapterArgs {
+    /// Memory for adapters, of all models together [default: 1GiB]
+    #[arg(long, value_name = "SIZE", env = "AGENTBASE_ADAPTER_MEMORY")]
+    pub(crate) adapter_memory: Option<ByteSize>,
+
+    /// Serve models without their adapters, and do without the memory that these need
+    #[arg(long, env = "AGENTBASE_NO_ADAPTERS", value_parser = FalseyValueParser::new())]
+    pub(crate) no_adapters: bool,
+}
+
+impl AdapterArgs {
+    /// The adapters of `registry`, unless there are to be none.
+    pub(crate) fn adapters(&self, registry: Registry) -> Option<Arc<RegistryAdapters>> {
+        let ByteSize(limit) = self.adapter_memory.unwrap_or(DEFAULT_MEMORY);
+        (!self.no_adapters).then(|| Arc::new(RegistryAdapters::new(registry, limit)))
+    }
+}
 
 /// All adapters there are, and those in memory.
 pub(crate) struct RegistryAdapters {
@@ -27,7 +50,7 @@ pub(crate) struct RegistryAdapters {
 
 impl RegistryAdapters {
     /// Those of `registry`, of which at most `limit` bytes are in memory.
-    pub(crate) fn new(registry: Registry, limit: u64) -> Self {
+    fn new(registry: Registry, limit: u64) -> Self {
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);
         let store = AdapterStore::new(limit, Kept::Bf16);
         Self { registry, store, bases: Mutex::default() }

@@ -7,7 +7,10 @@ use std::{net::SocketAddr, path::PathBuf};
 use clap::{Args, Parser, Subcommand, builder::FalseyValueParser};
 
 pub(crate) use self::model::{ModelCommand, QuantizeArgs};
-use crate::{guard::GuardArgs, http_options::HttpArgs, moderation::ModerationArgs, size::ByteSize};
+use crate::{
+    adapters::AdapterArgs, guard::GuardArgs, http_options::HttpArgs, moderation::ModerationArgs,
+    size::ByteSize,
+};
 
 /// A self-hostable inference server with an OpenAI-compatible API.
 #[derive(Debug, Parser)]
@@ -28,7 +31,7 @@ pub(crate) struct Cli {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Serve models over HTTP
-    Serve(ServeArgs),
+    Serve(Box<ServeArgs>),
     /// Show API keys in other forms
     #[command(subcommand)]
     Key(KeyCommand),
@@ -113,9 +116,8 @@ pub(crate) struct ServeArgs {
     #[command(flatten)]
     pub(crate) engine: EngineArgs,
 
-    /// Memory for adapters; 0B for none [default: 1GiB]
-    #[arg(long, value_name = "SIZE", env = "AGENTBASE_ADAPTER_MEMORY")]
-    pub(crate) adapter_memory: Option<ByteSize>,
+    #[command(flatten)]
+    pub(crate) adapters: AdapterArgs,
 
     /// Answer without an API key; only on a loopback address
     #[arg(long, env = "AGENTBASE_NO_AUTH", value_parser = FalseyValueParser::new())]

@@ -30,6 +30,8 @@ struct File {
     threads: Option<usize>,
     kv_cache: Option<ByteSize>,
     adapter_memory: Option<ByteSize>,
+    #[serde(default)]
+    no_adapters: bool,
     kv_cache_dtype: Option<KvCacheDtype>,
     max_model_len: Option<usize>,
     speculation: Option<Speculation>,
@@ -87,7 +89,8 @@ pub(crate) fn complete(mut args: ServeArgs, data_dir: &Path) -> Result<ServeArgs
         args.model = file.model;
     }
     args.engine.threads = args.engine.threads.or(file.threads);
-    args.adapter_memory = args.adapter_memory.or(file.adapter_memory);
+    args.adapters.adapter_memory = args.adapters.adapter_memory.or(file.adapter_memory);
+    args.adapters.no_adapters |= file.no_adapters;
     args.engine.kv_cache = args.engine.kv_cache.or(file.kv_cache);
     args.engine.kv_cache_dtype = args.engine.kv_cache_dtype.or(file.kv_cache_dtype);
     args.engine.max_model_len = args.engine.max_model_len.or(file.max_model_len);

@@ -21,7 +21,7 @@ pub enum RegistryError {
         near: Vec<ModelName>,
     },
     /// A model that adapters are computed on top of cannot be removed.
-    #[error("{name} has {} adapters; remove them first: {}", adapters.len(), listed(adapters))]
+    #[error("{name} has adapters; remove them first: {}", listed(adapters))]
     HasAdapters {
         /// The model.
         name: ModelName,

@@ -30,7 +30,7 @@ pub(crate) fn run(cli: Cli) -> Result<()> {
         .build()
         .context("cannot start the runtime")?;
     match cli.command {
-        Command::Serve(args) => runtime.block_on(serve::run(args, &data_dir)),
+        Command::Serve(args) => runtime.block_on(serve::run(*args, &data_dir)),
         Command::Key(command) => key::run(command, &data_dir),
         Command::Model(command) => runtime.block_on(model::run(command, &data_dir)),
         Command::Run(args) => {

@@ -8,25 +8,20 @@ use anyhow::{Context, Result, bail};
 use engine_core::TenantId;
 use model_registry::ModelName;
 use scheduler_batching::PlannerConfig;
-use server_http::{
-    Adapters, AppState, AuthError, Authenticate, Caller, HttpLimits, NoAuth, Signer,
-};
+use server_http::{AppState, AuthError, Authenticate, Caller, HttpLimits, NoAuth, Signer};
 use server_store::{Limits, Store};
 use tokio::{net::TcpListener, sync::oneshot};
 
 use self::loading::{Drivers, Loading};
 use crate::{
-    adapters::RegistryAdapters,
     cli::ServeArgs,
     config, data_dir, http_options,
     keys::{KeyOwner, Keys},
     load::{self, EngineOptions},
-    size::ByteSize,
 };
 
 const DEFAULT_LISTEN: SocketAddr =
     SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 8080);
-const DEFAULT_ADAPTER_MEMORY: ByteSize = ByteSize(1 << 30);
 const DEFAULT_MAX_WAITING: usize = 1024;
 /// The tenant of the first key.
 const DEFAULT_TENANT: &str = "default";
@@ -62,9 +57,9 @@ pub(super) async fn run(args: ServeArgs, data_dir: &Path) -> Result<()> {
     let mut state = AppState::builder().auth(auth).limits(limits.clone());
     state = state.store(store.clone()).cors(cors).guards(guards);
     let mut options = EngineOptions::new(&args.engine);
-    let adapters = adapters(&args, data_dir)?;
-    if let Some(adapters) = &adapters {
-        state = state.adapters(Arc::clone(adapters) as Arc<dyn Adapters>);
+    let adapters = args.adapters.adapters(data_dir::registry(data_dir)?);
+    if let Some(adapters) = adapters.clone() {
+        state = state.adapters(adapters);
         options = options.with_adapters();
     }
     for name in &names {
@@ -103,17 +98,6 @@ pub(super) async fn run(args: ServeArgs, data_dir: &Path) -> Result<()> {
     drivers.stop().await?;
     store.close().await;
     Ok(())
-}
-
-/// Adapters of the registry, if any memory is to be theirs.
-fn adapters(args: &ServeArgs, data_dir: &Path) -> Result<Option<Arc<RegistryAdapters>>> {
-    match args.adapter_memory.unwrap_or(DEFAULT_ADAPTER_MEMORY).0 {
-        0 => Ok(None),
-        memory => {
-            let registry = data_dir::registry(data_dir)?;
-            Ok(Some(Arc::new(RegistryAdapters::new(registry, memory))))
-        }
-    }
 }
 
 /// How long, and how much of each tenant, things are kept.

@@ -147,8 +147,8 @@ fn adopt(
             return Err(no_place());
         };
         if up.shape()[0] != *outputs {
-            let what = format!("has {rows} outputs, which are not those of the base's matrix");
-            return Err(Fault::tensor(&name, format!("{what}: {} has {outputs}", up.name())));
+            let what = format!("has {rows} outputs, the base's matrix {outputs}");
+            return Err(Fault::tensor(&name, what));
         }
         if down.shape()[1] != *inputs {
             let what = format!("has {} inputs, the base's matrix {inputs}", down.shape()[1]);

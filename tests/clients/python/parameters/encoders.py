@@ -45,7 +45,7 @@ def tokens(text):
 
 def cuts(long, limit="truncate_prompt_tokens"):
     """Rows of what becomes of inputs that are too long; `long` is such a request."""
-    sides = [long | {limit: 12, "truncation_side": side} for side in ("left", "right")]
+    sides = [long | {limit: 9, "truncation_side": side} for side in ("left", "right")]
     return [
         supported(
             limit,
@@ -200,15 +200,16 @@ def score():
 
 def classify():
     told = ("texts_get_a_probability_for_each_label", "bad_inputs_name_their_field")
+    cut = "texts_are_cut_from_the_side_that_is_named_and_framed_if_wanted"
     return [
         refused("model", {}, "one that does not classify"),
         proved_in("model", f"{TESTS}/classify.rs", told[0]),
         proved_in("input", f"{TESTS}/classify.rs", told[0]),
         proved_in("truncate_prompt_tokens", f"{TESTS}/classify.rs", told[1]),
-        proved_in("truncation_side", f"{TESTS}/classify.rs", told[1]),
-        proved_in("add_special_tokens", f"{TESTS}/classify.rs", told[1]),
+        proved_in("truncation_side", f"{TESTS}/classify.rs", cut),
+        proved_in("add_special_tokens", f"{TESTS}/classify.rs", cut),
         proved_in("use_activation", f"{TESTS}/classify.rs", told[0]),
-        proved_in("user", f"{TESTS}/classify.rs", told[1]),
+        proved_in("user", f"{TESTS}/classify.rs", cut),
     ]
 
 

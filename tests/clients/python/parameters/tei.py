@@ -91,13 +91,14 @@ def similarity():
 
 def predict():
     told = "predict_takes_texts_pairs_and_batches"
+    cut = "predict_cuts_what_is_too_long_from_the_side_that_is_named"
     return [
         refused("model", {}, "one that does not classify", BAD, says="model"),
         proved_in("model", f"{TESTS}/tei.rs", "errors_have_that_servers_shape_whoever_found_them"),
         proved_in("inputs", f"{TESTS}/tei.rs", told),
         proved_in("raw_scores", f"{TESTS}/tei.rs", told),
-        proved_in("truncate", f"{TESTS}/tei.rs", told),
-        proved_in("truncation_direction", f"{TESTS}/tei.rs", told),
+        proved_in("truncate", f"{TESTS}/tei.rs", cut),
+        proved_in("truncation_direction", f"{TESTS}/tei.rs", cut),
     ]
 
 

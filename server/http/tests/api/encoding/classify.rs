@@ -60,3 +60,18 @@ async fn bad_inputs_name_their_field() {
     let answer = well(&router, "/classify", body).await;
     assert_eq!(answer["usage"]["prompt_tokens"], 16);
 }
+
+#[tokio::test]
+async fn texts_are_cut_from_the_side_that_is_named_and_framed_if_wanted() {
+    let info = classifier(&LABELS, Activation::Softmax);
+    let (router, _) = alone(Encoding::new(info.clone()));
+    for (side, kept) in [("left", "w3"), ("right", "w1")] {
+        let body = json!({"input": "w1 w2 w3", "truncate_prompt_tokens": 3,
+            "truncation_side": side, "user": "somebody"});
+        let answer = well(&router, "/classify", body).await;
+        assert_near(&floats(&answer["data"][0]["probs"]), &softmax(&row(&info, kept)));
+    }
+    let body = json!({"input": "w1", "add_special_tokens": false});
+    let answer = well(&router, "/classify", body).await;
+    assert_eq!(answer["usage"]["prompt_tokens"], 1);
+}

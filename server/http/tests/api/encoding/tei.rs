@@ -113,6 +113,23 @@ async fn predict_takes_texts_pairs_and_batches() {
 }
 
 #[tokio::test]
+async fn predict_cuts_what_is_too_long_from_the_side_that_is_named() {
+    let (router, _) = alone(Encoding::new(classifier(&["a", "b"], Activation::Softmax)));
+    let texts = ["w1 ".repeat(20) + "w2", "w2".to_owned() + &" w1".repeat(20)];
+    let long = |text: &str| json!({"inputs": text});
+    assert_eq!(error(&router, "/predict", long(&texts[0])).await.0, 413);
+    let cut = async |text: &str, side: &str| {
+        let body = json!({"inputs": text, "truncate": true, "truncation_direction": side});
+        well(&router, "/predict", body).await
+    };
+    // Cut from the left the first still ends in w2, and cut from the right only the second begins so.
+    let [lefts, rights] = ["Left", "Right"].map(|side| [(&texts[0], side), (&texts[1], side)]);
+    for [one, other] in [lefts, rights] {
+        assert_ne!(cut(one.0, one.1).await, cut(other.0, other.1).await);
+    }
+}
+
+#[tokio::test]
 async fn similarity_is_the_cosine() {
     let server = server();
     let info = embedder();
