@@ -122,7 +122,7 @@ async fn predict_cuts_what_is_too_long_from_the_side_that_is_named() {
         let body = json!({"inputs": text, "truncate": true, "truncation_direction": side});
         well(&router, "/predict", body).await
     };
-    // Cut from the left the first still ends in w2, and cut from the right only the second begins so.
+    // Cut from the left only the first still has w2, cut from the right only the second.
     let [lefts, rights] = ["Left", "Right"].map(|side| [(&texts[0], side), (&texts[1], side)]);
     for [one, other] in [lefts, rights] {
         assert_ne!(cut(one.0, one.1).await, cut(other.0, other.1).await);
