@@ -68,6 +68,19 @@ impl Fault {
         Self::Field { field: field.into(), what: what.into() }
     }
 
+    /// Holds sizes, each with its field and its maximum, against that; none may be 0.
+    ///
+    /// # Errors
+    /// The first that is out of range.
+    pub fn check_sizes(sizes: &[(&str, usize, usize)]) -> Result<(), Self> {
+        for (field, size, max) in sizes {
+            if !(1..=*max).contains(size) {
+                return Err(Self::field(field, format!("{size} is not between 1 and {max}")));
+            }
+        }
+        Ok(())
+    }
+
     /// A tensor is wrong.
     pub fn tensor(tensor: &str, what: impl Into<String>) -> Self {
         Self::Tensor { tensor: tensor.into(), what: what.into() }

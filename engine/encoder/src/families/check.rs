@@ -15,27 +15,16 @@ const MAX_HEAD_DIM: usize = 1 << 11;
 /// Token types are bytes.
 const MAX_TOKEN_TYPES: usize = 1 << 8;
 
-type Sizes<'a> = &'a [(&'a str, usize, usize)];
-
-fn in_range(sizes: Sizes<'_>) -> Result<(), Fault> {
-    for (field, size, max) in sizes {
-        if !(1..=*max).contains(size) {
-            return Err(Fault::field(field, format!("{size} is not between 1 and {max}")));
-        }
-    }
-    Ok(())
-}
-
 /// Refuses more layers than any model has, before they are listed.
 pub(crate) fn num_layers(num: usize) -> Result<(), Fault> {
-    in_range(&[("num_hidden_layers", num, MAX_LAYERS)])
+    Fault::check_sizes(&[("num_hidden_layers", num, MAX_LAYERS)])
 }
 
 /// Refuses specs that no executor could run.
 pub(crate) fn check(spec: &EncoderSpec) -> Result<(), Fault> {
     let (hidden, heads) = (spec.hidden_size, spec.attention.num_heads);
     let windows = spec.layers.iter().filter_map(|layer| layer.window);
-    in_range(&[
+    Fault::check_sizes(&[
         ("vocab_size", spec.vocab_size, 1 << 21),
         ("hidden_size", hidden, 1 << 17),
         ("num_attention_heads", heads, 1 << 11),
@@ -71,7 +60,7 @@ fn check_eps(eps: f32) -> Result<(), Fault> {
 }
 
 fn check_positions(positions: &PositionsSpec, max_len: usize) -> Result<(), Fault> {
-    in_range(&[("max_position_embeddings", positions.rows, MAX_POSITIONS)])?;
+    Fault::check_sizes(&[("max_position_embeddings", positions.rows, MAX_POSITIONS)])?;
     if positions.rows - positions.first().min(positions.rows) < max_len {
         let (rows, first) = (positions.rows, positions.first());
         let what = format!("{rows} rows, the first of {max_len} positions is row {first}");
@@ -94,7 +83,7 @@ pub(crate) fn check_output(hidden: usize, output: &OutputSpec) -> Result<(), Fau
     for (width, stage) in output.widths(hidden).zip(&output.stages) {
         match stage {
             Stage::Dense(dense) => {
-                in_range(&[("out_features", dense.rows, MAX_WIDTH)])?;
+                Fault::check_sizes(&[("out_features", dense.rows, MAX_WIDTH)])?;
                 if dense.cols != width {
                     let what = format!("{} for rows of {width}", dense.cols);
                     return Err(Fault::field("in_features", what));

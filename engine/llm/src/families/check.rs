@@ -23,27 +23,16 @@ const MAX_EXPERTS: usize = 1 << 12;
 /// Experts, or heads with tensors of their own, of all layers together.
 const MAX_PARTS: usize = 1 << 17;
 
-type Sizes<'a> = &'a [(&'a str, usize, usize)];
-
-fn in_range(sizes: Sizes<'_>) -> Result<(), Fault> {
-    for (field, size, max) in sizes {
-        if !(1..=*max).contains(size) {
-            return Err(Fault::field(field, format!("{size} is not between 1 and {max}")));
-        }
-    }
-    Ok(())
-}
-
 /// Refuses more layers than any model has, before they are listed.
 pub(super) fn num_layers(num: usize) -> Result<(), Fault> {
-    in_range(&[("num_layers", num, MAX_LAYERS)])
+    Fault::check_sizes(&[("num_layers", num, MAX_LAYERS)])
 }
 
 /// Refuses specs that no executor could run.
 pub(super) fn check(spec: &DecoderSpec) -> Result<(), Fault> {
     let attention = &spec.attention;
     let window = spec.layers.iter().filter_map(|layer| layer.window).max().unwrap_or(1);
-    in_range(&[
+    Fault::check_sizes(&[
         ("vocab_size", spec.vocab_size, 1 << 21),
         ("hidden_size", spec.hidden_size, 1 << 17),
         ("num_heads", attention.num_heads, MAX_HEADS),
@@ -80,7 +69,7 @@ pub(super) fn check(spec: &DecoderSpec) -> Result<(), Fault> {
     }
     let each_head = attention.qk_norm.is_some_and(|norm| norm.over == QkNormOver::EachHead);
     if attention.latent.is_some() || each_head {
-        in_range(&[("num_heads", heads, MAX_PARTS / spec.layers.len())])?;
+        Fault::check_sizes(&[("num_heads", heads, MAX_PARTS / spec.layers.len())])?;
     }
     if let Some(experts) = &spec.experts {
         check_experts(experts, spec.layers.len())?;
@@ -93,14 +82,14 @@ pub(super) fn check(spec: &DecoderSpec) -> Result<(), Fault> {
 fn check_positions(spec: &AttentionSpec) -> Result<(), Fault> {
     if let Some(chunk) = spec.chunk {
         const FIELD: &str = "attention_chunk_size";
-        in_range(&[(FIELD, chunk, MAX_POSITIONS)])?;
+        Fault::check_sizes(&[(FIELD, chunk, MAX_POSITIONS)])?;
         if !chunk.is_multiple_of(BLOCK_SIZE) {
             let what = format!("{chunk} is not a multiple of the cache's {BLOCK_SIZE} positions");
             return Err(Fault::field(FIELD, what));
         }
     }
     let Some(temperature) = spec.temperature else { return Ok(()) };
-    in_range(&[("floor_scale", temperature.floor, MAX_POSITIONS)])?;
+    Fault::check_sizes(&[("floor_scale", temperature.floor, MAX_POSITIONS)])?;
     positive("attn_scale", temperature.scale)
 }
 
@@ -132,7 +121,7 @@ fn check_feed_forward(spec: &FeedForwardSpec) -> Result<(), Fault> {
 }
 
 fn check_latent(latent: &LatentSpec) -> Result<(), Fault> {
-    in_range(&[
+    Fault::check_sizes(&[
         ("q_lora_rank", latent.q_rank.unwrap_or(1), 1 << 17),
         ("kv_lora_rank", latent.kv_rank, MAX_HEAD_DIM),
         ("qk_nope_head_dim", latent.nope_dim, MAX_HEAD_DIM),
@@ -143,7 +132,7 @@ fn check_latent(latent: &LatentSpec) -> Result<(), Fault> {
 
 fn check_experts(experts: &ExpertsSpec, num_layers: usize) -> Result<(), Fault> {
     let num_experts = experts.num_experts;
-    in_range(&[
+    Fault::check_sizes(&[
         ("num_experts", num_experts, MAX_EXPERTS.min(MAX_PARTS / num_layers)),
         ("num_experts_per_tok", experts.num_active, num_experts.min(MAX_ACTIVE)),
         ("moe_intermediate_size", experts.expert.width, MAX_WIDTH),
@@ -152,7 +141,7 @@ fn check_experts(experts: &ExpertsSpec, num_layers: usize) -> Result<(), Fault> 
     positive("routed_scaling_factor", experts.router.scale)?;
     check_feed_forward(&experts.expert)?;
     let Some(groups) = experts.router.groups else { return Ok(()) };
-    in_range(&[
+    Fault::check_sizes(&[
         ("n_group", groups.num_groups, num_experts),
         ("topk_group", groups.num_active, groups.num_groups),
     ])?;
