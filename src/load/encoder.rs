@@ -43,7 +43,7 @@ impl Opened {
 
     pub(crate) fn max_input_len(&self) -> usize {
         let made_for = match self {
-            Self::Encoder(model) => model.spec.max_input_len,
+            Self::Encoder(model) => model.spec.stack.max_input_len,
             Self::Decoder(model) => model.max_input_len,
         };
         made_for.min(MAX_BATCH_TOKENS)

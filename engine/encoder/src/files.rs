@@ -131,10 +131,10 @@ pub fn open(files: &Files) -> Result<Option<Model>, LoadError> {
         };
     };
     let mut spec = family.spec(&config).map_err(at_config)?;
-    cut_length(files, &mut spec.max_input_len)?;
+    cut_length(files, &mut spec.stack.max_input_len)?;
     let (modules, meaning) = match kind {
         Kind::Classifier => classifier(family, &config, &spec).map_err(at_config)?,
-        Kind::Embedder | Kind::Masked => embedder(files, &fields, spec.hidden_size)?,
+        Kind::Embedder | Kind::Masked => embedder(files, &fields, spec.stack.hidden_size)?,
     };
     let weights = weights(files, &fields, (family, kind), (&spec, &modules))?;
     let Modules { output, include_prompt, .. } = modules;
@@ -165,7 +165,7 @@ fn classifier(
     let labels = labels::labels(config)?;
     let activation = labels::activation(config, labels.len())?;
     let output = family.head(config, spec, labels.len())?;
-    families::check_output(spec.hidden_size, &output)?;
+    families::check_output(spec.stack.hidden_size, &output)?;
     let meaning = EncoderOutput::Logits { labels, activation };
     Ok((Modules { output, ..Modules::default() }, meaning))
 }

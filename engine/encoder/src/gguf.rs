@@ -17,7 +17,8 @@ use crate::{
     files::Model,
     spec::{
         Activation, AttentionSpec, BlockSpec, DenseSpec, EmbeddingSpec, EncoderSpec,
-        FeedForwardSpec, Function, LayerSpec, NormSpec, OutputSpec, Pooling, PositionsSpec, Stage,
+        FeedForwardSpec, Function, LayerSpec, NormSpec, OutputSpec, Pooling, PositionsSpec,
+        StackSpec, Stage,
     },
 };
 
@@ -33,8 +34,8 @@ pub(crate) fn open(path: &Path) -> Result<Option<Model>, LoadError> {
     let Some(family) = KNOWN.into_iter().find(|known| *known == name) else { return Ok(None) };
     let gguf = Gguf { metadata: &file.metadata, tensors: &file.tensors, family };
     let spec = gguf.spec().map_err(at_path)?;
-    let (output, meaning) = gguf.output(spec.hidden_size).map_err(at_path)?;
-    families::check_output(spec.hidden_size, &output).map_err(at_path)?;
+    let (output, meaning) = gguf.output(spec.stack.hidden_size).map_err(at_path)?;
+    families::check_output(spec.stack.hidden_size, &output).map_err(at_path)?;
     let mut tensors = Vec::with_capacity(file.tensors.len());
     for tensor in file.tensors {
         families::split(&spec, tensor, &mut tensors)?;
@@ -78,18 +79,13 @@ impl<'a> Gguf<'a> {
             None => (vec![self.get("rope.freq_base")?.unwrap_or(1000.0)], Some(0)),
             Some(_) => (Vec::new(), None),
         };
-        let spec = EncoderSpec {
-            family: self.family,
-            vocab_size: self.rows("token_embd.weight").unwrap_or_default(),
+        let stack = StackSpec {
             hidden_size: self.require("embedding_length")?,
             max_input_len: context.min(rows.unwrap_or(context)),
-            embedding: EmbeddingSpec {
-                positions: rows.map(|rows| PositionsSpec { rows, pad: None }),
-                token_types: self.rows("token_types.weight").unwrap_or_default(),
-            },
             attention: AttentionSpec {
                 num_heads: self.require("attention.head_count")?,
                 bias: has("attn_q.bias") || has("attn_qkv.bias"),
+                key_bias: has("attn_k.bias") || has("attn_qkv.bias"),
                 output_bias: has("attn_output.bias"),
                 relative: None,
             },
@@ -103,6 +99,15 @@ impl<'a> Gguf<'a> {
                 activation: if gated { Activation::Silu } else { Activation::Gelu },
                 bias: has("ffn_up.bias"),
             },
+        };
+        let spec = EncoderSpec {
+            family: self.family,
+            vocab_size: self.rows("token_embd.weight").unwrap_or_default(),
+            embedding: EmbeddingSpec {
+                positions: rows.map(|rows| PositionsSpec { rows, pad: None }),
+                token_types: self.rows("token_types.weight").unwrap_or_default(),
+            },
+            stack,
         };
         families::check(&spec)?;
         Ok(spec)

@@ -15,8 +15,8 @@ pub mod spec;
 pub use engine_weights::{LoadError, WeightsError};
 
 pub use self::{
-    executor::{DecoderEmbedder, EncoderError, EncoderOptions, Precision, TextEncoder},
+    executor::{DecoderEmbedder, EncoderError, EncoderOptions, Precision, Stack, TextEncoder},
     families::known as known_architectures,
     files::{DecoderModel, Model, open, open_decoder},
-    spec::EncoderSpec,
+    spec::{EncoderSpec, StackSpec},
 };

@@ -98,7 +98,10 @@ fn what_rows_mean_is_what_the_files_say() {
     assert_eq!(of("modernbert-classifier").meaning, logits(&["a", "b", "c"], Activation::Sigmoid));
     assert!(of("bert").include_prompt && !of("bert-poolings").include_prompt);
     // The padding token's row and those before it are no positions.
-    assert_eq!((of("roberta").spec.max_input_len, of("bert").spec.max_input_len), (256, 256));
+    assert_eq!(
+        (of("roberta").spec.stack.max_input_len, of("bert").spec.stack.max_input_len),
+        (256, 256)
+    );
 }
 
 #[test]

@@ -244,7 +244,7 @@ fn old_folders_say_their_poolings_and_lengths_otherwise() {
     folder.0.insert("sentence_bert_config.json".into(), br#"{"max_seq_length": 100}"#.to_vec());
     let model = folder.open().expect("it opens").expect("an encoder");
     assert_eq!(model.output.poolings, [engine_encoder::spec::Pooling::Cls]);
-    assert_eq!(model.spec.max_input_len, 100);
+    assert_eq!(model.spec.stack.max_input_len, 100);
     folder.0.insert("sentence_bert_config.json".into(), br#"{"max_seq_length": 0}"#.to_vec());
     assert_parts("no length", &folder.error(), &["max_seq_length", "0"]);
 }

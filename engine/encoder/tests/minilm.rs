@@ -48,7 +48,7 @@ fn embeddings_are_those_of_sentence_transformers() {
         panic!("{:?}", model.meaning);
     };
     // sentence-transformers cuts inputs to this.
-    assert_eq!(model.spec.max_input_len, 256);
+    assert_eq!(model.spec.stack.max_input_len, 256);
     let inputs: Vec<_> = (golden.texts.iter())
         .map(|text| Arc::new(EncodeInput { tokens: text.tokens.clone(), ..Default::default() }))
         .collect();

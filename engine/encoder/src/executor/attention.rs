@@ -14,10 +14,10 @@ use kernels::{
 
 use super::{
     Machine, Precision,
-    batch::{Batch, Span},
-    weights::{EncoderWeights, LayerWeights},
+    batch::{Span, max_blocks, num_rows},
+    weights::{LayerWeights, StackWeights},
 };
-use crate::spec::{EncoderSpec, LayerSpec, RelativeSpec};
+use crate::spec::{LayerSpec, RelativeSpec, StackSpec};
 
 /// Rotations of all positions, and of a batch's rows.
 struct Rotations {
@@ -84,7 +84,7 @@ pub(super) struct AttentionBuffers {
 
 impl AttentionBuffers {
     pub(super) fn new(
-        (spec, weights): (&EncoderSpec, &EncoderWeights),
+        (spec, weights): (&StackSpec, &StackWeights),
         (max_rows, max_len): (usize, usize),
         (precision, isa): (Precision, Isa),
     ) -> Self {
@@ -103,7 +103,7 @@ impl AttentionBuffers {
                 },
             },
         };
-        let num_blocks = Batch::new(max_rows).max_blocks;
+        let num_blocks = max_blocks(max_rows);
         let rows = || vec![0.0; max_rows * hidden];
         let relative = spec.attention.relative.as_ref().zip(weights.relative.as_ref());
         Self {
@@ -124,8 +124,8 @@ impl AttentionBuffers {
     }
 
     /// Prepares what is the same in all layers of a batch.
-    pub(super) fn set(&mut self, batch: &Batch) {
-        self.rotations.iter_mut().for_each(|rotations| rotations.set(&batch.spans));
+    pub(super) fn set(&mut self, spans: &[Span]) {
+        self.rotations.iter_mut().for_each(|rotations| rotations.set(spans));
     }
 
     /// Memory for as many rows as attention has, where nothing is kept.
@@ -149,13 +149,13 @@ fn distances(spec: &RelativeSpec, table: &[f32], reach: usize) -> Vec<f32> {
 
 /// Reads the rows in `x` and leaves what they attend to in `attended_in`.
 pub(super) fn attend(
-    (spec, layer): (&EncoderSpec, &LayerSpec),
+    (spec, layer): (&StackSpec, &LayerSpec),
     weights: &LayerWeights,
-    (x, batch): (&mut Activations, &Batch),
+    (x, spans): (&mut Activations, &[Span]),
     b: &mut AttentionBuffers,
     machine: &mut Machine,
 ) {
-    let (hidden, head_dim, rows) = (spec.hidden_size, spec.head_dim(), batch.rows());
+    let (hidden, head_dim, rows) = (spec.hidden_size, spec.head_dim(), num_rows(spans));
     let len = rows * hidden;
     let (q, k, v) = (&mut b.q[..len], &mut b.k[..len], &mut b.v[..len]);
     let all =
@@ -168,7 +168,7 @@ pub(super) fn attend(
         rotate((*isa, pool), k, (hidden, head_dim), &angles);
     }
     let mut runs = reused(std::mem::take(&mut b.runs));
-    runs.extend(batch.spans.iter().map(|span| Run {
+    runs.extend(spans.iter().map(|span| Run {
         blocks: &b.blocks[span.first_block..][..span.num_rows.div_ceil(BLOCK_SIZE)],
         position: 0,
         num_rows: span.num_rows,

@@ -19,11 +19,21 @@ pub(super) struct Span {
     pub(super) first_block: usize,
 }
 
+/// Rows of inputs that lie one after another.
+pub(super) fn num_rows(spans: &[Span]) -> usize {
+    spans.last().map_or(0, |span| span.first_row + span.num_rows)
+}
+
+/// Blocks of keys for so many rows; many short inputs take more than rows fill, and then go in
+/// turn: as many inputs as there are rows would take sixteen times the blocks.
+pub(super) fn max_blocks(max_rows: usize) -> usize {
+    max_rows.div_ceil(BLOCK_SIZE) * 2
+}
+
 /// The tokens to compute.
 pub(super) struct Batch {
     max_rows: usize,
-    /// Blocks of keys in all; many short inputs take more than rows fill, and then go in turn.
-    pub(super) max_blocks: usize,
+    max_blocks: usize,
     pub(super) tokens: Vec<u32>,
     /// Rows of the table of learned positions.
     pub(super) positions: Vec<u32>,
@@ -73,8 +83,7 @@ pub(super) fn check(
 
 impl Batch {
     pub(super) fn new(max_rows: usize) -> Self {
-        // As many inputs as there are tokens would take sixteen times the blocks.
-        let max_blocks = max_rows.div_ceil(BLOCK_SIZE) * 2;
+        let max_blocks = max_blocks(max_rows);
         let ids = || Vec::with_capacity(max_rows);
         Self {
             max_rows,

@@ -1,15 +1,16 @@
 //! The executor on our own CPU kernels: all inputs' tokens in one run of rows without padding,
 //! attention within each input; weights packed once, buffers made once.
 //!
-//! Invariant: every row is computed on its own but for attention, which stays within its input, and
-//! kernels give a row the same result whatever rows are beside it: an input's row is the same, bit
-//! for bit, alone and in every batch. A batch allocates nothing but the rows that it returns.
+//! Invariant: an input's row is the same, bit for bit, alone and in every batch, since its tokens'
+//! rows are (`stack.rs`). A batch allocates nothing but the rows that it returns.
 
 mod attention;
 mod batch;
 mod decoder;
 mod layer;
 mod output;
+mod stack;
+mod tables;
 mod weights;
 
 use std::{path::PathBuf, sync::Arc};
@@ -18,11 +19,8 @@ use engine_core::{EncodeInput, Encoder, EncoderInfo, EngineError};
 use engine_weights::WeightsError;
 use kernels::{Isa, attention::Plan, packed::Scratch, pool::Pool};
 
-pub use self::decoder::DecoderEmbedder;
-use self::{
-    attention::AttentionBuffers, batch::Batch, layer::Buffers, output::Output,
-    weights::EncoderWeights,
-};
+use self::{batch::Batch, output::Output, tables::Tables};
+pub use self::{decoder::DecoderEmbedder, stack::Stack};
 use crate::{files::Model, spec::EncoderSpec};
 
 /// In which numbers products are computed.
@@ -87,12 +85,12 @@ struct Machine {
 pub struct TextEncoder {
     info: EncoderInfo,
     spec: EncoderSpec,
-    weights: EncoderWeights,
+    tables: Tables,
+    stack: Stack,
     batch: Batch,
-    buffers: Buffers,
-    attention: AttentionBuffers,
+    /// Residual stream, `hidden_size` wide.
+    x: Vec<f32>,
     output: Output,
-    machine: Machine,
 }
 
 impl TextEncoder {
@@ -102,61 +100,33 @@ impl TextEncoder {
     /// If a tensor is missing or misshapen, memory for weights is not to be had, or threads cannot
     /// be started.
     pub fn new(model: &Model, options: EncoderOptions) -> Result<Self, EncoderError> {
-        Isa::check_forced().map_err(EncoderError::Isa)?;
         let spec = model.spec.clone();
-        let isa = Isa::detect();
-        let threads = options.threads.max(1);
-        let mut pool =
-            Pool::new(threads).map_err(|source| EncoderError::Threads { threads, source })?;
-        let mut weights = EncoderWeights::load(&spec, &model.weights)?;
-        if options.precision == Precision::Fast {
-            let path = options.packed.as_deref();
-            weights.pack(path, (isa, &mut pool)).map_err(EncoderError::Packing)?;
-        }
+        let hidden = spec.stack.hidden_size;
         let max_rows = options.max_batch_tokens.max(1);
-        let max_input_len = spec.max_input_len.min(max_rows);
         let info = EncoderInfo {
-            max_input_len,
+            max_input_len: spec.stack.max_input_len.min(max_rows),
             max_batch_tokens: max_rows,
             vocab_size: spec.vocab_size,
             output: model.meaning.clone(),
         };
-        let output = Output::load(spec.hidden_size, &model.output, &model.weights)?;
-        let widest = output.widest().max(spec.hidden_size).max(spec.feed_forward.width);
-        let machine = Machine {
-            isa,
-            pool,
-            scratch: Scratch::new(threads, widest),
-            plan: Plan::new(threads, (spec.head_dim(), 1), max_rows),
-        };
+        let output = Output::load(hidden, &model.output, &model.weights)?;
         Ok(Self {
+            tables: Tables::load(&spec, &model.weights)?,
+            stack: Stack::new(&spec.stack, &model.weights, &options, output.widest())?,
             batch: Batch::new(max_rows),
-            buffers: Buffers::new(&spec, &weights, max_rows),
-            attention: AttentionBuffers::new(
-                (&spec, &weights),
-                (max_rows, max_input_len),
-                (options.precision, isa),
-            ),
+            x: vec![0.0; max_rows * hidden],
             info,
             spec,
-            weights,
             output,
-            machine,
         })
     }
 
     /// Computes the inputs of the batch that is set.
     fn forward(&mut self) {
-        let Self { spec, weights, batch, buffers, attention, machine, .. } = self;
-        let spare = attention.spare(batch.rows() * spec.hidden_size);
-        buffers.embed((spec, weights), (batch, spare), machine);
-        attention.set(batch);
-        for (i, layer) in weights.layers.iter().enumerate() {
-            layer::forward((spec, i), (layer, batch), (buffers, attention), machine);
-        }
-        if let Some(norm) = &weights.output_norm {
-            buffers.norm(norm, batch.rows(), machine);
-        }
+        let Self { tables, stack, batch, x, .. } = self;
+        let x = &mut x[..batch.rows() * stack.spec.hidden_size];
+        tables.embed(batch, (x, stack));
+        stack.forward(x, &batch.spans);
     }
 }
 
@@ -172,10 +142,8 @@ impl Encoder for TextEncoder {
         while !rest.is_empty() {
             let taken = self.batch.set(&self.spec, rest);
             self.forward();
-            let Self { output, buffers, batch, machine, .. } = self;
-            let Machine { isa, pool, scratch, .. } = machine;
-            let parallel = (*isa, &mut *pool, &mut *scratch);
-            output.rows((&buffers.x, &rest[..taken]), &batch.spans, parallel, &mut rows);
+            let Self { output, x, batch, stack, .. } = self;
+            output.rows((x, &rest[..taken]), &batch.spans, stack.parallel(), &mut rows);
             rest = &rest[taken..];
         }
         Ok(rows)

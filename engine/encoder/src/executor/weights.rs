@@ -3,7 +3,7 @@
 use std::{io, path::Path};
 
 use engine_weights::{
-    DType, Tensor, Weights, WeightsError,
+    DType, Weights, WeightsError,
     linear::{Linear, Weight, pack_all, vector},
 };
 use kernels::{
@@ -12,7 +12,7 @@ use kernels::{
     pool::Pool,
 };
 
-use crate::spec::{BlockSpec, EncoderSpec, NormSpec};
+use crate::spec::{BlockSpec, NormSpec, StackSpec};
 
 /// A layer norm, with its weights.
 pub(super) struct LayerNorm {
@@ -56,14 +56,14 @@ pub(super) struct LayerWeights {
 }
 
 impl LayerWeights {
-    fn load(spec: &EncoderSpec, weights: &Weights, i: usize) -> Result<Self, WeightsError> {
+    fn load(spec: &StackSpec, weights: &Weights, i: usize) -> Result<Self, WeightsError> {
         let (hidden, attention, ffn) = (spec.hidden_size, &spec.attention, &spec.feed_forward);
         let name = |role: &str| format!("blk.{i}.{role}");
         let linear = |role, shape, bias| Linear::load(weights, &name(role), shape, bias);
         let norm = |role| LayerNorm::load(weights, &name(role), hidden, &spec.norm);
         let [attn_norm, ffn_norm] = match spec.block {
             BlockSpec::PostNorm => ["attn_output_norm", "layer_output_norm"],
-            BlockSpec::PreNorm => ["attn_norm", "ffn_norm"],
+            BlockSpec::PreNorm { .. } => ["attn_norm", "ffn_norm"],
         };
         let has_norm = spec.block == BlockSpec::PostNorm || spec.has_attn_norm(i);
         let gate = match ffn.gated {
@@ -73,7 +73,7 @@ impl LayerWeights {
         Ok(Self {
             attn_norm: if has_norm { Some(norm(attn_norm)?) } else { None },
             q: linear("attn_q", [hidden, hidden], attention.bias)?,
-            k: linear("attn_k", [hidden, hidden], attention.bias)?,
+            k: linear("attn_k", [hidden, hidden], attention.key_bias)?,
             v: linear("attn_v", [hidden, hidden], attention.bias)?,
             attn_output: linear("attn_output", [hidden, hidden], attention.output_bias)?,
             ffn_norm: norm(ffn_norm)?,
@@ -89,42 +89,29 @@ impl LayerWeights {
     }
 }
 
-/// All tensors of the encoder but for those after pooling.
-pub(super) struct EncoderWeights {
-    /// Tables are read a row at a time, so always as they are stored.
-    pub(super) tokens: Tensor,
-    pub(super) positions: Option<Tensor>,
-    pub(super) types: Option<Tensor>,
-    pub(super) embedding_norm: LayerNorm,
+/// All tensors of the layers, and of the norm after them.
+pub(super) struct StackWeights {
     /// `[bucket][head]`.
     pub(super) relative: Option<Vec<f32>>,
     pub(super) layers: Vec<LayerWeights>,
     pub(super) output_norm: Option<LayerNorm>,
 }
 
-impl EncoderWeights {
+impl StackWeights {
     /// Finds and checks every tensor that the spec needs.
-    pub(super) fn load(spec: &EncoderSpec, weights: &Weights) -> Result<Self, WeightsError> {
-        let hidden = spec.hidden_size;
-        let table = |name: &str, rows| weights.expect(&format!("{name}.weight"), &[rows, hidden]);
-        let norm = |name| LayerNorm::load(weights, name, hidden, &spec.norm);
-        let positions = spec.embedding.positions.map(|spec| table("position_embd", spec.rows));
-        let types = Some(spec.embedding.token_types).filter(|rows| *rows > 0);
+    pub(super) fn load(spec: &StackSpec, weights: &Weights) -> Result<Self, WeightsError> {
+        let norm = |name| LayerNorm::load(weights, name, spec.hidden_size, &spec.norm);
         let relative = spec.attention.relative.map(|relative| {
             let shape = [relative.buckets, spec.attention.num_heads];
             vector(weights, "attn_rel_b.weight", &shape)
         });
         Ok(Self {
-            tokens: table("token_embd", spec.vocab_size)?,
-            positions: positions.transpose()?,
-            types: types.map(|rows| table("token_types", rows)).transpose()?,
-            embedding_norm: norm("token_embd_norm")?,
             relative: relative.transpose()?,
             layers: (0..spec.layers.len())
                 .map(|i| LayerWeights::load(spec, weights, i))
                 .collect::<Result<_, _>>()?,
             output_norm: match spec.block {
-                BlockSpec::PreNorm => Some(norm("output_norm")?),
+                BlockSpec::PreNorm { .. } => Some(norm("output_norm")?),
                 BlockSpec::PostNorm => None,
             },
         })

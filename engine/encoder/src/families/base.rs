@@ -8,7 +8,7 @@ use engine_weights::{Fault, config::Config};
 use super::check;
 use crate::spec::{
     Activation, AttentionSpec, BlockSpec, EmbeddingSpec, EncoderSpec, FeedForwardSpec, LayerSpec,
-    NormSpec,
+    NormSpec, StackSpec,
 };
 
 /// What a family calls its sizes.
@@ -41,15 +41,13 @@ pub(super) fn base(
     let num_layers = config.require(fields.layers)?;
     check::num_layers(num_layers)?;
     let activation = config.require::<String>(fields.activation)?;
-    Ok(EncoderSpec {
-        family,
-        vocab_size: config.require("vocab_size")?,
+    let stack = StackSpec {
         hidden_size: config.require(fields.hidden)?,
         max_input_len: config.require(fields.positions)?,
-        embedding: EmbeddingSpec { positions: None, token_types: 0 },
         attention: AttentionSpec {
             num_heads: config.require(fields.heads)?,
             bias: true,
+            key_bias: true,
             output_bias: true,
             relative: None,
         },
@@ -63,6 +61,12 @@ pub(super) fn base(
             activation: function(fields.activation, &activation)?,
             bias: true,
         },
+    };
+    Ok(EncoderSpec {
+        family,
+        vocab_size: config.require("vocab_size")?,
+        embedding: EmbeddingSpec { positions: None, token_types: 0 },
+        stack,
     })
 }
 

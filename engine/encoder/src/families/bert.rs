@@ -52,7 +52,7 @@ pub(super) const ROLES: Roles = &[
 fn bert(config: &Config<'_>) -> Result<EncoderSpec, Fault> {
     let mut spec = base(config, "bert", &FIELDS)?;
     config.only("position_embedding_type", "absolute".to_owned())?;
-    spec.embedding.positions = Some(PositionsSpec { rows: spec.max_input_len, pad: None });
+    spec.embedding.positions = Some(PositionsSpec { rows: spec.stack.max_input_len, pad: None });
     spec.embedding.token_types = config.get("type_vocab_size")?.unwrap_or(2);
     Ok(spec)
 }

@@ -22,14 +22,14 @@ pub(crate) fn num_layers(num: usize) -> Result<(), Fault> {
 
 /// Refuses specs that no executor could run.
 pub(crate) fn check(spec: &EncoderSpec) -> Result<(), Fault> {
-    let (hidden, heads) = (spec.hidden_size, spec.attention.num_heads);
-    let windows = spec.layers.iter().filter_map(|layer| layer.window);
+    let (hidden, heads) = (spec.stack.hidden_size, spec.stack.attention.num_heads);
+    let windows = spec.stack.layers.iter().filter_map(|layer| layer.window);
     Fault::check_sizes(&[
         ("vocab_size", spec.vocab_size, 1 << 21),
         ("hidden_size", hidden, 1 << 17),
         ("num_attention_heads", heads, 1 << 11),
-        ("intermediate_size", spec.feed_forward.width, MAX_WIDTH),
-        ("max_position_embeddings", spec.max_input_len, MAX_POSITIONS),
+        ("intermediate_size", spec.stack.feed_forward.width, MAX_WIDTH),
+        ("max_position_embeddings", spec.stack.max_input_len, MAX_POSITIONS),
         ("local_attention", windows.max().unwrap_or(1), MAX_POSITIONS),
         ("type_vocab_size", spec.embedding.token_types.max(1), MAX_TOKEN_TYPES),
     ])?;
@@ -37,19 +37,20 @@ pub(crate) fn check(spec: &EncoderSpec) -> Result<(), Fault> {
         let what = format!("{heads} does not divide the hidden size, {hidden}");
         return Err(Fault::field("num_attention_heads", what));
     }
-    if !spec.head_dim().is_multiple_of(2) || spec.head_dim() > MAX_HEAD_DIM {
-        let dim = spec.head_dim();
+    if !spec.stack.head_dim().is_multiple_of(2) || spec.stack.head_dim() > MAX_HEAD_DIM {
+        let dim = spec.stack.head_dim();
         let what = format!("heads of {dim} elements: not an even number up to {MAX_HEAD_DIM}");
         return Err(Fault::field("num_attention_heads", what));
     }
-    check_eps(spec.norm.eps)?;
-    if let Some(theta) = spec.ropes.iter().find(|theta| !(theta.is_finite() && **theta > 0.0)) {
+    check_eps(spec.stack.norm.eps)?;
+    if let Some(theta) = spec.stack.ropes.iter().find(|theta| !(theta.is_finite() && **theta > 0.0))
+    {
         return Err(Fault::field("rope_theta", format!("{theta} is not a positive number")));
     }
     if let Some(positions) = &spec.embedding.positions {
-        check_positions(positions, spec.max_input_len)?;
+        check_positions(positions, spec.stack.max_input_len)?;
     }
-    spec.attention.relative.as_ref().map_or(Ok(()), check_relative)
+    spec.stack.attention.relative.as_ref().map_or(Ok(()), check_relative)
 }
 
 fn check_eps(eps: f32) -> Result<(), Fault> {

@@ -52,8 +52,8 @@ const FIELDS: Fields = Fields {
 
 fn distilbert(config: &Config<'_>) -> Result<EncoderSpec, Fault> {
     let mut spec = base(config, "distilbert", &FIELDS)?;
-    spec.norm.eps = 1e-12;
-    spec.embedding.positions = Some(PositionsSpec { rows: spec.max_input_len, pad: None });
+    spec.stack.norm.eps = 1e-12;
+    spec.embedding.positions = Some(PositionsSpec { rows: spec.stack.max_input_len, pad: None });
     Ok(spec)
 }
 

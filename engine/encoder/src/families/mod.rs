@@ -140,7 +140,7 @@ pub(crate) fn split(
     to: &mut Vec<Tensor>,
 ) -> Result<(), WeightsError> {
     let name = tensor.name().to_owned();
-    let (hidden, width) = (spec.hidden_size, spec.feed_forward.width);
+    let (hidden, width) = (spec.stack.hidden_size, spec.stack.feed_forward.width);
     let (fused, parts, num): (_, &[&str], _) = if name.contains(".attn_qkv.") {
         ("attn_qkv", &["attn_q", "attn_k", "attn_v"], hidden)
     } else if name.contains(".ffn_gate_up.") {
@@ -162,7 +162,7 @@ pub(crate) fn split(
 
 /// The head that most families have: of the first token's row, a dense layer and the last one.
 fn head(spec: &EncoderSpec, function: Function, labels: usize) -> OutputSpec {
-    let hidden = spec.hidden_size;
+    let hidden = spec.stack.hidden_size;
     let dense = |name: &str, rows, function| {
         let name = name.to_owned();
         Stage::Dense(DenseSpec { name, rows, cols: hidden, bias: true, function })

@@ -60,12 +60,13 @@ const KINDS: [(&str, &str, f32); 2] = [
 
 fn modernbert(config: &Config<'_>) -> Result<EncoderSpec, Fault> {
     let mut spec = base(config, "modernbert", &FIELDS)?;
-    spec.block = BlockSpec::PreNorm;
-    spec.norm = norm(config)?;
-    spec.attention.bias = config.get("attention_bias")?.unwrap_or(false);
-    spec.attention.output_bias = spec.attention.bias;
-    spec.feed_forward.gated = true;
-    spec.feed_forward.bias = config.get("mlp_bias")?.unwrap_or(false);
+    spec.stack.block = BlockSpec::PreNorm { first_norm: false };
+    spec.stack.norm = norm(config)?;
+    spec.stack.attention.bias = config.get("attention_bias")?.unwrap_or(false);
+    spec.stack.attention.key_bias = spec.stack.attention.bias;
+    spec.stack.attention.output_bias = spec.stack.attention.bias;
+    spec.stack.feed_forward.gated = true;
+    spec.stack.feed_forward.bias = config.get("mlp_bias")?.unwrap_or(false);
     let parameters = config.object("rope_parameters")?;
     for (kind, field, default) in KINDS {
         let of_kind = match parameters {
@@ -79,10 +80,10 @@ fn modernbert(config: &Config<'_>) -> Result<EncoderSpec, Fault> {
             }
             None => None,
         };
-        spec.ropes.push(theta.or(config.get(field)?).unwrap_or(default));
+        spec.stack.ropes.push(theta.or(config.get(field)?).unwrap_or(default));
     }
     let local = config.get::<usize>("local_attention")?.unwrap_or(128);
-    for (layer, is_local) in spec.layers.iter_mut().zip(locals(config)?) {
+    for (layer, is_local) in spec.stack.layers.iter_mut().zip(locals(config)?) {
         // Half of it either way.
         let window = is_local.then_some(local / 2 + 1);
         *layer = LayerSpec { rope: Some(usize::from(is_local)), window };
@@ -120,7 +121,7 @@ fn norm(config: &Config<'_>) -> Result<NormSpec, Fault> {
 fn head(config: &Config<'_>, spec: &EncoderSpec, labels: usize) -> Result<OutputSpec, Fault> {
     const POOLING: &str = "classifier_pooling";
     const ACTIVATION: &str = "classifier_activation";
-    let hidden = spec.hidden_size;
+    let hidden = spec.stack.hidden_size;
     let pooling = match config.get::<String>(POOLING)?.as_deref() {
         None | Some("cls") => Pooling::Cls,
         Some("mean") => Pooling::Mean,

@@ -47,6 +47,6 @@ fn mpnet(config: &Config<'_>) -> Result<EncoderSpec, Fault> {
     after_padding(&mut spec, config)?;
     let buckets = config.get("relative_attention_num_buckets")?.unwrap_or(32);
     // The distance is no field: the model's code has it.
-    spec.attention.relative = Some(RelativeSpec { buckets, max_distance: 128 });
+    spec.stack.attention.relative = Some(RelativeSpec { buckets, max_distance: 128 });
     Ok(spec)
 }

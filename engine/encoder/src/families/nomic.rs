@@ -74,19 +74,20 @@ fn nomic(config: &Config<'_>) -> Result<EncoderSpec, Fault> {
         theta = parameters.get("rope_theta")?.or(theta);
     }
     if let Some(head_dim) = config.get::<usize>("head_dim")?
-        && head_dim.checked_mul(spec.attention.num_heads) != Some(spec.hidden_size)
+        && head_dim.checked_mul(spec.stack.attention.num_heads) != Some(spec.stack.hidden_size)
     {
         let what = format!("{head_dim}: heads do not make up the hidden size");
         return Err(Fault::field("head_dim", what));
     }
-    spec.ropes = vec![theta.unwrap_or(1000.0)];
-    spec.layers.iter_mut().for_each(|layer| layer.rope = Some(0));
-    spec.norm.eps = config.get("layer_norm_epsilon")?.unwrap_or(spec.norm.eps);
+    spec.stack.ropes = vec![theta.unwrap_or(1000.0)];
+    spec.stack.layers.iter_mut().for_each(|layer| layer.rope = Some(0));
+    spec.stack.norm.eps = config.get("layer_norm_epsilon")?.unwrap_or(spec.stack.norm.eps);
     spec.embedding.token_types = config.get("type_vocab_size")?.unwrap_or(2);
-    spec.attention.bias = false;
-    spec.attention.output_bias = false;
-    spec.feed_forward.gated = true;
-    spec.feed_forward.bias = false;
+    spec.stack.attention.bias = false;
+    spec.stack.attention.key_bias = false;
+    spec.stack.attention.output_bias = false;
+    spec.stack.feed_forward.gated = true;
+    spec.stack.feed_forward.bias = false;
     Ok(spec)
 }
 

@@ -49,9 +49,9 @@ fn roberta(config: &Config<'_>) -> Result<EncoderSpec, Fault> {
 /// Positions begin after the padding token's row.
 pub(super) fn after_padding(spec: &mut EncoderSpec, config: &Config<'_>) -> Result<(), Fault> {
     let pad = config.get("pad_token_id")?.unwrap_or(1);
-    let positions = PositionsSpec { rows: spec.max_input_len, pad: Some(pad) };
+    let positions = PositionsSpec { rows: spec.stack.max_input_len, pad: Some(pad) };
     // `check` refuses none at all.
-    spec.max_input_len = positions.rows.saturating_sub(positions.first());
+    spec.stack.max_input_len = positions.rows.saturating_sub(positions.first());
     spec.embedding.positions = Some(positions);
     Ok(())
 }

@@ -7,19 +7,26 @@ mod tensors;
 
 pub use kernels::activation::Activation;
 
-/// A transformer whose positions see both ways. All sizes are in elements.
+/// A transformer of text whose positions see both ways. All sizes are in elements.
 #[derive(Clone, Debug, PartialEq)]
 pub struct EncoderSpec {
     /// What the files call the architecture ("bert", "modernbert"); for display only.
     pub family: &'static str,
     /// Rows of the token embedding.
     pub vocab_size: usize,
-    /// Width of the residual stream.
-    pub hidden_size: usize,
-    /// Tokens of the longest input.
-    pub max_input_len: usize,
     /// How tokens come in.
     pub embedding: EmbeddingSpec,
+    /// All that comes after it.
+    pub stack: StackSpec,
+}
+
+/// Layers over rows of whatever they may stand for: tokens, patches of an image, frames of sound.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StackSpec {
+    /// Width of the residual stream.
+    pub hidden_size: usize,
+    /// Rows of the longest input.
+    pub max_input_len: usize,
     /// All layers' attention.
     pub attention: AttentionSpec,
     /// All norms, which are layer norms.
@@ -66,8 +73,10 @@ impl PositionsSpec {
 pub struct AttentionSpec {
     /// Heads; divides `hidden_size`.
     pub num_heads: usize,
-    /// Whether query, key and value projections have biases.
+    /// Whether query and value projections have biases.
     pub bias: bool,
+    /// Whether key projections have them.
+    pub key_bias: bool,
     /// Whether the projection out of attention has a bias.
     pub output_bias: bool,
     /// What is added to scores by distance (MPNet).
@@ -116,9 +125,11 @@ pub struct NormSpec {
 pub enum BlockSpec {
     /// `x = norm(x + attention(x)); x = norm(x + feed_forward(x))` (BERT).
     PostNorm,
-    /// `x += attention(norm(x)); x += feed_forward(norm(x))`, and a norm after all layers
-    /// (ModernBERT, whose first layer has no norm before attention).
-    PreNorm,
+    /// `x += attention(norm(x)); x += feed_forward(norm(x))`, and a norm after all layers.
+    PreNorm {
+        /// Whether the first layer has a norm before attention (ModernBERT's has none).
+        first_norm: bool,
+    },
 }
 
 /// What differs from layer to layer.
@@ -235,7 +246,7 @@ impl OutputSpec {
     }
 }
 
-impl EncoderSpec {
+impl StackSpec {
     /// Elements of one head.
     pub fn head_dim(&self) -> usize {
         self.hidden_size / self.attention.num_heads
@@ -243,6 +254,9 @@ impl EncoderSpec {
 
     /// Whether the layer of this number has a norm before attention.
     pub fn has_attn_norm(&self, layer: usize) -> bool {
-        self.block == BlockSpec::PreNorm && layer > 0
+        match self.block {
+            BlockSpec::PostNorm => false,
+            BlockSpec::PreNorm { first_norm } => first_norm || layer > 0,
+        }
     }
 }
