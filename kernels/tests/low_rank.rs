@@ -2,7 +2,7 @@
 
 use kernels::{
     Isa,
-    low_rank::{Numbers, Pair, RowGroups, Target, add_low_rank, pack_up, pad_down, reference},
+    low_rank::{Numbers, Pair, RowGroups, Target, add_low_rank, pack_down, pack_up, reference},
     matmul::Rows,
     pool::Pool,
 };
@@ -46,7 +46,7 @@ struct Stored {
 impl Stored {
     fn new(rank: usize, outputs: usize, seed: u64) -> Self {
         let (a, b) = (noise(rank * INPUTS, seed), noise(rank * outputs, seed + 1));
-        let down = both(pad_down(&a, [rank, INPUTS]));
+        let down = both(pack_down(&a, [rank, INPUTS]));
         let up = both(pack_up(&b, [outputs, rank]));
         Self { a, b, down, up, rank, scale: 0.5 + rank as f32 }
     }
@@ -68,6 +68,7 @@ fn groups() -> Groups {
         ((10..40).chain(50..63).collect(), [stored(17, 0), stored(4, 1)]),
         (vec![63, 48], [None, None]),
         (vec![41, 42, 43, 44], [None, stored(11, 1)]),
+        (vec![46], [stored(4, 0), stored(12, 1)]),
     ]
 }
 

@@ -104,7 +104,9 @@ fn a_step_allocates_nothing() {
             let mut executor =
                 CpuExecutor::new(model.spec, &model.weights, options).expect("it loads");
             let loras = [(9, 1), (16, 2)];
-            let loras = loras.map(|(rank, seed)| Arc::new(base.made_up(rank, seed, Kept::Bf16)));
+            let loras = loras.map(|(rank, seed)| {
+                Arc::new(base.made_up(rank, seed, Kept::Bf16).expect("there is memory"))
+            });
             let batches = (0..12).map(|i| (i, batch(1 + i * 5 % 40, i as u32 * 3)));
             let batches: Vec<Batch> = batches
                 .map(|(i, batch)| if i % 3 == 0 { batch } else { with_adapters(batch, &loras) })

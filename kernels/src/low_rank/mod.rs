@@ -33,7 +33,7 @@ impl Numbers<'_> {
 /// Two matrices whose product has a low rank. Both have the same kind of numbers.
 #[derive(Clone, Copy, Debug)]
 pub struct Pair<'a> {
-    /// `A`, as [`pad_down`] lays it out.
+    /// `A`, as [`pack_down`] lays it out.
     pub down: Numbers<'a>,
     /// `B`, as [`pack_up`] lays it out.
     pub up: Numbers<'a>,
@@ -48,15 +48,23 @@ pub fn padded(len: usize) -> usize {
     len.next_multiple_of(LANES)
 }
 
-/// Lays `A` out, which is `rank × inputs`, row after row: rows are padded with zeros.
+/// Lays `A` out, which is `rank × inputs`, row after row: for eight ranks at a time what they have
+/// of sixteen inputs, so that a run through it is a run through memory. Inputs are padded with
+/// zeros.
 ///
 /// # Panics
 /// If there are not so many numbers, or no inputs.
-pub fn pad_down(a: &[f32], [rank, inputs]: [usize; 2]) -> Vec<f32> {
+pub fn pack_down(a: &[f32], [rank, inputs]: [usize; 2]) -> Vec<f32> {
     assert_eq!(a.len(), rank * inputs, "numbers of a matrix");
     let mut to = vec![0.0; rank * padded(inputs)];
-    for (to, from) in to.chunks_exact_mut(padded(inputs)).zip(a.chunks_exact(inputs)) {
-        to[..inputs].copy_from_slice(from);
+    let chunks = to.chunks_mut(RANKS * padded(inputs)).zip(a.chunks(RANKS * inputs));
+    for (to, from) in chunks {
+        let ranks = from.len() / inputs;
+        for (j, row) in from.chunks_exact(inputs).enumerate() {
+            for (k, x) in row.iter().enumerate() {
+                to[(k / LANES * ranks + j) * LANES + k % LANES] = *x;
+            }
+        }
     }
     to
 }

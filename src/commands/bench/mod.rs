@@ -97,10 +97,10 @@ fn made_up_adapters(base: &AdapterBase, num: usize) -> Result<Vec<Adapter>> {
         bail!("--adapters {num}: at most {MAX_ADAPTERS} are made up");
     }
     let made_up = |i: usize| {
-        let lora = base.made_up(ADAPTER_RANK, i as u64, Kept::Bf16);
-        Adapter::new(format!("made-up-{i}"), Arc::new(lora))
+        let lora = base.made_up(ADAPTER_RANK, i as u64, Kept::Bf16).context("an adapter")?;
+        Ok(Adapter::new(format!("made-up-{i}"), Arc::new(lora)))
     };
-    Ok((0..num).map(made_up).collect())
+    (0..num).map(made_up).collect()
 }
 
 /// The one that a sequence takes, if there are any.

@@ -3,23 +3,24 @@
 //! Invariant: pairs have the sizes of the base that they were held against, which [`Lora::fits`]
 //! tells apart from others.
 
-use kernels::low_rank::{Numbers, Pair, pack_up, pad_down, padded};
+use std::{io, ops::Range};
+
+use kernels::low_rank::{Numbers, Pair, pack_down, pack_up, padded};
+use memmap2::MmapMut;
 
 use super::{Kept, Role, Shape, parts::Part};
+use crate::weights::mmap;
 
 /// A low-rank adapter.
 #[derive(Debug)]
 pub struct Lora {
-    numbers: Stored,
+    /// Numbers of the kind, in huge pages where the system allows it: a step with many adapters
+    /// reads all of each.
+    memory: MmapMut,
+    kept: Kept,
     layers: Vec<[Option<Place>; Role::NUM]>,
     shape: Shape,
     max_rank: usize,
-}
-
-#[derive(Debug)]
-enum Stored {
-    F32(Vec<f32>),
-    Bf16(Vec<u16>),
 }
 
 /// Where a pair's numbers are: `A` from `start` on, then `B`.
@@ -43,25 +44,36 @@ pub(super) fn num_bytes(parts: &[Part], kept: Kept) -> usize {
 }
 
 impl Lora {
-    pub(super) fn new(shape: Shape, parts: &[Part], kept: Kept) -> Self {
-        let total = parts.iter().flat_map(len).sum();
-        let mut numbers = match kept {
-            Kept::F32 => Stored::F32(Vec::with_capacity(total)),
-            Kept::Bf16 => Stored::Bf16(Vec::with_capacity(total)),
-        };
+    /// # Errors
+    /// If there is no memory for it.
+    pub(super) fn new(shape: Shape, parts: &[Part], kept: Kept) -> io::Result<Self> {
+        let mut memory = mmap::anonymous(num_bytes(parts, kept))?;
         let mut layers = vec![[None; Role::NUM]; shape.num_layers];
         let (mut start, mut max_rank) = (0, 0);
         for part in parts {
             let (rank, [down, up]) = (part.rank(), len(part));
-            numbers.extend(&pad_down(&part.down.to_f32(), [rank, part.inputs()]));
-            numbers.extend(&pack_up(&part.up.to_f32(), [part.outputs(), rank]));
             let (middle, end) = (start + down, start + down + up);
+            let a = pack_down(&part.down.to_f32(), [rank, part.inputs()]);
+            let b = pack_up(&part.up.to_f32(), [part.outputs(), rank]);
+            let to = &mut memory[start * kept.bytes()..end * kept.bytes()];
+            let numbers = a.into_iter().chain(b);
+            match kept {
+                Kept::F32 => {
+                    let to = to.as_chunks_mut().0.iter_mut();
+                    to.zip(numbers).for_each(|(to, x)| *to = x.to_ne_bytes());
+                }
+                Kept::Bf16 => {
+                    let to = to.as_chunks_mut().0.iter_mut();
+                    let bits = |x: f32| half::bf16::from_f32(x).to_bits();
+                    to.zip(numbers).for_each(|(to, x)| *to = bits(x).to_ne_bytes());
+                }
+            }
             let place = Place { start, middle, end, rank, scale: part.scale };
             layers[part.layer][part.role as usize] = Some(place);
             start = end;
             max_rank = max_rank.max(rank);
         }
-        Self { numbers, layers, shape, max_rank }
+        Ok(Self { memory, kept, layers, shape, max_rank })
     }
 
     /// Whether it was made for a base of this shape.
@@ -77,25 +89,15 @@ impl Lora {
     /// Its pair for a projection, if it has one.
     pub(crate) fn pair(&self, layer: usize, role: Role) -> Option<Pair<'_>> {
         let Place { start, middle, end, rank, scale } = self.layers[layer][role as usize]?;
-        let (down, up) = match &self.numbers {
-            Stored::F32(all) => {
-                (Numbers::F32(&all[start..middle]), Numbers::F32(&all[middle..end]))
-            }
-            Stored::Bf16(all) => {
-                (Numbers::Bf16(&all[start..middle]), Numbers::Bf16(&all[middle..end]))
-            }
-        };
+        let (down, up) = (self.numbers(start..middle), self.numbers(middle..end));
         Some(Pair { down, up, rank, scale })
     }
-}
 
-impl Stored {
-    fn extend(&mut self, numbers: &[f32]) {
-        match self {
-            Self::F32(all) => all.extend_from_slice(numbers),
-            Self::Bf16(all) => {
-                all.extend(numbers.iter().map(|x| half::bf16::from_f32(*x).to_bits()));
-            }
+    fn numbers(&self, range: Range<usize>) -> Numbers<'_> {
+        // Pages are aligned for any numbers.
+        match self.kept {
+            Kept::F32 => Numbers::F32(&bytemuck::cast_slice(&self.memory)[range]),
+            Kept::Bf16 => Numbers::Bf16(&bytemuck::cast_slice(&self.memory)[range]),
         }
     }
 }

@@ -9,7 +9,7 @@ mod lora;
 mod parts;
 mod store;
 
-use std::fmt;
+use std::{fmt, io};
 
 use engine_weights::{Fault, Files, LoadError, hugging_face};
 
@@ -137,7 +137,10 @@ impl AdapterBase {
 
     /// A made-up adapter with pairs of this rank for every projection, to measure with: its
     /// numbers are small and follow from `seed`.
-    pub fn made_up(&self, rank: usize, seed: u64, kept: Kept) -> Lora {
+    ///
+    /// # Errors
+    /// If there is no memory for it.
+    pub fn made_up(&self, rank: usize, seed: u64, kept: Kept) -> io::Result<Lora> {
         let shapes = self.spec.tensor_shapes();
         let parts = parts::made_up(&shapes, rank.clamp(1, MAX_RANK), seed);
         Lora::new(Shape::of(&self.spec), &parts, kept)
@@ -163,7 +166,10 @@ impl AdapterFiles {
     }
 
     /// Reads its numbers.
-    pub fn load(&self, kept: Kept) -> Lora {
+    ///
+    /// # Errors
+    /// If there is no memory for them.
+    pub fn load(&self, kept: Kept) -> io::Result<Lora> {
         Lora::new(self.shape.clone(), &self.parts, kept)
     }
 }

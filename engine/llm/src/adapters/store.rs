@@ -6,6 +6,7 @@
 
 use std::{
     collections::HashMap,
+    io,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
@@ -20,6 +21,9 @@ pub enum AdapterError {
     /// Its files are wrong.
     #[error(transparent)]
     Files(#[from] LoadError),
+    /// The system does not give memory for it.
+    #[error("there is no memory for the adapter: {0}")]
+    Memory(io::Error),
     /// It alone takes more than there is for all.
     #[error("the adapter takes {bytes} bytes of memory, and all together may take {limit}")]
     TooLarge {
@@ -91,7 +95,7 @@ impl AdapterStore {
         let bytes = files.num_bytes(self.kept);
         // The room is taken before the numbers are read; nobody else loads meanwhile.
         self.memory().make_room(bytes, self.limit)?;
-        let lora = Arc::new(files.load(self.kept));
+        let lora = Arc::new(files.load(self.kept).map_err(AdapterError::Memory)?);
         let mut memory = self.memory();
         memory.used += bytes;
         memory.entries.insert(Arc::clone(id), Entry { lora, bytes, last_used: 0 });

@@ -57,7 +57,7 @@ pub(crate) fn golden(name: &str) -> AdapterGolden {
 /// Opens and reads an adapter.
 pub(crate) fn load(base: &AdapterBase, name: &str, kept: Kept) -> Adapter {
     let files = base.open(&files(name)).unwrap_or_else(|error| panic!("{name}: {error}"));
-    Adapter::new(name, Arc::new(files.load(kept)))
+    Adapter::new(name, Arc::new(files.load(kept).expect("there is memory")))
 }
 
 /// Tokens of sequence `seq`, whose blocks no other sequence below 8 has.
