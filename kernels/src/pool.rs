@@ -53,15 +53,7 @@ impl Pool {
     /// If the system does not give a thread.
     pub fn new(threads: usize) -> io::Result<Self> {
         let num_workers = threads.max(1) - 1;
-        let shared = Arc::new(Shared {
-            open: AtomicU64::new(0),
-            job: [const { AtomicPtr::new(std::ptr::null_mut()) }; 2],
-            done: AtomicUsize::new(0),
-            stop: AtomicBool::new(false),
-            asleep: (0..num_workers).map(|_| AtomicBool::new(false)).collect(),
-            panic: Mutex::new(None),
-        });
-        let mut pool = Self { shared, workers: Vec::new(), sleepers: Vec::new() };
+        let mut pool = Self::with_memory(num_workers);
         for worker in 1..=num_workers {
             let shared = pool.shared.clone();
             let name = format!("cpu-{worker}");
@@ -71,6 +63,18 @@ impl Pool {
             pool.workers.push(handle);
         }
         Ok(pool)
+    }
+
+    fn with_memory(num_workers: usize) -> Self {
+        let shared = Arc::new(Shared {
+            open: AtomicU64::new(0),
+            job: [const { AtomicPtr::new(std::ptr::null_mut()) }; 2],
+            done: AtomicUsize::new(0),
+            stop: AtomicBool::new(false),
+            asleep: (0..num_workers).map(|_| AtomicBool::new(false)).collect(),
+            panic: Mutex::new(None),
+        });
+        Self { shared, workers: Vec::new(), sleepers: Vec::new() }
     }
 
     /// Threads, the calling one among them.
@@ -141,6 +145,35 @@ impl Pool {
         let chunks = Chunks(data.as_mut_ptr(), data.len());
         // SAFETY: chunks are disjoint, and each task runs once.
         self.run(num_chunks, &|i, _| task(i, unsafe { chunks.part(i * len, len) }));
+    }
+}
+
+impl Pool {
+    /// Runs `task(i, part, thread)` for every part of `data`: one ends at `ends[i]`, and begins
+    /// where the one before it ends.
+    ///
+    /// # Panics
+    /// If ends are not in order or not within `data`, or as [`run`](Self::run).
+    pub fn run_parts<T: Send>(
+        &mut self,
+        data: &mut [T],
+        ends: &[usize],
+        task: &(dyn Fn(usize, &mut [T], usize) + Sync),
+    ) {
+        assert!(ends.is_sorted() && ends.last().is_none_or(|end| *end <= data.len()), "parts");
+        let parts = Chunks(data.as_mut_ptr(), data.len());
+        self.run(ends.len(), &|i, thread| {
+            let first = if i == 0 { 0 } else { ends[i - 1] };
+            // SAFETY: parts are disjoint, and each task runs once.
+            task(i, unsafe { parts.part(first, ends[i] - first) }, thread);
+        });
+    }
+}
+
+/// The calling thread alone.
+impl Default for Pool {
+    fn default() -> Self {
+        Self::with_memory(0)
     }
 }
 
@@ -241,50 +274,4 @@ impl Shared {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_task_runs_once_in_every_job() {
-        for threads in 1..5 {
-            let mut pool = Pool::new(threads).expect("threads");
-            for num_tasks in [0, 1, 2, 7, 100] {
-                for _ in 0..200 {
-                    let counts: Vec<_> = (0..num_tasks).map(|_| AtomicUsize::new(0)).collect();
-                    pool.run(num_tasks, &|i, thread| {
-                        assert!(thread < threads);
-                        counts[i].fetch_add(1, Ordering::Relaxed);
-                    });
-                    assert!(counts.iter().all(|n| n.load(Ordering::Relaxed) == 1));
-                }
-            }
-        }
-    }
-
-    #[test]
-    fn sleepers_wake_up() {
-        let mut pool = Pool::new(3).expect("threads");
-        for _ in 0..5 {
-            thread::sleep(PATIENCE * 5);
-            let count = AtomicUsize::new(0);
-            pool.run(50, &|_, _| {
-                count.fetch_add(1, Ordering::Relaxed);
-            });
-            assert_eq!(count.into_inner(), 50);
-        }
-    }
-
-    #[test]
-    fn a_panic_reaches_the_caller_and_the_pool_lives_on() {
-        let mut pool = Pool::new(2).expect("threads");
-        let caught = catch_unwind(AssertUnwindSafe(|| {
-            pool.run(64, &|i, _| assert!(i != 9, "nine"));
-        }));
-        assert!(caught.is_err());
-        let count = AtomicUsize::new(0);
-        pool.run(64, &|_, _| {
-            count.fetch_add(1, Ordering::Relaxed);
-        });
-        assert_eq!(count.into_inner(), 64);
-    }
-}
+mod tests;

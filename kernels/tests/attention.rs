@@ -55,18 +55,18 @@ impl World {
         let (keys, values): (Vec<_>, Vec<_>) = (rows(1000), rows(9000));
         let q = noise(len * num_heads * layout.head_dim, 3);
         let mut world = Self { layout, params, memory, blocks, keys, values, q };
-        world.write();
+        world.write(Isa::detect());
         world
     }
 
-    fn write(&mut self) {
+    fn write(&mut self, isa: Isa) {
         let mut cache = Cache::new(self.layout, LAYER, &mut self.memory);
         let mut pool = Pool::new(2).expect("threads");
         // Some at a time, as decoding does, then the rest at once.
         for (position, num_rows) in [(0, 1), (1, 1), (2, 9), (11, self.keys.len() - 11)] {
             let run = Run { blocks: &self.blocks, position, num_rows, first_row: position };
             let (keys, values) = (self.keys.concat(), self.values.concat());
-            cache.write(&mut pool, &[run], &keys, &values);
+            cache.write((isa, &mut pool), &[run], &keys, &values);
         }
     }
 
@@ -236,6 +236,31 @@ fn what_an_earlier_owner_left_in_a_block_counts_for_nothing() {
         let mut world = World::new(layout(1, 16, dtype), 1, None, 19);
         for isa in Isa::available() {
             assert!(world.run(isa, 1, &[(0, 19)]).iter().all(|x| x.is_finite()));
+        }
+    }
+}
+
+#[test]
+fn keys_and_values_lie_in_memory_the_same_whatever_wrote_them() {
+    for (dtype, head_dim) in [
+        (KvDtype::F32, 24),
+        (KvDtype::Bf16, 24),
+        (KvDtype::Bf16, 64),
+        (KvDtype::Int8, 24),
+        (KvDtype::Int8, 18),
+        (KvDtype::Int8, 64),
+    ] {
+        let mut world = World::new(layout(2, head_dim, dtype), 2, None, 37);
+        world.memory.fill(0xff);
+        world.write(Isa::Portable);
+        let want = world.memory.clone();
+        for isa in Isa::available() {
+            world.memory.fill(0xff);
+            world.write(isa);
+            assert!(world.memory == want, "{dtype:?} {head_dim} {}", isa.name());
+            // Written again, as rejected drafts are: what is there stays.
+            world.write(isa);
+            assert!(world.memory == want, "{dtype:?} {head_dim} {} again", isa.name());
         }
     }
 }

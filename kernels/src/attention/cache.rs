@@ -7,10 +7,9 @@
 //! for each position: a line of those of keys and one of those of values end the tile. Invariant:
 //! a block is written from its first position on, and that write zeroes the values of all others.
 
-use super::{BLOCK_SIZE, Run, softmax::ROUND};
+use super::{BLOCK_SIZE, Run, write::write_head};
 use crate::{
     isa::Isa,
-    packed::to_bf16,
     pool::Pool,
     simd::{LANES, LINE},
 };
@@ -94,7 +93,7 @@ impl CacheLayout {
     }
 
     /// Bytes of both tiles of one head.
-    fn head_bytes(&self) -> usize {
+    pub(super) fn head_bytes(&self) -> usize {
         (self.key_lines() + self.dtype.scale_lines()) * LINE + self.value_bytes()
     }
 
@@ -153,7 +152,13 @@ impl<'a> Cache<'a> {
     ///
     /// # Panics
     /// If a run's blocks do not reach its end or do not exist, or a length is not right.
-    pub fn write(&mut self, pool: &mut Pool, runs: &[Run<'_>], keys: &[f32], values: &[f32]) {
+    pub fn write(
+        &mut self,
+        (isa, pool): (Isa, &mut Pool),
+        runs: &[Run<'_>],
+        keys: &[f32],
+        values: &[f32],
+    ) {
         let width = self.layout.num_kv_heads * self.layout.head_dim;
         let mut rows = 0;
         for run in runs {
@@ -168,131 +173,10 @@ impl<'a> Cache<'a> {
         let head = |head: usize, _: usize| {
             for run in runs {
                 // SAFETY: checked above; tiles of different heads are apart.
-                unsafe { this.write_head(run, head, keys, values) };
+                unsafe { write_head(isa, this, run, head, (keys, values)) };
             }
         };
         // A few rows are written before another thread would begin.
         if rows < FEW_ROWS { (0..heads).for_each(|i| head(i, 0)) } else { pool.run(heads, &head) }
-    }
-
-    /// # Safety
-    /// Places are in bounds, and no other thread touches this head.
-    unsafe fn write_head(&self, run: &Run<'_>, head: usize, keys: &[f32], values: &[f32]) {
-        let CacheLayout { num_kv_heads, head_dim, dtype, .. } = self.layout;
-        for row in 0..run.num_rows {
-            let (position, at) =
-                (run.position + row, ((run.first_row + row) * num_kv_heads + head) * head_dim);
-            let (keys, values) = (&keys[at..at + head_dim], &values[at..at + head_dim]);
-            let offset = position % BLOCK_SIZE;
-            let (to_keys, to_values) = self.tiles(run.blocks[position / BLOCK_SIZE], head);
-            // SAFETY: both tiles are in bounds, and the caller keeps others away.
-            unsafe {
-                if offset == 0 {
-                    let bytes = self.layout.head_bytes() - self.layout.key_lines() * LINE;
-                    to_values.write_bytes(0, bytes);
-                }
-                let to = (to_keys, to_values);
-                match dtype {
-                    KvDtype::F32 => self.put::<f32>(to, offset, keys, values),
-                    KvDtype::Bf16 => self.put::<u16>(to, offset, keys, values),
-                    KvDtype::Int8 => self.put_bytes(to, offset, keys, values),
-                }
-            }
-        }
-    }
-
-    /// # Safety
-    /// As [`write_head`](Self::write_head), for tiles of `T`.
-    unsafe fn put<T: Element>(
-        &self,
-        (to_keys, to_values): (*mut u8, *mut u8),
-        offset: usize,
-        keys: &[f32],
-        values: &[f32],
-    ) {
-        let per_lane = self.layout.dtype.per_lane();
-        let per_line = LANES * per_lane;
-        // SAFETY: indices stay within the tiles, whose lines have `per_line` elements.
-        unsafe {
-            let (to_keys, to_values) = (to_keys.cast::<T>(), to_values.cast::<T>());
-            for (d, key) in keys.iter().enumerate() {
-                let line = d / per_lane * per_line;
-                *to_keys.add(line + offset * per_lane + d % per_lane) = T::from(*key);
-            }
-            let first_line = offset / per_lane * self.layout.value_lines();
-            for (d, value) in values.iter().enumerate() {
-                let line = (first_line + d / LANES) * per_line;
-                *to_values.add(line + d % LANES * per_lane + offset % per_lane) = T::from(*value);
-            }
-        }
-    }
-}
-
-impl Cache<'_> {
-    /// # Safety
-    /// As [`write_head`](Self::write_head), for tiles of bytes.
-    unsafe fn put_bytes(
-        &self,
-        (to_keys, to_values): (*mut u8, *mut u8),
-        offset: usize,
-        keys: &[f32],
-        values: &[f32],
-    ) {
-        let value_lines = self.layout.value_lines();
-        // SAFETY: indices stay within the tiles, whose lines have four bytes for each lane.
-        unsafe {
-            let scales = to_values.add(self.layout.value_bytes()).cast::<f32>();
-            let (scale, inverse) = scale_of(keys);
-            scales.add(offset).write(scale);
-            for (d, key) in keys.iter().enumerate() {
-                let at = d / 4 * LINE + offset * 4 + swapped(d);
-                to_keys.add(at).cast::<i8>().write(to_byte(*key, inverse));
-            }
-            let (scale, inverse) = scale_of(values);
-            scales.add(BLOCK_SIZE + offset).write(scale);
-            for (d, value) in values.iter().enumerate() {
-                let line = offset / 4 * value_lines + d / LANES;
-                let at = line * LINE + d % LANES * 4 + swapped(offset);
-                to_values.add(at).cast::<i8>().write(to_byte(*value, inverse));
-            }
-        }
-    }
-}
-
-/// The place among four bytes.
-fn swapped(i: usize) -> usize {
-    [0, 2, 1, 3][i % 4]
-}
-
-/// The scale of a vector and its inverse. What is not a number makes it so, and shows in every
-/// output.
-fn scale_of(x: &[f32]) -> (f32, f32) {
-    let mut max = 0.0_f32;
-    for x in x {
-        max = if x.abs() > max || x.is_nan() { x.abs() } else { max };
-    }
-    (max / 127.0, if max == 0.0 { 0.0 } else { 127.0 / max })
-}
-
-/// `round(x * inverse)`, ties to even, of a magnitude up to 127.
-fn to_byte(x: f32, inverse: f32) -> i8 {
-    // Without SSE4.1, which a plain build may not assume, rounding by its name is a call.
-    (x * inverse + ROUND).to_bits() as i8
-}
-
-/// A stored number.
-trait Element {
-    fn from(x: f32) -> Self;
-}
-
-impl Element for f32 {
-    fn from(x: f32) -> Self {
-        x
-    }
-}
-
-impl Element for u16 {
-    fn from(x: f32) -> Self {
-        to_bf16(x)
     }
 }

@@ -21,6 +21,7 @@ mod softmax;
 mod softmax_avx2;
 #[cfg(target_arch = "x86_64")]
 mod softmax_avx512;
+mod write;
 
 pub use self::{
     cache::{Cache, CacheLayout, KvDtype},

@@ -175,7 +175,7 @@ pub(super) fn attend(
         first_row: span.first_row,
     }));
     let mut cache = Cache::new(b.layout, 0, &mut b.memory);
-    cache.write(pool, &runs, k, v);
+    cache.write((*isa, pool), &runs, k, v);
     let params = Params {
         num_heads: spec.attention.num_heads,
         scale: 1.0 / (head_dim as f32).sqrt(),

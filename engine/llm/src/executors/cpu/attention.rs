@@ -51,7 +51,7 @@ pub(super) fn grouped(
     if let (Some(temperature), None) = (&spec.temperature, layer.rope) {
         heat(temperature, step.runs, (q, q_width));
     }
-    cache.write(&mut machine.pool, step.runs, k, v);
+    cache.write((machine.isa, &mut machine.pool), step.runs, k, v);
     attend((step, layer), weights.sinks.as_deref(), cache, (q, attended), machine);
     let parallel = (machine.isa, &mut machine.pool);
     convert_rows(parallel, attended, q_width, rows, &mut b.attended_in);

@@ -1,6 +1,7 @@
 //! Memory that lives as long as the executor: activations of one step, and the KV cache.
 
 use kernels::{
+    Isa,
     attention::CacheLayout,
     packed::{Activations, Kind},
 };
@@ -98,13 +99,14 @@ fn readers(layer: &LayerWeights) -> (Vec<Kind>, Vec<Kind>) {
 }
 
 impl Buffers {
-    /// For at most `max_rows` input tokens, with `adapters` or without, and `max_logit_rows` rows
-    /// of logits.
+    /// For at most `max_rows` input tokens, with `adapters` or without, `max_logit_rows` rows of
+    /// logits, and so many threads.
     pub(super) fn new(
         spec: &DecoderSpec,
         weights: &DecoderWeights,
         (max_rows, adapters): (usize, bool),
         max_logit_rows: usize,
+        parallel: (Isa, usize),
     ) -> Self {
         let width = spec.hidden_size;
         // Adapters read rows as they are.
@@ -139,7 +141,7 @@ impl Buffers {
             attention: AttentionBuffers::new(spec, weights, (max_rows, adapters)),
             dense: FeedForwardBuffers::new((max_rows, adapters), dense),
             experts: (spec.experts.as_ref())
-                .map(|spec| ExpertsBuffers::new(spec, (max_rows, width), &experts)),
+                .map(|spec| ExpertsBuffers::new(spec, (max_rows, width), &experts, parallel)),
             last: vec![0.0; max_logit_rows * width],
             last_normed: Activations::new(max_logit_rows, width, &[weights.output.kind()]),
             logits: vec![0.0; max_logit_rows * spec.vocab_size],

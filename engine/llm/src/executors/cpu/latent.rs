@@ -84,7 +84,7 @@ pub(super) fn latent(
     queries(step, layer, (weights, latent), (x, &mut *l, &mut b.q), machine);
     keys((step, layer), (weights, latent), (x, &mut *l), (&mut b.k, &mut b.v), machine);
     let kv = rows * spec.kv_width();
-    cache.write(&mut machine.pool, step.runs, &b.k[..kv], &b.v[..kv]);
+    cache.write((machine.isa, &mut machine.pool), step.runs, &b.k[..kv], &b.v[..kv]);
     let width = spec.q_width();
     let (q, attended) = (&b.q[..rows * width], &mut b.attended[..rows * width]);
     attend((step, layer), None, cache, (q, attended), machine);

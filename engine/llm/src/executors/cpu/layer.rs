@@ -35,6 +35,19 @@ pub(super) struct Machine {
     pub(super) low_rank: Vec<f32>,
 }
 
+impl Machine {
+    /// One thread, the calling one, for products of up to `widest` inputs.
+    pub(super) fn alone(isa: Isa, widest: usize) -> Self {
+        Self {
+            isa,
+            pool: Pool::default(),
+            scratch: Scratch::new(1, widest),
+            plan: Plan::new(1, (2, 1), 1),
+            low_rank: Vec::new(),
+        }
+    }
+}
+
 /// What is the same in all layers of a step, but for the layer's number.
 pub(super) struct Step<'a> {
     pub(super) spec: &'a DecoderSpec,

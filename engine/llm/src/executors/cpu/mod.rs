@@ -117,11 +117,13 @@ impl CpuExecutor {
         })?;
         let max_rows = options.max_step_tokens.max(1);
         let rank = options.max_adapter_rank;
-        let buffers = Buffers::new(&spec, &decoder, (max_rows, rank > 0), MAX_LOGIT_ROWS);
+        let isa = Isa::detect();
+        let rows = (max_rows, rank > 0);
+        let buffers = Buffers::new(&spec, &decoder, rows, MAX_LOGIT_ROWS, (isa, threads));
         let attention = &spec.attention;
         let heads = (attention.head_dim, attention.num_heads / attention.num_kv_heads);
         let machine = Machine {
-            isa: Isa::detect(),
+            isa,
             pool,
             scratch: Scratch::new(threads, widest(&spec)),
             plan: Plan::new(threads, heads, max_rows),
