@@ -33,12 +33,22 @@ pub struct EngineLimits {
     pub max_step_seqs: u32,
     /// Token ids are below this.
     pub vocab_size: u32,
+    /// Where no layer sees everything: a position reads nothing but itself and the `window - 1`
+    /// before it.
+    pub window: Option<u32>,
 }
 
 impl EngineLimits {
     /// The longest sequence that can run: the model's context, or the whole cache if smaller.
     pub fn max_sequence_len(&self) -> u32 {
         self.max_model_len.min(self.num_blocks.saturating_mul(self.block_size))
+    }
+
+    /// Leading blocks of a sequence that nothing reads any more once so many positions are
+    /// computed.
+    pub fn num_passed_blocks(&self, num_computed: u32) -> u32 {
+        let window = self.window.unwrap_or(u32::MAX);
+        num_computed.saturating_add(1).saturating_sub(window) / self.block_size
     }
 }
 

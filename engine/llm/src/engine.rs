@@ -36,6 +36,7 @@ impl LlmEngine {
             max_step_tokens: as_u32(executor.max_rows()),
             max_step_seqs: as_u32(max_step_seqs),
             vocab_size: as_u32(vocab_size),
+            window: executor.window().map(as_u32),
         };
         Self { executor, limits, batch: Batch::default() }
     }

@@ -187,6 +187,7 @@ mod tests {
                 max_step_tokens: 3,
                 max_step_seqs: 1,
                 vocab_size: 100,
+                window: None,
             }
         }
 

@@ -18,8 +18,7 @@ struct Cell {
 }
 
 pub(crate) struct Memory {
-    block_size: u32,
-    num_blocks: u32,
+    limits: EngineLimits,
     cells: Vec<Option<Cell>>,
 }
 
@@ -27,27 +26,33 @@ impl Memory {
     pub(crate) fn new(limits: &EngineLimits) -> Self {
         let EngineLimits { block_size, num_blocks, .. } = *limits;
         let num_cells = block_size as usize * num_blocks as usize;
-        Self { block_size, num_blocks, cells: vec![None; num_cells] }
+        Self { limits: *limits, cells: vec![None; num_cells] }
     }
 
     fn slot(&self, work: &SeqWork, position: u32) -> Result<usize, String> {
-        let block = work.block_table.0.get((position / self.block_size) as usize);
+        let EngineLimits { block_size, num_blocks, .. } = self.limits;
+        let block = work.block_table.0.get((position / block_size) as usize);
         let block = block.ok_or_else(|| format!("no block for position {position}"))?;
-        if block.0 >= self.num_blocks {
+        if block.0 >= num_blocks {
             return Err(format!("{block:?} does not exist"));
         }
-        let offset = position % self.block_size;
-        Ok(block.0 as usize * self.block_size as usize + offset as usize)
+        let offset = position % block_size;
+        Ok(block.0 as usize * block_size as usize + offset as usize)
     }
 
-    /// Reads all cached positions of `work` and returns the hash of their tokens.
+    /// Reads the cached positions of `work`, of whole blocks that a window reaches, and returns the
+    /// hash of all tokens up to there.
     pub(crate) fn read_prefix(&self, work: &SeqWork) -> Result<u64, String> {
         let mut prefix = begin(work);
-        for position in 0..work.num_cached_tokens {
+        let EngineLimits { block_size, .. } = self.limits;
+        let first = self.limits.num_passed_blocks(work.num_cached_tokens) * block_size;
+        for position in first..work.num_cached_tokens {
             let slot = self.slot(work, position)?;
             let cell = self.cells[slot]
                 .ok_or_else(|| format!("position {position} was never written, or spoilt"))?;
-            prefix = extend(prefix, cell.token);
+            // What is out of sight shows in the first that is seen.
+            let is_told = position == first && first > 0;
+            prefix = if is_told { cell.prefix } else { extend(prefix, cell.token) };
             if (cell.position, cell.prefix) != (position, prefix) {
                 return Err(format!(
                     "position {position} holds token {} of position {} after another prefix",

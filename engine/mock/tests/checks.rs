@@ -16,6 +16,7 @@ const LIMITS: EngineLimits = EngineLimits {
     max_step_tokens: 6,
     max_step_seqs: 2,
     vocab_size: 300,
+    window: None,
 };
 
 fn engine() -> MockEngine {

@@ -31,8 +31,9 @@ pub use self::{
 
 /// Positions of a cache block.
 pub const BLOCK_SIZE: usize = 16;
-/// Keys that a row's softmax takes at a time.
-const TILE: usize = 64;
+/// Keys that a row's softmax takes at a time, from a multiple on: of those that a window begins
+/// among, all are read.
+pub const TILE: usize = 64;
 /// Elements of the longest head that is kept in bytes: sums of longer ones overflow.
 pub const MAX_INT8_HEAD_DIM: usize = 512;
 /// Keys with a softmax of their own; a multiple of [`TILE`].

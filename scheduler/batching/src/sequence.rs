@@ -2,7 +2,8 @@
 //!
 //! A sequence is owned by exactly one place, and that place is its state: its tenant's queue
 //! (waiting) or the planner's map of running ones.
-//! Invariant: `blocks` covers `num_computed` positions; a waiting sequence holds no blocks.
+//! Invariant: `blocks` covers `num_computed` positions, and those from `num_passed` on are its own;
+//! a waiting sequence holds no blocks.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -43,6 +44,8 @@ pub(crate) struct Sequence {
     /// Positions whose keys and values are in `blocks`.
     pub(crate) num_computed: usize,
     pub(crate) blocks: Vec<BlockId>,
+    /// Leading blocks that are read no more and were given back; their entries mean nothing.
+    pub(crate) num_passed: usize,
     /// Of these, how many leading ones are registered in the prefix cache.
     pub(crate) num_registered: usize,
     /// Names of the leading full blocks; grown on demand, kept over preemption.
@@ -66,6 +69,7 @@ impl Sequence {
             generated: Vec::new(),
             num_computed: 0,
             blocks: Vec::new(),
+            num_passed: 0,
             num_registered: 0,
             hashes: Vec::new(),
             in_flight: false,
@@ -73,6 +77,11 @@ impl Sequence {
             speculation: Speculation::default(),
             constraint,
         }
+    }
+
+    /// Its blocks but for those that were given back.
+    pub(crate) fn held(&self) -> &[BlockId] {
+        &self.blocks[self.num_passed..]
     }
 
     /// Tokens known: prompt and generated.

@@ -21,6 +21,7 @@ impl Engine for Quoting {
             max_step_tokens: 8,
             max_step_seqs: 2,
             vocab_size: 1000,
+            window: None,
         }
     }
 

@@ -35,6 +35,7 @@ impl Engine for Waits {
             max_step_tokens: 256,
             max_step_seqs: 256,
             vocab_size: 260,
+            window: None,
         }
     }
 

@@ -219,6 +219,7 @@ mod tests {
             max_step_tokens: 64,
             max_step_seqs: 4,
             vocab_size: 260,
+            window: None,
         };
         let engine = Box::new(MockEngine::new(limits, MockModel::default()));
         let observer = Metrics::new().observer("mock");

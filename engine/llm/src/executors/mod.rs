@@ -53,6 +53,12 @@ pub trait Executor: Send {
     /// The most rows that one [`logits`](Self::logits) takes.
     fn max_logit_rows(&self) -> usize;
 
+    /// Where no layer sees everything: how many positions, the last one among them, a position
+    /// reads. Blocks before them may be another sequence's.
+    fn window(&self) -> Option<usize> {
+        None
+    }
+
     /// Whether it computes with this adapter; one that does not knows of none.
     fn takes(&self, adapter: &Lora) -> bool {
         let _ = adapter;

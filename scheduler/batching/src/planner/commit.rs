@@ -41,7 +41,7 @@ impl Planner {
     fn fail_sequence(&mut self, seq: SeqId, error: EngineError) {
         let Some(seq) = self.running.get_mut(&seq) else { return };
         seq.in_flight = false;
-        seq.blocks.iter().for_each(|block| self.pool.forget(*block));
+        seq.held().iter().for_each(|block| self.pool.forget(*block));
         let id = seq.common.request.id;
         self.fail(id, RequestError::Engine(error));
         // Its other choices in this step; their entries in it find no sequence any more.
@@ -95,7 +95,8 @@ impl Planner {
         self.commit_tokens(work.seq, sampled, reason);
     }
 
-    /// Registers blocks that are full, and gives those back that only wrong drafts were in.
+    /// Registers blocks that are full, and gives those back that only wrong drafts were in or that
+    /// no window reaches any more.
     fn commit_blocks(&mut self, seq: SeqId) {
         let Some(seq) = self.running.get_mut(&seq) else { return };
         let block_size = self.limits.block_size as usize;
@@ -111,6 +112,12 @@ impl Planner {
                 seq.num_registered += 1;
             }
         }
+        let passed = self.limits.num_passed_blocks(seq.num_computed as u32) as usize;
+        // Of those that many share the beginnings are let go of last.
+        for block in seq.blocks[..passed].iter().skip(seq.num_passed).rev() {
+            self.pool.release(*block);
+        }
+        seq.num_passed = seq.num_passed.max(passed);
     }
 
     /// Keeps those scores that are new: a preempted sequence computes some positions again.

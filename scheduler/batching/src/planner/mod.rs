@@ -175,7 +175,7 @@ impl Planner {
     /// What is wrong.
     pub fn audit(&self) -> Result<(), String> {
         let holders = self.running.values().chain(&self.leaving);
-        self.pool.audit(holders.map(|seq| seq.blocks.as_slice()))?;
+        self.pool.audit(holders.map(Sequence::held))?;
         if !self.in_flight && !self.leaving.is_empty() {
             return Err("a cancelled sequence outlived its step".into());
         }
@@ -261,7 +261,7 @@ pub(crate) fn check(
 
 /// From the end, so that the ends of chains are evicted first.
 fn release_blocks(pool: &mut BlockPool, seq: &mut Sequence) {
-    for block in seq.blocks.drain(..).rev() {
-        pool.release(block);
-    }
+    seq.held().iter().rev().for_each(|block| pool.release(*block));
+    seq.blocks.clear();
+    seq.num_passed = 0;
 }

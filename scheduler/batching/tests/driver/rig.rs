@@ -17,6 +17,7 @@ pub(crate) const LIMITS: EngineLimits = EngineLimits {
     max_step_tokens: 64,
     max_step_seqs: 16,
     vocab_size: 1000,
+    window: None,
 };
 
 pub(crate) fn mock() -> MockEngine {

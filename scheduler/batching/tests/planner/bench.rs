@@ -17,6 +17,7 @@ pub(crate) const LIMITS: EngineLimits = EngineLimits {
     max_step_tokens: 32,
     max_step_seqs: 8,
     vocab_size: 1000,
+    window: None,
 };
 
 pub(crate) fn config() -> PlannerConfig {

@@ -13,6 +13,7 @@ const LIMITS: EngineLimits = EngineLimits {
     max_step_tokens: 256,
     max_step_seqs: 256,
     vocab_size: 10_000,
+    window: None,
 };
 
 fn bench() -> Bench {

@@ -7,3 +7,4 @@ mod drafting;
 mod late;
 mod scheduling;
 mod sharing;
+mod windows;

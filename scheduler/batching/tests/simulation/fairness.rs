@@ -23,6 +23,7 @@ const LIMITS: EngineLimits = EngineLimits {
     max_step_tokens: 256,
     max_step_seqs: 256,
     vocab_size: 1000,
+    window: None,
 };
 
 /// Tenants with requests of their own sizes, and what each was served.

@@ -24,6 +24,7 @@ pub(crate) const LIMITS: EngineLimits = EngineLimits {
     max_step_tokens: 256,
     max_step_seqs: 16,
     vocab_size: 260,
+    window: None,
 };
 
 /// A running driver behind a router; `mock` is the model's id.

@@ -22,7 +22,7 @@ use engine_core::EngineError;
 use kernels::{
     Isa,
     activation::softcap,
-    attention::{BLOCK_SIZE, Cache, CacheLayout, MAX_INT8_HEAD_DIM, Plan, Run},
+    attention::{BLOCK_SIZE, Cache, CacheLayout, MAX_INT8_HEAD_DIM, Plan, Run, TILE},
     elementwise::{add_scaled, gather},
     norm::norm_vectors,
     packed::{Scratch, norm_rows},
@@ -213,6 +213,13 @@ impl Executor for CpuExecutor {
 
     fn max_logit_rows(&self) -> usize {
         MAX_LOGIT_ROWS
+    }
+
+    fn window(&self) -> Option<usize> {
+        let windows = self.spec.layers.iter().map(|layer| layer.window);
+        let widest = windows.collect::<Option<Vec<_>>>()?.into_iter().max()?;
+        // Keys are read with those beside them.
+        Some(widest + TILE - 1)
     }
 
     fn takes(&self, adapter: &Lora) -> bool {
