@@ -10,6 +10,7 @@ pub mod attention;
 pub mod elementwise;
 pub mod exp;
 mod isa;
+pub mod lines;
 pub mod low_rank;
 pub mod matmul;
 pub mod norm;

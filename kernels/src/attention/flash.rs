@@ -14,6 +14,7 @@ use super::{
 use crate::{
     activation::cap_row,
     isa::Isa,
+    lines::Lines,
     packed::to_bf16,
     simd::{Dot, on_each_isa},
 };
@@ -24,7 +25,7 @@ const FEW_ROWS: usize = 24;
 /// Queries as products take them.
 pub(super) struct Queries {
     /// In bands of rows, step by step.
-    pub(super) operands: Vec<u32>,
+    pub(super) operands: Lines<u32>,
     /// Whether they are multiplied on tiles, for which they lie otherwise.
     pub(super) on_tiles: bool,
     /// What scores of integers are multiplied with, for each row.
@@ -35,7 +36,7 @@ impl Queries {
     pub(super) fn new(rows: usize, head_dim: usize) -> Self {
         let steps = head_dim.next_multiple_of(4);
         // Whole bands, and whole tiles of the matrix unit.
-        let operands = vec![0; rows.next_multiple_of(BAND).next_multiple_of(16) * steps];
+        let operands = Lines::new(rows.next_multiple_of(BAND).next_multiple_of(16) * steps);
         Self { operands, on_tiles: false, scales: vec![0.0; rows] }
     }
 

@@ -8,7 +8,7 @@ use super::{
     flash::{Piece, Queries, Sums, load_queries, partition},
     softmax::State,
 };
-use crate::{isa::Isa, pool::Pool, simd::LANES};
+use crate::{isa::Isa, lines::Lines, pool::Pool, simd::LANES};
 
 /// Rows of a task, unless a group of heads has more: what they accumulate stays in the
 /// first-level cache.
@@ -42,9 +42,9 @@ struct Task {
 /// Rows in the making.
 struct Scratch {
     queries: Queries,
-    outputs: Vec<f32>,
+    outputs: Lines<f32>,
     states: Vec<State>,
-    total: Vec<f32>,
+    total: Lines<f32>,
     total_states: Vec<State>,
 }
 
@@ -54,9 +54,9 @@ impl Scratch {
         let rows = rows * max;
         Self {
             queries: Queries::new(rows, head_dim),
-            outputs: vec![0.0; rows * width],
+            outputs: Lines::new(rows * width),
             states: vec![State::EMPTY; rows],
-            total: vec![0.0; rows * width],
+            total: Lines::new(rows * width),
             total_states: vec![State::EMPTY; rows],
         }
     }

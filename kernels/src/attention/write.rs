@@ -75,17 +75,17 @@ unsafe fn write<D: Dot>(
     }
 }
 
-/// Hands on `N` elements at a time, the last ones filled up with zeros, and how many are real.
+/// The `i`-th `N` elements, the last ones filled up with zeros.
 #[inline(always)]
-fn chunks<const N: usize>(x: &[f32], mut each: impl FnMut(usize, &[f32; N], usize)) {
-    let (whole, rest) = x.as_chunks::<N>();
-    for (i, chunk) in whole.iter().enumerate() {
-        each(i, chunk, N);
-    }
-    if !rest.is_empty() {
-        let mut last = [0.0; N];
-        last[..rest.len()].copy_from_slice(rest);
-        each(whole.len(), &last, rest.len());
+fn chunk<const N: usize>(x: &[f32], i: usize) -> [f32; N] {
+    let x = &x[i * N..];
+    match x.first_chunk() {
+        Some(whole) => *whole,
+        None => {
+            let mut last = [0.0; N];
+            last[..x.len()].copy_from_slice(x);
+            last
+        }
     }
 }
 
@@ -109,19 +109,20 @@ impl Place {
         // SAFETY: the caller vouches; lines have pairs: of elements of keys, of positions' values.
         unsafe {
             let to = self.keys.cast::<u32>().add(self.offset);
-            chunks::<ELEMENTS>(k, |i, k, len| {
-                let rounded = round_to_bf16(k);
-                let pairs = rounded.as_chunks::<2>().0.iter().take(len.div_ceil(2));
-                for (j, [a, b]) in pairs.enumerate() {
+            for i in 0..k.len().div_ceil(ELEMENTS) {
+                let rounded = round_to_bf16(&chunk::<ELEMENTS>(k, i));
+                let num = (k.len() - i * ELEMENTS).div_ceil(2).min(LANES);
+                for (j, [a, b]) in rounded.as_chunks::<2>().0[..num].iter().enumerate() {
                     let pair = u32::from(*a) | u32::from(*b) << 16;
                     to.add((i * LANES + j) * LANES).write(pair);
                 }
-            });
+            }
             let to = self.values.cast::<[u32; LANES]>().add(self.offset / 2 * self.value_lines);
             let shift = self.offset % 2 * 16;
-            chunks::<LANES>(v, |i, v, _| {
-                merge(to.add(i), round_to_bf16(v).map(u32::from), (shift, 0xffff));
-            });
+            for i in 0..self.value_lines {
+                let rounded = round_to_bf16(&chunk::<LANES>(v, i));
+                merge(to.add(i), rounded, (shift, 0xffff));
+            }
         }
     }
 
@@ -134,20 +135,21 @@ impl Place {
             let (scale, inverse) = scale_of(k);
             scales.add(self.offset).write(scale);
             let to = self.keys.cast::<u32>().add(self.offset);
-            chunks::<ELEMENTS>(k, |i, k, len| {
-                let bytes = k.map(|x| to_byte(x, inverse));
-                let fours = bytes.as_chunks::<4>().0.iter().take(len.div_ceil(4));
-                for (j, [a, b, c, d]) in fours.enumerate() {
+            for i in 0..k.len().div_ceil(ELEMENTS) {
+                let bytes = to_bytes(&chunk::<ELEMENTS>(k, i), inverse);
+                let num = (k.len() - i * ELEMENTS).div_ceil(4).min(LANES);
+                for (j, [a, b, c, d]) in bytes.as_chunks::<4>().0[..num].iter().enumerate() {
                     to.add((i * LANES + j) * LANES).write(u32::from_le_bytes([*a, *c, *b, *d]));
                 }
-            });
+            }
             let (scale, inverse) = scale_of(v);
             scales.add(BLOCK_SIZE + self.offset).write(scale);
             let to = self.values.cast::<[u32; LANES]>().add(self.offset / 4 * self.value_lines);
             let shift = [0, 16, 8, 24][self.offset % 4];
-            chunks::<LANES>(v, |i, v, _| {
-                merge(to.add(i), v.map(|x| u32::from(to_byte(x, inverse))), (shift, 0xff));
-            });
+            for i in 0..self.value_lines {
+                let bytes = to_bytes(&chunk::<LANES>(v, i), inverse);
+                merge(to.add(i), bytes, (shift, 0xff));
+            }
         }
     }
 }
@@ -157,12 +159,12 @@ impl Place {
 /// # Safety
 /// `line` can be read and written.
 #[inline(always)]
-unsafe fn merge(line: *mut [u32; LANES], x: [u32; LANES], (shift, mask): (usize, u32)) {
+unsafe fn merge<T: Into<u32>>(line: *mut [u32; LANES], x: [T; LANES], (shift, mask): (usize, u32)) {
     // SAFETY: the caller vouches.
     unsafe {
         let mut lanes = line.read_unaligned();
         for (lane, x) in lanes.iter_mut().zip(x) {
-            *lane = *lane & !(mask << shift) | x << shift;
+            *lane = *lane & !(mask << shift) | x.into() << shift;
         }
         line.write_unaligned(lanes);
     }
@@ -178,9 +180,13 @@ fn scale_of(x: &[f32]) -> (f32, f32) {
     (max / 127.0, if max == 0.0 { 0.0 } else { 127.0 / max })
 }
 
-/// `round(x * inverse)`, ties to even, of a magnitude up to 127: a signed byte.
+/// `round(x * inverse)` of each, ties to even, of a magnitude up to 127: signed bytes.
 #[inline(always)]
-fn to_byte(x: f32, inverse: f32) -> u8 {
-    // Without SSE4.1, which a plain build may not assume, rounding by its name is a call.
-    (x * inverse + ROUND).to_bits() as u8
+fn to_bytes<const N: usize>(x: &[f32; N], inverse: f32) -> [u8; N] {
+    let mut bytes = [0; N];
+    for (byte, x) in bytes.iter_mut().zip(x) {
+        // Without SSE4.1, which a plain build may not assume, rounding by its name is a call.
+        *byte = (x * inverse + ROUND).to_bits() as u8;
+    }
+    bytes
 }

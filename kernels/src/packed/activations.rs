@@ -9,6 +9,7 @@ use super::{
     GROUP,
     bf16::{self, to_bf16},
 };
+use crate::lines::{first, spare};
 
 /// Elements that share a scale.
 pub(super) const BLOCK: usize = 32;
@@ -30,7 +31,11 @@ pub enum Kind {
 }
 
 /// Memory that threads write in disjoint places.
-struct Shared<T>(Box<[UnsafeCell<T>]>);
+struct Shared<T> {
+    memory: Box<[UnsafeCell<T>]>,
+    /// Where the first line begins.
+    first: usize,
+}
 
 // SAFETY: all access is through raw pointers by `unsafe` methods whose callers keep apart what
 // is written.
@@ -38,13 +43,22 @@ unsafe impl<T: Send> Sync for Shared<T> {}
 
 impl<T: Copy + Default> Shared<T> {
     fn new(wanted: bool, len: usize) -> Self {
-        let len = if wanted { len } else { 0 };
-        Self((0..len).map(|_| UnsafeCell::new(T::default())).collect())
+        let len = if wanted { len + spare::<T>() } else { 0 };
+        let memory: Box<[_]> = (0..len).map(|_| UnsafeCell::new(T::default())).collect();
+        Self { first: first(memory.as_ptr()), memory }
+    }
+
+    fn is_kept(&self) -> bool {
+        !self.memory.is_empty()
+    }
+
+    fn len(&self) -> usize {
+        self.memory.len().saturating_sub(spare::<T>())
     }
 
     fn at(&self, i: usize) -> *mut T {
-        debug_assert!(i <= self.0.len());
-        UnsafeCell::raw_get(self.0.as_ptr().wrapping_add(i))
+        debug_assert!(i <= self.len());
+        UnsafeCell::raw_get(self.memory.as_ptr().wrapping_add(self.first + i))
     }
 }
 
@@ -145,7 +159,7 @@ impl Activations {
     /// If this form is not kept, or not so many rows.
     pub fn as_f32(&mut self, rows: usize) -> &[f32] {
         let len = rows * self.stride();
-        assert!(len <= self.f32.0.len(), "rows kept as f32");
+        assert!(len <= self.f32.len(), "rows kept as f32");
         // SAFETY: in bounds; `&mut self` keeps writers away.
         unsafe { std::slice::from_raw_parts(self.f32.at(0), len) }
     }
@@ -192,13 +206,13 @@ impl Activations {
         // SAFETY: the caller vouches for bounds and for being alone; each form is kept whole or
         // not at all.
         unsafe {
-            if !self.f32.0.is_empty() {
+            if self.f32.is_kept() {
                 self.f32.at(plain * BLOCK).cast::<[f32; BLOCK]>().write(*x);
             }
-            if !self.bf16.0.is_empty() {
+            if self.bf16.is_kept() {
                 bf16::put(self.bf16.at(bf16::tile(row, i, self.groups)), row, x);
             }
-            if !self.int16.0.is_empty() {
+            if self.int16.is_kept() {
                 let (whole, scale) = quantize::<{ MOST_INT16 }>(x);
                 let to = self.int16.at(block * BLOCK).cast::<[i16; BLOCK]>();
                 for (to, whole) in (*to).iter_mut().zip(whole) {
@@ -206,7 +220,7 @@ impl Activations {
                 }
                 self.int16_scales.at(block).write(scale);
             }
-            if !self.int8.0.is_empty() {
+            if self.int8.is_kept() {
                 self.put_int8(block, x);
             }
         }

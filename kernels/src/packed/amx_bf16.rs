@@ -21,6 +21,10 @@ use crate::simd::{
 const _: () = assert!(ROWS == bf16::ROWS && 2 * TILE_BYTES == 2 * bf16::STEP && NR == 2);
 const _: () = assert!(TILE_BYTES == BLOCK / 2 * LINE);
 
+/// Outputs of a band, in whole lines.
+#[repr(C, align(64))]
+struct Band([Outputs; BAND]);
+
 /// Tiles for a task of so many rows.
 ///
 /// # Safety
@@ -43,7 +47,7 @@ pub(super) unsafe fn multiply<S: Sink>(
     (first, rows): (usize, usize),
     sink: &mut S,
 ) {
-    let mut band = [[0.0; BLOCK]; BAND];
+    let mut band = Band([[0.0; BLOCK]; BAND]);
     let steps = x.groups * GROUP / BLOCK;
     let mut operands = Operands { x: x.bf16.cast(), panels: from, steps, from_memory: true };
     for row in (0..rows).step_by(BAND) {
@@ -51,13 +55,13 @@ pub(super) unsafe fn multiply<S: Sink>(
         operands.x = x.bf16.wrapping_add(bf16::tile(at, 0, x.groups)).cast();
         // SAFETY: the caller vouches; rows are kept in whole tiles.
         unsafe {
-            let to = band.as_mut_ptr().cast();
+            let to = band.0.as_mut_ptr().cast();
             if left > ROWS {
                 two(&operands, 2 * operands.steps * TILE_BYTES, to);
             } else {
                 one(&operands, to);
             }
-            sink.take((at, panel), &band[..BAND.min(left)]);
+            sink.take((at, panel), &band.0[..BAND.min(left)]);
         }
         operands.from_memory = false;
     }

@@ -57,6 +57,7 @@ impl Sink for Store<'_> {
 }
 
 /// Keeps outputs of `NR` panels, which are a block of activations.
+#[repr(C, align(64))]
 pub(super) struct Keep<const ROWS: usize> {
     pub(super) rows: [[f32; BLOCK]; ROWS],
     pub(super) row: usize,

@@ -9,6 +9,7 @@ use kernels::{
         attention,
     },
     elementwise::{Angles, Pairs, rotate},
+    lines::Lines,
     packed::{Activations, convert_rows},
 };
 
@@ -72,7 +73,7 @@ pub(super) struct AttentionBuffers {
     /// What goes into the projection out of it.
     pub(super) attended_in: Activations,
     layout: CacheLayout,
-    memory: Vec<u8>,
+    memory: Lines<u8>,
     /// All blocks in order: inputs have runs of them.
     blocks: Vec<u32>,
     rotations: Vec<Rotations>,
@@ -113,7 +114,7 @@ impl AttentionBuffers {
             attended: rows(),
             attended_in: Activations::new(max_rows, hidden, &kinds),
             layout,
-            memory: vec![0; num_blocks * layout.block_bytes()],
+            memory: Lines::new(num_blocks * layout.block_bytes()),
             blocks: (0..num_blocks as u32).collect(),
             rotations: (spec.ropes.iter())
                 .map(|theta| Rotations::new(*theta, head_dim, (max_rows, max_len)))
