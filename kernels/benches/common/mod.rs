@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use kernels::{
     Isa,
+    lines::Lines,
     packed::{Activations, Format, Matrix, Scratch, pack_panels},
     pool::Pool,
     quant::DType,
@@ -13,7 +14,7 @@ use kernels::{
 pub(crate) struct Operands {
     pub(crate) format: Format,
     /// One matrix of `[rows, cols]`, packed.
-    pub(crate) data: Vec<u8>,
+    pub(crate) data: Lines<u8>,
     /// `m` rows.
     pub(crate) x: Activations,
     pub(crate) scratch: Scratch,
@@ -29,7 +30,7 @@ pub(crate) fn operands(
     let format = Format::of(dtype, Isa::detect())?;
     let stored: Vec<u8> = (0..rows * dtype.row_bytes(cols)?).map(|i| (i * 7 % 61) as u8).collect();
     let weight = Matrix { data: &[], format, rows, cols, bias: None };
-    let mut data = vec![0; weight.byte_len()];
+    let mut data = Lines::new(weight.byte_len());
     pack_panels((dtype, format), &stored, [rows, cols], 0, &mut data);
     let mut x = Activations::new(m, cols, &[format.activations()]);
     let row: Vec<f32> = (0..cols).map(|i| (i as f32).sin()).collect();
