@@ -113,7 +113,7 @@ impl TextEncoder {
         Ok(Self {
             tables: Tables::load(&spec, &model.weights)?,
             stack: Stack::new(&spec.stack, &model.weights, &options, output.widest())?,
-            batch: Batch::new(max_rows),
+            batch: Batch::new(max_rows, options.threads.max(1)),
             x: vec![0.0; max_rows * hidden],
             info,
             spec,
