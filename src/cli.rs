@@ -1,12 +1,16 @@
 //! The command line. Stable: scripts depend on it.
 
+mod bench;
 mod model;
 
 use std::{net::SocketAddr, path::PathBuf};
 
 use clap::{Args, Parser, Subcommand, builder::FalseyValueParser};
 
-pub(crate) use self::model::{ModelCommand, QuantizeArgs};
+pub(crate) use self::{
+    bench::{BatchShape, BenchArgs},
+    model::{ModelCommand, QuantizeArgs},
+};
 use crate::{
     adapters::AdapterArgs, guard::GuardArgs, http_options::HttpArgs, moderation::ModerationArgs,
     size::ByteSize,
@@ -40,7 +44,8 @@ pub(crate) enum Command {
     Model(ModelCommand),
     /// Chat with a model in the terminal
     Run(RunArgs),
-    /// Measure a model without HTTP: prefill and decode tokens per second
+    /// Measure a model without HTTP: prefill and decode, or an encoder's batches, in tokens per
+    /// second
     Bench(BenchArgs),
     /// Measure how well a model predicts a text, as llama.cpp's llama-perplexity does
     Perplexity(PerplexityArgs),
@@ -187,48 +192,6 @@ pub(crate) struct RunArgs {
     /// The same seed gives the same answer
     #[arg(long)]
     pub(crate) seed: Option<u64>,
-
-    #[command(flatten)]
-    pub(crate) engine: EngineArgs,
-}
-
-#[derive(Args, Debug)]
-pub(crate) struct BenchArgs {
-    /// The model's name
-    pub(crate) name: String,
-
-    /// Prompt lengths for prefill; without a value, none
-    #[arg(long, value_name = "TOKENS", value_delimiter = ',', num_args = 0..=1,
-        default_value = "128,512")]
-    pub(crate) prompt: Vec<usize>,
-
-    /// Made-up adapters of rank 16, which decoded sequences take in turn
-    #[arg(long, value_name = "N", default_value_t = 0)]
-    pub(crate) adapters: usize,
-    /// Sequences decoded together
-    #[arg(long, value_name = "N", value_delimiter = ',', default_value = "1,4,16,32")]
-    pub(crate) batch: Vec<usize>,
-
-    /// Tokens already in the cache when decoding begins; without a value, nothing is decoded
-    #[arg(long, value_name = "TOKENS", value_delimiter = ',', num_args = 0..=1,
-        default_value = "128,1024")]
-    pub(crate) depth: Vec<usize>,
-
-    /// Tokens decoded per sequence
-    #[arg(long, value_name = "TOKENS", default_value_t = 32)]
-    pub(crate) generate: usize,
-
-    /// Requests that run at once through the scheduler, 128 tokens in and 128 out
-    #[arg(long, value_name = "N", value_delimiter = ',')]
-    pub(crate) streams: Vec<usize>,
-
-    /// Repetitions; medians are reported
-    #[arg(long, value_name = "N", default_value_t = 3)]
-    pub(crate) repeat: usize,
-
-    /// Print JSON
-    #[arg(long)]
-    pub(crate) json: bool,
 
     #[command(flatten)]
     pub(crate) engine: EngineArgs,

@@ -12,9 +12,9 @@ use crate::{Ask, Endpoint, Timeline, stream};
 
 /// What a crowd saw.
 #[derive(Debug)]
-pub struct Crowd {
+pub struct Crowd<T = Timeline> {
     /// In the order of the requests.
-    pub results: Vec<Result<Timeline>>,
+    pub results: Vec<Result<T>>,
     /// From the first request to the last end.
     pub wall: Duration,
 }
@@ -26,19 +26,33 @@ pub fn run_crowd(
     concurrency: usize,
     finished: &(dyn Fn(usize) + Sync),
 ) -> Crowd {
+    crowd(asks.len(), concurrency, &|ask_idx| {
+        let result = stream(endpoint, &asks[ask_idx]);
+        finished(ask_idx);
+        result
+    })
+}
+
+/// Does `one` for each number below `num`, `concurrency` at a time.
+pub(crate) fn crowd<T: Send>(
+    num: usize,
+    concurrency: usize,
+    one: &(dyn Fn(usize) -> Result<T> + Sync),
+) -> Crowd<T> {
     let next = AtomicUsize::new(0);
-    let results = Mutex::new(Vec::with_capacity(asks.len()));
+    let results = Mutex::new(Vec::with_capacity(num));
     let started = Instant::now();
     std::thread::scope(|scope| {
-        for _ in 0..concurrency.min(asks.len()) {
+        for _ in 0..concurrency.min(num) {
             scope.spawn(|| {
                 loop {
-                    let ask_idx = next.fetch_add(1, Ordering::Relaxed);
-                    let Some(ask) = asks.get(ask_idx) else { return };
-                    let result = stream(endpoint, ask);
-                    finished(ask_idx);
+                    let idx = next.fetch_add(1, Ordering::Relaxed);
+                    if idx >= num {
+                        return;
+                    }
+                    let result = one(idx);
                     if let Ok(mut results) = results.lock() {
-                        results.push((ask_idx, result));
+                        results.push((idx, result));
                     }
                 }
             });
@@ -46,6 +60,6 @@ pub fn run_crowd(
     });
     let wall = started.elapsed();
     let mut results = results.into_inner().unwrap_or_default();
-    results.sort_by_key(|(ask_idx, _)| *ask_idx);
+    results.sort_by_key(|(idx, _)| *idx);
     Crowd { results: results.into_iter().map(|(_, result)| result).collect(), wall }
 }

@@ -1,6 +1,6 @@
 //! Where the server is and how to speak to it.
 //!
-//! Invariant: no connection is reused.
+//! Invariant: no connection is reused, unless that is asked for.
 
 use std::io::Read;
 use std::time::Duration;
@@ -10,6 +10,8 @@ use serde_json::Value;
 
 /// Bodies other than streams are not read past this.
 const MAX_BODY_BYTES: u64 = 16 << 20;
+/// Connections that are kept, where they are.
+const MAX_KEPT: usize = 1024;
 
 /// A server that speaks OpenAI's HTTP API.
 #[derive(Clone, Debug)]
@@ -26,18 +28,17 @@ pub struct Endpoint {
 impl Endpoint {
     /// No request is sent yet.
     pub fn new(base_url: &str, model: &str, api_key: Option<String>) -> Self {
-        let config = ureq::Agent::config_builder()
-            .max_idle_connections(0)
-            .http_status_as_error(false)
-            .timeout_global(Some(Duration::from_secs(900)))
-            .timeout_connect(Some(Duration::from_secs(10)))
-            .build();
         Self {
             base_url: base_url.trim_end_matches('/').to_owned(),
             model: model.to_owned(),
             api_key,
-            agent: config.into(),
+            agent: agent(0),
         }
+    }
+
+    /// The same over connections that are kept, as most clients keep them.
+    pub fn kept_alive(self) -> Self {
+        Self { agent: agent(MAX_KEPT), ..self }
     }
 
     /// The status of `GET path`; an error when nobody listens.
@@ -66,8 +67,16 @@ impl Endpoint {
     /// # Errors
     /// When the connection fails, the status is not 200, or the body is not JSON.
     pub fn post(&self, path: &str, body: &Value) -> Result<Value> {
-        let text = text_of(self.send(path, body)?, path)?;
+        let text = self.post_text(path, body)?;
         serde_json::from_str(&text).with_context(|| format!("the answer of {path} is not JSON"))
+    }
+
+    /// The same as it came.
+    ///
+    /// # Errors
+    /// When the connection fails, the status is not 200, or the body is not UTF-8.
+    pub fn post_text(&self, path: &str, body: &Value) -> Result<String> {
+        text_of(self.send(path, body)?, path)
     }
 
     /// Sends a POST; the body of the answer is still to be read.
@@ -84,6 +93,17 @@ impl Endpoint {
         }
         request.send(body.to_string()).with_context(|| format!("POST {path}"))
     }
+}
+
+fn agent(max_idle: usize) -> ureq::Agent {
+    let config = ureq::Agent::config_builder()
+        .max_idle_connections(max_idle)
+        .max_idle_connections_per_host(max_idle)
+        .http_status_as_error(false)
+        .timeout_global(Some(Duration::from_secs(900)))
+        .timeout_connect(Some(Duration::from_secs(10)))
+        .build();
+    config.into()
 }
 
 fn text_of(response: ureq::http::Response<ureq::Body>, path: &str) -> Result<String> {

@@ -2,7 +2,8 @@
 //!
 //! `cargo xtask bench serve` measures with it, `cargo xtask load` checks with it. Invariant: it
 //! knows a server only by its address, so ours and a peer's are measured by the same code; and
-//! every request opens a connection of its own, since some peers close kept-alive ones.
+//! every request opens a connection of its own, since some peers close kept-alive ones, unless an
+//! endpoint is asked to keep them.
 
 mod check;
 mod crowd;
@@ -10,6 +11,7 @@ mod disconnects;
 mod endpoint;
 mod memory;
 mod metrics;
+mod post;
 mod prompt;
 mod sse;
 mod stats;
@@ -20,6 +22,7 @@ pub use crowd::{Crowd, run_crowd};
 pub use endpoint::Endpoint;
 pub use memory::{Memory, read_memory};
 pub use metrics::{Metrics, parse_metrics};
+pub use post::{Reply, post_crowd};
 pub use prompt::{distinct_prompt, distinct_text};
 pub use stats::{Summary, median, percentile, summarize};
 pub use stream::{Ask, Stop, Timeline, Usage, stream};

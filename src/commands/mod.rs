@@ -13,7 +13,7 @@ use anyhow::{Context, Result};
 use crate::{
     cli::{Cli, Command},
     data_dir,
-    load::{self, EngineOptions},
+    load::{self, EngineOptions, ToServe},
 };
 
 /// Runs the chosen subcommand to its end.
@@ -41,8 +41,10 @@ pub(crate) fn run(cli: Cli) -> Result<()> {
         Command::Bench(args) => {
             let options = EngineOptions::new(&args.engine);
             let options = if args.adapters > 0 { options.with_adapters() } else { options };
-            let loaded = runtime.block_on(load::by_name(&data_dir, &args.name, options))?;
-            bench::run(&args, loaded, options.threads)
+            match runtime.block_on(load::to_serve(&data_dir, &args.name, options))? {
+                ToServe::Generator(loaded) => bench::run(&args, *loaded, options.threads),
+                ToServe::Encoder(loaded) => bench::encode(&args, *loaded, options.threads),
+            }
         }
         Command::Perplexity(args) => {
             let options = EngineOptions::new(&args.engine);

@@ -30,6 +30,9 @@ pub(crate) struct Args {
     /// An embedder that it serves too
     #[arg(long)]
     embedder: Option<String>,
+    /// A classifier that it serves too, and judges texts by, if it does
+    #[arg(long, requires = "url")]
+    classifier: Option<String>,
 }
 
 impl Args {
@@ -42,7 +45,7 @@ impl Args {
 pub(crate) fn run(args: &Args) -> Result<Tally> {
     let suites = suite::QUICK.iter().map(|name| suite::prepare(name));
     let suites = suites.collect::<Result<Vec<_>>>()?;
-    with_server(args, |target| {
+    with_server(args, Models::default(), |target| {
         let mut all = Tally::default();
         for suite in &suites {
             all.add(suite.run(target, false)?);
@@ -51,14 +54,26 @@ pub(crate) fn run(args: &Args) -> Result<Tally> {
     })
 }
 
+/// What a server serves beside a model that generates and an embedder.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Models {
+    /// A tiny classifier of random weights, which judges texts, too.
+    pub(crate) classifier: bool,
+}
+
 /// Runs tests against the server that the arguments name, or one that is started for them.
-pub(crate) fn with_server<T>(args: &Args, tests: impl FnOnce(&Target) -> Result<T>) -> Result<T> {
+pub(crate) fn with_server<T>(
+    args: &Args,
+    models: Models,
+    tests: impl FnOnce(&Target) -> Result<T>,
+) -> Result<T> {
     let model = args.model.clone().unwrap_or_else(|| weights::MODEL_NAME.to_owned());
     let embedder = args.embedder.clone().unwrap_or_else(|| weights::EMBEDDER_NAME.to_owned());
     if let Some(url) = &args.url {
         let key = std::env::var("OPENAI_API_KEY").unwrap_or_else(|_| "none".to_owned());
         let base_url = url.trim_end_matches('/').to_owned();
-        return tests(&Target { base_url, key, model, embedder, aws: Vec::new() });
+        let classifier = args.classifier.clone();
+        return tests(&Target { base_url, key, model, embedder, classifier, aws: Vec::new() });
     }
     let profile = if args.release { "release" } else { "dev" };
     let binary = args.binary.clone().map_or_else(|| server::build(profile), Ok)?;
@@ -67,14 +82,21 @@ pub(crate) fn with_server<T>(args: &Args, tests: impl FnOnce(&Target) -> Result<
     server::import_model(&binary, &data_dir)?;
     server::import_embedder(&binary, &data_dir)?;
     let listen = "127.0.0.1:0".to_owned();
-    let extra = ["--model", weights::EMBEDDER_NAME].map(str::to_owned).to_vec();
+    let mut extra = vec!["--model", weights::EMBEDDER_NAME];
+    let classifier = models.classifier.then(|| weights::CLASSIFIER_NAME.to_owned());
+    if let Some(name) = &classifier {
+        server::import_classifier(&binary, &data_dir)?;
+        extra.extend(["--model", name, "--moderation-model", name]);
+    }
+    let extra = extra.into_iter().map(str::to_owned).collect();
     let show_log = false;
     let launch =
         Launch { binary: binary.clone(), data_dir: data_dir.clone(), listen, extra, show_log };
     let mut server = launch.start()?;
     let key = server.first_key.clone().context("the first start showed no key")?;
     let aws = aws_pair(&binary, &data_dir, &key)?;
-    let told = tests(&Target { base_url: server.base_url.clone(), key, model, embedder, aws });
+    let base_url = server.base_url.clone();
+    let told = tests(&Target { base_url, key, model, embedder, classifier, aws });
     let status = server.stop()?;
     if !status.success() {
         bail!("the server ended with {status} when asked to stop");

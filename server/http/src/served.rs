@@ -97,6 +97,41 @@ impl Kind {
     }
 }
 
+/// What a route wants of an encoder.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// Embeddings.
+    Embed,
+    /// Scores for each label.
+    Classify,
+    /// One number for two texts.
+    Score,
+    /// To be told of.
+    Tell,
+}
+
+impl Purpose {
+    /// The kinds of models that serve it, the likelier first.
+    pub(crate) fn kinds(self) -> &'static [Kind] {
+        match self {
+            Self::Embed => &[Kind::Embedder],
+            Self::Classify => &[Kind::Classifier],
+            Self::Score => &[Kind::Classifier, Kind::Embedder],
+            Self::Tell => &[Kind::Embedder, Kind::Classifier],
+        }
+    }
+
+    /// Whether `model` may be meant where none is named: of several labels no score can be made.
+    pub(crate) fn suits(self, model: &Served) -> bool {
+        let Served::Encoder(encoder) = model else { return false };
+        let has_several = matches!(
+            &encoder.info().output,
+            EncoderOutput::Logits { labels, .. } if labels.len() != 1
+        );
+        self.kinds().contains(&encoder.kind()) && !(self == Self::Score && has_several)
+    }
+}
+
 /// 400 for a model that is asked for what another kind does.
 pub(crate) fn wrong_kind(id: &str, is: Kind, asked: Kind) -> ApiError {
     let message = format!("The model `{id}` {}; {}.", is.does(), asked.cannot());

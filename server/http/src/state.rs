@@ -17,7 +17,7 @@ use crate::answers::Answers;
 use crate::encoding::Moderator;
 use crate::permits::Permits;
 use crate::responses::Background;
-use crate::served::{Kind, Served, ServedEncoder, ServedModel, wrong_kind};
+use crate::served::{Kind, Purpose, Served, ServedEncoder, ServedModel, wrong_kind};
 use crate::ticket::Tickets;
 use crate::{ApiError, Authenticate, CorsOrigins, HttpLimits, Metrics};
 
@@ -136,42 +136,45 @@ impl AppState {
 
     /// The same; without a name the only one there is.
     pub(crate) fn model_or_only(&self, id: Option<&str>) -> Result<Arc<ServedModel>, ApiError> {
-        self.model(&self.name_or_only(id, &[Kind::Generator])?)
+        self.model(&self.name_or_only(id, &is_generator)?)
     }
 
     /// The model of whatever kind that a request names; without a name the only one that
     /// generates, or the only one there is.
     pub(crate) fn served_or_only(&self, id: Option<&str>) -> Result<Served, ApiError> {
-        let name = self.name_or_only(id, &[Kind::Generator]);
-        let all = [Kind::Generator, Kind::Embedder, Kind::Classifier];
-        self.served(&name.or_else(|_| self.name_or_only(id, &all))?)
+        let name = self.name_or_only(id, &is_generator);
+        self.served(&name.or_else(|_| self.name_or_only(id, &|_| true))?)
     }
 
-    /// The encoder of one of these kinds that a request names; without a name the only one there
-    /// is.
+    /// The encoder that a request names, if it is of a kind that serves the purpose; without a name
+    /// the only one there is.
     pub(crate) fn encoder_or_only(
         &self,
         id: Option<&str>,
-        kinds: &[Kind],
+        purpose: Purpose,
     ) -> Result<Arc<ServedEncoder>, ApiError> {
-        let id = self.name_or_only(id, kinds)?;
+        let id = self.name_or_only(id, &|model| purpose.suits(model))?;
         match self.served(&id)? {
-            Served::Encoder(encoder) if kinds.contains(&encoder.kind()) => Ok(encoder),
+            Served::Encoder(encoder) if purpose.kinds().contains(&encoder.kind()) => Ok(encoder),
             other => {
-                let asked = kinds.first().copied().unwrap_or(Kind::Embedder);
+                let asked = purpose.kinds().first().copied().unwrap_or(Kind::Embedder);
                 Err(wrong_kind(&id, other.kind(), asked))
             }
         }
     }
 
-    /// The name in a request; if there is none, that of the only model that may be of these kinds.
-    fn name_or_only(&self, id: Option<&str>, kinds: &[Kind]) -> Result<String, ApiError> {
+    /// The name in a request; if there is none, that of the only model that may be meant.
+    fn name_or_only(
+        &self,
+        id: Option<&str>,
+        may_be_meant: &dyn Fn(&Served) -> bool,
+    ) -> Result<String, ApiError> {
         if let Some(id) = id {
             return Ok(id.to_owned());
         }
         self.slots(|slots| {
             let may_be = |slot: &Slot| match slot {
-                Slot::Ready(model) => kinds.contains(&model.kind()),
+                Slot::Ready(model) => may_be_meant(model),
                 Slot::Loading | Slot::Failed(_) => true,
             };
             let mut names = slots.iter().filter(|(_, slot)| may_be(slot)).map(|(name, _)| name);
@@ -293,4 +296,8 @@ impl AppState {
     pub(crate) fn text_jobs(&self) -> Arc<Semaphore> {
         Arc::clone(&self.0.text_jobs)
     }
+}
+
+fn is_generator(model: &Served) -> bool {
+    model.kind() == Kind::Generator
 }

@@ -1,8 +1,10 @@
 //! `agentbase bench`: the engine alone, without scheduler and HTTP; `--streams` with the scheduler.
+//! Of an encoder, whole batches.
 //!
 //! Every sequence has blocks of its own and its context is really computed, so that the cache is
 //! read from memory as in service.
 
+mod encoder;
 mod streams;
 
 use std::{sync::Arc, time::Instant};
@@ -15,6 +17,7 @@ use engine_core::{
 use engine_llm::adapters::{AdapterBase, Kept};
 use serde::Serialize;
 
+pub(super) use self::encoder::run as encode;
 use crate::{
     cli::BenchArgs,
     load::{self, Loaded},

@@ -10,22 +10,26 @@ import random
 
 import schemathesis
 
-from values import mended
+from values import CLASSIFYING, EMBEDDING, SHORT, mended
 
 MODEL = os.environ["AGENTBASE_TEST_MODEL"]
+EMBEDDER = os.environ["AGENTBASE_TEST_EMBEDDER"]
+CLASSIFIER = os.environ.get("AGENTBASE_TEST_CLASSIFIER", EMBEDDER)
 STATUSES = os.environ["AGENTBASE_TEST_STATUSES"]
+ENCODING = {*EMBEDDING, *CLASSIFYING}
 MAX_TOKENS = 4
 # How many of the options that were made up stay, in equal parts of the requests: with all of them
 # something is mostly refused.
 SHARES = (0, 0.1, 0.3, 1)
-# How many requests ask for the model that there is, how many chats are of one plain message (those
-# made up mostly hold what no model here can read), and how many options are taken.
+# How many requests ask for a model that there is and can do it, how many chats are of one plain
+# message (those made up mostly hold what no model here can read), and how many options are taken.
 KNOWN, PLAIN, MENDED = 0.8, 0.7, 0.5
-NEEDED = {"model", "messages", "prompt", "tokens", "input", "stream", "id"}
+NEEDED = {"model", "messages", "prompt", "tokens", "input", "stream", "id", *SHORT}
 # What limits an answer, and which of it each API must have: without it an answer may take minutes.
 LIMITS = ("max_tokens", "max_completion_tokens", "max_output_tokens", "max_gen_len")
 ASKED = {"role": "user", "content": "Hi"}
 SAID = {"role": "user", "content": [{"text": "Hi"}]}
+SIMILAR = {"source_sentence": "Hi", "sentences": ["Hi", "Ho"]}
 INVOKED = (
     {"messages": [ASKED], "max_tokens": MAX_TOKENS, "anthropic_version": "bedrock-2023-05-31"},
     {"messages": [ASKED], "max_tokens": MAX_TOKENS},
@@ -57,7 +61,8 @@ def taken(path, body):
     """A body as made up, or with less of it, or with other values."""
     chance = chance_of(body)
     is_plain, is_mended = chance.random() < PLAIN, chance.random() < MENDED
-    share = chance.choice(SHARES)
+    # What encoders are asked has few options, of which most are taken.
+    share = chance.choice(SHARES[2:] if path in ENCODING else SHARES)
     if "/invoke" in path:
         # Our document leaves it open.
         body = body if isinstance(body, dict) else {}
@@ -67,8 +72,14 @@ def taken(path, body):
     if is_mended:
         body = mended(path, body, chance)
     if chance.random() < KNOWN and "model" in body:
-        body["model"] = MODEL
+        body["model"] = model_for(path)
     return body | asked(path, body) if is_plain else body
+
+
+def model_for(path):
+    if path in EMBEDDING:
+        return EMBEDDER
+    return CLASSIFIER if path in CLASSIFYING else MODEL
 
 
 def asked(path, body):
@@ -76,6 +87,8 @@ def asked(path, body):
     if "/responses" in path:
         return {"input": "Hi"}
     words = {"messages": [ASKED], "prompt": "Hi"}
+    if path in ENCODING:
+        words = SHORT | ({"inputs": SIMILAR} if path == "/similarity" else {})
     if "/model/" in path:
         words = {"messages": [SAID], "input": {"converse": {"messages": [SAID]}}}
     return {name: value for name, value in words.items() if name in body}

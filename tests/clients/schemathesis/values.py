@@ -13,6 +13,7 @@ FORMS = {
 # What is always refused, or is of nothing that there is.
 REFUSED = ("output_format", "prompt_logprobs", "moderation", "guardrailConfig", "suffix")
 REFUSED += ("previous_response_id", "conversation", "audio", "function_call", "functions")
+REFUSED += ("prompt_name",)
 SHARED = {
     "service_tier": "auto",
     "stop": ["x"],
@@ -63,7 +64,33 @@ CONVERSE = {
     "system": [{"text": "Be brief."}],
     "inferenceConfig": {"temperature": 0.5, "topP": 0.5, "stopSequences": ["x"]},
 }
+CUT = {"truncate_prompt_tokens": -1, "truncation_side": "left"}
+TEI_CUT = {"truncate": True, "truncation_direction": "Left"}
+EMBEDDINGS = CUT | {"dimensions": 384, "use_activation": True, "encoding_format": "base64"}
+RANKING = CUT | {"top_n": 1, "max_tokens_per_doc": 5}
+# What is asked of encoders, in short; one of each that a body has.
+SHORT = {"input": "Hi", "inputs": "Hi", "query": "Hi", "documents": ["Hi"], "texts": ["Hi"]}
+SHORT |= {"text_1": "Hi", "text_2": "Hi"}
+# Routes by the kind of model that they need, and values that it takes.
+EMBEDDING = {
+    "/v1/embeddings": EMBEDDINGS,
+    "/embed": TEI_CUT | {"dimensions": 384, "normalize": True},
+    "/similarity": {"parameters": TEI_CUT},
+    "/rerank": RANKING | TEI_CUT,
+    "/v1/rerank": RANKING,
+    "/v2/rerank": RANKING,
+    "/score": CUT,
+    "/v1/score": CUT,
+}
+CLASSIFYING = {
+    "/classify": CUT,
+    "/v1/classify": CUT,
+    "/predict": TEI_CUT,
+    "/v1/moderations": {},
+}
 BY_PATH = {
+    **EMBEDDING,
+    **CLASSIFYING,
     "/v1/chat/completions": CHAT,
     "/v1/completions": {"logprobs": 1, "best_of": None},
     "/v1/responses": RESPONSES,

@@ -3,6 +3,7 @@
 //! Invariant: contenders run in turn, and every run is kept in the results beside the medians.
 
 mod cpu;
+mod embeddings;
 mod grammar;
 mod load;
 mod machine;
@@ -18,6 +19,8 @@ pub(crate) enum Bench {
     Serve(serve::Args),
     /// The CPU executor, llama.cpp, ik_llama.cpp and OpenVINO GenAI: prefill, decode, serving
     Cpu(cpu::Args),
+    /// An encoder, ONNX Runtime and OpenVINO; our server and our engine
+    Embeddings(embeddings::Args),
     /// What grammars cost those that have one, and those beside them
     Grammar(grammar::Args),
     /// From the start of a process to its first token
@@ -30,6 +33,7 @@ pub(crate) fn run(bench: &Bench) -> Result<()> {
     match bench {
         Bench::Serve(args) => serve::run(args),
         Bench::Cpu(args) => cpu::run(args),
+        Bench::Embeddings(args) => embeddings::run(args),
         Bench::Grammar(args) => grammar::run(args),
         Bench::Load(args) => load::run(args),
         Bench::Perplexity(args) => perplexity::run(args),

@@ -15,6 +15,7 @@ use engine_encoder::{
     open_decoder,
 };
 use serde::Deserialize;
+use sha2::{Digest, Sha256};
 
 /// What a model must answer.
 #[derive(Deserialize)]
@@ -87,6 +88,20 @@ pub(crate) fn model(name: &str) -> (Model, Golden) {
     let folder = testdata().join(name);
     let model = open(&files(&folder)).unwrap_or_else(|error| panic!("{name}: {error}"));
     (model.unwrap_or_else(|| panic!("{name} is not seen to be an encoder")), golden(&folder))
+}
+
+/// The real model in a folder that `cargo xtask test` fetches below `downloads`, or below the one
+/// that the environment names; its weights are those of the digest.
+pub(crate) fn fetched(variable: &str, downloads: &str, name: &str, sha256: &str) -> Model {
+    let scratch = "../../.agentbase/downloads";
+    let default = || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(scratch).join(downloads);
+    let folder = std::env::var_os(variable).map_or_else(default, PathBuf::from).join(name);
+    assert!(folder.exists(), "{} is missing: `cargo xtask test` fetches it", folder.display());
+    let digest = Sha256::digest(std::fs::read(folder.join("model.safetensors")).expect("it reads"));
+    let digest: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+    assert_eq!(digest, sha256, "{} has another file", folder.display());
+    let model = open(&files(&folder)).expect("the model opens");
+    model.expect("it is seen to be an encoder")
 }
 
 fn golden(folder: &Path) -> Golden {

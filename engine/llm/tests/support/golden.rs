@@ -127,8 +127,22 @@ pub(crate) fn tiny(name: &str) -> (Model, TinyGolden) {
 
 /// Names of the models under `testdata/families`.
 pub(crate) fn families() -> Vec<String> {
-    let folder = testdata().join("families");
-    let entries = std::fs::read_dir(&folder).expect("testdata/families");
+    names("families")
+}
+
+/// Names of those under `testdata/quantised`.
+pub(crate) fn quantised_names() -> Vec<String> {
+    names("quantised")
+}
+
+/// What `config.json` of one of these says.
+pub(crate) fn quantised_config(name: &str) -> serde_json::Value {
+    let json = read(testdata().join("quantised").join(name).join("config.json"));
+    serde_json::from_slice(&json).expect("config.json")
+}
+
+fn names(folder: &str) -> Vec<String> {
+    let entries = std::fs::read_dir(testdata().join(folder)).expect("a folder of testdata");
     let name = |entry: std::fs::DirEntry| entry.file_name().to_string_lossy().into_owned();
     let mut names: Vec<_> = entries.map(|entry| name(entry.expect("an entry"))).collect();
     names.sort();

@@ -11,7 +11,7 @@ use super::run::{Encoded, encode};
 use super::{BYTES_PER_NUMBER, answer, new_id};
 use crate::json::ApiJson;
 use crate::openapi::Refusals;
-use crate::served::{Kind, ServedEncoder};
+use crate::served::{Purpose, ServedEncoder};
 use crate::storage::unix_time;
 use crate::{ApiError, AppState, Caller, guard};
 
@@ -44,7 +44,7 @@ async fn classify(
     caller: &Caller,
     request: ClassifyRequest,
 ) -> Result<Response, ApiError> {
-    let model = state.encoder_or_only(request.model.as_deref(), &[Kind::Classifier])?;
+    let model = state.encoder_or_only(request.model.as_deref(), Purpose::Classify)?;
     let cut = cut(&model, request.truncate_prompt_tokens, request.truncation_side)?;
     let input = guard::prompt(state, &model.text, request.input, "input").await?;
     let asked = Asked {

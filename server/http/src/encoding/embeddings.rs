@@ -13,7 +13,7 @@ use super::vectors::Shape;
 use super::{BYTES_PER_NUMBER, answer};
 use crate::json::ApiJson;
 use crate::openapi::Refusals;
-use crate::served::{Kind, ServedEncoder};
+use crate::served::{Purpose, ServedEncoder};
 use crate::{ApiError, AppState, Caller, guard, refused};
 
 /// The embeddings of texts.
@@ -30,7 +30,7 @@ pub(crate) async fn create(
         [("messages", messages), ("embed_dtype", embed_dtype), ("endianness", endianness)];
     refused::refuse_any(&unsupported)?;
     let id = request.model.as_deref().ok_or_else(|| ApiError::missing("model"))?;
-    let model = state.encoder_or_only(Some(id), &[Kind::Embedder])?;
+    let model = state.encoder_or_only(Some(id), Purpose::Embed)?;
     let normalize = ("use_activation", request.use_activation);
     let shape = Shape::asked(model.info(), request.dimensions, normalize)?;
     let cut = cut(&model, request.truncate_prompt_tokens, request.truncation_side)?;

@@ -20,7 +20,7 @@ use crate::blocking::run_sized;
 use crate::json::ApiJson;
 use crate::names::place;
 use crate::openapi::Refusals;
-use crate::served::{Kind, ServedEncoder};
+use crate::served::{Purpose, ServedEncoder};
 use crate::{ApiError, AppState, Caller};
 
 /// Bytes of one category in an answer, about.
@@ -49,7 +49,7 @@ pub(crate) async fn create(
     ApiJson(request, _): ApiJson<ModerationRequest>,
 ) -> Result<Response, ApiError> {
     let moderator = moderator(&state, request.model.as_deref())?.clone();
-    let model = state.encoder_or_only(Some(&moderator.model), &[Kind::Classifier])?;
+    let model = state.encoder_or_only(Some(&moderator.model), Purpose::Classify)?;
     let texts = texts(request.input)?;
     check_count(texts.len(), "input", state.limits())?;
     let num_texts = texts.len();

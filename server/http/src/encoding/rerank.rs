@@ -12,10 +12,11 @@ use server_api::{
 use utoipa::ToSchema;
 
 use super::input::{check_count, cut, empty};
-use super::scores::{Pairs, SCORERS, ranked, scores};
+use super::scores::{Pairs, ranked, scores};
 use super::{answer, new_id, tei};
 use crate::json::{ApiJson, FromJson, parse};
 use crate::openapi::Refusals;
+use crate::served::Purpose;
 use crate::{ApiError, AppState, Caller};
 
 /// What `/rerank` takes: text-embeddings-inference has the route, too.
@@ -115,7 +116,7 @@ async fn rerank(
     request: RerankRequest,
     (version, returns_documents): (u32, bool),
 ) -> Result<Response, ApiError> {
-    let model = state.encoder_or_only(request.model.as_deref(), &SCORERS)?;
+    let model = state.encoder_or_only(request.model.as_deref(), Purpose::Score)?;
     check_count(request.documents.len(), "documents", state.limits())?;
     if request.query.is_empty() {
         return Err(empty("query"));

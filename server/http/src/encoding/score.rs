@@ -6,10 +6,11 @@ use axum::response::Response;
 use server_api::{Score, ScoreRequest, Scores};
 
 use super::input::{check_count, cut};
-use super::scores::{Pairs, SCORERS, scores};
+use super::scores::{Pairs, scores};
 use super::{answer, new_id};
 use crate::json::ApiJson;
 use crate::openapi::Refusals;
+use crate::served::Purpose;
 use crate::storage::unix_time;
 use crate::{ApiError, AppState, Caller};
 
@@ -45,7 +46,7 @@ async fn score(
     caller: &Caller,
     request: ScoreRequest,
 ) -> Result<Response, ApiError> {
-    let model = state.encoder_or_only(request.model.as_deref(), &SCORERS)?;
+    let model = state.encoder_or_only(request.model.as_deref(), Purpose::Score)?;
     let (first, second) = (request.text_1.0, request.text_2.0);
     check_count(first.len(), "text_1", state.limits())?;
     check_count(second.len(), "text_2", state.limits())?;

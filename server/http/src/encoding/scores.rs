@@ -13,11 +13,8 @@ use super::embeddings::default_prompt;
 use super::input::{Asked, Input, Places};
 use super::run::{Encoded, encode};
 use super::vectors::cosine;
-use crate::served::{Kind, ServedEncoder};
+use crate::served::ServedEncoder;
 use crate::{ApiError, AppState, Caller, guard};
-
-/// The kinds of models that can score, the likelier first.
-pub(super) const SCORERS: [Kind; 2] = [Kind::Classifier, Kind::Embedder];
 
 /// Pairs of texts, by two lists; of the first there may be one for all.
 pub(super) struct Pairs {

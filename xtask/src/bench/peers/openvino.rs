@@ -3,11 +3,8 @@
 //! Invariant: all packages that matter are pinned; it runs `benches/openvino_genai_bench.py`.
 
 use std::path::PathBuf;
-use std::process::Command;
 
 use anyhow::Result;
-
-use crate::{shell, tools};
 
 const PACKAGES: [&str; 5] = [
     "openvino-genai==2026.4.1.0",
@@ -20,16 +17,6 @@ const PACKAGES: [&str; 5] = [
 
 /// The environment's Python, made when it is missing.
 pub(crate) fn obtain() -> Result<PathBuf> {
-    let folder = super::folder().join("openvino");
-    let python = folder.join("bin/python3");
-    if shell::succeeds(&python.to_string_lossy(), &["-c", "import openvino_genai, gguf"]) {
-        return Ok(python);
-    }
-    std::fs::create_dir_all(super::folder())?;
-    let mut venv = Command::new(tools::python()?);
-    shell::run_quiet("Making a Python environment", venv.args(["-m", "venv"]).arg(&folder))?;
-    let mut pip = Command::new(&python);
-    pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"]).args(PACKAGES);
-    shell::run_quiet("Installing OpenVINO GenAI", &mut pip)?;
-    Ok(python)
+    let uses = "import openvino_genai, gguf";
+    super::environment("openvino", "OpenVINO GenAI", uses, &PACKAGES)
 }

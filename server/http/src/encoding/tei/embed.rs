@@ -13,7 +13,7 @@ use crate::encoding::run::{Encoded, encode};
 use crate::encoding::vectors::{Shape, cosine};
 use crate::encoding::{BYTES_PER_NUMBER, answer};
 use crate::json::ApiJson;
-use crate::served::{Kind, ServedEncoder};
+use crate::served::{Purpose, ServedEncoder};
 use crate::{ApiError, AppState, Caller, guard};
 
 /// The embeddings of texts.
@@ -27,7 +27,7 @@ pub(crate) async fn create(
     Extension(caller): Extension<Caller>,
     ApiJson(request, _): ApiJson<EmbedRequest>,
 ) -> Result<Response, ApiError> {
-    let model = state.encoder_or_only(request.model.as_deref(), &[Kind::Embedder])?;
+    let model = state.encoder_or_only(request.model.as_deref(), Purpose::Embed)?;
     let normalize = ("normalize", request.normalize);
     let shape = Shape::asked(model.info(), request.dimensions, normalize)?;
     let cut = tei_cut(&model, request.truncate, request.truncation_direction);
@@ -52,7 +52,7 @@ pub(crate) async fn similarity(
     Extension(caller): Extension<Caller>,
     ApiJson(request, _): ApiJson<SimilarityRequest>,
 ) -> Result<Response, ApiError> {
-    let model = state.encoder_or_only(request.model.as_deref(), &[Kind::Embedder])?;
+    let model = state.encoder_or_only(request.model.as_deref(), Purpose::Embed)?;
     let parameters = request.parameters.unwrap_or_default();
     let cut = tei_cut(&model, parameters.truncate, parameters.truncation_direction);
     let field = "inputs.sentences";

@@ -5,7 +5,7 @@ use axum::extract::State;
 use engine_core::EncoderOutput;
 use server_api::{TeiError, TeiInfo, TeiLabels, TeiModelType};
 
-use crate::served::{Kind, ServedEncoder};
+use crate::served::{Purpose, ServedEncoder};
 use crate::{ApiError, AppState};
 
 /// What is served, where that is one encoder.
@@ -14,7 +14,7 @@ use crate::{ApiError, AppState};
         (status = "4XX", description = "There are several", body = TeiError),
         (status = "5XX", description = "The server is at fault", body = TeiError)))]
 pub(crate) async fn show(State(state): State<AppState>) -> Result<Json<TeiInfo>, ApiError> {
-    let model = state.encoder_or_only(None, &[Kind::Embedder, Kind::Classifier]);
+    let model = state.encoder_or_only(None, Purpose::Tell);
     let model =
         model.map_err(|error| error.adding("'/info' tells of the one encoder there is."))?;
     let info = model.info();

@@ -13,7 +13,7 @@ use crate::encoding::scores::ranked;
 use crate::encoding::{answer, classify};
 use crate::json::ApiJson;
 use crate::names::place;
-use crate::served::Kind;
+use crate::served::Purpose;
 use crate::{ApiError, AppState, Caller, guard};
 
 const FIELD: &str = "inputs";
@@ -32,7 +32,7 @@ pub(crate) async fn create(
     Extension(caller): Extension<Caller>,
     ApiJson(request, _): ApiJson<PredictRequest>,
 ) -> Result<Response, ApiError> {
-    let model = state.encoder_or_only(request.model.as_deref(), &[Kind::Classifier])?;
+    let model = state.encoder_or_only(request.model.as_deref(), Purpose::Classify)?;
     let (pairs, is_batch) = match request.inputs {
         PredictInputs::One(one) => (vec![one], false),
         PredictInputs::Batch(batch) => (batch, true),

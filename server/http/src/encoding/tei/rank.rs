@@ -5,7 +5,8 @@ use server_api::{Rank, TeiRerankRequest};
 
 use crate::encoding::answer;
 use crate::encoding::input::{check_count, empty, tei_cut};
-use crate::encoding::scores::{Pairs, SCORERS, ranked, scores};
+use crate::encoding::scores::{Pairs, ranked, scores};
+use crate::served::Purpose;
 use crate::{ApiError, AppState, Caller};
 
 /// Texts, the best first; the route is shared, so errors are shaped here.
@@ -26,7 +27,7 @@ async fn ranks(
     caller: &Caller,
     request: TeiRerankRequest,
 ) -> Result<Response, ApiError> {
-    let model = state.encoder_or_only(request.model.as_deref(), &SCORERS)?;
+    let model = state.encoder_or_only(request.model.as_deref(), Purpose::Score)?;
     check_count(request.texts.len(), "texts", state.limits())?;
     if request.query.is_empty() {
         return Err(empty("query"));

@@ -79,6 +79,27 @@ async fn options_of_ranking_do_what_they_say() {
 }
 
 #[tokio::test]
+async fn a_model_with_several_labels_is_not_meant_where_none_is_named() {
+    let metrics = Arc::new(Metrics::new());
+    let labels = classifier(&["a", "b", "c"], Activation::Softmax);
+    let models = AppState::builder()
+        .model(Encoding::new(embedder()).serve("emb", &metrics))
+        .model(Encoding::new(labels).serve("labels", &metrics));
+    let server = router(models.metrics(metrics).build());
+    let tei = json!({"query": "w9", "texts": DOCUMENTS, "documents": null, "model": null});
+    let score = json!({"text_1": "w9", "text_2": "w1"});
+    for path in ["/rerank", "/v1/rerank", "/v2/rerank"] {
+        let answer = well(&server, path, body(json!({"model": null}))).await;
+        assert_eq!(answer["model"], "emb");
+    }
+    assert!(well(&server, "/rerank", tei).await.is_array());
+    assert_eq!(well(&server, "/score", score).await["model"], "emb");
+    let (param, message) = bad(&server, "/rerank", body(json!({"model": "labels"}))).await;
+    assert_eq!(param, "model");
+    assert!(message.contains("3 labels"), "{message}");
+}
+
+#[tokio::test]
 async fn long_documents_are_refused_or_cut() {
     let server = server();
     let long = vec!["w1"; 20].join(" ");
