@@ -25,7 +25,7 @@ const NUM_TEXTS: usize = 1280;
 const NUM_FIRST: usize = 128;
 /// Passes of the engine over all texts, of which the median counts.
 const REPEAT: usize = 3;
-/// Words of the shortest text and how many more the longest has, but one; two tokens are put around.
+/// Words of the shortest text, and how many lengths there are. Two tokens are put around.
 const WORDS: (usize, usize) = (14, 241);
 
 /// The texts, and what the server's tokenizer makes of them.
@@ -133,7 +133,9 @@ impl Mixture {
 
     /// Sends all texts as OpenAI's own client does, which asks for Base64.
     fn all(&self, endpoint: &Endpoint, clients: usize) -> Result<Level> {
-        let ask = |text: &String| json!({"model": endpoint.model, "input": text, "encoding_format": "base64"});
+        let model = &endpoint.model;
+        let ask =
+            |text: &String| json!({"model": model, "input": text, "encoding_format": "base64"});
         let asks: Vec<Value> = self.texts.iter().map(ask).collect();
         let crowd = post_crowd(endpoint, "/v1/embeddings", &asks, clients);
         let (mut took, mut num_tokens) = (Vec::new(), 0);

@@ -48,8 +48,8 @@ impl Report {
     fn engines(&self) -> String {
         let peers = Contender::PEERS.map(Contender::name).join(" | ");
         let mut text = format!(
-            "\n## Batches, tokens/s\n\nMedians of {} runs in turn, tokens in and embeddings out. In \
-             brackets the least cosine to\nsentence-transformers' embeddings of the same texts; \
+            "\n## Batches, tokens/s\n\nMedians of {} runs in turn, tokens in and embeddings out. \
+             In brackets the least cosine to\nsentence-transformers' embeddings of the same texts; \
              below {LEAST_COSINE} it does not count.\n\n| texts × tokens | agentbase | {peers} | \
              ratio to the best | reach | met |\n|---|---:|---:|---:|---:|---:|---:|---:|\n",
             self.samples.num_pairs()
@@ -112,8 +112,8 @@ fn met(ratio: Option<f64>, reach: f64) -> String {
 fn served(over_http: &OverHttp) -> String {
     let OverHttp { num_texts, tokens: (least, most, mean), .. } = over_http;
     let mut text = format!(
-        "\n## Over HTTP\n\n{num_texts} texts of {least} to {most} tokens, {mean:.0} on average, one \
-         a request to `/v1/embeddings` in Base64, over\nconnections that are kept. The engine \
+        "\n## Over HTTP\n\n{num_texts} texts of {least} to {most} tokens, {mean:.0} on average, \
+         one a request to `/v1/embeddings` in Base64, over\nconnections that are kept. The engine \
          alone computes the same tokens, as many texts at once as\nthere are clients.\n\n| clients \
          | engine, tokens/s | HTTP, tokens/s | ratio | reach | met | p50 ms | p99 ms |\n\
          |---:|---:|---:|---:|---:|---:|---:|---:|\n"
