@@ -54,7 +54,11 @@ enum Habit {
     #[command(subcommand)]
     Bench(bench::Bench),
     /// Fetch the default model's weights and print where they lie
-    Weights,
+    Weights {
+        /// And those of the encoders that tests ask
+        #[arg(long)]
+        tests: bool,
+    },
 }
 
 fn main() -> ExitCode {
@@ -77,8 +81,12 @@ fn run(habit: Habit) -> anyhow::Result<()> {
         Habit::Conformance(args) => conformance::run(&args)?.require_success(),
         Habit::Load(args) => load::run(&args)?.require_success(),
         Habit::Bench(bench) => bench::run(&bench),
-        Habit::Weights => {
+        Habit::Weights { tests } => {
             println!("{}", weights::obtain()?.display());
+            if tests {
+                println!("{}", weights::obtain_minilm()?.display());
+                println!("{}", weights::obtain_classifiers()?.display());
+            }
             Ok(())
         }
     }

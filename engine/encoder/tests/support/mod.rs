@@ -96,7 +96,11 @@ pub(crate) fn fetched(variable: &str, downloads: &str, name: &str, sha256: &str)
     let scratch = "../../.agentbase/downloads";
     let default = || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(scratch).join(downloads);
     let folder = std::env::var_os(variable).map_or_else(default, PathBuf::from).join(name);
-    assert!(folder.exists(), "{} is missing: `cargo xtask test` fetches it", folder.display());
+    assert!(
+        folder.exists(),
+        "{} is missing: `cargo xtask weights --tests` fetches it",
+        folder.display()
+    );
     let digest = Sha256::digest(std::fs::read(folder.join("model.safetensors")).expect("it reads"));
     let digest: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
     assert_eq!(digest, sha256, "{} has another file", folder.display());
