@@ -51,17 +51,20 @@ pub(crate) fn run(args: &BenchArgs, loaded: LoadedEncoder, threads: usize) -> Re
         bail!("--repeat must be at least 1");
     }
     let mut encoder = loaded.encoder;
+    let max_tokens = encoder.info().max_batch_tokens;
     let (mut rows, mut vectors) = (Vec::new(), Vec::new());
     match &args.tokens {
         Some(path) => {
-            let (row, made) = measure(&mut *encoder, &from_file(path)?, args.repeat)?;
+            let batches = split(from_file(path)?, max_tokens);
+            let (row, made) = measure(&mut *encoder, &batches, args.repeat)?;
             rows.push(row);
             vectors = made;
         }
         None => {
             for shape in &args.inputs {
                 let batch = made_up(*shape, encoder.info().vocab_size);
-                rows.push(measure(&mut *encoder, &[batch], args.repeat)?.0);
+                let batches = split(vec![batch], max_tokens);
+                rows.push(measure(&mut *encoder, &batches, args.repeat)?.0);
             }
         }
     }
@@ -107,6 +110,25 @@ fn made_up(shape: BatchShape, vocab_size: usize) -> Batch {
     let vocab_size = u32::try_from(vocab_size).unwrap_or(u32::MAX).max(1);
     let tokens = |text| (0..shape.num_tokens).map(move |at| made_up_token(text, at, vocab_size));
     (0..shape.num_texts).map(|text| input(tokens(text).collect())).collect()
+}
+
+/// What is more than an encoder takes at once goes in several batches, as the server makes them.
+fn split(batches: Vec<Batch>, max_tokens: usize) -> Vec<Batch> {
+    let mut all = Vec::new();
+    for batch in batches {
+        let (mut part, mut num_tokens) = (Batch::new(), 0);
+        for input in batch {
+            let len = input.tokens.len();
+            if num_tokens + len > max_tokens && !part.is_empty() {
+                all.push(std::mem::take(&mut part));
+                num_tokens = 0;
+            }
+            num_tokens += len;
+            part.push(input);
+        }
+        all.push(part);
+    }
+    all
 }
 
 fn from_file(path: &Path) -> Result<Vec<Batch>> {
