@@ -15,6 +15,7 @@ use tokio::sync::Semaphore;
 use crate::adapters::{self, Adapters};
 use crate::answers::Answers;
 use crate::encoding::Moderator;
+use crate::images::ImageUrls;
 use crate::permits::Permits;
 use crate::responses::Background;
 use crate::served::{Kind, Purpose, Served, ServedEncoder, ServedModel, wrong_kind};
@@ -60,6 +61,7 @@ struct Inner {
     adapters: Option<Arc<dyn Adapters>>,
     adapter_jobs: Arc<Semaphore>,
     moderator: Option<Moderator>,
+    image_urls: Option<Arc<ImageUrls>>,
 }
 
 impl AppState {
@@ -196,13 +198,11 @@ impl AppState {
 
     /// All models that answer, by id.
     pub(crate) fn ready_models(&self) -> Vec<Served> {
-        self.slots(|slots| {
-            let ready = slots.values().filter_map(|slot| match slot {
-                Slot::Ready(model) => Some(model.clone()),
-                Slot::Loading | Slot::Failed(_) => None,
-            });
-            ready.collect()
-        })
+        let ready = |slot: &Slot| match slot {
+            Slot::Ready(model) => Some(model.clone()),
+            Slot::Loading | Slot::Failed(_) => None,
+        };
+        self.slots(|slots| slots.values().filter_map(ready).collect())
     }
 
     /// Those of them that generate.
@@ -267,6 +267,10 @@ impl AppState {
 
     pub(crate) fn moderator(&self) -> Option<&Moderator> {
         self.0.moderator.as_ref()
+    }
+
+    pub(crate) fn image_urls(&self) -> Option<&Arc<ImageUrls>> {
+        self.0.image_urls.as_ref()
     }
 
     pub(crate) fn tickets(&self) -> &Arc<Tickets> {
