@@ -121,7 +121,8 @@ fn templates_of_models_that_see_get_parts_and_show_images() {
     assert_eq!(render(OF_PARTS, messages).unwrap(), expected);
     // Where texts are shown they stay texts, though parts would be shown as well.
     let either = "{% for m in messages %}{% if m.content is string %}text {{ m.content }}\
-                  {% else %}{% for p in m.content %}{{ p.text }}{% endfor %}{% endif %}{% endfor %}";
+                  {% else %}{% for p in m.content %}{{ p.text }}{% endfor %}{% endif %}\
+                  {% endfor %}";
     let said = json!([{"role": "user", "content": "Hi"}]);
     assert_eq!(render(either, said).unwrap(), "text Hi");
 }

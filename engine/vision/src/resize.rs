@@ -1,8 +1,8 @@
 //! Scaling of images as PIL does it: Lanczos' filter over three of its lobes, in integers, across
 //! and then down.
 //!
-//! Source: `Resample.c` of Pillow 12 (`ImagingResampleInner`, 8 bits a channel). Pillow 13 goes down
-//! first where that is less work, which rounds otherwise: by one here and there.
+//! Source: `Resample.c` of Pillow 12 (`ImagingResampleInner`, 8 bits a channel). Pillow 13 goes
+//! down first at times, which rounds otherwise: by one here and there.
 //!
 //! Invariant: results are Pillow 12's, bit for bit; an image of the size asked for stays as it is.
 

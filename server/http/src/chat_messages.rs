@@ -18,7 +18,9 @@ pub(crate) fn for_template(
         let path = format!("messages[{idx}].content");
         match &mut message.content {
             Some(Content::Text(_)) => {}
-            Some(Content::Parts(parts)) => check_parts(message.role, parts, &mut num_images, &path)?,
+            Some(Content::Parts(parts)) => {
+                check_parts(message.role, parts, &mut num_images, &path)?
+            }
             None if message.role == Role::Assistant => {
                 message.content = Some(Content::Text(String::new()));
             }

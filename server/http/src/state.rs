@@ -7,7 +7,6 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use scheduler_batching::Shutdown;
-use server_api::Health;
 use server_guard::Guards;
 use server_store::Store;
 use tokio::sync::Semaphore;
@@ -23,6 +22,7 @@ use crate::ticket::Tickets;
 use crate::{ApiError, Authenticate, CorsOrigins, HttpLimits, Metrics};
 
 mod builder;
+mod health;
 
 pub use self::builder::AppStateBuilder;
 
@@ -212,29 +212,6 @@ impl AppState {
             Served::Encoder(_) => None,
         };
         self.ready_models().into_iter().filter_map(generator).collect()
-    }
-
-    /// Whether all models answer, and what is known of each that does not.
-    pub(crate) fn health(&self) -> Health {
-        let mut health = Health { status: "ok".to_owned(), pending: Vec::new() };
-        let mut lacks = |status: &str, what: String| {
-            // A failure weighs more than what only takes time.
-            if health.status != "failed" {
-                health.status = status.to_owned();
-            }
-            health.pending.push(what);
-        };
-        self.slots(|slots| {
-            for (id, slot) in slots {
-                match slot {
-                    Slot::Ready(model) if model.is_alive() => {}
-                    Slot::Ready(_) => lacks("failed", format!("{id}: stopped")),
-                    Slot::Loading => lacks("loading", format!("{id}: loading")),
-                    Slot::Failed(reason) => lacks("failed", format!("{id}: failed: {reason}")),
-                }
-            }
-        });
-        health
     }
 
     pub(crate) fn auth(&self) -> &dyn Authenticate {

@@ -70,9 +70,8 @@ pub(crate) struct CompiledTemplates {
 impl CompiledTemplates {
     pub(crate) fn new(template: ChatTemplate) -> Result<Self, TextError> {
         let ChatTemplate { default, named, variables } = template;
-        let compiled = |source: &String| {
-            Compiled::new(source).map(|compiled| compiled.probed(&variables))
-        };
+        let compiled =
+            |source: &String| Compiled::new(source).map(|compiled| compiled.probed(&variables));
         let of_name = |name: &str| {
             let source = named.iter().find(|(other, _)| other == name);
             source.map(|(_, source)| compiled(source)).transpose()

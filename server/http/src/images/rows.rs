@@ -1,7 +1,8 @@
 //! From images to rows at their places in a prompt.
 //!
 //! Invariant: an image is decoded and encoded only after the prompt was seen to fit the context;
-//! one at a time of each request, and the same image of a tenant once. Who goes away takes what waits out of the queue.
+//! one at a time of each request, and the same image of a tenant once. Who goes away takes what
+//! waits out of the queue.
 
 use std::future::poll_fn;
 use std::sync::Arc;

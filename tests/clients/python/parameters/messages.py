@@ -64,7 +64,10 @@ def prompt_rows():
         ),
         *(
             proved_in(
-                f"{content}.source.{field}", IMAGES, IN_OTHER_WORDS, "of `image`, by models that see"
+                f"{content}.source.{field}",
+                IMAGES,
+                IN_OTHER_WORDS,
+                "of `image`, by models that see",
             )
             for field in ("type", "media_type", "data")
         ),
