@@ -48,6 +48,9 @@ struct File {
     #[serde(default)]
     cors_origin: Vec<String>,
     #[serde(default)]
+    allow_image_urls: bool,
+    image_cache: Option<ByteSize>,
+    #[serde(default)]
     guard: GuardArgs,
     #[serde(default)]
     moderation: ModerationArgs,
@@ -106,6 +109,8 @@ pub(crate) fn complete(mut args: ServeArgs, data_dir: &Path) -> Result<ServeArgs
         tls_cert: file.tls_cert,
         tls_key: file.tls_key,
         cors_origin: file.cors_origin,
+        allow_image_urls: file.allow_image_urls,
+        image_cache: file.image_cache,
     });
     args.guard = args.guard.or(file.guard);
     args.moderation = args.moderation.or(file.moderation);

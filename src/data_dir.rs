@@ -68,8 +68,12 @@ pub(crate) fn packed(data_dir: &Path, digest: &str) -> PathBuf {
 /// Deletes packed weights of model versions that are no more. What cannot be deleted stays.
 pub(crate) fn sweep_packed(data_dir: &Path, kept: &[Manifest]) {
     let Ok(files) = std::fs::read_dir(data_dir.join("packed")) else { return };
-    let kept: Vec<_> = kept.iter().map(|manifest| packed(data_dir, &manifest.digest)).collect();
-    for file in files.flatten().filter(|file| !kept.contains(&file.path())) {
+    // A model that sees has two files: what comes before the first point is the digest.
+    let is_kept = |name: &str| {
+        let digest = name.split('.').next().unwrap_or_default();
+        kept.iter().any(|manifest| manifest.digest == digest)
+    };
+    for file in files.flatten().filter(|file| !file.file_name().to_str().is_some_and(is_kept)) {
         if let Err(error) = std::fs::remove_file(file.path()) {
             tracing::warn!(file = %file.path().display(), %error, "packed weights stay");
         }

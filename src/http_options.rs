@@ -3,9 +3,13 @@
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use anyhow::{Context, Result, bail};
-use clap::Args;
-use server_http::{CorsOrigins, HttpLimits, Listen, Tls};
+use clap::{Args, builder::FalseyValueParser};
+use server_http::{CorsOrigins, HttpLimits, ImageUrls, Listen, Tls};
 use tokio::net::TcpListener;
+
+use crate::size::ByteSize;
+
+const DEFAULT_IMAGE_CACHE: ByteSize = ByteSize(256 << 20);
 
 #[derive(Args, Clone, Debug, Default)]
 pub(crate) struct HttpArgs {
@@ -32,6 +36,15 @@ pub(crate) struct HttpArgs {
     /// all; may be repeated [default: none]
     #[arg(long, value_name = "ORIGIN", value_delimiter = ',', env = "AGENTBASE_CORS_ORIGIN")]
     pub(crate) cors_origin: Vec<String>,
+
+    /// Fetch images that clients name by address (http, https), from public addresses only; else
+    /// they must send them
+    #[arg(long, env = "AGENTBASE_ALLOW_IMAGE_URLS", value_parser = FalseyValueParser::new())]
+    pub(crate) allow_image_urls: bool,
+
+    /// Memory for what images became, of each model that sees [default: 256MiB]
+    #[arg(long, value_name = "SIZE", env = "AGENTBASE_IMAGE_CACHE")]
+    pub(crate) image_cache: Option<ByteSize>,
 }
 
 impl HttpArgs {
@@ -46,6 +59,8 @@ impl HttpArgs {
                 true => other.cors_origin,
                 false => self.cors_origin,
             },
+            allow_image_urls: self.allow_image_urls || other.allow_image_urls,
+            image_cache: self.image_cache.or(other.image_cache),
         }
     }
 
@@ -53,6 +68,17 @@ impl HttpArgs {
         let seconds = |seconds: u32| Duration::from_secs(seconds.into());
         limits.request_timeout = self.request_timeout.map(seconds);
         limits.keep_alive = self.stream_keep_alive.map_or(limits.keep_alive, seconds);
+    }
+
+    /// What fetches images, if that is allowed.
+    pub(crate) fn image_urls(&self) -> Result<Option<Arc<ImageUrls>>> {
+        self.allow_image_urls.then(ImageUrls::new).transpose().context("--allow-image-urls")
+    }
+
+    /// Bytes of what images became that are kept.
+    pub(crate) fn image_cache(&self) -> usize {
+        let ByteSize(bytes) = self.image_cache.unwrap_or(DEFAULT_IMAGE_CACHE);
+        usize::try_from(bytes).unwrap_or(usize::MAX)
     }
 
     pub(crate) fn cors(&self) -> Result<CorsOrigins> {

@@ -2,6 +2,7 @@
 
 mod encoder;
 mod text;
+mod vision;
 
 use std::{
     collections::BTreeMap,
@@ -25,7 +26,12 @@ use model_registry::{Manifest, ModelName};
 use scheduler_batching::{Amount, EncodingConfig, PlannerConfig};
 
 pub(crate) use self::encoder::{Opened, open_encoder};
-use self::{encoder::encoder, text::text_model};
+pub(crate) use self::vision::LoadedVision;
+use self::{
+    encoder::encoder,
+    text::text_model,
+    vision::{open_vision, vision},
+};
 use crate::{
     cli::{EngineArgs, Speculation},
     data_dir,
@@ -40,6 +46,9 @@ const MAX_STEP_SEQS: usize = 256;
 const DEFAULT_KV_CACHE: ByteSize = ByteSize(1 << 30);
 /// What `--max-waiting` lets wait for an encoder, in place of one request to generate.
 const INPUTS_PER_REQUEST: usize = 16;
+/// Images that wait to be encoded, and rows that will come of them: of 200 MiB of pixels, about.
+const MAX_WAITING_IMAGES: usize = 64;
+const MAX_WAITING_ROWS: usize = 16 << 10;
 /// Tokenizer and configuration files are read whole; larger ones are refused.
 const MAX_TEXT_FILE_BYTES: u64 = 64 << 20;
 
@@ -50,6 +59,8 @@ pub(crate) struct Loaded {
     /// What adapters for it are held against.
     pub(crate) base: AdapterBase,
     pub(crate) text: Arc<TextModel>,
+    /// What it sees with, if it does.
+    pub(crate) vision: Option<LoadedVision>,
 }
 
 /// An encoder in memory.
@@ -106,6 +117,19 @@ pub(crate) fn planner_config(args: &EngineArgs) -> PlannerConfig {
     match args.speculation {
         None | Some(Speculation::Auto) => config,
         Some(Speculation::Off) => PlannerConfig { draft_fill: 0, ..config },
+    }
+}
+
+/// The same for what models see with, whose inputs are images of many tokens, and pixels.
+pub(crate) fn seeing_config(encoding: EncodingConfig) -> EncodingConfig {
+    let at_most = |amount: Amount| Amount {
+        inputs: amount.inputs.min(MAX_WAITING_IMAGES),
+        tokens: amount.tokens.min(MAX_WAITING_ROWS),
+    };
+    EncodingConfig {
+        max_waiting: at_most(encoding.max_waiting),
+        max_waiting_per_tenant: at_most(encoding.max_waiting_per_tenant),
+        ..encoding
     }
 }
 
@@ -194,7 +218,7 @@ fn from_files(
         max_step_tokens: MAX_STEP_TOKENS,
         precision: Precision::Fast,
         max_adapter_rank: options.max_adapter_rank,
-        packed: Some(packed),
+        packed: Some(packed.clone()),
     };
     // The two sides know nothing of each other, and a start waits for both.
     let (text, executor) = std::thread::scope(|scope| {
@@ -204,9 +228,12 @@ fn from_files(
     });
     let text = text.map_err(|_| anyhow!("reading the tokenizer panicked")).flatten();
     let (text, executor) = (text.with_context(of_model)?, executor.with_context(of_model)?);
+    let seen = open_vision(files, &text).with_context(of_model)?;
+    let seen = seen.map(|model| vision(&model, &packed, options)).transpose();
+    let vision = seen.with_context(of_model)?;
     let max_model_len = options.max_model_len.map_or(made_for, |len| len.min(made_for));
     let engine = LlmEngine::new(Box::new(executor), vocab_size, max_model_len, MAX_STEP_SEQS);
-    Ok(Loaded { manifest, engine, base, text: Arc::new(text) })
+    Ok(Loaded { manifest, engine, base, text: Arc::new(text), vision })
 }
 
 /// Whether these files are a model that can be run, of whatever kind.
@@ -227,6 +254,7 @@ pub(crate) fn check(files: &BTreeMap<String, PathBuf>) -> Result<()> {
 pub(crate) fn open(files: &BTreeMap<String, PathBuf>) -> Result<(DecoderSpec, Weights, TextModel)> {
     let Model { spec, weights, text, .. } = named(files, weights::open(files))?;
     let text = named(files, text_model(&text, spec.vocab_size))?;
+    open_vision(files, &text)?;
     Ok((spec, weights, text))
 }
 

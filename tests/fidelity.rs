@@ -43,6 +43,7 @@ fn request(id: u64, prompt: Vec<TokenId>, sampling: SamplingParams) -> Request {
             adapter: None,
         },
         prompt,
+        insets: Vec::new(),
         sampling: Arc::new(sampling),
         stop: StopRules { max_tokens: MAX_TOKENS, ignore_eos: true, ..StopRules::default() },
         n: 1,

@@ -14,12 +14,15 @@ use crate::name::is_plain_name;
 pub(crate) const GGUF_NAME: &str = "model.gguf";
 
 const REQUIRED: [&str; 2] = ["config.json", "tokenizer.json"];
-const OPTIONAL: [&str; 5] = [
+const OPTIONAL: [&str; 7] = [
     "tokenizer_config.json",
     "generation_config.json",
     "special_tokens_map.json",
     "chat_template.jinja",
     "chat_template.json",
+    // What models that see do with images.
+    "preprocessor_config.json",
+    "processor_config.json",
 ];
 /// What sentence-transformers says beside a model of what becomes of its rows; the first names
 /// folders of further files.

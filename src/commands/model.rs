@@ -130,6 +130,7 @@ fn show_encoder(encoder: &load::Opened, manifest: &Manifest, json: bool) -> Resu
     let (architecture, max) = (encoder.architecture(), encoder.max_input_len());
     let (makes, labels) = match encoder.meaning() {
         EncoderOutput::Embedding { dim, .. } => (format!("embeddings of {dim} numbers"), &[][..]),
+        EncoderOutput::Rows { width } => (format!("rows of {width} numbers"), &[][..]),
         EncoderOutput::Logits { labels, .. } => ("scores of labels".to_owned(), &labels[..]),
     };
     if json {

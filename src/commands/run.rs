@@ -139,6 +139,7 @@ impl Chat<'_> {
                 adapter: None,
             },
             prompt,
+            insets: Vec::new(),
             sampling: Arc::new(sampling),
             stop: StopRules {
                 max_tokens,

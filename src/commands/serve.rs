@@ -37,6 +37,7 @@ pub(super) async fn run(args: ServeArgs, data_dir: &Path) -> Result<()> {
         bail!("--no-auth is for loopback addresses only; {listen} can be reached from outside");
     }
     let (tls, cors, guards) = (args.http.tls()?, args.http.cors()?, args.guard.guards()?);
+    let image_urls = args.http.image_urls()?;
     let names = model_names(&args, data_dir).await?;
     let moderator = args.moderation.moderator(&names)?;
     let listener = TcpListener::bind(listen)
@@ -65,6 +66,9 @@ pub(super) async fn run(args: ServeArgs, data_dir: &Path) -> Result<()> {
     for name in &names {
         state = state.loading(name.as_str());
     }
+    if let Some(urls) = image_urls {
+        state = state.image_urls(urls);
+    }
     if let Some(moderator) = moderator {
         state = state.moderator(moderator);
     }
@@ -75,6 +79,7 @@ pub(super) async fn run(args: ServeArgs, data_dir: &Path) -> Result<()> {
         options,
         planner: planner_config(&args, num_tenants),
         encoding: load::encoding_config(args.max_waiting, num_tenants),
+        image_cache: args.http.image_cache(),
         data_dir: data_dir.to_owned(),
         state: state.clone(),
         adapters,

@@ -1,9 +1,9 @@
-//! The trait between schedulers and models that turn a whole text into a few numbers: embedders,
-//! classifiers, rerankers.
+//! The trait between schedulers and models that turn a whole input into numbers at once: texts in
+//! embedders, classifiers and rerankers, images in those that see.
 
 use std::sync::Arc;
 
-use crate::{EngineError, TokenId};
+use crate::{EngineError, Tiles, TokenId};
 
 /// Something that computes one row of numbers for each text: an encoder, or a decoder that is
 /// asked for its last state.
@@ -24,7 +24,7 @@ pub trait Encoder: Send {
     fn encode(&mut self, inputs: &[Arc<EncodeInput>]) -> Result<Vec<Vec<f32>>, EngineError>;
 }
 
-/// One text, or two that are read together, as tokens.
+/// One text, or two that are read together, as tokens; or an image.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct EncodeInput {
     /// All tokens, special ones too.
@@ -33,6 +33,8 @@ pub struct EncodeInput {
     pub type_ids: Vec<u8>,
     /// Leading tokens that the model reads and the pooling leaves out: an instruction's.
     pub not_pooled: usize,
+    /// Of an image, what is to be seen. It counts as a token for each row that comes of it.
+    pub tiles: Option<Tiles>,
 }
 
 /// What an encoder is.
@@ -60,6 +62,12 @@ pub enum EncoderOutput {
         /// Whether the model was trained so that the first numbers alone are an embedding too
         /// (Matryoshka); `None` if its files do not say.
         truncatable: Option<bool>,
+    },
+    /// A row of numbers for each token, one after another: what a language model reads in place of
+    /// embeddings.
+    Rows {
+        /// Numbers of a token's row.
+        width: usize,
     },
     /// One logit for each label, before any function.
     Logits {

@@ -9,6 +9,8 @@ mod engine;
 mod event;
 mod grammar;
 mod ids;
+mod image;
+mod inset;
 mod request;
 mod step;
 
@@ -18,6 +20,8 @@ pub use engine::{Engine, EngineError, EngineLimits};
 pub use event::{Event, FinishReason, RequestError, Usage};
 pub use grammar::{Constraint, Grammar, GrammarError, NoMask, PendingMask, TokenMask};
 pub use ids::{BlockId, CacheScope, RequestId, SeqId, TenantId, TokenId};
+pub use image::{ImageError, ImageMarks, ImagePlan, ImageReader, Tiles};
+pub use inset::{Inset, InsetRows};
 pub use request::{Class, InvalidRequest, Request, SamplingParams, StopRules};
 pub use step::{
     BlockTable, History, Sample, Sampled, Score, SeqOutput, SeqWork, Step, StepOutput,

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::{CacheScope, EngineLimits, Grammar, RequestId, TokenId};
+use crate::{CacheScope, EngineLimits, Grammar, Inset, RequestId, TokenId};
 
 /// A validated request. Text has become tokens; stop *strings* stay with the caller,
 /// who sees text and cancels when one matches.
@@ -14,6 +14,8 @@ pub struct Request {
     pub scope: CacheScope,
     /// The prompt; at least one token.
     pub prompt: Vec<TokenId>,
+    /// What of the prompt has rows in place of embeddings: its images. In order, apart.
+    pub insets: Vec<Inset>,
     /// How to choose each next token.
     pub sampling: Arc<SamplingParams>,
     /// When to end.
@@ -185,6 +187,14 @@ impl Request {
             let message =
                 "a grammar excludes ignore_eos and min_tokens: it says itself when to end";
             return Err(InvalidRequest::Parameter(message));
+        }
+        let mut free_from = 0;
+        for inset in &self.insets {
+            if !inset.fits(self.prompt.len()) || inset.positions().start < free_from {
+                let message = "insets overlap, or have no rows or no place in the prompt";
+                return Err(InvalidRequest::Parameter(message));
+            }
+            free_from = inset.positions().end;
         }
         let vocab_size = limits.vocab_size;
         let biased = self.sampling.logit_bias.iter().map(|(token, _)| token);

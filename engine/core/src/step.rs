@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use crate::{Adapter, BlockId, EngineError, PendingMask, SamplingParams, SeqId, TokenId};
+use crate::{Adapter, BlockId, EngineError, Inset, PendingMask, SamplingParams, SeqId, TokenId};
 
 /// Everything an engine computes in one go.
 #[derive(Clone, Debug, Default)]
@@ -41,6 +41,8 @@ pub struct SeqWork {
     pub adapter: Option<Adapter>,
     /// The tokens to compute; at least one that is known.
     pub input: Vec<TokenId>,
+    /// What of the input has rows in place of embeddings.
+    pub insets: Vec<Inset>,
     /// How many of them, at the end, are drafts: guesses at the tokens to be sampled. What is
     /// computed of those that turn out wrong is written over later. Only with [`Want::Sample`].
     pub num_drafts: u32,

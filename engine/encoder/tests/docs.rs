@@ -27,7 +27,7 @@ struct Row {
 
 fn gives(meaning: &EncoderOutput) -> &'static str {
     match meaning {
-        EncoderOutput::Embedding { .. } => "embeddings",
+        EncoderOutput::Embedding { .. } | EncoderOutput::Rows { .. } => "embeddings",
         EncoderOutput::Logits { labels, .. } if labels.len() == 1 => "a score",
         EncoderOutput::Logits { .. } => "labels",
     }

@@ -114,6 +114,7 @@ fn inputs_that_cannot_be_computed_are_refused_and_the_encoder_goes_on() {
         tokens: tokens.into(),
         type_ids: type_ids.into(),
         not_pooled,
+        tiles: None,
     };
     for (bad, what) in [
         (input(&[], &[], 0), "no tokens"),

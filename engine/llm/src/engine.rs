@@ -5,7 +5,9 @@
 
 use std::sync::OnceLock;
 
-use engine_core::{Engine, EngineError, EngineLimits, SeqOutput, SeqWork, Step, StepOutput, Want};
+use engine_core::{
+    Engine, EngineError, EngineLimits, Inset, SeqOutput, SeqWork, Step, StepOutput, Want,
+};
 
 use crate::{
     adapters::Lora,
@@ -69,12 +71,14 @@ impl Engine for LlmEngine {
     }
 
     fn execute(&mut self, step: &Step) -> Result<StepOutput, EngineError> {
-        check(step, &self.limits).map_err(EngineError::InvalidStep)?;
+        let width = self.executor.embedding_width();
+        check(step, &self.limits, width).map_err(EngineError::InvalidStep)?;
         flatten(step, &mut self.batch);
         let computed = set_adapters(step, &*self.executor, &mut self.batch)
             .and_then(|()| self.executor.forward(&self.batch));
-        // Whoever has nothing more to compute lets go of its adapter.
+        // Whoever has nothing more to compute lets go of its adapter and its images.
         self.batch.adapters.clear();
+        self.batch.insets.clear();
         computed?;
         let mut outputs: Vec<SeqOutput> = step
             .work
@@ -101,6 +105,7 @@ fn flatten(step: &Step, batch: &mut Batch) {
     batch.positions.clear();
     batch.blocks.clear();
     batch.spans.clear();
+    batch.insets.clear();
     for work in &step.work {
         batch.spans.push(Span {
             first_row: batch.tokens.len(),
@@ -108,6 +113,9 @@ fn flatten(step: &Step, batch: &mut Batch) {
             first_block: batch.blocks.len(),
             num_blocks: work.block_table.0.len(),
         });
+        let first_row = batch.tokens.len();
+        let insets = work.insets.iter().cloned();
+        batch.insets.extend(insets.map(|inset| (first_row + inset.at as usize, inset)));
         batch.tokens.extend_from_slice(&work.input);
         batch.positions.extend((work.num_cached_tokens..).take(work.input.len()));
         batch.blocks.extend(work.block_table.0.iter().map(|block| block.0));
@@ -133,8 +141,9 @@ fn set_adapters(
     Ok(())
 }
 
-/// Whether the step fits the limits; the reason if not.
-fn check(step: &Step, limits: &EngineLimits) -> Result<(), String> {
+/// Whether the step fits the limits, and rows in place of embeddings are `width` wide; the reason
+/// if not.
+fn check(step: &Step, limits: &EngineLimits, width: usize) -> Result<(), String> {
     if step.work.len() > limits.max_step_seqs as usize
         || step.num_tokens() > limits.max_step_tokens as usize
     {
@@ -142,11 +151,12 @@ fn check(step: &Step, limits: &EngineLimits) -> Result<(), String> {
         return Err(format!("{seqs} sequences with {tokens} tokens are more than the limits"));
     }
     step.work.iter().try_for_each(|work| {
-        check_work(work, limits).map_err(|reason| format!("sequence {}: {reason}", work.seq.0))
+        check_work(work, limits, width)
+            .map_err(|reason| format!("sequence {}: {reason}", work.seq.0))
     })
 }
 
-fn check_work(work: &SeqWork, limits: &EngineLimits) -> Result<(), &'static str> {
+fn check_work(work: &SeqWork, limits: &EngineLimits, width: usize) -> Result<(), &'static str> {
     let end = work.num_cached_tokens as usize + work.input.len();
     let num_drafts = work.num_drafts as usize;
     let (samples, has_mask) = match &work.want {
@@ -155,6 +165,7 @@ fn check_work(work: &SeqWork, limits: &EngineLimits) -> Result<(), &'static str>
     };
     let targets = work.score.as_ref().map_or(0, |score| score.targets.len());
     let blocks = &work.block_table.0;
+    let is_well = |inset: &Inset| inset.fits(work.input.len()) && inset.rows.width() == width;
     if work.input.is_empty() {
         Err("no input")
     } else if num_drafts >= work.input.len() {
@@ -167,6 +178,8 @@ fn check_work(work: &SeqWork, limits: &EngineLimits) -> Result<(), &'static str>
         Err("past the end of the context")
     } else if work.input.iter().any(|token| *token >= limits.vocab_size) {
         Err("a token outside the vocabulary")
+    } else if !work.insets.iter().all(is_well) {
+        Err("rows in place of embeddings that do not fit")
     } else if blocks.len() * (limits.block_size as usize) < end {
         Err("the block table does not cover the input")
     } else if blocks.iter().any(|block| block.0 >= limits.num_blocks) {

@@ -149,6 +149,7 @@ fn score_chunk(engine: &mut dyn Engine, chunk: &[TokenId]) -> Result<Vec<f32>, E
             seq: SeqId(0),
             adapter: None,
             input: chunk[from..end].to_vec(),
+            insets: Vec::new(),
             num_drafts: 0,
             num_cached_tokens: from as u32,
             block_table: block_table.clone(),

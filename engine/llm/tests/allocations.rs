@@ -14,6 +14,7 @@ use std::{
     },
 };
 
+use engine_core::{Inset, InsetRows};
 use engine_llm::{
     adapters::{Kept, Lora},
     executors::{
@@ -76,6 +77,13 @@ fn with_adapters(mut batch: Batch, loras: &[Arc<Lora>; 2]) -> Batch {
     batch
 }
 
+/// The same with rows in place of some embeddings.
+fn with_insets(mut batch: Batch, rows: &InsetRows) -> Batch {
+    let len = batch.spans[0].num_rows.min(rows.num_rows()) as u32;
+    batch.insets.push((0, Inset { at: 0, len, rows: rows.clone(), first_row: 0 }));
+    batch
+}
+
 #[test]
 fn a_step_allocates_nothing() {
     let tiny = golden::TINY.iter().map(|name| (*name).to_owned()).map(|name| (name, false));
@@ -101,6 +109,8 @@ fn a_step_allocates_nothing() {
                 packed: None,
             };
             let base = model.base.clone();
+            let hidden = model.spec.hidden_size;
+            let rows = InsetRows::new([0; 32], hidden, vec![0.1; 9 * hidden]);
             let mut executor =
                 CpuExecutor::new(model.spec, &model.weights, options).expect("it loads");
             let loras = [(9, 1), (16, 2)];
@@ -109,6 +119,8 @@ fn a_step_allocates_nothing() {
             });
             let batches = (0..12).map(|i| (i, batch(1 + i * 5 % 40, i as u32 * 3)));
             let batches: Vec<Batch> = batches
+                .map(|(i, batch)| if i % 2 == 0 { batch } else { with_insets(batch, &rows) })
+                .enumerate()
                 .map(|(i, batch)| if i % 3 == 0 { batch } else { with_adapters(batch, &loras) })
                 .collect();
             let mut run = |batch: &Batch| {

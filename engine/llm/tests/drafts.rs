@@ -89,6 +89,7 @@ impl Run<'_> {
             seq: SeqId(0),
             adapter: None,
             input: [&known[cached..], drafts].concat(),
+            insets: Vec::new(),
             num_drafts: drafts.len() as u32,
             num_cached_tokens: cached as u32,
             block_table: BlockTable((0..8).rev().map(BlockId).collect()),

@@ -85,6 +85,14 @@ def llama4_multimodal():
         text_config=text, vision_config=vision, tie_word_embeddings=False))
 
 
+def idefics(model, config):
+    """What it sees with is not looked at here."""
+    vision = dict(hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=16,
+                  image_size=28, patch_size=14)
+    return model(config(text_config=dict(model_type="llama", **sizes(rms_norm_eps=1e-5)),
+                        vision_config=vision, image_token_id=2))
+
+
 YARN = dict(rope_type="yarn", rope_theta=10000.0, factor=4.0, beta_fast=32.0, beta_slow=1.0,
             mscale=1.0, mscale_all_dim=1.0, original_max_position_embeddings=32)
 
@@ -137,10 +145,12 @@ MODELS = {
                     beta_slow=1.0, truncate=False, original_max_position_embeddings=32)))),
     "llama4": lambda: T.Llama4ForCausalLM(T.Llama4TextConfig(**llama4())),
     "llama4-multimodal": llama4_multimodal,
+    "idefics3": lambda: idefics(T.Idefics3ForConditionalGeneration, T.Idefics3Config),
+    "smolvlm": lambda: idefics(T.SmolVLMForConditionalGeneration, T.SmolVLMConfig),
 }
 # What llama.cpp's converter stumbles over: it looks for as many norms of keys as of queries; and
-# what its files cannot say: the size of chunks, and temperatures.
-NO_GGUF = {"stablelm-parallel", "llama4"}
+# what its files cannot say: the size of chunks, and temperatures. Of Idefics3 it makes a Llama.
+NO_GGUF = {"stablelm-parallel", "llama4", "idefics3", "smolvlm"}
 
 
 # Fields that the converter reads and transformers does not write any more.

@@ -44,10 +44,13 @@ impl MockEncoder {
     pub fn row(info: &EncoderInfo, input: &EncodeInput) -> Vec<f32> {
         let types = input.type_ids.iter().map(|id| u64::from(*id));
         let tokens = input.tokens.iter().map(|token| u64::from(*token) << 8);
-        let all = tokens.chain(types).chain([input.not_pooled as u64]);
+        let pixels =
+            input.tiles.iter().flat_map(|tiles| &tiles.pixels).map(|x| u64::from(*x) << 40);
+        let all = tokens.chain(types).chain([input.not_pooled as u64]).chain(pixels);
         let seed = all.fold(1, |hash: u64, next| mix(hash ^ next));
         let (len, normalized) = match &info.output {
             EncoderOutput::Embedding { dim, normalized, .. } => (*dim, *normalized),
+            EncoderOutput::Rows { width } => (*width * input.tokens.len(), false),
             EncoderOutput::Logits { labels, .. } => (labels.len(), false),
         };
         let number = |idx: u64| (mix(seed ^ mix(idx + 1)) % 20_001) as f32 / 10_000.0 - 1.0;
@@ -65,7 +68,8 @@ impl MockEncoder {
         if inputs.is_empty() || num_tokens > max_batch_tokens {
             return Err(format!("{num_tokens} tokens in a batch, limit {max_batch_tokens}"));
         }
-        for EncodeInput { tokens, type_ids, not_pooled } in inputs.iter().map(|input| &**input) {
+        for EncodeInput { tokens, type_ids, not_pooled, .. } in inputs.iter().map(|input| &**input)
+        {
             let len = tokens.len();
             if len == 0 || len > max_input_len || *not_pooled >= len {
                 return Err(format!(

@@ -99,6 +99,8 @@ impl MockEngine {
             Err("a block is in the table twice".into())
         } else if let Some(token) = work.input.iter().find(|token| **token >= vocab_size) {
             Err(format!("token {token} is outside the vocabulary of {vocab_size}"))
+        } else if !work.insets.iter().all(|inset| inset.fits(num_input)) {
+            Err("an inset is outside of the input".into())
         } else {
             check_wants(work)
         }

@@ -10,10 +10,12 @@
 mod clock;
 mod encoder;
 mod engine;
+mod images;
 mod memory;
 mod model;
 
 pub use clock::{Clock, StepCost};
 pub use encoder::MockEncoder;
 pub use engine::{Fault, MockEngine};
+pub use images::MockImageReader;
 pub use model::{MockModel, Script};

@@ -1,8 +1,8 @@
 //! The simulated KV cache.
 //!
-//! A real cache entry depends on its token, its position, all tokens before it and the adapter
-//! they were computed with; here those are what is stored. Invariant: a cell is only believed if
-//! it agrees with the cells before it in the same block table.
+//! A real cache entry depends on its token (or the row in its place), its position, all before it
+//! and the adapter they were computed with; here those are what is stored. Invariant: a cell is only
+//! believed if it agrees with the cells before it in the same block table.
 
 use engine_core::{EngineLimits, SeqWork, TokenId};
 
@@ -11,6 +11,8 @@ use engine_core::{EngineLimits, SeqWork, TokenId};
 struct Cell {
     position: u32,
     token: TokenId,
+    /// Names the row in place of its embedding; 0 if it has none.
+    row: u64,
     /// Hash of the adapter and all tokens up to and including this one when it was written.
     prefix: u64,
     /// The step that wrote it.
@@ -52,7 +54,10 @@ impl Memory {
                 .ok_or_else(|| format!("position {position} was never written, or spoilt"))?;
             // What is out of sight shows in the first that is seen.
             let is_told = position == first && first > 0;
-            prefix = if is_told { cell.prefix } else { extend(prefix, cell.token) };
+            prefix = match is_told {
+                true => cell.prefix,
+                false => extend(prefix, cell.token, cell.row),
+            };
             if (cell.position, cell.prefix) != (position, prefix) {
                 return Err(format!(
                     "position {position} holds token {} of position {} after another prefix",
@@ -71,13 +76,14 @@ impl Memory {
         step_idx: u64,
     ) -> Result<Vec<u64>, String> {
         let mut after = Vec::with_capacity(work.input.len());
-        for (position, &token) in (work.num_cached_tokens..).zip(&work.input) {
+        let rows = rows(work);
+        for ((position, &token), row) in (work.num_cached_tokens..).zip(&work.input).zip(rows) {
             let slot = self.slot(work, position)?;
             if self.cells[slot].is_some_and(|cell| cell.step_idx == step_idx) {
                 return Err(format!("position {position}: written twice in one step"));
             }
-            prefix = extend(prefix, token);
-            self.cells[slot] = Some(Cell { position, token, prefix, step_idx });
+            prefix = extend(prefix, token, row);
+            self.cells[slot] = Some(Cell { position, token, row, prefix, step_idx });
             after.push(prefix);
         }
         Ok(after)
@@ -99,9 +105,20 @@ fn begin(work: &SeqWork) -> u64 {
     bytes.fold(0, |hash, byte| mix(hash ^ u64::from(byte)))
 }
 
-/// Hash of a prefix and one more token.
-fn extend(prefix: u64, token: TokenId) -> u64 {
-    mix(prefix.wrapping_add(u64::from(token) + 1))
+/// Names of the rows in place of the input's embeddings.
+fn rows(work: &SeqWork) -> Vec<u64> {
+    let mut rows = vec![0; work.input.len()];
+    for inset in &work.insets {
+        let id = inset.rows.id().iter().fold(1, |hash: u64, byte| mix(hash ^ u64::from(*byte)));
+        let names = (u64::from(inset.first_row)..).map(|row| mix(id ^ row) | 1);
+        rows[inset.positions()].iter_mut().zip(names).for_each(|(row, name)| *row = name);
+    }
+    rows
+}
+
+/// Hash of a prefix and one more token, or row in its place.
+fn extend(prefix: u64, token: TokenId, row: u64) -> u64 {
+    mix(prefix.wrapping_add(u64::from(token) + 1) ^ row)
 }
 
 /// The finalizer of SplitMix64 (Steele, Lea, Flood 2014).

@@ -40,6 +40,7 @@ fn work(seq: u64, input: &[TokenId], cached: u32, blocks: &[u32]) -> SeqWork {
         seq: SeqId(seq),
         adapter: None,
         input: input.to_vec(),
+        insets: Vec::new(),
         num_drafts: 0,
         num_cached_tokens: cached,
         block_table: BlockTable(blocks.iter().copied().map(BlockId).collect()),

@@ -98,6 +98,35 @@ fn parts_become_text_and_arguments_become_objects() {
     assert_eq!(render(template, call).unwrap(), r#"{"z": 1, "a": 2}"#);
 }
 
+/// As HuggingFaceTB publishes it with SmolVLM: of a text it would show nothing.
+const OF_PARTS: &str = "<|im_start|>{% for message in messages %}{{message['role'] | capitalize}}\
+    {% if message['content'][0]['type'] == 'image' %}{{':'}}{% else %}{{': '}}{% endif %}\
+    {% for line in message['content'] %}{% if line['type'] == 'text' %}{{line['text']}}\
+    {% elif line['type'] == 'image' %}{{ '<image>' }}{% endif %}{% endfor %}<end_of_utterance>\n\
+    {% endfor %}{% if add_generation_prompt %}{{ 'Assistant:' }}{% endif %}";
+
+#[test]
+fn templates_of_models_that_see_get_parts_and_show_images() {
+    let text = |text: &str| json!({"type": "text", "text": text});
+    let messages = json!([
+        {"role": "system", "content": "Be brief."},
+        {"role": "user", "content": [{"type": "image"}, text("What "), text("is it?")]},
+        {"role": "assistant", "content": [text("A cat.")]},
+        {"role": "user", "content": [text("And "), {"type": "image"}]},
+    ]);
+    let expected = "<|im_start|>System: Be brief.<end_of_utterance>\n\
+                    User:<image>What is it?<end_of_utterance>\n\
+                    Assistant: A cat.<end_of_utterance>\n\
+                    User: And <image><end_of_utterance>\nAssistant:";
+    assert_eq!(render(OF_PARTS, messages).unwrap(), expected);
+    // Where texts are shown they stay texts, though parts would be shown as well.
+    let either = "{% for m in messages %}{% if m.content is string %}text {{ m.content }}\
+                  {% else %}{% for p in m.content %}{{ p.text }}{% endfor %}{% endif %}\
+                  {% endfor %}";
+    let said = json!([{"role": "user", "content": "Hi"}]);
+    assert_eq!(render(either, said).unwrap(), "text Hi");
+}
+
 #[test]
 fn a_final_message_can_be_continued() {
     let model = TextModel::byte_level();

@@ -161,7 +161,7 @@ mod tests {
         let key = PrefixKey::new([0; 32]);
         let tenant = TenantId("t".into());
         let root = key.root(&CacheScope { tenant, model_version: "m".into(), adapter: None });
-        key.block(root, std::iter::once(n))
+        key.block(root, std::iter::once(n), std::iter::empty())
     }
 
     #[test]

@@ -1,11 +1,12 @@
 //! Names for computed blocks: a keyed hash of everything their contents depend on.
 //!
-//! A block's keys and values depend on the model, the adapter and all tokens up to its end, so
-//! `h_i = H(h_{i-1} ‖ tokens_i)` and `h_0 = H(tenant, model version, adapter)`; the tenant is in
+//! A block's keys and values depend on the model, the adapter and all tokens up to its end, and
+//! where there are rows in place of embeddings on these, so `h_i = H(h_{i-1} ‖ tokens_i ‖ rows_i)`
+//! and `h_0 = H(tenant, model version, adapter)`; the tenant is in
 //! it so that nobody can time another tenant's prompts.
-//! Invariant: equal hashes mean equal scope and equal tokens (256-bit keyed BLAKE3).
+//! Invariant: equal hashes mean equal scope, tokens and rows (256-bit keyed BLAKE3).
 
-use engine_core::{CacheScope, TokenId};
+use engine_core::{CacheScope, Inset, TokenId};
 
 /// The name of one block's contents, or of a scope before any block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -45,17 +46,25 @@ impl PrefixKey {
         BlockHash(*hasher.finalize().as_bytes())
     }
 
-    /// The name of a full block with these tokens after `previous`.
+    /// The name of a full block with these tokens after `previous`, some of them with rows in place
+    /// of embeddings. Blocks have equally many tokens, so what follows these is never one of them.
     pub(crate) fn block(
         &self,
         previous: BlockHash,
         tokens: impl Iterator<Item = TokenId>,
+        insets: impl Iterator<Item = Inset>,
     ) -> BlockHash {
         let mut hasher = blake3::Hasher::new_keyed(&self.0);
         hasher.update(BLOCK);
         hasher.update(&previous.0);
         for token in tokens {
             hasher.update(&token.to_le_bytes());
+        }
+        for inset in insets {
+            hasher.update(inset.rows.id());
+            for number in [inset.at, inset.len, inset.first_row] {
+                hasher.update(&number.to_le_bytes());
+            }
         }
         BlockHash(*hasher.finalize().as_bytes())
     }
@@ -64,8 +73,9 @@ impl PrefixKey {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use engine_core::{Adapter, TenantId};
+    use engine_core::{Adapter, InsetRows, TenantId};
     use proptest::prelude::*;
+    use std::iter::empty;
     use std::sync::Arc;
 
     fn scope(tenant: &str, model: &str, adapter: Option<&str>) -> CacheScope {
@@ -102,11 +112,37 @@ mod tests {
     fn a_block_is_never_taken_for_a_scope_or_another_place() {
         let key = PrefixKey::new([7; 32]);
         let root = key.root(&scope("a", "m", None));
-        let first = key.block(root, [1, 2].into_iter());
+        let first = key.block(root, [1, 2].into_iter(), empty());
         assert_ne!(first, root);
-        assert_ne!(first, key.block(first, [1, 2].into_iter()));
-        assert_ne!(first, key.block(root, [2, 1].into_iter()));
-        assert_ne!(first, key.block(root, [1, 2 << 8].into_iter()));
+        assert_ne!(first, key.block(first, [1, 2].into_iter(), empty()));
+        assert_ne!(first, key.block(root, [2, 1].into_iter(), empty()));
+        assert_ne!(first, key.block(root, [1, 2 << 8].into_iter(), empty()));
+    }
+
+    #[test]
+    fn rows_in_place_of_embeddings_count() {
+        let key = PrefixKey::new([7; 32]);
+        let root = key.root(&scope("a", "m", None));
+        let inset = |id: u8, at, len, first_row| {
+            let rows = InsetRows::new([id; 32], 1, vec![0.0; 9]);
+            vec![Inset { at, len, rows, first_row }]
+        };
+        let all = [
+            vec![],
+            inset(1, 0, 2, 0),
+            inset(2, 0, 2, 0),
+            inset(1, 1, 1, 0),
+            inset(1, 0, 1, 0),
+            inset(1, 0, 2, 1),
+            [inset(1, 0, 1, 0), inset(1, 1, 1, 1)].concat(),
+        ];
+        let hash =
+            |insets: &Vec<Inset>| key.block(root, [3, 3].into_iter(), insets.iter().cloned());
+        for (i, a) in all.iter().enumerate() {
+            for (j, b) in all.iter().enumerate() {
+                assert_eq!(hash(a) == hash(b), i == j, "{a:?} {b:?}");
+            }
+        }
     }
 
     proptest! {
@@ -117,7 +153,7 @@ mod tests {
             let key = PrefixKey::new([1; 32]);
             let root = key.root(&scope("t", "m", None));
             let chain = |t: &[u32]| {
-                t.chunks(2).fold(root, |h, block| key.block(h, block.iter().copied()))
+                t.chunks(2).fold(root, |h, block| key.block(h, block.iter().copied(), empty()))
             };
             prop_assert_eq!(chain(&a) == chain(&b), a == b);
         }

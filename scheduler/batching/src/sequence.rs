@@ -8,7 +8,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use engine_core::{BlockId, Constraint, History, Request, Sample, SeqId, TenantId, TokenId};
+use engine_core::{BlockId, Constraint, History, Inset, Request, Sample, SeqId, TenantId, TokenId};
 
 use crate::prefix::{BlockHash, PrefixKey};
 use crate::speculation::{Said, Speculation, Tried};
@@ -120,13 +120,19 @@ impl Sequence {
         tokens
     }
 
+    /// What of these positions has rows in place of embeddings, counted from the first of them.
+    pub(crate) fn insets(&self, positions: Range<usize>) -> impl Iterator<Item = Inset> + '_ {
+        let insets = self.common.request.insets.iter();
+        insets.filter_map(move |inset| inset.within(positions.clone()))
+    }
+
     /// Names all full blocks of known tokens.
     pub(crate) fn extend_hashes(&mut self, key: &PrefixKey, block_size: usize) {
         while (self.hashes.len() + 1) * block_size <= self.len() {
             let start = self.hashes.len() * block_size;
             let previous = self.hashes.last().copied().unwrap_or(self.common.root);
             let tokens = (start..start + block_size).map(|position| self.token(position));
-            let hash = key.block(previous, tokens);
+            let hash = key.block(previous, tokens, self.insets(start..start + block_size));
             self.hashes.push(hash);
         }
     }
@@ -208,6 +214,7 @@ mod tests {
                 adapter: None,
             },
             prompt: prompt.to_vec(),
+            insets: Vec::new(),
             sampling: Arc::new(SamplingParams { presence_penalty: 1.0, ..Default::default() }),
             stop: StopRules {
                 max_tokens: 9,

@@ -101,7 +101,7 @@ async fn what_can_never_be_computed_is_refused_by_its_place() {
     let input = |tokens: Vec<u32>, type_ids: Vec<u8>, not_pooled: usize| {
         vec![
             Arc::new(EncodeInput { tokens: vec![1], ..EncodeInput::default() }),
-            Arc::new(EncodeInput { tokens, type_ids, not_pooled }),
+            Arc::new(EncodeInput { tokens, type_ids, not_pooled, tiles: None }),
         ]
     };
     let cases = [

@@ -61,6 +61,7 @@ fn a_panic_is_logged_with_its_place_and_without_its_words() {
             id: handle.next_request_id(),
             scope,
             prompt: vec![777],
+            insets: Vec::new(),
             sampling: Arc::default(),
             stop: StopRules { max_tokens: 1, ..StopRules::default() },
             n: 1,

@@ -86,16 +86,31 @@ pub enum Content {
 }
 
 /// A part of a message.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ContentPart {
-    /// `text`, or `refusal` of an assistant; others are refused.
+    /// `text`, `image_url` of a user, or `refusal` of an assistant; others are refused.
     #[serde(rename = "type")]
     pub kind: String,
     /// The text of a part of type `text`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub text: Option<String>,
+    /// The image of a part of type `image_url`, for models that see.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image_url: Option<ImageUrl>,
     /// The text of a part of type `refusal`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refusal: Option<String>,
+}
+
+/// An image.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ImageUrl {
+    /// `data:image/png;base64,…`; addresses that begin with `http` only where the server allows
+    /// them.
+    pub url: String,
+    /// Of no effect: a model sees all of an image that it can.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub detail: Option<String>,
 }
 
 struct ContentVisitor;

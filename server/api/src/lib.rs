@@ -36,7 +36,7 @@ pub use bedrock_models::{
 };
 pub use chat::{
     AssistantMessage, ChatChoice, ChatChunk, ChatChunkChoice, ChatCompletion, ChatDelta,
-    ChatLogprobs, ChatMessage, ChatRequest, ChatTokenLogprob, Content, ContentPart, Role,
+    ChatLogprobs, ChatMessage, ChatRequest, ChatTokenLogprob, Content, ContentPart, ImageUrl, Role,
     TopLogprob,
 };
 pub use classify::{

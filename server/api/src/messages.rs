@@ -84,17 +84,21 @@ impl PartialSchema for Blocks {
 impl ToSchema for Blocks {
     fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
         schemas.push((InputBlock::name().into_owned(), InputBlock::schema()));
+        schemas.push((ImageSource::name().into_owned(), ImageSource::schema()));
     }
 }
 
 /// A part of a message. Which fields count depends on `type`.
 #[derive(Clone, Debug, Default, Deserialize, ToSchema)]
 pub struct InputBlock {
-    /// `text`, `tool_use`, `tool_result` or `thinking`; others are refused.
+    /// `text`, `image` (for models that see), `tool_use`, `tool_result` or `thinking`; others are
+    /// refused.
     #[serde(rename = "type")]
     pub kind: String,
     /// Of `text`.
     pub text: Option<String>,
+    /// Of `image`.
+    pub source: Option<ImageSource>,
     /// Of `thinking`.
     pub thinking: Option<String>,
     /// Of `tool_use`.
@@ -108,6 +112,20 @@ pub struct InputBlock {
     /// Of `tool_result`: what the tool gave.
     #[schema(no_recursion)]
     pub content: Option<Blocks>,
+}
+
+/// Where an image is.
+#[derive(Clone, Debug, Default, Deserialize, ToSchema)]
+pub struct ImageSource {
+    /// `base64`, or `url` where the server allows it.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// Of `base64`; what the image is is told by its bytes.
+    pub media_type: Option<String>,
+    /// Of `base64`.
+    pub data: Option<String>,
+    /// Of `url`.
+    pub url: Option<String>,
 }
 
 struct BlocksVisitor;

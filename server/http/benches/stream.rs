@@ -93,6 +93,7 @@ fn start_server() -> (SocketAddr, Handle) {
         text: Arc::new(TextModel::byte_level()),
         handle: handle.clone(),
         adapter: None,
+        vision: None,
     };
     let state = AppState::builder().model(model).metrics(metrics).build();
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");

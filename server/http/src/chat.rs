@@ -5,6 +5,7 @@ use std::sync::Arc;
 use server_api::{ChatMessage, ChatRequest, Content, Role};
 
 use crate::generation::Generation;
+use crate::images::{self, Images};
 use crate::json::Generate;
 use crate::prompt::{Chat, ChatPrompt, chat_tokens};
 use crate::source::{PromptTokens, Source};
@@ -45,11 +46,17 @@ pub(crate) async fn start(
     show_marks(&mut source, &tools);
     let echo = source.params.echo.then(|| final_answer(&body.request.messages));
     let context = source.model.handle.limits().max_sequence_len();
-    let chat = chat(body.request, &tools, context, num_bytes);
+    let images = images::gather(state, &source.model, &mut body.request.messages).await?;
+    let mut chat = chat(body.request, &tools, context, num_bytes);
+    chat.sight = images.as_ref().map(Images::sight);
     let ChatPrompt { tokens, opens_thought } = chat_tokens(state, &source.model.text, chat).await?;
     let (num_prompt, max_tokens) = (tokens.len(), source::max_tokens(&source, tokens.len(), None)?);
-    let prompts = vec![PromptTokens { tokens, echo, max_tokens }];
+    let mut prompts = vec![PromptTokens { tokens, insets: Vec::new(), echo, max_tokens }];
     source::check_size(&source, &prompts, state.limits())?;
+    // Last, as it takes longest.
+    if let Some(images) = images {
+        prompts[0].insets = images.insets(state, &source, &prompts[0].tokens).await?;
+    }
     let generation = Generation::start(state, &source, prompts).await?;
     Ok(Started { source, tools, opens_thought, num_prompt, generation })
 }
@@ -62,7 +69,9 @@ pub(crate) async fn count(
 ) -> Result<usize, ApiError> {
     let tools = Tools::of(&mut body.request)?;
     let model = state.model_or_only(body.options.model.as_deref())?;
-    let chat = chat(body.request, &tools, u32::MAX, num_bytes);
+    let images = images::gather(state, &model, &mut body.request.messages).await?;
+    let mut chat = chat(body.request, &tools, u32::MAX, num_bytes);
+    chat.sight = images.as_ref().map(Images::sight);
     Ok(chat_tokens(state, &model.text, chat).await?.tokens.len())
 }
 
@@ -87,6 +96,7 @@ fn check(request: &ChatRequest) -> Result<Option<u32>, ApiError> {
 fn chat(request: ChatRequest, tools: &Tools, context: u32, num_bytes: usize) -> Chat {
     Chat {
         messages: request.messages,
+        sight: None,
         tools: request.tools.filter(|_| tools.are_used()),
         add_generation_prompt: request.add_generation_prompt,
         continue_final_message: request.continue_final_message.unwrap_or(false),

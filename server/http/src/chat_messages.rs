@@ -6,15 +6,21 @@
 use serde_json::{Value, json};
 use server_api::{ChatMessage, Content, ContentPart, Role};
 
-use crate::ApiError;
+use crate::{ApiError, images};
 
-/// The messages as templates know them: no `developer`, no message without content.
-pub(crate) fn for_template(messages: Vec<ChatMessage>) -> Result<Vec<Value>, ApiError> {
+/// The messages as templates know them: no `developer`, no message without content. There are
+/// parts for so many images that were taken out.
+pub(crate) fn for_template(
+    messages: Vec<ChatMessage>,
+    mut num_images: usize,
+) -> Result<Vec<Value>, ApiError> {
     let messages = messages.into_iter().enumerate().map(|(idx, mut message)| {
         let path = format!("messages[{idx}].content");
         match &mut message.content {
             Some(Content::Text(_)) => {}
-            Some(Content::Parts(parts)) => check_parts(message.role, parts, &path)?,
+            Some(Content::Parts(parts)) => {
+                check_parts(message.role, parts, &mut num_images, &path)?
+            }
             None if message.role == Role::Assistant => {
                 message.content = Some(Content::Text(String::new()));
             }
@@ -29,7 +35,12 @@ pub(crate) fn for_template(messages: Vec<ChatMessage>) -> Result<Vec<Value>, Api
     messages.collect()
 }
 
-fn check_parts(role: Role, parts: &mut [ContentPart], path: &str) -> Result<(), ApiError> {
+fn check_parts(
+    role: Role,
+    parts: &mut [ContentPart],
+    num_images: &mut usize,
+    path: &str,
+) -> Result<(), ApiError> {
     for (idx, part) in parts.iter_mut().enumerate() {
         // To the model it is what it said.
         if part.kind == "refusal" && role == Role::Assistant {
@@ -37,9 +48,12 @@ fn check_parts(role: Role, parts: &mut [ContentPart], path: &str) -> Result<(), 
             let missing = || ApiError::missing(&format!("{path}[{idx}].refusal"));
             (part.kind, part.text) = ("text".to_owned(), Some(refusal.ok_or_else(missing)?));
         }
+        if part.kind == images::IMAGE && *num_images > 0 {
+            *num_images -= 1;
+            continue;
+        }
         if part.kind != "text" {
-            let message = format!("Content of type '{}' is not supported: send text.", part.kind);
-            return Err(ApiError::unsupported(&format!("{path}[{idx}].type"), message));
+            return Err(images::unsupported(&part.kind, &format!("{path}[{idx}]")));
         }
         if part.text.is_none() {
             return Err(ApiError::missing(&format!("{path}[{idx}].text")));
@@ -113,7 +127,7 @@ mod tests {
             {"role": "tool", "tool_call_id": "x", "content": [{"type": "text", "text": "noon"}]},
         ]);
         let messages = serde_json::from_value(messages).unwrap();
-        let mut messages = for_template(messages).unwrap();
+        let mut messages = for_template(messages, 0).unwrap();
         assert_eq!(messages[1]["tool_calls"][0]["function"]["arguments"], json!({"a": 1}));
         let tool = json!({"type": "function", "function": {"name": "f"}});
         write_out_tools(&mut messages, Some(std::slice::from_ref(&tool)));

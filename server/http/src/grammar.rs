@@ -233,6 +233,7 @@ mod tests {
             text,
             handle,
             adapter: None,
+            vision: None,
         })
     }
 

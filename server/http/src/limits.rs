@@ -56,6 +56,12 @@ pub struct HttpLimits {
     pub max_waiting_grammars: usize,
     /// For a grammar to be compiled, waiting included; then the request gets 400.
     pub grammar_timeout: Duration,
+    /// Images of one request.
+    pub max_images: usize,
+    /// Bytes of an image that is fetched, ...
+    pub max_image_bytes: usize,
+    /// ... and for it to come, waiting and redirects included.
+    pub image_fetch_timeout: Duration,
     /// Responses of one tenant that are worked on in the background.
     pub max_background: usize,
 }
@@ -92,6 +98,9 @@ impl Default for HttpLimits {
             // More than a client's batch, each with the same grammar.
             max_waiting_grammars: 512,
             grammar_timeout: Duration::from_secs(10),
+            max_images: 16,
+            max_image_bytes: 20 << 20,
+            image_fetch_timeout: Duration::from_secs(10),
             max_background: 16,
         }
     }

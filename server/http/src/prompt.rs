@@ -11,11 +11,14 @@ use serde_json::{Map, Value};
 use server_api::{ChatMessage, Prompt};
 
 use crate::blocking::run_sized;
+use crate::images::{self, Sight, Wrong};
 use crate::{ApiError, AppState, chat_messages};
 
 /// A chat to render.
 pub(crate) struct Chat {
     pub(crate) messages: Vec<ChatMessage>,
+    /// The images that were taken out of them, of a model that sees.
+    pub(crate) sight: Option<Sight>,
     pub(crate) tools: Option<Vec<Value>>,
     pub(crate) add_generation_prompt: Option<bool>,
     pub(crate) continue_final_message: bool,
@@ -111,26 +114,45 @@ pub(crate) async fn token_strs(
 }
 
 fn render(text: &TextModel, chat: Chat) -> Result<ChatPrompt, ApiError> {
-    let mut messages = chat_messages::for_template(chat.messages)?;
+    let num_images = chat.sight.as_ref().map_or(0, |sight| sight.plans.len());
+    let mut messages = chat_messages::for_template(chat.messages, num_images)?;
     let mut tools = chat.tools.filter(|tools| !tools.is_empty());
     if !text.has_tools() {
         chat_messages::write_out_tools(&mut messages, tools.take().as_deref());
     }
-    let (messages, tools) = (Value::Array(messages), tools.map(Value::Array));
+    let (mut messages, mut tools) = (Value::Array(messages), tools.map(Value::Array));
+    let mut kwargs = chat.kwargs;
+    let cut = chat.sight.as_ref().map(|sight| {
+        let mut values: Vec<_> = tools.iter_mut().chain(kwargs.values_mut()).collect();
+        values.push(&mut messages);
+        images::escape(&mut values, &sight.marks.text)
+    });
+    let cut = cut.transpose()?;
     let opens_answer = chat.add_generation_prompt.unwrap_or(!chat.continue_final_message);
     let rendered = text.render_chat(&ChatInput {
         messages: &messages,
         tools: tools.as_ref(),
         add_generation_prompt: opens_answer,
         continue_final_message: chat.continue_final_message,
-        kwargs: chat.kwargs,
+        kwargs,
     });
-    let prompt = rendered.and_then(|prompt| {
-        let opens_thought = THOUGHTS.iter().any(|mark| prompt.trim_end().ends_with(mark));
-        let tokens = text.encode(&prompt, chat.add_special_tokens)?;
-        Ok(ChatPrompt { tokens, opens_thought })
-    });
-    prompt.map_err(|error| refused(text, &error, "messages", chat.context))
+    let wrong = |wrong: Wrong| match wrong {
+        Wrong::Text(error) => refused(text, &error, "messages", chat.context),
+        Wrong::Marks => {
+            let message = "The model's chat template does not show each image once, or texts hold \
+                           what stands for an image.";
+            ApiError::invalid(Some("messages"), message)
+        }
+    };
+    let prompt = rendered.map_err(|error| wrong(error.into()))?;
+    let opens_thought = THOUGHTS.iter().any(|mark| prompt.trim_end().ends_with(mark));
+    let tokens = match (&chat.sight, cut) {
+        (Some(sight), Some(cut)) => {
+            images::tokens(text, (&prompt, cut), sight, chat.add_special_tokens)
+        }
+        _ => text.encode(&prompt, chat.add_special_tokens).map_err(Wrong::from),
+    };
+    Ok(ChatPrompt { tokens: tokens.map_err(wrong)?, opens_thought })
 }
 
 /// What is too long to tokenize is mostly too long for the context, too; then that is said.
@@ -162,6 +184,7 @@ mod tests {
         let messages = serde_json::from_str(r#"[{"role": "assistant"}]"#);
         Chat {
             messages: messages.unwrap(),
+            sight: None,
             tools: None,
             add_generation_prompt: None,
             continue_final_message: false,

@@ -9,6 +9,7 @@ use engine_core::{EncoderInfo, EncoderOutput};
 use engine_text::{Prompts, TextModel};
 use scheduler_batching::{EncoderHandle, Handle, Shutdown, Stats};
 
+use crate::images::Vision;
 use crate::{ApiError, adapters::AdapterInfo};
 
 /// A model that can generate text.
@@ -28,6 +29,8 @@ pub struct ServedModel {
     pub handle: Handle,
     /// The adapter that requests for it are computed with.
     pub adapter: Option<Arc<AdapterInfo>>,
+    /// What it sees with, if it does.
+    pub vision: Option<Arc<Vision>>,
 }
 
 impl ServedModel {
@@ -65,7 +68,8 @@ impl ServedEncoder {
     /// What it makes.
     pub(crate) fn kind(&self) -> Kind {
         match self.info().output {
-            EncoderOutput::Embedding { .. } => Kind::Embedder,
+            // Rows for a language model are its own business: no encoder of them has a name.
+            EncoderOutput::Embedding { .. } | EncoderOutput::Rows { .. } => Kind::Embedder,
             EncoderOutput::Logits { .. } => Kind::Classifier,
         }
     }
@@ -227,14 +231,20 @@ impl Served {
 
     pub(crate) fn is_alive(&self) -> bool {
         match self {
-            Self::Generator(model) => model.handle.is_alive(),
+            Self::Generator(model) => {
+                let vision = model.vision.as_ref();
+                model.handle.is_alive() && vision.is_none_or(|vision| vision.is_alive())
+            }
             Self::Encoder(encoder) => encoder.handle.is_alive(),
         }
     }
 
     pub(crate) fn shutdown(&self, how: Shutdown) {
         match self {
-            Self::Generator(model) => model.handle.shutdown(how),
+            Self::Generator(model) => {
+                model.handle.shutdown(how);
+                model.vision.iter().for_each(|vision| vision.shutdown(how));
+            }
             Self::Encoder(encoder) => encoder.handle.shutdown(how),
         }
     }

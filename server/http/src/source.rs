@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use engine_core::{Grammar, TokenId};
+use engine_core::{Grammar, Inset, TokenId};
 use server_api::GenerationOptions;
 
 use crate::blocking::run_sized;
@@ -49,6 +49,8 @@ pub(crate) enum Form {
 /// One prompt.
 pub(crate) struct PromptTokens {
     pub(crate) tokens: Vec<TokenId>,
+    /// What of them are images.
+    pub(crate) insets: Vec<Inset>,
     /// What each choice's text begins with.
     pub(crate) echo: Option<String>,
     /// At most this many new tokens.

@@ -7,7 +7,6 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use scheduler_batching::Shutdown;
-use server_api::Health;
 use server_guard::Guards;
 use server_store::Store;
 use tokio::sync::Semaphore;
@@ -15,6 +14,7 @@ use tokio::sync::Semaphore;
 use crate::adapters::{self, Adapters};
 use crate::answers::Answers;
 use crate::encoding::Moderator;
+use crate::images::ImageUrls;
 use crate::permits::Permits;
 use crate::responses::Background;
 use crate::served::{Kind, Purpose, Served, ServedEncoder, ServedModel, wrong_kind};
@@ -22,6 +22,7 @@ use crate::ticket::Tickets;
 use crate::{ApiError, Authenticate, CorsOrigins, HttpLimits, Metrics};
 
 mod builder;
+mod health;
 
 pub use self::builder::AppStateBuilder;
 
@@ -60,6 +61,7 @@ struct Inner {
     adapters: Option<Arc<dyn Adapters>>,
     adapter_jobs: Arc<Semaphore>,
     moderator: Option<Moderator>,
+    image_urls: Option<Arc<ImageUrls>>,
 }
 
 impl AppState {
@@ -196,13 +198,11 @@ impl AppState {
 
     /// All models that answer, by id.
     pub(crate) fn ready_models(&self) -> Vec<Served> {
-        self.slots(|slots| {
-            let ready = slots.values().filter_map(|slot| match slot {
-                Slot::Ready(model) => Some(model.clone()),
-                Slot::Loading | Slot::Failed(_) => None,
-            });
-            ready.collect()
-        })
+        let ready = |slot: &Slot| match slot {
+            Slot::Ready(model) => Some(model.clone()),
+            Slot::Loading | Slot::Failed(_) => None,
+        };
+        self.slots(|slots| slots.values().filter_map(ready).collect())
     }
 
     /// Those of them that generate.
@@ -212,29 +212,6 @@ impl AppState {
             Served::Encoder(_) => None,
         };
         self.ready_models().into_iter().filter_map(generator).collect()
-    }
-
-    /// Whether all models answer, and what is known of each that does not.
-    pub(crate) fn health(&self) -> Health {
-        let mut health = Health { status: "ok".to_owned(), pending: Vec::new() };
-        let mut lacks = |status: &str, what: String| {
-            // A failure weighs more than what only takes time.
-            if health.status != "failed" {
-                health.status = status.to_owned();
-            }
-            health.pending.push(what);
-        };
-        self.slots(|slots| {
-            for (id, slot) in slots {
-                match slot {
-                    Slot::Ready(model) if model.is_alive() => {}
-                    Slot::Ready(_) => lacks("failed", format!("{id}: stopped")),
-                    Slot::Loading => lacks("loading", format!("{id}: loading")),
-                    Slot::Failed(reason) => lacks("failed", format!("{id}: failed: {reason}")),
-                }
-            }
-        });
-        health
     }
 
     pub(crate) fn auth(&self) -> &dyn Authenticate {
@@ -267,6 +244,10 @@ impl AppState {
 
     pub(crate) fn moderator(&self) -> Option<&Moderator> {
         self.0.moderator.as_ref()
+    }
+
+    pub(crate) fn image_urls(&self) -> Option<&Arc<ImageUrls>> {
+        self.0.image_urls.as_ref()
     }
 
     pub(crate) fn tickets(&self) -> &Arc<Tickets> {

@@ -205,6 +205,7 @@ fn work(
         seq: SeqId(seq as u64),
         adapter: None,
         input: (from..from + len).map(token).collect(),
+        insets: Vec::new(),
         num_drafts: 0,
         num_cached_tokens: from as u32,
         block_table: table.clone(),

@@ -95,6 +95,7 @@ fn request(handle: &Handle, prompt: Vec<TokenId>, adapter: Option<Adapter>) -> R
             adapter,
         },
         prompt,
+        insets: Vec::new(),
         sampling: Arc::new(SamplingParams { temperature: 0.0, ..SamplingParams::default() }),
         stop: StopRules {
             max_tokens: OUTPUT_TOKENS as u32,

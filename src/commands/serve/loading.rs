@@ -11,15 +11,15 @@ use anyhow::Result;
 use engine_grammar::Compiler;
 use model_registry::ModelName;
 use scheduler_batching::{
-    Driver, EncoderDriver, EncoderHandle, EncodingConfig, Handle, PlannerConfig, Shutdown,
-    spawn_encoder, spawn_with,
+    Driver, EncoderDriver, EncoderHandle, EncodingConfig, Handle, NoObserver, PlannerConfig,
+    Shutdown, spawn_encoder, spawn_with,
 };
-use server_http::{AppState, ServedEncoder, ServedModel};
+use server_http::{AppState, ServedEncoder, ServedModel, Vision};
 use tokio::sync::oneshot;
 
 use crate::{
     adapters::RegistryAdapters,
-    load::{self, EngineOptions, Loaded, LoadedEncoder, ToServe},
+    load::{self, EngineOptions, Loaded, LoadedEncoder, LoadedVision, ToServe},
     progress::Spinner,
 };
 
@@ -67,6 +67,8 @@ pub(super) struct Loading {
     pub(super) options: EngineOptions,
     pub(super) planner: PlannerConfig,
     pub(super) encoding: EncodingConfig,
+    /// Bytes of rows of images that are kept for each model that sees.
+    pub(super) image_cache: usize,
     pub(super) data_dir: PathBuf,
     pub(super) state: AppState,
     pub(super) adapters: Option<Arc<RegistryAdapters>>,
@@ -112,7 +114,7 @@ impl Loading {
 
     /// Starts the model's driver and lets requests in.
     fn start(&self, loaded: Loaded) {
-        let Loaded { manifest, engine, base, text } = loaded;
+        let Loaded { manifest, engine, base, text, vision } = loaded;
         if let Some(adapters) = &self.adapters {
             adapters.add_base(&manifest.digest, base);
         }
@@ -130,7 +132,18 @@ impl Loading {
             text,
             handle,
             adapter: None,
+            vision: vision.map(|vision| self.start_vision(vision)),
         });
+    }
+
+    /// Starts the driver of what a model sees with.
+    fn start_vision(&self, loaded: LoadedVision) -> Arc<Vision> {
+        let LoadedVision { reader, encoder } = loaded;
+        let config = load::seeing_config(self.encoding);
+        // Its images are counted with the requests that they belong to.
+        let (handle, driver) = spawn_encoder(encoder, config, Box::new(NoObserver));
+        self.drivers.add(Running::Encoder(handle.clone(), driver));
+        Arc::new(Vision::new(reader, handle, self.image_cache))
     }
 
     /// The same of an encoder.

@@ -38,7 +38,7 @@ impl Golden {
     pub(crate) fn inputs(&self) -> Vec<Arc<EncodeInput>> {
         let input = |Input { tokens, type_ids, not_pooled }: &Input| {
             let (tokens, type_ids) = (tokens.clone(), type_ids.clone());
-            Arc::new(EncodeInput { tokens, type_ids, not_pooled: *not_pooled })
+            Arc::new(EncodeInput { tokens, type_ids, not_pooled: *not_pooled, tiles: None })
         };
         self.inputs.iter().map(input).collect()
     }

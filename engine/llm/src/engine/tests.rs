@@ -1,11 +1,12 @@
 //! Steps through an executor that has no weights.
 
-use engine_core::{BlockId, BlockTable, Sample, Score, SeqId};
+use engine_core::{BlockId, BlockTable, InsetRows, Sample, Score, SeqId};
 
 use super::*;
 use crate::executors::EachRow;
 
-/// Token 7 gives logits that are no numbers, every other one the token after it.
+/// Token 7 gives logits that are no numbers, every other one the token after it; rows in place of
+/// embeddings are two wide.
 struct Echo(Vec<u32>);
 
 impl Executor for Echo {
@@ -22,6 +23,10 @@ impl Executor for Echo {
     }
 
     fn max_logit_rows(&self) -> usize {
+        2
+    }
+
+    fn embedding_width(&self) -> usize {
         2
     }
 
@@ -55,6 +60,7 @@ fn work(seq: u64, input: &[u32], score: bool) -> SeqWork {
         seq: SeqId(seq),
         adapter: None,
         input: input.to_vec(),
+        insets: Vec::new(),
         num_drafts: 0,
         num_cached_tokens: 0,
         block_table: BlockTable(vec![BlockId(seq as u32)]),
@@ -125,5 +131,27 @@ fn drafts_that_make_no_sense_are_refused() {
         let mut engine = LlmEngine::new(Box::new(Echo(Vec::new())), 10, 100, 4);
         let error = engine.execute(&Step { step_idx: 0, work: vec![work] }).expect_err(expect);
         assert!(error.to_string().contains(expect), "{error}");
+    }
+}
+
+#[test]
+fn rows_in_place_of_embeddings_must_fit() {
+    let inset = |width, num_rows, at, len, first_row| {
+        let rows = InsetRows::new([0; 32], width, vec![0.0; width * num_rows]);
+        vec![Inset { at, len, rows, first_row }]
+    };
+    for (insets, is_well) in [
+        (inset(2, 3, 1, 2, 1), true),
+        (inset(3, 3, 1, 2, 1), false),
+        (inset(2, 3, 2, 2, 1), false),
+        (inset(2, 3, 1, 2, 2), false),
+        (inset(2, 3, 1, 0, 0), false),
+        (inset(0, 3, 1, 1, 0), false),
+        (inset(2, 3, u32::MAX, u32::MAX, u32::MAX), false),
+    ] {
+        let mut engine = LlmEngine::new(Box::new(Echo(Vec::new())), 10, 100, 4);
+        let work = SeqWork { insets: insets.clone(), ..work(0, &[1, 2, 3], false) };
+        let done = engine.execute(&Step { step_idx: 0, work: vec![work] });
+        assert_eq!(done.is_ok(), is_well, "{insets:?}");
     }
 }

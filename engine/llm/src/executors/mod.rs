@@ -7,7 +7,7 @@ pub mod cpu;
 
 use std::sync::Arc;
 
-use engine_core::EngineError;
+use engine_core::{EngineError, Inset};
 
 use crate::adapters::Lora;
 
@@ -22,6 +22,8 @@ pub struct Batch {
     pub blocks: Vec<u32>,
     /// The sequences.
     pub spans: Vec<Span>,
+    /// Rows in place of the embeddings of these rows, each run with the first row that has one.
+    pub insets: Vec<(usize, Inset)>,
     /// Spans that are computed with an adapter, in order, by their number.
     pub adapters: Vec<(usize, Arc<Lora>)>,
 }
@@ -63,6 +65,11 @@ pub trait Executor: Send {
     fn takes(&self, adapter: &Lora) -> bool {
         let _ = adapter;
         false
+    }
+
+    /// How wide rows in place of embeddings must be; 0 where there can be none.
+    fn embedding_width(&self) -> usize {
+        0
     }
 
     /// Computes all layers for the batch: writes keys and values of its rows into the cache and

@@ -57,7 +57,7 @@ pub(super) const FAMILIES: [Family; 4] = [
     },
 ];
 
-fn llama(config: &Config<'_>) -> Result<DecoderSpec, Fault> {
+pub(super) fn llama(config: &Config<'_>) -> Result<DecoderSpec, Fault> {
     let mut spec = from_config(config, "llama", &Defaults::LLAMA)?;
     spec.attention.bias = config.get("attention_bias")?.unwrap_or(false);
     spec.attention.output_bias = spec.attention.bias;
@@ -77,7 +77,7 @@ fn mistral(config: &Config<'_>) -> Result<DecoderSpec, Fault> {
     Ok(spec)
 }
 
-fn llama_gguf(file: &Gguf<'_>) -> Result<DecoderSpec, Fault> {
+pub(super) fn llama_gguf(file: &Gguf<'_>) -> Result<DecoderSpec, Fault> {
     let mut spec = gguf::from_gguf(file, RopeStyle::Interleaved)?;
     let window = file.get("attention.sliding_window")?.filter(|size| *size > 0);
     set_windows(&mut spec, window, |_| true);

@@ -12,6 +12,7 @@ mod falcon;
 mod gemma;
 mod gguf;
 mod gpt;
+mod idefics;
 mod llama;
 mod llama4;
 mod moe;
@@ -52,8 +53,9 @@ pub(crate) struct Family {
 }
 
 fn all() -> impl Iterator<Item = &'static Family> {
-    let families: [&'static [Family]; 10] = [
+    let families: [&'static [Family]; 11] = [
         &llama::FAMILIES,
+        &idefics::FAMILIES,
         &llama4::FAMILIES,
         &qwen::FAMILIES,
         &gemma::FAMILIES,

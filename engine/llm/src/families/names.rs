@@ -38,11 +38,14 @@ pub(super) const EXPERTS: Roles = &[
 pub(super) const LLAMA: Names =
     Names { layers: "model.layers.", top: TOP, roles: &[PRE_NORMS, ATTENTION, GATED] };
 
-/// Parts of models that see, which speaking does without.
-const OTHER_PARTS: [&str; 2] = ["vision_model.", "multi_modal_projector."];
+/// Parts of models that see, which speaking does without, by what layers are called beside them.
+const OTHER_PARTS: [(&str, [&str; 2]); 2] = [
+    ("language_model.", ["vision_model.", "multi_modal_projector."]),
+    ("model.text_model.", ["model.vision_model.", "model.connector."]),
+];
 
 /// Whether this is a tensor of what stands beside the language model.
 pub(super) fn is_other_part(names: &Names, theirs: &str) -> bool {
-    let has_others = names.layers.starts_with("language_model.");
-    has_others && OTHER_PARTS.iter().any(|part| theirs.starts_with(part))
+    let parts = OTHER_PARTS.iter().filter(|(beside, _)| names.layers.starts_with(beside));
+    parts.flat_map(|(_, parts)| parts).any(|part| theirs.starts_with(part))
 }

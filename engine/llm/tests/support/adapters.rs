@@ -75,6 +75,7 @@ pub(crate) fn work(
         seq: SeqId(seq),
         adapter: adapter.cloned(),
         input: tokens.to_vec(),
+        insets: Vec::new(),
         num_drafts: 0,
         num_cached_tokens: cached as u32,
         block_table: BlockTable((0..num_blocks).map(block).collect()),

@@ -55,6 +55,7 @@ pub(crate) fn forward(engine: &mut LlmEngine, tokens: &[u32], cached: usize) {
         seq: SeqId(0),
         adapter: None,
         input: tokens.to_vec(),
+        insets: Vec::new(),
         num_drafts: 0,
         num_cached_tokens: cached as u32,
         block_table: BlockTable((0..num_blocks).map(|i| BlockId(last - i)).collect()),

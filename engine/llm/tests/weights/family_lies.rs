@@ -86,6 +86,8 @@ fn sizes_that_cannot_be_or_do_not_fit() {
         ("llama4", json!({"layer_types": ["full_attention"]}), &["layer_types", "1 entries"]),
         ("llama4-multimodal", json!({"text_config": 7}), &["text_config", "not an object"]),
         ("llama4-multimodal", json!({"text_config": null}), &["text_config", "missing"]),
+        ("idefics3", json!({"text_config": null}), &["text_config", "missing"]),
+        ("smolvlm", json!({"text_config": {"model_type": "mistral"}}), &["model_type", "mistral"]),
     ] {
         let error = error(family, changes);
         for part in parts {

@@ -1,7 +1,7 @@
 //! Fits messages in OpenAI's form to what templates expect. Invariant: nothing is lost; a message
 //! that needs no change is passed on as it is.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// What templates differ in; which a template wants shows when it is rendered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,8 +23,13 @@ impl Form {
     }
 }
 
-/// The messages a template gets. Contents of text parts become one text unless it `takes_parts`.
-pub(super) fn messages(messages: &Value, takes_parts: bool, form: Form) -> Value {
+/// The messages a template gets. Contents of text parts become one text unless it `takes_parts`;
+/// where it wants nothing else, texts become parts.
+pub(super) fn messages(
+    messages: &Value,
+    (takes_parts, wants_parts): (bool, bool),
+    form: Form,
+) -> Value {
     let mut messages = messages.clone();
     for message in messages.as_array_mut().into_iter().flatten() {
         let calls = message.get_mut("tool_calls").and_then(Value::as_array_mut);
@@ -38,6 +43,9 @@ pub(super) fn messages(messages: &Value, takes_parts: bool, form: Form) -> Value
         }
         if form.no_nulls && message["content"].is_null() {
             message["content"] = Value::from("");
+        }
+        if wants_parts && let Some(text) = message["content"].as_str() {
+            message["content"] = json!([{"type": "text", "text": text}]);
         }
     }
     messages

@@ -1,12 +1,13 @@
 //! The Jinja dialect that chat templates are written in, set up as transformers does. Invariant:
 //! one rendering spends at most the fuel, depth and output of [`crate::limits`].
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use minijinja::syntax::SyntaxConfig;
 use minijinja::value::ValueKind;
 use minijinja::{Environment, Error, ErrorKind};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use super::json::{Bounded, tojson};
 use super::repr::{formatted, indent, string};
@@ -24,6 +25,7 @@ const NAME: &str = "chat_template";
 pub(super) struct Compiled {
     environment: Environment<'static>,
     takes_parts: bool,
+    wants_parts: bool,
     asks_for_null: bool,
 }
 
@@ -45,12 +47,34 @@ impl Compiled {
         source
             .and_then(|source| environment.add_template_owned(NAME, source))
             .map_err(|err| describe(&err))?;
-        Ok(Self { environment, takes_parts, asks_for_null })
+        Ok(Self { environment, takes_parts, wants_parts: false, asks_for_null })
+    }
+
+    /// Finds out whether the template shows contents that are lists of parts only, as those of
+    /// models that see do: `variables` are the model's.
+    pub(super) fn probed(mut self, variables: &BTreeMap<String, String>) -> Self {
+        const SAID: &str = "said";
+        let shows = |content: Value| {
+            let mut all: Map<String, Value> = Map::new();
+            all.extend(variables.iter().map(|(name, text)| (name.clone(), text.as_str().into())));
+            all.insert("messages".to_owned(), json!([{"role": "user", "content": content}]));
+            all.insert("add_generation_prompt".to_owned(), false.into());
+            self.render(&all).is_ok_and(|prompt| prompt.contains(SAID))
+        };
+        self.wants_parts = self.takes_parts
+            && !shows(SAID.into())
+            && shows(json!([{"type": "text", "text": SAID}]));
+        self
     }
 
     /// Whether the template handles a content that is a list of parts.
     pub(super) fn takes_parts(&self) -> bool {
         self.takes_parts
+    }
+
+    /// Whether the template shows no other content.
+    pub(super) fn wants_parts(&self) -> bool {
+        self.wants_parts
     }
 
     /// Whether the template does something else where a content is null.

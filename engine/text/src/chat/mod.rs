@@ -70,12 +70,15 @@ pub(crate) struct CompiledTemplates {
 impl CompiledTemplates {
     pub(crate) fn new(template: ChatTemplate) -> Result<Self, TextError> {
         let ChatTemplate { default, named, variables } = template;
-        let compiled = |name: &str| {
+        let compiled =
+            |source: &String| Compiled::new(source).map(|compiled| compiled.probed(&variables));
+        let of_name = |name: &str| {
             let source = named.iter().find(|(other, _)| other == name);
-            source.map(|(_, source)| Compiled::new(source)).transpose()
+            source.map(|(_, source)| compiled(source)).transpose()
         };
-        let (tool_use, rag) = (compiled("tool_use")?, compiled("rag")?);
-        Ok(Self { default: Compiled::new(&default)?, tool_use, rag, variables })
+        let (tool_use, rag) = (of_name("tool_use")?, of_name("rag")?);
+        let default = compiled(&default)?;
+        Ok(Self { default, tool_use, rag, variables })
     }
 }
 
@@ -118,7 +121,8 @@ fn render_messages(
 ) -> Result<String, TextError> {
     let mut first_error = None;
     for form in Form::all(template.asks_for_null()) {
-        let messages = compat::messages(given, template.takes_parts(), form);
+        let parts = (template.takes_parts(), template.wants_parts());
+        let messages = compat::messages(given, parts, form);
         if first_error.is_some() && variables.get("messages") == Some(&messages) {
             continue;
         }

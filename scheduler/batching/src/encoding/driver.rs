@@ -8,7 +8,7 @@ use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use engine_core::{Encoder, EncoderInfo, EncoderOutput, EngineError, RequestError};
+use engine_core::{EncodeInput, Encoder, EncoderInfo, EncoderOutput, EngineError, RequestError};
 
 use super::config::EncodingConfig;
 use super::handle::{EncoderHandle, End, Shared};
@@ -87,7 +87,7 @@ impl Run {
             tracing::error!(at, "the encoder panicked");
             Err(EngineError::Device("the encoder panicked".into()))
         });
-        let rows = rows.and_then(|rows| check(rows, inputs.len(), &self.shared.info));
+        let rows = rows.and_then(|rows| check(rows, inputs, &self.shared.info));
         if let Err(error) = &rows {
             tracing::error!(inputs = inputs.len(), %error, "batch failed");
         }
@@ -131,19 +131,21 @@ impl Drop for Run {
 /// One row for each input, of the right length and of numbers: what a client gets is JSON.
 fn check(
     rows: Vec<Vec<f32>>,
-    num_inputs: usize,
+    inputs: &[Arc<EncodeInput>],
     info: &EncoderInfo,
 ) -> Result<Vec<Vec<f32>>, EngineError> {
     let wrong = |what: String| Err(EngineError::Device(what));
-    let width = match &info.output {
+    let width = |input: &EncodeInput| match &info.output {
         EncoderOutput::Embedding { dim, .. } => *dim,
+        EncoderOutput::Rows { width } => width * input.tokens.len(),
         EncoderOutput::Logits { labels, .. } => labels.len(),
     };
-    if rows.len() != num_inputs {
-        return wrong(format!("{} rows for {num_inputs} inputs", rows.len()));
+    if rows.len() != inputs.len() {
+        return wrong(format!("{} rows for {} inputs", rows.len(), inputs.len()));
     }
-    if let Some(row) = rows.iter().find(|row| row.len() != width) {
-        return wrong(format!("a row of {} numbers, not {width}", row.len()));
+    let mut both = rows.iter().zip(inputs);
+    if let Some((row, input)) = both.find(|(row, input)| row.len() != width(input)) {
+        return wrong(format!("a row of {} numbers, not {}", row.len(), width(input)));
     }
     if rows.iter().flatten().any(|number| !number.is_finite()) {
         return wrong("a row has what is no number".to_owned());

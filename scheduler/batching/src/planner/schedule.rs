@@ -163,6 +163,7 @@ impl Planner {
             seq: id,
             adapter: request.scope.adapter.clone(),
             num_drafts: drafts.len() as u32,
+            insets: seq.insets(start..end).collect(),
             input: [seq.tokens(start..end), drafts].concat(),
             num_cached_tokens: start as u32,
             block_table: BlockTable(seq.blocks.clone()),

@@ -33,6 +33,7 @@ pub(crate) fn request(handle: &Handle, prompt: &[TokenId], max_tokens: u32) -> R
             adapter: None,
         },
         prompt: prompt.to_vec(),
+        insets: Vec::new(),
         sampling: Arc::new(SamplingParams::default()),
         stop: StopRules { max_tokens, ..StopRules::default() },
         n: 1,

@@ -34,6 +34,7 @@ pub(crate) fn request(id: u64, tenant: &str, prompt: &[TokenId], max_tokens: u32
         id: RequestId(id),
         scope: scope(tenant),
         prompt: prompt.to_vec(),
+        insets: Vec::new(),
         sampling: Arc::new(SamplingParams::default()),
         stop: StopRules { max_tokens, ..StopRules::default() },
         n: 1,

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use crate::bench::{Bench, LIMITS, config, num_input, request, scope};
-use engine_core::{Adapter, Event, FinishReason, RequestError, RequestId, TokenId};
+use engine_core::{
+    Adapter, Event, FinishReason, Inset, InsetRows, RequestError, RequestId, TokenId,
+};
 use scheduler_batching::PlannerConfig;
 
 fn prompt(len: u32) -> Vec<TokenId> {
@@ -45,6 +47,65 @@ fn neither_tenants_nor_models_nor_adapters_share() {
         bench.submit(other);
         assert_eq!(num_input(&bench.run()), 20, "request {id}");
         assert_eq!(bench.usage(id).cached_tokens, 0);
+    }
+}
+
+#[test]
+fn blocks_are_shared_with_the_same_image_and_no_other() {
+    let mut bench = Bench::new(LIMITS, config());
+    let ask = |id: u64, tenant: &str, image: Option<(u8, u32)>| {
+        let mut request = request(id, tenant, &prompt(20), 2);
+        let inset = |(image, at)| {
+            let rows = InsetRows::new([image; 32], 1, vec![0.0; 6]);
+            Inset { at, len: 6, rows, first_row: 0 }
+        };
+        request.insets = image.map(inset).into_iter().collect();
+        request
+    };
+    // Tokens are the same in all; blocks have four of them.
+    for (id, tenant, image, cached) in [
+        (0, "a", Some((1, 6)), 0),
+        (1, "a", Some((1, 6)), 16),
+        // As far as the image begins.
+        (2, "a", Some((2, 6)), 4),
+        (3, "a", None, 4),
+        // One further on.
+        (4, "a", Some((1, 7)), 4),
+        (5, "b", Some((1, 6)), 0),
+        (6, "a", Some((2, 6)), 16),
+    ] {
+        bench.submit(ask(id, tenant, image));
+        let steps = bench.run();
+        assert_eq!(bench.usage(id).cached_tokens, cached, "request {id}");
+        assert_eq!(bench.usage(id).prompt_tokens, 20);
+        // Chunks have the rows of their own positions.
+        for work in steps.iter().flat_map(|step| &step.work) {
+            assert!(work.insets.iter().all(|inset| inset.fits(work.input.len())), "{id}");
+        }
+    }
+    let said: Vec<_> = (0..7).map(|id| bench.tokens(id, 0)).collect();
+    assert_eq!((&said[0], &said[2]), (&said[1], &said[6]));
+    assert!(said[0] != said[2] && said[0] != said[3] && said[0] != said[4]);
+}
+
+#[test]
+fn insets_without_a_place_or_rows_are_refused() {
+    let mut bench = Bench::new(LIMITS, config());
+    let rows = InsetRows::new([1; 32], 2, vec![0.0; 8]);
+    let inset = |at, len, first_row| Inset { at, len, rows: rows.clone(), first_row };
+    for (insets, is_well) in [
+        (vec![inset(0, 4, 0), inset(4, 2, 2)], true),
+        (vec![inset(7, 2, 0)], false),
+        (vec![inset(0, 2, 3)], false),
+        (vec![inset(0, 0, 0)], false),
+        (vec![inset(0, 4, 0), inset(3, 2, 0)], false),
+        (vec![inset(4, 2, 0), inset(0, 2, 0)], false),
+        (vec![inset(u32::MAX, u32::MAX, u32::MAX)], false),
+    ] {
+        let mut request = request(9, "a", &prompt(8), 1);
+        request.insets = insets.clone();
+        assert_eq!(bench.planner.submit(request).is_ok(), is_well, "{insets:?}");
+        bench.planner.cancel(RequestId(9));
     }
 }
 

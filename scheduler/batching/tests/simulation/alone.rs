@@ -76,6 +76,7 @@ fn compute(
         seq: SeqId(0),
         adapter: request.scope.adapter.clone(),
         input: known.to_vec(),
+        insets: request.insets.clone(),
         num_drafts: 0,
         num_cached_tokens: 0,
         block_table: BlockTable((0..limits.num_blocks).map(BlockId).collect()),

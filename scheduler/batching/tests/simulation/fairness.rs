@@ -76,6 +76,7 @@ impl Market {
             id,
             scope,
             prompt,
+            insets: Vec::new(),
             sampling: Arc::new(SamplingParams::default()),
             stop: StopRules { max_tokens, ..StopRules::default() },
             n: 1,

@@ -4,8 +4,8 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use engine_core::{
-    Adapter, CacheScope, Class, EngineLimits, Request, RequestId, SamplingParams, StopRules,
-    TenantId, TokenId,
+    Adapter, CacheScope, Class, EngineLimits, Inset, InsetRows, Request, RequestId, SamplingParams,
+    StopRules, TenantId, TokenId,
 };
 use engine_mock::MockModel;
 use rand::{Rng, rngs::StdRng};
@@ -97,6 +97,26 @@ pub(crate) fn arrivals(rng: &mut StdRng, limits: &EngineLimits) -> Vec<(u64, Req
     arrivals.collect()
 }
 
+/// In few prompts few things to see, at few places: some have the same at the same.
+fn insets(rng: &mut StdRng, num_prompt: u32) -> Vec<Inset> {
+    let mut insets = Vec::new();
+    if rng.random_bool(0.8) {
+        return insets;
+    }
+    let mut at = 0;
+    while rng.random_bool(0.6) {
+        at += rng.random_range(0..4) * 3;
+        let len = rng.random_range(1..=6);
+        if at + len > num_prompt {
+            break;
+        }
+        let rows = InsetRows::new([rng.random_range(0..2); 32], 1, vec![0.0; 8]);
+        insets.push(Inset { at, len, rows, first_row: rng.random_range(0..=8 - len) });
+        at += len;
+    }
+    insets
+}
+
 fn request(rng: &mut StdRng, limits: &EngineLimits, id: RequestId, common: &[TokenId]) -> Request {
     let longest = limits.max_sequence_len() as usize;
     let bound = if rng.random_bool(0.5) { longest } else { 8 };
@@ -104,6 +124,7 @@ fn request(rng: &mut StdRng, limits: &EngineLimits, id: RequestId, common: &[Tok
     let num_shared = rng.random_range(0..=num_prompt);
     let own = (num_shared..num_prompt).map(|_| rng.random_range(0..50));
     let prompt: Vec<TokenId> = common[..num_shared].iter().copied().chain(own).collect();
+    let insets = insets(rng, num_prompt as u32);
     let prompt_logprobs = rng.random_bool(0.2).then(|| rng.random_range(0..3));
     let most = (longest - num_prompt).min(40) as u32;
     let max_tokens = match prompt_logprobs {
@@ -120,6 +141,7 @@ fn request(rng: &mut StdRng, limits: &EngineLimits, id: RequestId, common: &[Tok
         id,
         scope: scope(rng),
         prompt,
+        insets,
         sampling: Arc::new(sampling),
         stop: StopRules {
             max_tokens,

@@ -2,9 +2,10 @@
 
 use serde_json::{Map, Value, json};
 use server_api::{
-    Blocks, ChatMessage, ChatRequest, Content, GenerationOptions, InputBlock, InputMessage,
-    InputRole, JsonSchemaFormat, MessagesRequest, MessagesTool, MessagesToolChoice, OneOrMany,
-    OutputFormat, ResponseFormat, Role, Thinking, UnsupportedOptions,
+    Blocks, ChatMessage, ChatRequest, Content, ContentPart, GenerationOptions, ImageUrl,
+    InputBlock, InputMessage, InputRole, JsonSchemaFormat, MessagesRequest, MessagesTool,
+    MessagesToolChoice, OneOrMany, OutputFormat, ResponseFormat, Role, Thinking,
+    UnsupportedOptions,
 };
 
 use super::names::Names;
@@ -126,7 +127,8 @@ fn add(
         let path = format!("messages[{idx}].content[{block_idx}]");
         let missing = |field: &str| ApiError::missing(&format!("{path}.{field}"));
         match (block.kind.as_str(), input.role) {
-            ("text", _) => said.push(block.text.ok_or_else(|| missing("text"))?),
+            ("text", _) => said.push(text_part(block.text.ok_or_else(|| missing("text"))?)),
+            ("image", InputRole::User) => said.push(image_part(block, &path)?),
             ("thinking", InputRole::Assistant) => thought += &block.thinking.unwrap_or_default(),
             ("redacted_thinking", InputRole::Assistant) => {}
             ("tool_use", InputRole::Assistant) => {
@@ -159,11 +161,45 @@ fn add(
         messages.push(ChatMessage {
             tool_calls: Some(calls).filter(|calls| !calls.is_empty()),
             reasoning_content: Some(thought).filter(|thought| !thought.is_empty()),
-            ..message(role, said.join("\n"))
+            content: Some(content(said)),
+            ..message(role, String::new())
         });
         names.push(&format!("messages[{idx}]"));
     }
     Ok(())
+}
+
+fn text_part(text: String) -> ContentPart {
+    ContentPart { kind: "text".to_owned(), text: Some(text), ..ContentPart::default() }
+}
+
+/// An image in OpenAI's words.
+fn image_part(block: InputBlock, path: &str) -> Result<ContentPart, ApiError> {
+    let missing = |field: &str| ApiError::missing(&format!("{path}.source{field}"));
+    let source = block.source.ok_or_else(|| missing(""))?;
+    let url = match source.kind.as_str() {
+        "base64" => {
+            let media_type = source.media_type.ok_or_else(|| missing(".media_type"))?;
+            let data = source.data.ok_or_else(|| missing(".data"))?;
+            format!("data:{media_type};base64,{data}")
+        }
+        "url" => source.url.ok_or_else(|| missing(".url"))?,
+        _ => {
+            let message = "Images must be of type 'base64' or 'url'.";
+            return Err(ApiError::unsupported(&format!("{path}.source.type"), message));
+        }
+    };
+    let image_url = Some(ImageUrl { url, detail: None });
+    Ok(ContentPart { kind: "image_url".to_owned(), image_url, ..ContentPart::default() })
+}
+
+/// Texts alone are one text.
+fn content(parts: Vec<ContentPart>) -> Content {
+    if parts.iter().any(|part| part.text.is_none()) {
+        return Content::Parts(parts);
+    }
+    let texts: Vec<String> = parts.into_iter().filter_map(|part| part.text).collect();
+    Content::Text(texts.join("\n"))
 }
 
 /// The texts of blocks that hold nothing else.

@@ -73,7 +73,7 @@ pub(super) fn labels(model: &ServedEncoder) -> Result<(Vec<String>, Activation),
     match &model.info().output {
         EncoderOutput::Logits { labels, activation } => Ok((labels.clone(), *activation)),
         // The model was chosen by its kind.
-        EncoderOutput::Embedding { .. } => Err(ApiError::internal()),
+        EncoderOutput::Embedding { .. } | EncoderOutput::Rows { .. } => Err(ApiError::internal()),
     }
 }
 

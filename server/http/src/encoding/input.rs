@@ -211,7 +211,7 @@ impl<'a> Tokenizing<'a> {
             0 => 0,
             num_prompt => (first_at + num_prompt).min(tokens.len().saturating_sub(1)),
         };
-        Ok(EncodeInput { tokens, type_ids, not_pooled })
+        Ok(EncodeInput { tokens, type_ids, not_pooled, tiles: None })
     }
 
     fn alone(&self, text: &str, max: Option<usize>, name: &str) -> Result<Framed, ApiError> {

@@ -132,7 +132,7 @@ async fn pieces(
                 let framed = framed.map_err(|error| ApiError::from_text(&error, &name))?;
                 let (tokens, type_ids) = (framed.tokens, framed.type_ids);
                 owners.push(idx);
-                inputs.push(Arc::new(EncodeInput { tokens, type_ids, not_pooled: 0 }));
+                inputs.push(Arc::new(EncodeInput { tokens, type_ids, ..EncodeInput::default() }));
             }
         }
         Ok((owners, inputs))

@@ -38,7 +38,9 @@ pub(super) async fn scores(
     pairs.first = guard::texts(state, &model.text, pairs.first, first).await?;
     pairs.second = guard::texts(state, &model.text, pairs.second, second).await?;
     match &model.info().output {
-        EncoderOutput::Embedding { .. } => by_angle(state, caller, model, pairs).await,
+        EncoderOutput::Embedding { .. } | EncoderOutput::Rows { .. } => {
+            by_angle(state, caller, model, pairs).await
+        }
         EncoderOutput::Logits { labels, .. } if labels.len() != 1 => {
             let message = format!(
                 "The model `{}` has {} labels; texts are scored by a model with one, or by one \

@@ -25,6 +25,7 @@ impl Shape {
             EncoderOutput::Embedding { dim, normalized, truncatable } => {
                 (dim, normalized, truncatable)
             }
+            EncoderOutput::Rows { width } => (width, false, None),
             EncoderOutput::Logits { ref labels, .. } => (labels.len(), false, None),
         };
         if normalized && normalize == Some(false) {

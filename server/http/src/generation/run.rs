@@ -53,6 +53,7 @@ impl Run {
                 adapter: adapter.cloned(),
             },
             prompt: prompt.tokens,
+            insets: prompt.insets,
             sampling: Arc::new(params.sampling.clone()),
             stop,
             n: params.n,

@@ -131,20 +131,29 @@ impl Checks {
         Ok(())
     }
 
-    /// Each part, and all of them as templates put them together: as one if they need it.
+    /// Each part, and all of them as templates put them together, whatever images are between: the
+    /// texts as one if they need it.
     fn parts(&self, parts: &mut Vec<ContentPart>, path: &str) -> Result<(), ApiError> {
         for (idx, part) in parts.iter_mut().enumerate() {
             if let Some(text) = &mut part.text {
                 self.text(text, &format!("{path}[{idx}].text"))?;
             }
         }
-        if parts.len() < 2 || parts.iter().any(|part| part.text.is_none()) {
+        let texts: Vec<_> = parts.iter().filter(|part| part.kind == "text").collect();
+        let num_images = parts.iter().filter(|part| part.kind == "image_url").count();
+        if texts.len() < 2 || texts.len() + num_images < parts.len() {
             return Ok(());
         }
-        let joined: String = parts.iter().filter_map(|part| part.text.as_deref()).collect();
-        if let Some(joined) = self.rewritten(&joined, path)? {
-            parts.truncate(1);
-            parts[0].text = Some(joined);
+        let joined: String = texts.iter().filter_map(|part| part.text.as_deref()).collect();
+        let mut joined = self.rewritten(&joined, path)?;
+        if joined.is_some() {
+            parts.retain_mut(|part| {
+                let is_first = part.kind == "text" && joined.is_some();
+                if is_first {
+                    part.text = joined.take();
+                }
+                is_first || part.kind != "text"
+            });
         }
         Ok(())
     }

@@ -116,7 +116,7 @@ fn to_generate(source: &Source, prompt: Tokenized) -> Result<PromptTokens, ApiEr
     let Tokenized { tokens, text } = prompt;
     let max_tokens = source::max_tokens(source, tokens.len(), Some(DEFAULT_MAX_TOKENS))?;
     let echo = text.filter(|_| source.params.echo);
-    Ok(PromptTokens { tokens, echo, max_tokens })
+    Ok(PromptTokens { tokens, insets: Vec::new(), echo, max_tokens })
 }
 
 /// Writes the answers to one request.

@@ -105,9 +105,18 @@ impl Fields<'_> {
         let content = match self.fields.get("content") {
             Some(Value::String(text)) => vec![part(text.clone())],
             Some(Value::Array(parts)) => {
-                let kinds = ["input_text", "output_text", "text", "refusal"];
-                let texts = texts(parts, &path, &kinds)?;
-                texts.into_iter().map(|(_, text)| part(text)).collect()
+                let is_user = role == "user";
+                let each = parts.iter().enumerate().map(|(idx, given)| {
+                    let path = format!("{path}[{idx}]");
+                    match given["type"] == "input_image" && is_user {
+                        true => image(given, &path),
+                        false => {
+                            let kinds = ["input_text", "output_text", "text", "refusal"];
+                            text(given, &path, &kinds).map(|(_, text)| part(text))
+                        }
+                    }
+                });
+                each.collect::<Result<_, _>>()?
             }
             None | Some(Value::Null) => return Err(ApiError::missing(&path)),
             Some(_) => return Err(invalid(&path, "it is a string or an array of parts")),
@@ -154,22 +163,35 @@ fn output_part(text: String) -> Value {
     json!({"type": "output_text", "text": text, "annotations": [], "logprobs": []})
 }
 
+/// An image, which is kept as it was sent.
+fn image(part: &Value, path: &str) -> Result<Value, ApiError> {
+    if part.get("file_id").is_some_and(|id| !id.is_null()) {
+        let message = "Images by the id of a file are not supported.";
+        return Err(ApiError::unsupported(&format!("{path}.file_id"), message));
+    }
+    let url = part.get("image_url").and_then(Value::as_str);
+    let url = url.ok_or_else(|| ApiError::missing(&format!("{path}.image_url")))?;
+    let detail = part.get("detail").and_then(Value::as_str).unwrap_or("auto");
+    Ok(json!({"type": "input_image", "image_url": url, "detail": detail}))
+}
+
 /// The kinds and texts of parts, which must be of these kinds.
 fn texts(parts: &[Value], path: &str, kinds: &[&str]) -> Result<Vec<(String, String)>, ApiError> {
-    let text = |(idx, part): (usize, &Value)| {
-        let path = format!("{path}[{idx}]");
-        let kind = part.get("type").and_then(Value::as_str);
-        let kind = kind.ok_or_else(|| ApiError::missing(&format!("{path}.type")))?;
-        if !kinds.contains(&kind) {
-            let kind: String = kind.chars().take(MAX_ID_CHARS).collect();
-            let message = format!("Content of type '{kind}' is not supported here: send text.");
-            return Err(ApiError::unsupported(&format!("{path}.type"), message));
-        }
-        let name = if kind == "refusal" { "refusal" } else { "text" };
-        match part.get(name).and_then(Value::as_str) {
-            Some(text) => Ok((kind.to_owned(), text.to_owned())),
-            None => Err(ApiError::missing(&format!("{path}.{name}"))),
-        }
-    };
-    parts.iter().enumerate().map(text).collect()
+    let parts = parts.iter().enumerate();
+    parts.map(|(idx, part)| text(part, &format!("{path}[{idx}]"), kinds)).collect()
+}
+
+fn text(part: &Value, path: &str, kinds: &[&str]) -> Result<(String, String), ApiError> {
+    let kind = part.get("type").and_then(Value::as_str);
+    let kind = kind.ok_or_else(|| ApiError::missing(&format!("{path}.type")))?;
+    if !kinds.contains(&kind) {
+        let kind: String = kind.chars().take(MAX_ID_CHARS).collect();
+        let message = format!("Content of type '{kind}' is not supported here: send text.");
+        return Err(ApiError::unsupported(&format!("{path}.type"), message));
+    }
+    let name = if kind == "refusal" { "refusal" } else { "text" };
+    match part.get(name).and_then(Value::as_str) {
+        Some(text) => Ok((kind.to_owned(), text.to_owned())),
+        None => Err(ApiError::missing(&format!("{path}.{name}"))),
+    }
 }

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use serde_json::{Value, json};
-use server_api::{ChatMessage, Content, ContentPart, Role};
+use server_api::{ChatMessage, Content, ContentPart, ImageUrl, Role};
 
 use crate::ApiError;
 
@@ -175,13 +175,23 @@ fn message(role: Role, content: Content) -> ChatMessage {
     }
 }
 
-/// One part is a text; templates know how to join several.
+/// One part that is a text is one; templates know how to join several.
 fn content(parts: &Value) -> Content {
-    let texts = parts.as_array().into_iter().flatten().filter_map(|part| part["text"].as_str());
-    let mut texts: Vec<String> = texts.map(str::to_owned).collect();
-    if texts.len() < 2 {
-        return Content::Text(texts.pop().unwrap_or_default());
+    let parts = parts.as_array().into_iter().flatten();
+    let mut parts: Vec<ContentPart> = parts.filter_map(part).collect();
+    if parts.iter().any(|part| part.text.is_none()) || parts.len() > 1 {
+        return Content::Parts(parts);
     }
-    let part = |text| ContentPart { kind: "text".to_owned(), text: Some(text), refusal: None };
-    Content::Parts(texts.into_iter().map(part).collect())
+    Content::Text(parts.pop().and_then(|part| part.text).unwrap_or_default())
+}
+
+fn part(part: &Value) -> Option<ContentPart> {
+    if part["type"] == "input_image" {
+        let url = part["image_url"].as_str()?.to_owned();
+        let detail = part["detail"].as_str().map(str::to_owned);
+        let (kind, image_url) = ("image_url".to_owned(), Some(ImageUrl { url, detail }));
+        return Some(ContentPart { kind, image_url, ..ContentPart::default() });
+    }
+    let (kind, text) = ("text".to_owned(), Some(part["text"].as_str()?.to_owned()));
+    Some(ContentPart { kind, text, ..ContentPart::default() })
 }

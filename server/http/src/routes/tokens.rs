@@ -4,15 +4,16 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
-use engine_text::TextModel;
 use server_api::{
     DetokenizeRequest, DetokenizeResponse, Prompt, TokenizeRequest, TokenizeResponse, TokenizerInfo,
 };
 
 use crate::blocking::run_sized;
+use crate::images::{self, Images};
 use crate::json::ApiJson;
 use crate::openapi::Refusals;
 use crate::prompt::{Chat, Prompts, chat_tokens, prompt_tokens, token_strs};
+use crate::served::Served;
 use crate::{ApiError, AppState};
 
 /// The tokens of a text or a chat.
@@ -24,7 +25,7 @@ pub(crate) async fn tokenize(
 ) -> Result<Json<TokenizeResponse>, ApiError> {
     let model = state.served_or_only(request.model.as_deref())?;
     let with_strs = request.return_token_strs.unwrap_or(false);
-    let tokens = request_tokens(&state, model.text(), request, num_bytes).await?;
+    let tokens = request_tokens(&state, &model, request, num_bytes).await?;
     let token_strs = match with_strs {
         true => Some(token_strs(&state, model.text(), &tokens).await?),
         false => None,
@@ -75,10 +76,11 @@ pub(crate) async fn detokenize(
 
 async fn request_tokens(
     state: &AppState,
-    text: &Arc<TextModel>,
+    model: &Served,
     request: TokenizeRequest,
     num_bytes: usize,
 ) -> Result<Vec<u32>, ApiError> {
+    let text = model.text();
     match (request.prompt, request.messages) {
         (Some(prompt), None) => {
             let prompts = Prompts {
@@ -90,9 +92,14 @@ async fn request_tokens(
             let tokenized = prompt_tokens(state, text, prompts).await?;
             Ok(tokenized.into_iter().flat_map(|prompt| prompt.tokens).collect())
         }
-        (None, Some(messages)) => {
+        (None, Some(mut messages)) => {
+            let images = match model {
+                Served::Generator(model) => images::gather(state, model, &mut messages).await?,
+                Served::Encoder(_) => None,
+            };
             let chat = Chat {
                 messages,
+                sight: images.as_ref().map(Images::sight),
                 tools: request.tools,
                 add_generation_prompt: request.add_generation_prompt,
                 continue_final_message: request.continue_final_message.unwrap_or(false),

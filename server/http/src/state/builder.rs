@@ -11,6 +11,7 @@ use super::{AppState, Inner, Slot};
 use crate::adapters::Adapters;
 use crate::answers::Answers;
 use crate::encoding::Moderator;
+use crate::images::ImageUrls;
 use crate::permits::Permits;
 use crate::responses::Background;
 use crate::served::Served;
@@ -27,6 +28,7 @@ pub struct AppStateBuilder {
     guards: Guards,
     adapters: Option<Arc<dyn Adapters>>,
     moderator: Option<Moderator>,
+    image_urls: Option<Arc<ImageUrls>>,
 }
 
 /// Adapters that are brought into memory at once; those who provide them read one at a time.
@@ -45,6 +47,7 @@ impl AppStateBuilder {
             guards: Guards::default(),
             adapters: None,
             moderator: None,
+            image_urls: None,
         }
     }
 
@@ -119,6 +122,13 @@ impl AppStateBuilder {
         self
     }
 
+    /// What fetches images that clients send as addresses; none are fetched if not called.
+    #[must_use]
+    pub fn image_urls(mut self, urls: Arc<ImageUrls>) -> Self {
+        self.image_urls = Some(urls);
+        self
+    }
+
     /// The state.
     #[must_use]
     pub fn build(self) -> AppState {
@@ -126,7 +136,8 @@ impl AppStateBuilder {
         let HttpLimits { max_grammar_jobs, max_waiting_grammars, .. } = self.limits;
         let grammar_jobs = Permits::new(max_grammar_jobs, max_waiting_grammars);
         let background = Background::new(&self.limits);
-        let Self { models, auth, limits, metrics, guards, store, cors, adapters, moderator } = self;
+        let Self { models, auth, limits, metrics, guards, store, cors, adapters, .. } = self;
+        let (moderator, image_urls) = (self.moderator, self.image_urls);
         let adapter_jobs = Arc::new(Semaphore::new(MAX_ADAPTER_JOBS));
         let (models, guards) = (RwLock::new(models), Arc::new(guards));
         let (tickets, answers) = (Arc::default(), Answers::new(&limits));
@@ -146,6 +157,7 @@ impl AppStateBuilder {
             adapters,
             adapter_jobs,
             moderator,
+            image_urls,
         }))
     }
 }

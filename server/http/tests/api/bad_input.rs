@@ -206,7 +206,10 @@ async fn options_that_this_server_does_not_have() {
         (json!({"modalities": ["text", "audio"]}), "modalities"),
         (json!({"audio": {"voice": "x"}}), "audio"),
         (json!({"functions": [{}]}), "functions"),
-        (json!({"messages": [{"role": "user", "content": image}]}), "messages[0].content[0].type"),
+        (
+            json!({"messages": [{"role": "user", "content": image}]}),
+            "messages[0].content[0].image_url.url",
+        ),
     ];
     for (more, param) in cases {
         let (status, answer) = raw(&server, CHAT, hello(more).to_string()).await;

@@ -72,6 +72,7 @@ pub(crate) fn served(
         text,
         handle,
         adapter: None,
+        vision: None,
     }
 }
 

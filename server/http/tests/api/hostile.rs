@@ -72,9 +72,14 @@ async fn results_of_calls_that_nobody_made() {
 #[tokio::test]
 async fn rubbish_where_images_sounds_and_files_go() {
     let address = format!("data:image/png;base64,{RUBBISH}");
+    for (image, field) in
+        [(json!({"url": address}), "image_url.url"), (json!(RUBBISH), "image_url")]
+    {
+        let part = json!({"type": "image_url", "image_url": image});
+        let error = refused(CHAT, json!([{"role": "user", "content": [part]}])).await;
+        assert_eq!(error["param"], format!("messages[0].content[0].{field}"));
+    }
     let parts = [
-        json!({"type": "image_url", "image_url": {"url": address}}),
-        json!({"type": "image_url", "image_url": RUBBISH}),
         json!({"type": "input_audio", "input_audio": {"data": RUBBISH, "format": "wav"}}),
         json!({"type": "file", "file": {"file_data": RUBBISH}}),
     ];

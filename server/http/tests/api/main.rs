@@ -22,6 +22,7 @@ mod guard;
 mod hostile;
 mod http2;
 mod idempotent;
+mod images;
 mod kept;
 mod messages;
 mod paired;

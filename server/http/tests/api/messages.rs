@@ -166,7 +166,8 @@ async fn tokens_are_counted_as_they_are_used() {
 #[tokio::test]
 async fn errors_have_anthropics_shape() {
     let server = says("");
-    let image = json!([{"role": "user", "content": [{"type": "image", "source": {}}]}]);
+    let image = json!([{"role": "user", "content": [{"type": "image",
+        "source": {"type": "base64", "media_type": "image/png", "data": ""}}]}]);
     for (more, status, kind, word) in [
         (json!({"max_tokens": null}), 400, "invalid_request_error", "max_tokens"),
         (json!({"model": "nope"}), 404, "not_found_error", "nope"),

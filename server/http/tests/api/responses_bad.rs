@@ -22,7 +22,11 @@ async fn bad_requests_name_their_field() {
         (json!({"input": [{"type": "web_search_call"}]}), "input[0].type"),
         (json!({"input": [{"role": "robot", "content": "a"}]}), "input[0].role"),
         (json!({"input": [{"role": "user"}]}), "input[0].content"),
-        (json!({"input": message(json!([{"type": "input_image"}]))}), "input[0].content[0].type"),
+        (
+            json!({"input": message(json!([{"type": "input_image"}]))}),
+            "input[0].content[0].image_url",
+        ),
+        (json!({"input": message(json!([{"type": "input_file"}]))}), "input[0].content[0].type"),
         (json!({"input": message(json!([{"type": "input_text"}]))}), "input[0].content[0].text"),
         (json!({"input": [{"role": "user", "content": "a", "id": "a b"}]}), "input[0].id"),
         (json!({"input": [{"type": "function_call", "call_id": "c"}]}), "input[0].name"),

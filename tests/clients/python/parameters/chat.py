@@ -20,6 +20,10 @@ TOOL = {
     },
 }
 TEMPLATES = "server/http/tests/api/templates.rs"
+# What this model cannot: it does not see.
+IMAGES = "server/http/tests/api/images.rs"
+SEEN = "what_is_seen_is_what_is_answered_to"
+IN_OTHER_WORDS = "other_apis_send_images_in_their_words"
 # What the template of this model makes nothing of.
 TEMPLATE = [
     proved_in("chat_template_kwargs", TEMPLATES, "chats_reach_the_template"),
@@ -66,7 +70,11 @@ def messages():
         supported("messages[].content[].text", user(parts), same, note="as the text alone"),
         refused("messages[].content[].text", user([{"type": "text"}]), "where it is missing"),
         supported("messages[].content[].type", user(parts), same, note="`text`"),
-        refused("messages[].content[].type", user(image), "others: images, sound, files"),
+        proved_in("messages[].content[].type", IMAGES, SEEN, "`image_url`, by models that see"),
+        refused("messages[].content[].type", user([{"type": "file"}]), "others: sound, files"),
+        proved_in("messages[].content[].image_url.url", IMAGES, SEEN, "`data:`, base64"),
+        refused("messages[].content[].image_url.url", user(image), "by models that do not see"),
+        proved_in("messages[].content[].image_url.detail", IMAGES, SEEN, "of no effect"),
         proved_in(
             "messages[].content[].refusal",
             "server/http/tests/api/accepted.rs",

@@ -2,7 +2,7 @@
 at the prompt only."""
 
 from .call import MODEL, QUESTION
-from .chat import TEMPLATES, TOOL, longer
+from .chat import IMAGES, IN_OTHER_WORDS, TEMPLATES, TOOL, longer
 from .generation import SIZE, differs, same
 from .rows import Route, ignored, in_time, proved_in, refused, required, supported, unknown
 
@@ -58,9 +58,24 @@ def prompt_rows():
         ),
         refused(
             f"{content}.type",
-            user(image),
-            "others: images, documents",
-            says="Content of type 'image'",
+            user({"type": "document"}),
+            "others: documents",
+            says="Content of type 'document'",
+        ),
+        *(
+            proved_in(
+                f"{content}.source.{field}",
+                IMAGES,
+                IN_OTHER_WORDS,
+                "of `image`, by models that see",
+            )
+            for field in ("type", "media_type", "data")
+        ),
+        refused(
+            f"{content}.source.url",
+            user(image | {"source": {"type": "url", "url": "https://a.example/"}}),
+            "by models that do not see, and where the server does not fetch",
+            says="cannot see images",
         ),
         supported(f"{content}.id", used(), longer),
         refused(f"{content}.id", used(no_id), "where it is missing"),

@@ -2,7 +2,7 @@
 
 from . import conversations
 from .call import MODEL, QUESTION, send
-from .chat import TEMPLATES, TOOL, longer
+from .chat import IMAGES, IN_OTHER_WORDS, TEMPLATES, TOOL, longer
 from .messages import another_prompt
 from .rows import proved_in, refused, required, supported
 from .stored import NONE
@@ -76,7 +76,11 @@ def input_rows():
             says="No tool output found for function call call_1",
             param="input",
         ),
-        refused("input[].content[].type", parts({"type": "input_image"}), "others: images, files"),
+        proved_in("input", IMAGES, IN_OTHER_WORDS, "parts: `input_image`, by models that see"),
+        refused(
+            "input[].content[].image_url", parts({"type": "input_image"}), "where it is missing"
+        ),
+        refused("input[].content[].type", parts({"type": "input_file"}), "others: files"),
         refused("input[].content[].text", parts({"type": "input_text"}), "where it is missing"),
     ]
 

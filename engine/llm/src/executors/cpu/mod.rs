@@ -227,6 +227,10 @@ impl Executor for CpuExecutor {
         adapter.fits(shape) && adapter.max_rank() <= *max_rank
     }
 
+    fn embedding_width(&self) -> usize {
+        self.spec.hidden_size
+    }
+
     fn forward(&mut self, batch: &Batch) -> Result<(), EngineError> {
         let Self { spec, weights, rotations, cache, buffers, machine, adapters, runs, .. } = self;
         adapters.set(batch);
@@ -237,6 +241,9 @@ impl Executor for CpuExecutor {
         if spec.embedding.scale != 1.0 {
             let scale = spec.embedding.scale;
             add_scaled((machine.isa, &mut machine.pool), (&mut *x, hidden), None, scale);
+        }
+        for (row, inset) in &batch.insets {
+            x[row * hidden..][..inset.numbers().len()].copy_from_slice(inset.numbers());
         }
         if let Some(positions) = &weights.positions {
             let learned = &mut buffers.branch[..rows * hidden];

@@ -92,7 +92,7 @@ pub(crate) fn pair_row(info: &EncoderInfo, first: &str, second: &str) -> Vec<f32
     let (first, second) = (words(first), words(second));
     let type_ids = [vec![0; first.len() + 2], vec![1; second.len() + 1]].concat();
     let tokens = [vec![CLS], first, vec![SEP], second, vec![SEP]].concat();
-    MockEncoder::row(info, &EncodeInput { tokens, type_ids, not_pooled: 0 })
+    MockEncoder::row(info, &EncodeInput { tokens, type_ids, ..EncodeInput::default() })
 }
 
 pub(crate) fn normalized(row: &[f32]) -> Vec<f32> {

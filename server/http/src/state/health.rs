@@ -1,0 +1,32 @@
+//! What is known of all models: whether they answer.
+//!
+//! Invariant: a failure is told before what only takes time.
+
+use server_api::Health;
+
+use super::{AppState, Slot};
+
+impl AppState {
+    /// Whether all models answer, and what is known of each that does not.
+    pub(crate) fn health(&self) -> Health {
+        let mut health = Health { status: "ok".to_owned(), pending: Vec::new() };
+        let mut lacks = |status: &str, what: String| {
+            // A failure weighs more than what only takes time.
+            if health.status != "failed" {
+                health.status = status.to_owned();
+            }
+            health.pending.push(what);
+        };
+        self.slots(|slots| {
+            for (id, slot) in slots {
+                match slot {
+                    Slot::Ready(model) if model.is_alive() => {}
+                    Slot::Ready(_) => lacks("failed", format!("{id}: stopped")),
+                    Slot::Loading => lacks("loading", format!("{id}: loading")),
+                    Slot::Failed(reason) => lacks("failed", format!("{id}: failed: {reason}")),
+                }
+            }
+        });
+        health
+    }
+}
