@@ -10,6 +10,7 @@ mod event;
 mod grammar;
 mod ids;
 mod request;
+mod speech;
 mod step;
 
 pub use adapter::Adapter;
@@ -19,6 +20,7 @@ pub use event::{Event, FinishReason, RequestError, Usage};
 pub use grammar::{Constraint, Grammar, GrammarError, NoMask, PendingMask, TokenMask};
 pub use ids::{BlockId, CacheScope, RequestId, SeqId, TenantId, TokenId};
 pub use request::{Class, InvalidRequest, Request, SamplingParams, StopRules};
+pub use speech::{Segment, Speech, SpeechInfo, SpeechInput, SpeechStep, SpeechTask};
 pub use step::{
     BlockTable, History, Sample, Sampled, Score, SeqOutput, SeqWork, Step, StepOutput,
     TokenLogprobs, Want,

@@ -12,8 +12,10 @@ mod encoder;
 mod engine;
 mod memory;
 mod model;
+mod speech;
 
 pub use clock::{Clock, StepCost};
 pub use encoder::MockEncoder;
 pub use engine::{Fault, MockEngine};
 pub use model::{MockModel, Script};
+pub use speech::{MockSession, MockSpeech};

@@ -22,6 +22,7 @@ const fn arrow(
 const ARROWS: &[Arrow] = &[
     arrow("kernels", &[], &[]),
     arrow("engine-core", &[], &[]),
+    arrow("engine-audio", &[], &[]),
     arrow("engine-text", &[], &[]),
     arrow("engine-grammar", &["engine-core", "engine-text"], &[]),
     arrow("engine-weights", &["kernels"], &[]),
@@ -31,6 +32,11 @@ const ARROWS: &[Arrow] = &[
         &["engine-core", "engine-llm", "engine-weights", "kernels"],
         &["engine-text"],
     ),
+    arrow(
+        "engine-speech",
+        &["engine-core", "engine-encoder", "engine-weights", "kernels"],
+        &["engine-audio", "engine-text"],
+    ),
     arrow("engine-mock", &["engine-core"], &[]),
     arrow("scheduler-batching", &["engine-core"], &["engine-mock"]),
     arrow("model-registry", &[], &[]),
@@ -39,6 +45,7 @@ const ARROWS: &[Arrow] = &[
     arrow(
         "server-http",
         &[
+            "engine-audio",
             "engine-core",
             "engine-grammar",
             "engine-text",
@@ -58,6 +65,7 @@ const ARROWS: &[Arrow] = &[
             "engine-text",
             "engine-encoder",
             "engine-llm",
+            "engine-speech",
             "scheduler-batching",
             "model-registry",
             "server-guard",
@@ -96,6 +104,8 @@ const GUARDED: &[(&str, &[&str])] = &[
     ("indicatif", &["agentbase", "xtask"]),
     ("anyhow", &["agentbase", "xtask", "loadtests"]),
     ("ureq", &["loadtests"]),
+    ("symphonia*", &["engine-audio"]),
+    ("rubato", &["engine-audio"]),
 ];
 
 /// Every arrow that is not drawn, and every library that loads code from data.
