@@ -52,6 +52,7 @@ struct Inner {
     guards: Arc<Guards>,
     text_jobs: Arc<Semaphore>,
     grammar_jobs: Arc<Permits>,
+    audio_jobs: Arc<Permits>,
     store: Option<Store>,
     background: Background,
     tickets: Arc<Tickets>,
@@ -142,8 +143,13 @@ impl AppState {
     /// The model of whatever kind that a request names; without a name the only one that
     /// generates, or the only one there is.
     pub(crate) fn served_or_only(&self, id: Option<&str>) -> Result<Served, ApiError> {
+<<<<<<< HEAD
         let name = self.name_or_only(id, &is_generator);
         self.served(&name.or_else(|_| self.name_or_only(id, &|_| true))?)
+=======
+        let name = self.name_or_only(id, &[Kind::Generator]);
+        self.served(&name.or_else(|_| self.name_or_only(id, &Kind::ALL))?)
+>>>>>>> 4422027 (WIP: speech through scheduler and HTTP (unchecked))
     }
 
     /// The encoder that a request names, if it is of a kind that serves the purpose; without a name
@@ -207,11 +213,7 @@ impl AppState {
 
     /// Those of them that generate.
     pub(crate) fn ready_generators(&self) -> Vec<Arc<ServedModel>> {
-        let generator = |model| match model {
-            Served::Generator(model) => Some(model),
-            Served::Encoder(_) => None,
-        };
-        self.ready_models().into_iter().filter_map(generator).collect()
+        self.ready_models().into_iter().filter_map(|model| model.generator().ok()).collect()
     }
 
     /// Whether all models answer, and what is known of each that does not.
@@ -283,6 +285,10 @@ impl AppState {
 
     pub(crate) fn grammar_jobs(&self) -> &Arc<Permits> {
         &self.0.grammar_jobs
+    }
+
+    pub(crate) fn audio_jobs(&self) -> &Arc<Permits> {
+        &self.0.audio_jobs
     }
 
     pub(crate) fn adapters(&self) -> Option<&Arc<dyn Adapters>> {
