@@ -68,8 +68,10 @@ pub(crate) fn packed(data_dir: &Path, digest: &str) -> PathBuf {
 /// Deletes packed weights of model versions that are no more. What cannot be deleted stays.
 pub(crate) fn sweep_packed(data_dir: &Path, kept: &[Manifest]) {
     let Ok(files) = std::fs::read_dir(data_dir.join("packed")) else { return };
-    let kept: Vec<_> = kept.iter().map(|manifest| packed(data_dir, &manifest.digest)).collect();
-    for file in files.flatten().filter(|file| !kept.contains(&file.path())) {
+    // Parts of a model may be packed apart: `DIGEST.PART.bin`.
+    let is_kept = |name: &str| kept.iter().any(|manifest| name.starts_with(&manifest.digest));
+    let is_old = |file: &std::fs::DirEntry| !file.file_name().to_str().is_some_and(is_kept);
+    for file in files.flatten().filter(is_old) {
         if let Err(error) = std::fs::remove_file(file.path()) {
             tracing::warn!(file = %file.path().display(), %error, "packed weights stay");
         }

@@ -12,14 +12,14 @@ use engine_grammar::Compiler;
 use model_registry::ModelName;
 use scheduler_batching::{
     Driver, EncoderDriver, EncoderHandle, EncodingConfig, Handle, PlannerConfig, Shutdown,
-    spawn_encoder, spawn_with,
+    SpeechConfig, SpeechDriver, SpeechHandle, spawn_encoder, spawn_speech, spawn_with,
 };
-use server_http::{AppState, ServedEncoder, ServedModel};
+use server_http::{AppState, ServedEncoder, ServedModel, ServedSpeech};
 use tokio::sync::oneshot;
 
 use crate::{
     adapters::RegistryAdapters,
-    load::{self, EngineOptions, Loaded, LoadedEncoder, ToServe},
+    load::{self, EngineOptions, Loaded, LoadedEncoder, LoadedSpeech, ToServe},
     progress::Spinner,
 };
 
@@ -30,6 +30,7 @@ const MAX_GRAMMAR_WORKERS: usize = 4;
 enum Running {
     Generator(Handle, Driver),
     Encoder(EncoderHandle, EncoderDriver),
+    Speech(SpeechHandle, SpeechDriver),
 }
 
 /// All drivers that were started.
@@ -51,12 +52,14 @@ impl Drivers {
             match running {
                 Running::Generator(handle, _) => handle.shutdown(Shutdown::Abort),
                 Running::Encoder(handle, _) => handle.shutdown(Shutdown::Abort),
+                Running::Speech(handle, _) => handle.shutdown(Shutdown::Abort),
             }
         }
         let drivers = std::mem::take(&mut *self.all());
         let join = |running| match running {
             Running::Generator(_, driver) => driver.join(),
             Running::Encoder(_, driver) => driver.join(),
+            Running::Speech(_, driver) => driver.join(),
         };
         Ok(tokio::task::spawn_blocking(move || drivers.into_iter().for_each(join)).await?)
     }
@@ -67,6 +70,7 @@ pub(super) struct Loading {
     pub(super) options: EngineOptions,
     pub(super) planner: PlannerConfig,
     pub(super) encoding: EncodingConfig,
+    pub(super) speech: SpeechConfig,
     pub(super) data_dir: PathBuf,
     pub(super) state: AppState,
     pub(super) adapters: Option<Arc<RegistryAdapters>>,
@@ -93,6 +97,7 @@ impl Loading {
                     match loaded {
                         ToServe::Generator(loaded) => self.start(*loaded),
                         ToServe::Encoder(loaded) => self.start_encoder(*loaded),
+                        ToServe::Speech(loaded) => self.start_speech(*loaded),
                     }
                     num_ready += 1;
                     let seconds = started.elapsed().as_secs_f32();
@@ -145,6 +150,21 @@ impl Loading {
             created_unix: manifest.created_unix,
             text,
             prompts: Arc::new(prompts),
+            handle,
+        });
+    }
+
+    /// The same of a transcriber.
+    fn start_speech(&self, loaded: LoadedSpeech) {
+        let LoadedSpeech { manifest, transcriber, text } = loaded;
+        let observer = self.state.metrics().observer(manifest.name.as_str());
+        let (handle, driver) = spawn_speech(transcriber, self.speech, observer);
+        self.drivers.add(Running::Speech(handle.clone(), driver));
+        self.state.install(ServedSpeech {
+            id: manifest.name.as_str().to_owned(),
+            version: manifest.digest.into(),
+            created_unix: manifest.created_unix,
+            text,
             handle,
         });
     }
