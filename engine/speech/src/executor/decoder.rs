@@ -141,7 +141,7 @@ impl Decoder {
                 let both = [(&layer.cross.k, &mut *k, false), (&layer.cross.v, &mut *v, false)];
                 project((isa, pool, scratch), encoder_in, num_rows, both);
                 let (run, mut cache) = cross.layer(i, (chunk * ENCODER_ROWS, num_rows));
-                cache.write(pool, &[run], k, v);
+                cache.write((isa, pool), &[run], k, v);
             }
         }
     }
@@ -203,7 +203,7 @@ impl Decoder {
         ];
         project((isa, pool, scratch), &mut self.x_in, rows, all);
         let (run, mut cache) = self.own.layer(i, (position, rows));
-        cache.write(pool, &[run], k, v);
+        cache.write((isa, pool), &[run], k, v);
         attention((isa, pool, &mut self.plan), (&cache, &params), &[run], q, attended);
         convert_rows((isa, pool), attended, hidden, rows, &mut self.attended_in);
         let out = [(&layer.own.output, &mut *x, true)];
