@@ -102,9 +102,6 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
-    pub(crate) const ALL: [Self; 4] =
-        [Self::Generator, Self::Embedder, Self::Classifier, Self::Transcriber];
-
     fn does(self) -> &'static str {
         match self {
             Self::Generator => "generates text",
@@ -201,6 +198,10 @@ impl Served {
             Self::Encoder(encoder) => &encoder.id,
             Self::Speech(speech) => &speech.id,
         }
+    }
+
+    pub(crate) fn is_generator(&self) -> bool {
+        matches!(self, Self::Generator(_))
     }
 
     /// It, if it generates.

@@ -137,19 +137,14 @@ impl AppState {
 
     /// The same; without a name the only one there is.
     pub(crate) fn model_or_only(&self, id: Option<&str>) -> Result<Arc<ServedModel>, ApiError> {
-        self.model(&self.name_or_only(id, &is_generator)?)
+        self.model(&self.name_or_only(id, &Served::is_generator)?)
     }
 
     /// The model of whatever kind that a request names; without a name the only one that
     /// generates, or the only one there is.
     pub(crate) fn served_or_only(&self, id: Option<&str>) -> Result<Served, ApiError> {
-<<<<<<< HEAD
-        let name = self.name_or_only(id, &is_generator);
+        let name = self.name_or_only(id, &Served::is_generator);
         self.served(&name.or_else(|_| self.name_or_only(id, &|_| true))?)
-=======
-        let name = self.name_or_only(id, &[Kind::Generator]);
-        self.served(&name.or_else(|_| self.name_or_only(id, &Kind::ALL))?)
->>>>>>> 4422027 (WIP: speech through scheduler and HTTP (unchecked))
     }
 
     /// The encoder that a request names, if it is of a kind that serves the purpose; without a name
@@ -302,8 +297,4 @@ impl AppState {
     pub(crate) fn text_jobs(&self) -> Arc<Semaphore> {
         Arc::clone(&self.0.text_jobs)
     }
-}
-
-fn is_generator(model: &Served) -> bool {
-    model.kind() == Kind::Generator
 }
