@@ -17,6 +17,7 @@ use kernels::{
         BLOCK_SIZE, Cache, CacheLayout, KvDtype, MAX_INT8_HEAD_DIM, Params, Plan, Run, attention,
     },
     elementwise::{add_scaled, gather},
+    lines::Lines,
     packed::{Activations, Scratch, convert_rows, norm_rows},
     pool::Pool,
 };
@@ -34,14 +35,14 @@ type Parallel<'a> = (Isa, &'a mut Pool, &'a mut Scratch);
 /// Keys and values of all layers.
 struct KeysAndValues {
     layout: CacheLayout,
-    memory: Vec<u8>,
+    memory: Lines<u8>,
     blocks: Vec<u32>,
 }
 
 impl KeysAndValues {
     fn new(layout: CacheLayout, len: usize) -> Self {
         let num_blocks = len.div_ceil(BLOCK_SIZE);
-        let memory = vec![0; num_blocks * layout.block_bytes()];
+        let memory = Lines::new(num_blocks * layout.block_bytes());
         Self { layout, memory, blocks: (0..num_blocks as u32).collect() }
     }
 
