@@ -1,6 +1,7 @@
 //! From a model's name to an engine and its text side.
 
 mod encoder;
+mod speech;
 mod text;
 mod vision;
 
@@ -21,16 +22,21 @@ use engine_llm::{
     spec::DecoderSpec,
     weights::{self, Model, Weights},
 };
+use engine_speech::Transcriber;
 use engine_text::{Prompts, TextModel};
 use model_registry::{Manifest, ModelName};
-use scheduler_batching::{Amount, EncodingConfig, PlannerConfig};
+use scheduler_batching::{Amount, EncodingConfig, PlannerConfig, SpeechConfig};
 
-pub(crate) use self::encoder::{Opened, open_encoder};
-pub(crate) use self::vision::LoadedVision;
 use self::{
     encoder::encoder,
+    speech::speech,
     text::text_model,
     vision::{open_vision, vision},
+};
+pub(crate) use self::{
+    encoder::{Opened, open_encoder},
+    speech::open_speech,
+    vision::LoadedVision,
 };
 use crate::{
     cli::{EngineArgs, Speculation},
@@ -71,10 +77,18 @@ pub(crate) struct LoadedEncoder {
     pub(crate) prompts: Prompts,
 }
 
-/// A model of either kind.
+/// A transcriber in memory.
+pub(crate) struct LoadedSpeech {
+    pub(crate) manifest: Manifest,
+    pub(crate) transcriber: Transcriber,
+    pub(crate) text: Arc<TextModel>,
+}
+
+/// A model of whatever kind.
 pub(crate) enum ToServe {
     Generator(Box<Loaded>),
     Encoder(Box<LoadedEncoder>),
+    Speech(Box<LoadedSpeech>),
 }
 
 /// How to run it.
@@ -145,6 +159,14 @@ pub(crate) fn encoding_config(max_waiting: Option<usize>, num_tenants: usize) ->
     EncodingConfig { max_waiting: max, max_waiting_per_tenant: own, ..config }
 }
 
+/// And for transcribers, of whose requests each is a recording in memory.
+pub(crate) fn speech_config(max_waiting: Option<usize>, num_tenants: usize) -> SpeechConfig {
+    let config = SpeechConfig::default();
+    let max_requests = max_waiting.map_or(config.max_requests, |max| max.min(config.max_requests));
+    let share = if num_tenants > 1 { 2 } else { 1 };
+    SpeechConfig { max_requests, max_requests_per_tenant: max_requests.div_ceil(share), ..config }
+}
+
 /// Loads the model that the registry knows by `name`, as what it is.
 ///
 /// # Errors
@@ -156,6 +178,9 @@ pub(crate) async fn to_serve(
 ) -> Result<ToServe> {
     let loaded = load_as(data_dir, name, move |manifest, files, packed| {
         let of_model = || format!("model {}", manifest.name);
+        if let Some(speech) = speech(&manifest, files, &packed, options).with_context(of_model)? {
+            return Ok(ToServe::Speech(Box::new(speech)));
+        }
         match encoder(&manifest, files, &packed, options).with_context(of_model)? {
             Some(encoder) => Ok(ToServe::Encoder(Box::new(encoder))),
             None => {
@@ -241,10 +266,10 @@ fn from_files(
 /// # Errors
 /// What is wrong; the message names file and field.
 pub(crate) fn check(files: &BTreeMap<String, PathBuf>) -> Result<()> {
-    match open_encoder(files)? {
-        Some(_) => Ok(()),
-        None => open(files).map(drop),
+    if open_speech(files)?.is_some() || open_encoder(files)?.is_some() {
+        return Ok(());
     }
+    open(files).map(drop)
 }
 
 /// Opens weights and text, and checks that they belong together.

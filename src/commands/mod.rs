@@ -8,7 +8,7 @@ mod quantize;
 mod run;
 mod serve;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 
 use crate::{
     cli::{Cli, Command},
@@ -44,6 +44,9 @@ pub(crate) fn run(cli: Cli) -> Result<()> {
             match runtime.block_on(load::to_serve(&data_dir, &args.name, options))? {
                 ToServe::Generator(loaded) => bench::run(&args, *loaded, options.threads),
                 ToServe::Encoder(loaded) => bench::encode(&args, *loaded, options.threads),
+                ToServe::Speech(loaded) => {
+                    bail!("{} writes down recordings, which are not measured", loaded.manifest.name)
+                }
             }
         }
         Command::Perplexity(args) => {

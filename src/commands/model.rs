@@ -50,9 +50,12 @@ pub(super) async fn run(command: ModelCommand, data_dir: &Path) -> Result<()> {
                 Some(base) => show_adapter(base, &manifest, json)?,
                 None => {
                     let files = registry.files(&manifest).await?;
-                    match load::open_encoder(&files)? {
-                        Some((encoder, _)) => show_encoder(&encoder, &manifest, json)?,
-                        None => show(&files, &manifest, json)?,
+                    if let Some((speech, _)) = load::open_speech(&files)? {
+                        show_speech(&speech, &manifest, json)?;
+                    } else if let Some((encoder, _)) = load::open_encoder(&files)? {
+                        show_encoder(&encoder, &manifest, json)?;
+                    } else {
+                        show(&files, &manifest, json)?;
                     }
                 }
             }
@@ -153,6 +156,23 @@ fn show_encoder(encoder: &load::Opened, manifest: &Manifest, json: bool) -> Resu
         outln!("label      {label}")?;
     }
     outln!("input      {max} tokens at most")?;
+    show_files(manifest)
+}
+
+fn show_speech(model: &engine_speech::Model, manifest: &Manifest, json: bool) -> Result<()> {
+    let languages: Vec<_> = model.vocabulary.languages.keys().collect();
+    if json {
+        let shown = json!({
+            "manifest": manifest,
+            "speech": { "architecture": engine_speech::ARCHITECTURE, "languages": languages },
+        });
+        return outln!("{}", serde_json::to_string_pretty(&shown)?);
+    }
+    outln!("name       {}", manifest.name)?;
+    outln!("version    {}", manifest.digest)?;
+    outln!("source     {}", manifest.source)?;
+    outln!("speech     {}", engine_speech::ARCHITECTURE)?;
+    outln!("languages  {}", if languages.is_empty() { 1 } else { languages.len() })?;
     show_files(manifest)
 }
 

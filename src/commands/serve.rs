@@ -80,6 +80,7 @@ pub(super) async fn run(args: ServeArgs, data_dir: &Path) -> Result<()> {
         planner: planner_config(&args, num_tenants),
         encoding: load::encoding_config(args.max_waiting, num_tenants),
         image_cache: args.http.image_cache(),
+        speech: load::speech_config(args.max_waiting, num_tenants),
         data_dir: data_dir.to_owned(),
         state: state.clone(),
         adapters,

@@ -12,6 +12,7 @@ mod ids;
 mod image;
 mod inset;
 mod request;
+mod speech;
 mod step;
 
 pub use adapter::Adapter;
@@ -23,6 +24,7 @@ pub use ids::{BlockId, CacheScope, RequestId, SeqId, TenantId, TokenId};
 pub use image::{ImageError, ImageMarks, ImagePlan, ImageReader, Tiles};
 pub use inset::{Inset, InsetRows};
 pub use request::{Class, InvalidRequest, Request, SamplingParams, StopRules};
+pub use speech::{Segment, Speech, SpeechInfo, SpeechInput, SpeechStep, SpeechTask};
 pub use step::{
     BlockTable, History, Sample, Sampled, Score, SeqOutput, SeqWork, Step, StepOutput,
     TokenLogprobs, Want,

@@ -13,9 +13,11 @@ mod engine;
 mod images;
 mod memory;
 mod model;
+mod speech;
 
 pub use clock::{Clock, StepCost};
 pub use encoder::MockEncoder;
 pub use engine::{Fault, MockEngine};
 pub use images::MockImageReader;
 pub use model::{MockModel, Script};
+pub use speech::{MockSession, MockSpeech};

@@ -3,7 +3,8 @@
 //!
 //! Where each step of a request happens: `handle` (submit) → `gate` (bounded queue) → `driver`
 //! (the loop) → `planner` (schedule, admit, preempt, commit) → `stream` (events). Encoders, which
-//! answer each text at once, have a loop of their own: `encoding`.
+//! answer each text at once, have a loop of their own: `encoding`; so have models that write down
+//! recordings, a window at a time: `speech`.
 //!
 //! Invariant: nothing here knows tensors, HTTP or SQL, and the planner takes no clock: the same
 //! calls give the same steps.
@@ -25,6 +26,7 @@ mod queue;
 mod sequence;
 mod served;
 mod speculation;
+mod speech;
 mod stats;
 mod stream;
 mod tracks;
@@ -38,5 +40,8 @@ pub use encoding::{
 pub use handle::{Handle, Shutdown};
 pub use observer::{NoObserver, Observer, Outcome, RequestEnd, StepSize};
 pub use planner::Planner;
+pub use speech::{
+    SpeechConfig, SpeechDriver, SpeechHandle, SpeechRefusal, SpeechStream, spawn_speech,
+};
 pub use stats::Stats;
 pub use stream::EventStream;

@@ -3,6 +3,7 @@
 //! Invariant: types only. Nothing here checks a range, knows a model or answers a request; unknown
 //! fields of a request are ignored, `null` means absent.
 
+mod audio;
 mod bedrock;
 mod bedrock_models;
 mod chat;
@@ -24,6 +25,10 @@ mod tei;
 mod tokenize;
 mod tools;
 
+pub use audio::{
+    AudioFormat, AudioUsage, Granularity, Transcription, TranscriptionEvent, TranscriptionRequest,
+    TranscriptionSegment, TranslationRequest, VerboseTranscription,
+};
 pub use bedrock::{
     AdditionalFields, BedrockError, ConverseBlock, ConverseContent, ConverseMessage,
     ConverseMetrics, ConverseOutput, ConverseOutputConfig, ConverseReasoning, ConverseRequest,

@@ -15,12 +15,12 @@ pub struct Model {
     /// Who owns it.
     pub owned_by: String,
     /// Positions a sequence can have: prompt and output together; of an encoder, tokens of the
-    /// longest input.
+    /// longest input; of a transcriber, those of half a minute.
     pub max_model_len: u32,
     /// For an adapter the model that it is computed on top of, as vLLM says it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parent: Option<String>,
-    /// `embedder` or `classifier`, of a model that does not generate text.
+    /// `embedder`, `classifier` or `transcriber`, of a model that does not generate text.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kind: Option<String>,
 }

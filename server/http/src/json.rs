@@ -93,8 +93,17 @@ fn check_content_type(headers: &HeaderMap) -> Result<(), ApiError> {
 
 /// The body, within the limits of size and time.
 pub(crate) async fn read(request: Request, limits: &HttpLimits) -> Result<Vec<u8>, ApiError> {
+    read_up_to(limits.max_body_bytes, request, limits).await
+}
+
+/// The same within another limit of size.
+pub(crate) async fn read_up_to(
+    max_bytes: usize,
+    request: Request,
+    limits: &HttpLimits,
+) -> Result<Vec<u8>, ApiError> {
     let timeout = limits.body_timeout;
-    let read = read_body(request, limits.max_body_bytes);
+    let read = read_body(request, max_bytes);
     tokio::time::timeout(timeout, read).await.map_err(|_| {
         let message = format!("The body did not arrive within {} s.", timeout.as_secs_f32());
         ApiError::refused(StatusCode::REQUEST_TIMEOUT, "request_timeout", message)

@@ -3,7 +3,8 @@
 //! Where each step of a request happens: `serve` (connection) → `observe` (id, span, metrics) →
 //! `local` (host and origin, without keys) → `auth` (caller) → `json` (body) → the API's folder, or
 //! `routes` (handler) → `chat`, `params` (ranges) → `prompt` (tokens) → `generation` (submit,
-//! events → text) → `wire` (SSE or one JSON body). What encoders answer is in `encoding`.
+//! events → text) → `wire` (SSE or one JSON body). What encoders answer is in `encoding`, what
+//! recordings say in `audio`.
 //!
 //! Invariant: a handler holds nothing that outlives its response; dropping the response's body, or
 //! the handler while it waits, cancels the work.
@@ -12,6 +13,7 @@ mod accepted;
 mod adapters;
 mod answers;
 mod anthropic;
+mod audio;
 mod auth;
 mod bedrock;
 mod blocking;
@@ -69,6 +71,6 @@ pub use limits::HttpLimits;
 pub use metrics::Metrics;
 pub use router::router;
 pub use serve::{Listen, serve};
-pub use served::{Served, ServedEncoder, ServedModel};
+pub use served::{Served, ServedEncoder, ServedModel, ServedSpeech};
 pub use state::{AppState, AppStateBuilder};
 pub use tls::{Tls, TlsError};

@@ -7,6 +7,14 @@ use std::time::Duration;
 pub struct HttpLimits {
     /// Bytes in the body of a request; larger ones get 413.
     pub max_body_bytes: usize,
+    /// Bytes of a recording; larger ones get 413, ...
+    pub max_audio_bytes: usize,
+    /// ... and its length in seconds; longer ones get 400.
+    pub max_audio_seconds: usize,
+    /// Recordings that are received and decoded at once; more wait, and tenants take turns.
+    pub max_audio_jobs: usize,
+    /// Requests of one tenant that wait for that; more get 429.
+    pub max_waiting_audio: usize,
     /// For a body to arrive; slower ones get 408.
     pub body_timeout: Duration,
     /// For the head of a request to arrive, and how long an idle connection is kept.
@@ -71,6 +79,12 @@ impl Default for HttpLimits {
         let num_cores = std::thread::available_parallelism().map_or(2, usize::from);
         Self {
             max_body_bytes: 8 << 20,
+            // As OpenAI takes.
+            max_audio_bytes: 25 << 20,
+            max_audio_seconds: 3600,
+            // 25 MB each, and what becomes of it.
+            max_audio_jobs: 8,
+            max_waiting_audio: 64,
             body_timeout: Duration::from_secs(60),
             header_timeout: Duration::from_secs(10),
             max_header_bytes: 64 << 10,

@@ -4,7 +4,7 @@ use server_api::{ChatChunk, ChatRequest, CompletionRequest, ErrorBody, Generatio
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
 use utoipa::{IntoResponses, Modify, OpenApi, ToSchema};
 
-use crate::{anthropic, bedrock, conversations, encoding, openai, responses, routes};
+use crate::{anthropic, audio, bedrock, conversations, encoding, openai, responses, routes};
 
 /// A chat's fields beside the options of generation.
 #[derive(ToSchema)]
@@ -108,6 +108,8 @@ pub(crate) enum Refusals {
         openai::stored_chats::routes::update,
         openai::stored_chats::routes::delete,
         openai::stored_chats::routes::messages,
+        audio::transcriptions,
+        audio::translations,
         encoding::embeddings::create,
         encoding::rerank::either,
         encoding::rerank::v1,
@@ -132,7 +134,13 @@ pub(crate) enum Refusals {
         routes::status::openapi_json,
         routes::status::docs,
     ),
-    components(schemas(ChatChunk, ErrorBody, server_api::ErrorObject)),
+    components(schemas(
+        ChatChunk,
+        ErrorBody,
+        server_api::ErrorObject,
+        server_api::TranscriptionEvent,
+        server_api::VerboseTranscription,
+    )),
     modifiers(&BearerKey),
     security(("key" = []))
 )]

@@ -10,8 +10,8 @@ use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::routes::{models, requests, status, tokens};
 use crate::{
-    ApiError, AppState, anthropic, auth, bedrock, conversations, encoding, heads, idempotency,
-    local, observe, openai, responses,
+    ApiError, AppState, anthropic, audio, auth, bedrock, conversations, encoding, heads,
+    idempotency, local, observe, openai, responses,
 };
 
 /// All routes. Those for models need a key, those for probes and browsing do not.
@@ -26,6 +26,7 @@ pub fn router(state: AppState) -> Router {
         .route("/detokenize", post(tokens::detokenize))
         .merge(openai::routes(&state))
         .merge(encoding::routes(&state))
+        .merge(audio::routes())
         .merge(responses::routes().layer(once.clone()))
         .merge(conversations::routes().layer(once))
         .route("/tokenizer_info", get(tokens::info))

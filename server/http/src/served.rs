@@ -1,13 +1,13 @@
-//! What is served under a name: a model that generates text, or an encoder, which makes numbers of
-//! texts.
+//! What is served under a name: a model that generates text, an encoder, which makes numbers of
+//! texts, or a transcriber, which makes text of recordings.
 //!
 //! Invariant: a route that needs one kind gets it or an error that says what the model is.
 
 use std::sync::Arc;
 
-use engine_core::{EncoderInfo, EncoderOutput};
+use engine_core::{EncoderInfo, EncoderOutput, SpeechInfo};
 use engine_text::{Prompts, TextModel};
-use scheduler_batching::{EncoderHandle, Handle, Shutdown, Stats};
+use scheduler_batching::{EncoderHandle, Handle, Shutdown, SpeechHandle, Stats};
 
 use crate::images::Vision;
 use crate::{ApiError, adapters::AdapterInfo};
@@ -75,12 +75,34 @@ impl ServedEncoder {
     }
 }
 
-/// What a model makes of a text.
+/// A transcriber that can answer.
+#[derive(Clone)]
+pub struct ServedSpeech {
+    /// The public name.
+    pub id: String,
+    /// Digest of the weights.
+    pub version: Arc<str>,
+    /// When it was imported, as Unix time in seconds.
+    pub created_unix: u64,
+    /// Tokenizer.
+    pub text: Arc<TextModel>,
+    /// The way to its driver.
+    pub handle: SpeechHandle,
+}
+
+impl ServedSpeech {
+    pub(crate) fn info(&self) -> &SpeechInfo {
+        self.handle.info()
+    }
+}
+
+/// What a model makes, and of what.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     Generator,
     Embedder,
     Classifier,
+    Transcriber,
 }
 
 impl Kind {
@@ -89,6 +111,7 @@ impl Kind {
             Self::Generator => "generates text",
             Self::Embedder => "makes embeddings",
             Self::Classifier => "classifies texts",
+            Self::Transcriber => "writes down recordings",
         }
     }
 
@@ -97,6 +120,7 @@ impl Kind {
             Self::Generator => "it cannot generate text or chat",
             Self::Embedder => "it cannot make embeddings",
             Self::Classifier => "it cannot classify or rank texts",
+            Self::Transcriber => "it cannot transcribe or translate recordings",
         }
     }
 }
@@ -142,13 +166,15 @@ pub(crate) fn wrong_kind(id: &str, is: Kind, asked: Kind) -> ApiError {
     ApiError::invalid(Some("model"), message).code("unsupported_model")
 }
 
-/// A model of either kind.
+/// A model of whatever kind.
 #[derive(Clone)]
 pub enum Served {
     /// It generates text.
     Generator(Arc<ServedModel>),
     /// It makes numbers of texts.
     Encoder(Arc<ServedEncoder>),
+    /// It makes text of recordings.
+    Speech(Arc<ServedSpeech>),
 }
 
 impl From<ServedModel> for Served {
@@ -163,19 +189,38 @@ impl From<ServedEncoder> for Served {
     }
 }
 
+impl From<ServedSpeech> for Served {
+    fn from(speech: ServedSpeech) -> Self {
+        Self::Speech(Arc::new(speech))
+    }
+}
+
 impl Served {
     pub(crate) fn id(&self) -> &str {
         match self {
             Self::Generator(model) => &model.id,
             Self::Encoder(encoder) => &encoder.id,
+            Self::Speech(speech) => &speech.id,
         }
+    }
+
+    pub(crate) fn is_generator(&self) -> bool {
+        matches!(self, Self::Generator(_))
     }
 
     /// It, if it generates.
     pub(crate) fn generator(self) -> Result<Arc<ServedModel>, ApiError> {
         match self {
             Self::Generator(model) => Ok(model),
-            Self::Encoder(encoder) => Err(wrong_kind(&encoder.id, encoder.kind(), Kind::Generator)),
+            other => Err(wrong_kind(other.id(), other.kind(), Kind::Generator)),
+        }
+    }
+
+    /// It, if it writes down recordings.
+    pub(crate) fn speech(self) -> Result<Arc<ServedSpeech>, ApiError> {
+        match self {
+            Self::Speech(speech) => Ok(speech),
+            other => Err(wrong_kind(other.id(), other.kind(), Kind::Transcriber)),
         }
     }
 
@@ -187,6 +232,7 @@ impl Served {
         match self {
             Self::Generator(_) => Kind::Generator,
             Self::Encoder(encoder) => encoder.kind(),
+            Self::Speech(_) => Kind::Transcriber,
         }
     }
 
@@ -194,7 +240,7 @@ impl Served {
     pub(crate) fn parent(&self) -> Option<&str> {
         match self {
             Self::Generator(model) => model.adapter.as_deref().map(|adapter| &*adapter.base),
-            Self::Encoder(_) => None,
+            Self::Encoder(_) | Self::Speech(_) => None,
         }
     }
 
@@ -202,6 +248,7 @@ impl Served {
         match self {
             Self::Generator(model) => model.created_unix,
             Self::Encoder(encoder) => encoder.created_unix,
+            Self::Speech(speech) => speech.created_unix,
         }
     }
 
@@ -209,6 +256,7 @@ impl Served {
         match self {
             Self::Generator(model) => &model.text,
             Self::Encoder(encoder) => &encoder.text,
+            Self::Speech(speech) => &speech.text,
         }
     }
 
@@ -219,6 +267,7 @@ impl Served {
             Self::Encoder(encoder) => {
                 u32::try_from(encoder.info().max_input_len).unwrap_or(u32::MAX)
             }
+            Self::Speech(speech) => u32::try_from(speech.info().max_len).unwrap_or(u32::MAX),
         }
     }
 
@@ -226,6 +275,7 @@ impl Served {
         match self {
             Self::Generator(model) => model.handle.stats(),
             Self::Encoder(encoder) => encoder.handle.stats(),
+            Self::Speech(speech) => speech.handle.stats(),
         }
     }
 
@@ -236,6 +286,7 @@ impl Served {
                 model.handle.is_alive() && vision.is_none_or(|vision| vision.is_alive())
             }
             Self::Encoder(encoder) => encoder.handle.is_alive(),
+            Self::Speech(speech) => speech.handle.is_alive(),
         }
     }
 
@@ -246,6 +297,7 @@ impl Served {
                 model.vision.iter().for_each(|vision| vision.shutdown(how));
             }
             Self::Encoder(encoder) => encoder.handle.shutdown(how),
+            Self::Speech(speech) => speech.handle.shutdown(how),
         }
     }
 }

@@ -53,6 +53,7 @@ struct Inner {
     guards: Arc<Guards>,
     text_jobs: Arc<Semaphore>,
     grammar_jobs: Arc<Permits>,
+    audio_jobs: Arc<Permits>,
     store: Option<Store>,
     background: Background,
     tickets: Arc<Tickets>,
@@ -207,11 +208,7 @@ impl AppState {
 
     /// Those of them that generate.
     pub(crate) fn ready_generators(&self) -> Vec<Arc<ServedModel>> {
-        let generator = |model| match model {
-            Served::Generator(model) => Some(model),
-            Served::Encoder(_) => None,
-        };
-        self.ready_models().into_iter().filter_map(generator).collect()
+        self.ready_models().into_iter().filter_map(|model| model.generator().ok()).collect()
     }
 
     pub(crate) fn auth(&self) -> &dyn Authenticate {
@@ -264,6 +261,10 @@ impl AppState {
 
     pub(crate) fn grammar_jobs(&self) -> &Arc<Permits> {
         &self.0.grammar_jobs
+    }
+
+    pub(crate) fn audio_jobs(&self) -> &Arc<Permits> {
+        &self.0.audio_jobs
     }
 
     pub(crate) fn adapters(&self) -> Option<&Arc<dyn Adapters>> {

@@ -12,14 +12,14 @@ use engine_grammar::Compiler;
 use model_registry::ModelName;
 use scheduler_batching::{
     Driver, EncoderDriver, EncoderHandle, EncodingConfig, Handle, NoObserver, PlannerConfig,
-    Shutdown, spawn_encoder, spawn_with,
+    Shutdown, SpeechConfig, SpeechDriver, SpeechHandle, spawn_encoder, spawn_speech, spawn_with,
 };
-use server_http::{AppState, ServedEncoder, ServedModel, Vision};
+use server_http::{AppState, ServedEncoder, ServedModel, ServedSpeech, Vision};
 use tokio::sync::oneshot;
 
 use crate::{
     adapters::RegistryAdapters,
-    load::{self, EngineOptions, Loaded, LoadedEncoder, LoadedVision, ToServe},
+    load::{self, EngineOptions, Loaded, LoadedEncoder, LoadedSpeech, LoadedVision, ToServe},
     progress::Spinner,
 };
 
@@ -30,6 +30,7 @@ const MAX_GRAMMAR_WORKERS: usize = 4;
 enum Running {
     Generator(Handle, Driver),
     Encoder(EncoderHandle, EncoderDriver),
+    Speech(SpeechHandle, SpeechDriver),
 }
 
 /// All drivers that were started.
@@ -51,12 +52,14 @@ impl Drivers {
             match running {
                 Running::Generator(handle, _) => handle.shutdown(Shutdown::Abort),
                 Running::Encoder(handle, _) => handle.shutdown(Shutdown::Abort),
+                Running::Speech(handle, _) => handle.shutdown(Shutdown::Abort),
             }
         }
         let drivers = std::mem::take(&mut *self.all());
         let join = |running| match running {
             Running::Generator(_, driver) => driver.join(),
             Running::Encoder(_, driver) => driver.join(),
+            Running::Speech(_, driver) => driver.join(),
         };
         Ok(tokio::task::spawn_blocking(move || drivers.into_iter().for_each(join)).await?)
     }
@@ -69,6 +72,7 @@ pub(super) struct Loading {
     pub(super) encoding: EncodingConfig,
     /// Bytes of rows of images that are kept for each model that sees.
     pub(super) image_cache: usize,
+    pub(super) speech: SpeechConfig,
     pub(super) data_dir: PathBuf,
     pub(super) state: AppState,
     pub(super) adapters: Option<Arc<RegistryAdapters>>,
@@ -95,6 +99,7 @@ impl Loading {
                     match loaded {
                         ToServe::Generator(loaded) => self.start(*loaded),
                         ToServe::Encoder(loaded) => self.start_encoder(*loaded),
+                        ToServe::Speech(loaded) => self.start_speech(*loaded),
                     }
                     num_ready += 1;
                     let seconds = started.elapsed().as_secs_f32();
@@ -158,6 +163,21 @@ impl Loading {
             created_unix: manifest.created_unix,
             text,
             prompts: Arc::new(prompts),
+            handle,
+        });
+    }
+
+    /// The same of a transcriber.
+    fn start_speech(&self, loaded: LoadedSpeech) {
+        let LoadedSpeech { manifest, transcriber, text } = loaded;
+        let observer = self.state.metrics().observer(manifest.name.as_str());
+        let (handle, driver) = spawn_speech(transcriber, self.speech, observer);
+        self.drivers.add(Running::Speech(handle.clone(), driver));
+        self.state.install(ServedSpeech {
+            id: manifest.name.as_str().to_owned(),
+            version: manifest.digest.into(),
+            created_unix: manifest.created_unix,
+            text,
             handle,
         });
     }

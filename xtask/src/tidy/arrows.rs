@@ -22,6 +22,7 @@ const fn arrow(
 const ARROWS: &[Arrow] = &[
     arrow("kernels", &[], &[]),
     arrow("engine-core", &[], &[]),
+    arrow("engine-audio", &[], &[]),
     arrow("engine-text", &[], &[]),
     arrow("engine-grammar", &["engine-core", "engine-text"], &[]),
     arrow("engine-weights", &["kernels"], &[]),
@@ -36,6 +37,11 @@ const ARROWS: &[Arrow] = &[
         &["engine-core", "engine-encoder", "engine-weights", "kernels"],
         &["engine-llm"],
     ),
+    arrow(
+        "engine-speech",
+        &["engine-core", "engine-encoder", "engine-weights", "kernels"],
+        &["engine-audio", "engine-text"],
+    ),
     arrow("engine-mock", &["engine-core"], &[]),
     arrow("scheduler-batching", &["engine-core"], &["engine-mock"]),
     arrow("model-registry", &[], &[]),
@@ -44,6 +50,7 @@ const ARROWS: &[Arrow] = &[
     arrow(
         "server-http",
         &[
+            "engine-audio",
             "engine-core",
             "engine-grammar",
             "engine-text",
@@ -64,6 +71,7 @@ const ARROWS: &[Arrow] = &[
             "engine-encoder",
             "engine-llm",
             "engine-vision",
+            "engine-speech",
             "scheduler-batching",
             "model-registry",
             "server-guard",
@@ -103,6 +111,8 @@ const GUARDED: &[(&str, &[&str])] = &[
     ("indicatif", &["agentbase", "xtask"]),
     ("anyhow", &["agentbase", "xtask", "loadtests"]),
     ("ureq", &["loadtests"]),
+    ("symphonia*", &["engine-audio"]),
+    ("rubato", &["engine-audio"]),
 ];
 
 /// Every arrow that is not drawn, and every library that loads code from data.

@@ -50,6 +50,7 @@ fn describe(model: &Served) -> Model {
         Kind::Generator => None,
         Kind::Embedder => Some("embedder".to_owned()),
         Kind::Classifier => Some("classifier".to_owned()),
+        Kind::Transcriber => Some("transcriber".to_owned()),
     };
     Model {
         id: model.id().to_owned(),

@@ -135,6 +135,8 @@ impl AppStateBuilder {
         let text_jobs = Arc::new(Semaphore::new(self.limits.max_text_jobs.max(1)));
         let HttpLimits { max_grammar_jobs, max_waiting_grammars, .. } = self.limits;
         let grammar_jobs = Permits::new(max_grammar_jobs, max_waiting_grammars);
+        let HttpLimits { max_audio_jobs, max_waiting_audio, .. } = self.limits;
+        let audio_jobs = Permits::new(max_audio_jobs, max_waiting_audio);
         let background = Background::new(&self.limits);
         let Self { models, auth, limits, metrics, guards, store, cors, adapters, .. } = self;
         let (moderator, image_urls) = (self.moderator, self.image_urls);
@@ -149,6 +151,7 @@ impl AppStateBuilder {
             guards,
             text_jobs,
             grammar_jobs,
+            audio_jobs,
             store,
             background,
             tickets,

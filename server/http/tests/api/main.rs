@@ -4,6 +4,7 @@ mod accepted;
 mod access;
 mod adapters;
 mod anthropic;
+mod audio;
 mod bad_input;
 mod bedrock;
 mod bedrock_access;

@@ -1,0 +1,112 @@
+//! Files of each format that is read, made by ffmpeg (`tools/make_files.py`): the tone in them comes
+//! out, wherever they are cut; and nothing of a file makes reading it panic or take more memory.
+
+use std::path::PathBuf;
+
+use engine_audio::{AudioError, Limits, SAMPLE_RATE, decode};
+
+/// Names, and how loud the tone is in them.
+const FILES: [(&str, f64); 11] = [
+    ("tone.mp3", 0.5),
+    ("tone-tags.mp3", 0.5),
+    ("tone.flac", 0.5),
+    ("tone.ogg", 0.5),
+    ("tone.m4a", 0.5),
+    ("tone.aac", 0.5),
+    ("tone-8k.wav", 0.5),
+    ("tone-24.wav", 0.5),
+    ("tone-float.wav", 0.5),
+    ("tone-ulaw.wav", 0.5),
+    // One of two channels is silent.
+    ("tone-stereo.wav", 0.25),
+];
+
+fn file(name: &str) -> Vec<u8> {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("testdata").join(name);
+    std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+fn read(name: &str, bytes: Vec<u8>) -> Result<Vec<f32>, AudioError> {
+    decode(bytes, name.rsplit_once('.').map(|(_, extension)| extension), Limits::default())
+}
+
+/// How loud 440 Hz are in some samples.
+fn loudness(samples: &[f32]) -> f64 {
+    let angle = |i: usize| i as f64 / f64::from(SAMPLE_RATE) * 440.0 * std::f64::consts::TAU;
+    let sum = |f: fn(f64) -> f64| -> f64 {
+        samples.iter().enumerate().map(|(i, x)| f64::from(*x) * f(angle(i))).sum()
+    };
+    2.0 * sum(f64::sin).hypot(sum(f64::cos)) / samples.len() as f64
+}
+
+#[test]
+fn each_format_is_read() {
+    for (name, want) in FILES {
+        let samples = read(name, file(name)).unwrap_or_else(|error| panic!("{name}: {error}"));
+        // 0.8 s; some codecs leave a frame of silence before, or after.
+        assert!((12_700..15_500).contains(&samples.len()), "{name}: {} samples", samples.len());
+        // A stretch that lies within the tone, wherever that begins.
+        let loud = loudness(&samples[4_000..10_000]);
+        // LAME takes a twentieth off.
+        assert!((loud - want).abs() < 0.03, "{name}: {loud}");
+        assert!(samples.iter().all(|x| x.is_finite() && x.abs() <= 1.0), "{name}");
+    }
+}
+
+#[test]
+fn the_name_does_not_matter() {
+    for (name, _) in FILES {
+        for extension in [None, Some("wav"), Some("mp3"), Some("exe")] {
+            let samples = decode(file(name), extension, Limits::default());
+            assert!(samples.is_ok(), "{name} as {extension:?}: {samples:?}");
+        }
+    }
+}
+
+#[test]
+fn what_is_not_read_says_what_it_is() {
+    assert_eq!(read("tone-opus.ogg", file("tone-opus.ogg")), Err(AudioError::UnknownCodec));
+    assert_eq!(read("a.wav", Vec::new()), Err(AudioError::Empty));
+    for bytes in [vec![0; 10_000], b"GIF89a and some more bytes of a picture".repeat(100)] {
+        assert!(matches!(read("a.wav", bytes), Err(AudioError::NotAudio(_))));
+    }
+}
+
+#[test]
+fn limits_hold() {
+    let bytes = file("tone.flac");
+    let limits = Limits { max_bytes: bytes.len() - 1, ..Limits::default() };
+    assert!(matches!(decode(bytes, None, limits), Err(AudioError::TooLarge { .. })));
+    for (name, _) in FILES {
+        let limits = Limits { max_seconds: 0, ..Limits::default() };
+        let error = decode(file(name), None, limits);
+        assert_eq!(error, Err(AudioError::TooLong { max_seconds: 0 }), "{name}");
+    }
+}
+
+#[test]
+fn cut_and_broken_files_end() {
+    // Whatever comes out, something does: samples or an error, and not more than there is.
+    let names = FILES.into_iter().map(|(name, _)| name).chain(["tone-opus.ogg"]);
+    for name in names {
+        let whole = file(name);
+        for part in 0..20 {
+            let cut = whole[..whole.len() * part / 20].to_vec();
+            if let Ok(samples) = read(name, cut) {
+                assert!(samples.len() < 16_000, "{name}: {} samples", samples.len());
+            }
+        }
+        let mut state = 1_u32;
+        for _ in 0..40 {
+            let mut broken = whole.clone();
+            for _ in 0..3 {
+                state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                // Headers, mostly: claims of sizes, rates and channels.
+                let span = if state & 1 == 0 { 200.min(broken.len()) } else { broken.len() };
+                let at = (state >> 8) as usize % span;
+                broken[at] = if state & 2 == 0 { 0xff } else { (state >> 24) as u8 };
+            }
+            let _ = read(name, broken);
+        }
+    }
+}

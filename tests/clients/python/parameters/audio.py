@@ -1,0 +1,51 @@
+"""`POST /v1/audio/transcriptions` and `/v1/audio/translations`, which need a model of speech: shown by
+the tests of the HTTP edge, whose model says what the samples are."""
+
+from .rows import Route, proved_in
+
+TESTS = "server/http/tests/api/audio"
+
+
+def fields(file, shown):
+    return [
+        proved_in("file", f"{TESTS}/bad.rs", "fields_that_cannot_be_are_named", "required"),
+        *(proved_in(name, f"{TESTS}/{file}", test, note) for name, test, note in shown),
+    ]
+
+
+FORMS = "each_form_says_the_same"
+REACH = "fields_reach_the_model"
+TRANSLATIONS = "translations_are_in_english"
+FORMATS = "`json`, `text`, `srt`, `verbose_json`, `vtt`"
+
+ROUTES = [
+    Route(
+        "POST /v1/audio/transcriptions",
+        {},
+        fields(
+            "formats.rs",
+            [
+                ("model", FORMS, "required"),
+                ("response_format", FORMS, FORMATS),
+                ("language", REACH, "a code or an English name"),
+                ("prompt", REACH, "its end, where it is long"),
+                ("temperature", REACH, "0 to 1"),
+                ("timestamp_granularities[]", REACH, "`segment`, with `verbose_json`"),
+                ("stream", "a_stream_says_it_as_it_is_found", "with `json`"),
+            ],
+        ),
+    ),
+    Route(
+        "POST /v1/audio/translations",
+        {},
+        fields(
+            "formats.rs",
+            [
+                ("model", TRANSLATIONS, "required"),
+                ("response_format", TRANSLATIONS, FORMATS),
+                ("prompt", TRANSLATIONS, ""),
+                ("temperature", TRANSLATIONS, "0 to 1"),
+            ],
+        ),
+    ),
+]
