@@ -34,6 +34,14 @@ impl<T: Copy + Default> Lines<T> {
     }
 }
 
+impl<T: Copy + Default> Clone for Lines<T> {
+    fn clone(&self) -> Self {
+        let mut lines = Self::new(self.len);
+        lines.copy_from_slice(self);
+        lines
+    }
+}
+
 impl<T> Deref for Lines<T> {
     type Target = [T];
 
@@ -59,6 +67,8 @@ mod tests {
             assert_eq!((lines.len(), lines.as_ptr().addr() % LINE), (len, 0));
             lines.fill(7);
             assert!(lines.iter().all(|x| *x == 7));
+            let copy = lines.clone();
+            assert_eq!((&*copy, copy.as_ptr().addr() % LINE), (&*lines, 0));
         }
     }
 }

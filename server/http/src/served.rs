@@ -224,10 +224,6 @@ impl Served {
         }
     }
 
-    pub(crate) fn is_generator(&self) -> bool {
-        self.kind() == Kind::Generator
-    }
-
     pub(crate) fn kind(&self) -> Kind {
         match self {
             Self::Generator(_) => Kind::Generator,

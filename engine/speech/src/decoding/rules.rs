@@ -42,7 +42,7 @@ fn times(vocabulary: &Vocabulary, said: &[TokenId], logits: &mut [f32]) {
     }
     if let Some(last) = said.iter().rfind(|token| vocabulary.is_time(**token)) {
         // The second of a pair may be the first again, and no other time may.
-        let from = *last as usize + usize::from(!(last_was && !one_before_was));
+        let from = *last as usize + usize::from(!last_was || one_before_was);
         let from = from.min(logits.len());
         logits[first_time..from].fill(NEVER);
     }

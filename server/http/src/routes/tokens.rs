@@ -95,7 +95,7 @@ async fn request_tokens(
         (None, Some(mut messages)) => {
             let images = match model {
                 Served::Generator(model) => images::gather(state, model, &mut messages).await?,
-                Served::Encoder(_) => None,
+                Served::Encoder(_) | Served::Speech(_) => None,
             };
             let chat = Chat {
                 messages,

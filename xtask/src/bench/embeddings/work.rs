@@ -30,7 +30,7 @@ impl Work {
     pub(super) fn repeat(self, quick: bool) -> usize {
         let passes = match self.texts * self.tokens {
             ..=64 => 200,
-            ..=2048 => 20,
+            65..=2048 => 20,
             _ => 10,
         };
         if quick { passes / 10 } else { passes }
