@@ -20,7 +20,7 @@ const OPTIONAL: [&str; 7] = [
     "special_tokens_map.json",
     "chat_template.jinja",
     "chat_template.json",
-    // What models that see do with images.
+    // What models that see or hear do with images and sound.
     "preprocessor_config.json",
     "processor_config.json",
 ];
@@ -32,8 +32,6 @@ const OF_ENCODERS: [&str; 3] = [
     "sentence_bert_config.json",
     "sentence_roberta_config.json",
 ];
-/// What says how models of speech and images make features.
-const PREPROCESSOR: &str = "preprocessor_config.json";
 /// What lies in the folder of a module.
 const OF_MODULE: [&str; 2] = ["config.json", "model.safetensors"];
 /// What an adapter is made up of.
@@ -92,7 +90,7 @@ pub(crate) fn choose(listing: &Listing) -> Result<Layout, String> {
             return Err(missing(name));
         }
     }
-    let optional = OPTIONAL.iter().chain(&OF_ENCODERS).chain([&MODULES, &PREPROCESSOR]);
+    let optional = OPTIONAL.iter().chain(&OF_ENCODERS).chain([&MODULES]);
     let names = REQUIRED.iter().chain(optional.filter(|name| has(name)));
     let mut files: Vec<String> = names.copied().chain([weights]).map(str::to_owned).collect();
     if has(MODULES) {

@@ -8,7 +8,9 @@ use anyhow::{Context, Result, bail};
 use engine_core::TenantId;
 use model_registry::ModelName;
 use scheduler_batching::PlannerConfig;
-use server_http::{AppState, AuthError, Authenticate, Caller, HttpLimits, NoAuth, Signer};
+use server_http::{
+    AppState, AppStateBuilder, AuthError, Authenticate, Caller, HttpLimits, NoAuth, Signer,
+};
 use server_store::{Limits, Store};
 use tokio::{net::TcpListener, sync::oneshot};
 
@@ -36,8 +38,8 @@ pub(super) async fn run(args: ServeArgs, data_dir: &Path) -> Result<()> {
     if args.no_auth && !listen.ip().is_loopback() {
         bail!("--no-auth is for loopback addresses only; {listen} can be reached from outside");
     }
-    let (tls, cors, guards) = (args.http.tls()?, args.http.cors()?, args.guard.guards()?);
-    let image_urls = args.http.image_urls()?;
+    let tls = args.http.tls()?;
+    let mut state = builder(&args)?;
     let names = model_names(&args, data_dir).await?;
     let moderator = args.moderation.moderator(&names)?;
     let listener = TcpListener::bind(listen)
@@ -55,20 +57,14 @@ pub(super) async fn run(args: ServeArgs, data_dir: &Path) -> Result<()> {
     }
     args.http.set(&mut limits);
     let sweeper = tokio::spawn(store.clone().sweep_forever());
-    let mut state = AppState::builder().auth(auth).limits(limits.clone());
-    state = state.store(store.clone()).cors(cors).guards(guards);
+    state = state.auth(auth).limits(limits.clone()).store(store.clone());
     let mut options = EngineOptions::new(&args.engine);
     let adapters = args.adapters.adapters(data_dir::registry(data_dir)?);
     if let Some(adapters) = adapters.clone() {
         state = state.adapters(adapters);
         options = options.with_adapters();
     }
-    for name in &names {
-        state = state.loading(name.as_str());
-    }
-    if let Some(urls) = image_urls {
-        state = state.image_urls(urls);
-    }
+    state = names.iter().fold(state, |state, name| state.loading(name.as_str()));
     if let Some(moderator) = moderator {
         state = state.moderator(moderator);
     }
@@ -104,6 +100,15 @@ pub(super) async fn run(args: ServeArgs, data_dir: &Path) -> Result<()> {
     drivers.stop().await?;
     store.close().await;
     Ok(())
+}
+
+/// What the arguments alone say of the server.
+fn builder(args: &ServeArgs) -> Result<AppStateBuilder> {
+    let state = AppState::builder().cors(args.http.cors()?).guards(args.guard.guards()?);
+    Ok(match args.http.image_urls()? {
+        Some(urls) => state.image_urls(urls),
+        None => state,
+    })
 }
 
 /// How long, and how much of each tenant, things are kept.

@@ -1,5 +1,6 @@
-//! Files of each format that is read, made by ffmpeg (`tools/make_files.py`): the tone in them comes
-//! out, wherever they are cut; and nothing of a file makes reading it panic or take more memory.
+//! Files of each format that is read, made by ffmpeg (`tools/make_files.py`): the tone in them
+//! comes out, wherever they are cut; and nothing of a file makes reading it panic or take more
+//! memory.
 
 use std::path::PathBuf;
 

@@ -1,8 +1,8 @@
 //! The simulated KV cache.
 //!
 //! A real cache entry depends on its token (or the row in its place), its position, all before it
-//! and the adapter they were computed with; here those are what is stored. Invariant: a cell is only
-//! believed if it agrees with the cells before it in the same block table.
+//! and the adapter they were computed with; here those are what is stored. Invariant: a cell is
+//! only believed if it agrees with the cells before it in the same block table.
 
 use engine_core::{EngineLimits, SeqWork, TokenId};
 

@@ -1,8 +1,8 @@
 //! The layers: from rows to rows, whatever the rows stand for.
 //!
-//! Invariant: every row is computed on its own but for attention, which stays within its input, and
-//! kernels give a row the same result whatever rows are beside it: an input's rows are the same, bit
-//! for bit, alone and in every batch. A batch allocates nothing.
+//! Invariant: every row is computed on its own but for attention, which stays within its input,
+//! and kernels give a row the same result whatever rows are beside it: an input's rows are the
+//! same, bit for bit, alone and in every batch. A batch allocates nothing.
 
 use engine_weights::Weights;
 use kernels::{

@@ -97,7 +97,8 @@ impl Executor {
     }
 
     /// Reads a window: from now on tokens are decoded of it. `features` are
-    /// [`window_frames`](WhisperSpec::window_frames) rows of `num_mels`. Returns the encoder's rows.
+    /// [`window_frames`](WhisperSpec::window_frames) rows of `num_mels`. Returns the encoder's
+    /// rows.
     ///
     /// # Panics
     /// If there are not so many.
