@@ -49,6 +49,12 @@ fn a_model_that_sees_answers_about_an_image() {
     let shown = succeed(dir.path(), &["model", "show", "smolvlm"]);
     assert!(shown.contains("preprocessor_config.json"), "{shown}");
     let server = Server::start_with(dir.path(), &["--kv-cache", "8MiB", "--no-auth"]);
+    // It listens before the model is loaded.
+    let is_ready = (0..1500).any(|_| {
+        std::thread::sleep(std::time::Duration::from_millis(20));
+        ask(&server, json!("Hi")).0 == 200
+    });
+    assert!(is_ready, "the model is loaded");
     let golden = std::fs::read(folder.join("golden.json")).expect("golden.json");
     let golden: Value = serde_json::from_slice(&golden).expect("JSON");
     let prompt = &golden["prompts"][0];

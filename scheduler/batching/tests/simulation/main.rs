@@ -95,7 +95,8 @@ fn the_simulation_reaches_what_it_is_for() {
         refused += world.num_refused;
     }
     assert!(sum.preemptions > 200, "{sum:?}");
-    assert!(sum.cached_tokens > 500, "{sum:?}");
+    // Prompts with things to see share less.
+    assert!(sum.cached_tokens > 400, "{sum:?}");
     assert!(sum.prefix_hits > 200, "{sum:?}");
     assert!(sum.generated_tokens > 5000, "{sum:?}");
     assert!(sum.accepted_draft_tokens > 500, "{sum:?}");
