@@ -163,7 +163,7 @@ fn samples(text: &str) -> BTreeMap<String, f64> {
 }
 
 /// What is served, in order of methods and paths.
-const ROUTES: [&str; 55] = [
+const ROUTES: [&str; 57] = [
     "delete /v1/chat/completions/{id}",
     "delete /v1/conversations/{id}",
     "delete /v1/conversations/{id}/items/{item_id}",
@@ -201,6 +201,8 @@ const ROUTES: [&str; 55] = [
     "post /score",
     "post /similarity",
     "post /tokenize",
+    "post /v1/audio/transcriptions",
+    "post /v1/audio/translations",
     "post /v1/chat/completions",
     "post /v1/chat/completions/{id}",
     "post /v1/classify",

@@ -50,9 +50,12 @@ async fn fields_that_cannot_be_are_named() {
 async fn files_that_are_no_recordings_are_refused() {
     let router = server();
     let whole = wav("a");
-    let mut huge = whole.clone();
-    // As many samples as a header can claim, in a file of a second.
-    huge[40..44].copy_from_slice(&u32::MAX.to_le_bytes());
+    let mut lying = whole.clone();
+    // More samples than the file says it is long.
+    lying[40..44].copy_from_slice(&u32::MAX.to_le_bytes());
+    // As programs write that do not know the end when they begin.
+    let mut open = lying.clone();
+    open[4..8].copy_from_slice(&u32::MAX.to_le_bytes());
     let mut rate = whole.clone();
     rate[24..28].copy_from_slice(&u32::MAX.to_le_bytes());
     let mut channels = whole.clone();
@@ -66,6 +69,7 @@ async fn files_that_are_no_recordings_are_refused() {
         ("no samples", &wav_of(&[])),
         ("a rate of no recording", &rate),
         ("more channels than there are", &channels),
+        ("more samples than it is long", &lying),
     ] {
         let request = form(TRANSCRIPTIONS, Some(file), &[MODEL]);
         let (status, param, message) = refused(&router, request).await;
@@ -73,7 +77,7 @@ async fn files_that_are_no_recordings_are_refused() {
         assert!(message.starts_with("The file of 'file' cannot be read: it "), "{message}");
     }
     // What is there of a file that was cut short is read.
-    for file in [&whole[..20_000], &huge] {
+    for file in [&whole[..20_000], &open] {
         well(&router, form(TRANSCRIPTIONS, Some(file), &[MODEL])).await;
     }
 }
