@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use engine_core::{Activation, Encoder, EncoderOutput};
 use engine_encoder::{Model, Precision};
+use kernels::{Isa, attention::KvDtype};
 use serde::Deserialize;
 use support::{Golden, encoder, fetched, off, testdata};
 
@@ -32,6 +33,12 @@ fn rows(model: &Model, precision: Precision, golden: &Golden) -> Vec<Vec<f32>> {
     encoder(model, precision, 2).encode(&golden.inputs()).expect("rows")
 }
 
+/// How far off fast settings may be: with keys and values in bytes, as on AVX2 (where 0.026 was
+/// seen), or in bfloat16.
+fn most_fast() -> f32 {
+    if KvDtype::fastest(Isa::detect()) == KvDtype::Int8 { 0.04 } else { 0.02 }
+}
+
 #[test]
 fn logits_are_those_of_transformers() {
     for name in ["reranker", "question-classifier"] {
@@ -40,7 +47,10 @@ fn logits_are_those_of_transformers() {
         let fast = rows(&model, Precision::Fast, &told.golden);
         for (i, want) in told.golden.rows.iter().enumerate() {
             let (exact, fast) = (off(&exact[i], want), off(&fast[i], want));
-            assert!(exact < 1e-4 && fast < 0.02, "{name}: input {i} is off by {exact}, {fast}");
+            assert!(
+                exact < 1e-4 && fast < most_fast(),
+                "{name}: input {i} is off by {exact}, {fast}"
+            );
         }
     }
 }
