@@ -7,6 +7,7 @@ from .rows import ignored, in_time, proved_in, refused, required, supported
 
 HOT = {"temperature": 2, "seed": 1}
 LONG = {"ignore_eos": True, "max_tokens": 48}
+IMAGE = {"type": "image_url", "image_url": {"url": "data:,", "detail": "low"}}
 SIZE = {"type": "object", "properties": {"size": {"enum": ["S", "M"]}}, "required": ["size"]}
 SIZE["additionalProperties"] = False
 
@@ -109,6 +110,15 @@ def accompaniments():
         proved_in("prediction.type", accepted, predicted),
         proved_in("prediction.content[].type", accepted, predicted),
         proved_in("prediction.content[].text", accepted, predicted),
+        *(
+            refused(
+                f"prediction.content[].image_url.{field}",
+                {"prediction": {"type": "content", "content": [IMAGE]}},
+                "only text is predicted",
+                param="prediction.content[].type",
+            )
+            for field in ("detail", "url")
+        ),
         refused(
             "prediction.content[].refusal",
             {"prediction": {"type": "content", "content": [{"type": "refusal", "refusal": "x"}]}},

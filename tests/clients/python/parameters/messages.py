@@ -108,6 +108,10 @@ def prompt_rows():
         supported("system[].type", {"system": [BLOCK]}, longer, {"system": "x"}, "`text`"),
         refused("system[].type", {"system": [image]}, "others", says="'system'"),
         *(
+            refused(f"system[].source.{field}", {"system": [image]}, "only text", says="'system'")
+            for field in ("type", "media_type", "data", "url")
+        ),
+        *(
             ignored(
                 f"system[].{name}",
                 {"system": [BLOCK | {name: "x"}]},
