@@ -12,6 +12,7 @@
 mod blocks;
 mod caught;
 mod config;
+mod desk;
 mod driver;
 mod encoding;
 mod gate;

@@ -4,16 +4,16 @@
 //! goes on; whatever happens, every request gets its answer.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use engine_core::{EncodeInput, Encoder, EncoderInfo, EncoderOutput, EngineError, RequestError};
 
 use super::config::EncodingConfig;
-use super::handle::{EncoderHandle, End, Shared};
+use super::handle::{EncoderHandle, End, Work};
 use super::queue::Batch;
-use crate::{Observer, Shutdown, StepSize, caught};
+use crate::desk::Desk;
+use crate::{Observer, StepSize, caught};
 
 /// The running thread of one encoder. Dropping it lets the thread run on.
 pub struct EncoderDriver(JoinHandle<()>);
@@ -35,17 +35,19 @@ pub fn spawn_encoder(
     config: EncodingConfig,
     observer: Box<dyn Observer>,
 ) -> (EncoderHandle, EncoderDriver) {
-    let shared = Shared::new(encoder.info().clone(), config, observer);
-    let run = Run { encoder, shared: Arc::clone(&shared) };
+    let info = encoder.info().clone();
+    let desk = Arc::new(Desk::new(Work::new(config, observer)));
+    let run = Run { encoder, info: info.clone(), desk: Arc::clone(&desk) };
     let thread = std::thread::Builder::new().name("encoder".to_owned()).spawn(move || run.run());
     let thread = thread.expect("the operating system gives a thread");
-    (EncoderHandle::new(shared), EncoderDriver(thread))
+    (EncoderHandle::new(info, config.retry_after_s, desk), EncoderDriver(thread))
 }
 
 /// What the thread owns.
 struct Run {
     encoder: Box<dyn Encoder>,
-    shared: Arc<Shared>,
+    info: EncoderInfo,
+    desk: Arc<Desk<Work>>,
 }
 
 impl Run {
@@ -59,24 +61,25 @@ impl Run {
 
     /// What to compute next, waiting for something; `None` when it is time to end.
     fn take(&self) -> Option<Batch> {
-        let mut state = self.shared.lock();
+        let mut state = self.desk.lock();
         loop {
-            if state.queue.has_waiting() {
-                let batch = state.queue.take(self.shared.info.max_batch_tokens);
+            let work = &mut state.work;
+            if work.queue.has_waiting() {
+                let batch = work.queue.take(self.info.max_batch_tokens);
                 if !batch.inputs.is_empty() {
-                    state.num_tokens += batch.num_tokens as u64;
-                    batch.begun.iter().for_each(|id| state.begins(*id));
+                    work.num_tokens += batch.num_tokens as u64;
+                    batch.begun.iter().for_each(|id| work.begins(*id));
                     return Some(batch);
                 }
                 // An input longer than any batch: only an encoder that says of itself what cannot
                 // be brings this about, and its clients shall not wait for ever.
                 let error = EngineError::InvalidStep("an input is longer than a batch".into());
-                let jobs = state.queue.clear();
-                state.fail(jobs, &RequestError::Engine(error)).into_iter().for_each(End::tell);
+                let jobs = work.queue.clear();
+                work.fail(jobs, &RequestError::Engine(error)).into_iter().for_each(End::tell);
             } else if state.stop.is_some() {
                 return None;
             } else {
-                state = self.shared.wait(state);
+                state = self.desk.wait(state);
             }
         }
     }
@@ -87,7 +90,7 @@ impl Run {
             tracing::error!(at, "the encoder panicked");
             Err(EngineError::Device("the encoder panicked".into()))
         });
-        let rows = rows.and_then(|rows| check(rows, inputs, &self.shared.info));
+        let rows = rows.and_then(|rows| check(rows, inputs, &self.info));
         if let Err(error) = &rows {
             tracing::error!(inputs = inputs.len(), %error, "batch failed");
         }
@@ -96,23 +99,24 @@ impl Run {
 
     /// Counts first, then answers: who hears the end of a request sees it gone from the counts.
     fn give(&self, batch: &Batch, rows: Result<Vec<Vec<f32>>, EngineError>, took: Duration) {
-        let mut state = self.shared.lock();
-        state.num_batches += 1;
+        let mut state = self.desk.lock();
+        let work = &mut state.work;
+        work.num_batches += 1;
         let size = StepSize { num_seqs: batch.inputs.len(), num_tokens: batch.num_tokens };
-        state.observer.step(took, size);
+        work.observer.step(took, size);
         let ends: Vec<_> = match rows {
             Ok(rows) => {
-                let done = state.queue.give(&batch.owners, rows);
+                let done = work.queue.give(&batch.owners, rows);
                 let ends = done.into_iter().map(|mut job| {
                     let rows = std::mem::take(&mut job.rows);
-                    state.end(job, Ok(rows))
+                    work.end(job, Ok(rows))
                 });
                 ends.collect()
             }
             Err(error) => {
-                let owners = batch.owners.iter().filter_map(|id| state.queue.remove(*id));
+                let owners = batch.owners.iter().filter_map(|id| work.queue.remove(*id));
                 let jobs = owners.collect();
-                state.fail(jobs, &RequestError::Engine(error))
+                work.fail(jobs, &RequestError::Engine(error))
             }
         };
         drop(state);
@@ -121,10 +125,8 @@ impl Run {
 }
 
 impl Drop for Run {
-    /// Also when the thread panics: nobody comes in any more, and nobody waits.
     fn drop(&mut self) {
-        self.shared.alive.store(false, Ordering::Release);
-        self.shared.shutdown(Shutdown::Abort);
+        self.desk.leave();
     }
 }
 

@@ -5,8 +5,7 @@
 
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Instant;
 
@@ -15,6 +14,7 @@ use tokio::sync::oneshot;
 
 use super::config::{EncodeRefusal, EncodingConfig, check};
 use super::queue::{EncodeQueue, Job, JobId};
+use crate::desk::{Desk, Door, Queue};
 use crate::{Observer, Outcome, RequestEnd, Shutdown, Stats};
 
 type Answer = Result<Vec<Vec<f32>>, RequestError>;
@@ -25,63 +25,23 @@ pub(super) struct Waiting {
     submitted: Instant,
 }
 
-/// What handles, rows and their driver share.
-pub(super) struct Shared {
-    pub(super) info: EncoderInfo,
-    retry_after_s: u32,
-    /// Whether the driver's thread has not ended.
-    pub(super) alive: AtomicBool,
-    work: Condvar,
-    state: Mutex<State>,
-}
-
-/// What is changed under the lock, which nobody holds while the encoder computes.
-pub(super) struct State {
+/// Requests, and what is counted of them.
+pub(super) struct Work {
     pub(super) queue: EncodeQueue<Waiting>,
-    pub(super) stop: Option<Shutdown>,
     pub(super) observer: Box<dyn Observer>,
     pub(super) num_batches: u64,
     pub(super) num_tokens: u64,
 }
 
-impl Shared {
-    pub(super) fn new(
-        info: EncoderInfo,
-        config: EncodingConfig,
-        observer: Box<dyn Observer>,
-    ) -> Arc<Self> {
-        let queue = EncodeQueue::new(config);
-        let state = State { queue, stop: None, observer, num_batches: 0, num_tokens: 0 };
-        Arc::new(Self {
-            info,
-            retry_after_s: config.retry_after_s,
-            alive: AtomicBool::new(true),
-            work: Condvar::new(),
-            state: Mutex::new(state),
-        })
+impl Queue for Work {
+    type Ends = Vec<End>;
+
+    fn abort(&mut self) -> Vec<End> {
+        let jobs = self.queue.clear();
+        self.fail(jobs, &RequestError::ShuttingDown)
     }
 
-    /// The queue is right after every call: a panic elsewhere while it was locked spoils nothing.
-    pub(super) fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Until there may be work.
-    pub(super) fn wait<'a>(&self, state: MutexGuard<'a, State>) -> MutexGuard<'a, State> {
-        self.work.wait(state).unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Takes nobody in any more; who waits or runs ends as `how` says.
-    pub(super) fn shutdown(&self, how: Shutdown) {
-        let mut state = self.lock();
-        state.stop = state.stop.filter(|stop| *stop == Shutdown::Abort).or(Some(how));
-        let aborted = match how {
-            Shutdown::Abort => state.queue.clear(),
-            Shutdown::Drain => Vec::new(),
-        };
-        let ends = state.fail(aborted, &RequestError::ShuttingDown);
-        drop(state);
-        self.work.notify_all();
+    fn tell(ends: Vec<End>) {
         ends.into_iter().for_each(End::tell);
     }
 }
@@ -97,7 +57,12 @@ impl End {
     }
 }
 
-impl State {
+impl Work {
+    pub(super) fn new(config: EncodingConfig, observer: Box<dyn Observer>) -> Self {
+        let queue = EncodeQueue::new(config);
+        Self { queue, observer, num_batches: 0, num_tokens: 0 }
+    }
+
     /// Counts the end of a request that left the queue.
     pub(super) fn end(&mut self, job: Job<Waiting>, answer: Answer) -> End {
         let outcome = if answer.is_ok() { Outcome::Finished } else { Outcome::Failed };
@@ -125,31 +90,26 @@ fn usage(job: &Job<Waiting>) -> Usage {
     Usage { prompt_tokens, ..Usage::default() }
 }
 
-/// Ends the driver when the last handle is gone and all that was submitted is done.
-struct Door(Arc<Shared>);
-
-impl Drop for Door {
-    fn drop(&mut self) {
-        self.0.shutdown(Shutdown::Drain);
-    }
-}
-
 /// Submits texts to one encoder; cheap to clone.
 #[derive(Clone)]
-pub struct EncoderHandle(Arc<Door>);
+pub struct EncoderHandle {
+    info: Arc<EncoderInfo>,
+    retry_after_s: u32,
+    door: Arc<Door<Work>>,
+}
 
 impl EncoderHandle {
-    pub(super) fn new(shared: Arc<Shared>) -> Self {
-        Self(Arc::new(Door(shared)))
+    pub(super) fn new(info: EncoderInfo, retry_after_s: u32, desk: Arc<Desk<Work>>) -> Self {
+        Self { info: Arc::new(info), retry_after_s, door: Arc::new(Door(desk)) }
     }
 
-    fn shared(&self) -> &Arc<Shared> {
-        &self.0.0
+    fn desk(&self) -> &Arc<Desk<Work>> {
+        &self.door.0
     }
 
     /// What the encoder is.
     pub fn info(&self) -> &EncoderInfo {
-        &self.shared().info
+        &self.info
     }
 
     /// Queues a request; its rows come together.
@@ -161,56 +121,53 @@ impl EncoderHandle {
         tenant: &TenantId,
         inputs: Vec<Arc<EncodeInput>>,
     ) -> Result<Rows, EncodeRefusal> {
-        let shared = self.shared();
         for (index, input) in inputs.iter().enumerate() {
-            check(input, &shared.info)
+            check(input, &self.info)
                 .map_err(|problem| EncodeRefusal::Invalid { index, problem })?;
         }
         let (sender, answer) = oneshot::channel();
-        let mut state = shared.lock();
-        if state.stop.is_some() || !shared.alive.load(Ordering::Acquire) {
-            return Err(EncodeRefusal::ShuttingDown);
-        }
+        let desk = self.desk();
+        let mut state = desk.enter().ok_or(EncodeRefusal::ShuttingDown)?;
         if inputs.is_empty() {
             let _ = sender.send(Ok(Vec::new()));
             return Ok(Rows { request: None, answer });
         }
         let with = Waiting { sender, submitted: Instant::now() };
-        let entered = state.queue.enter(tenant, inputs, with);
+        let entered = state.work.queue.enter(tenant, inputs, with);
         drop(state);
         let id = entered.map_err(|waiting| EncodeRefusal::QueueFull {
             waiting,
-            retry_after_s: shared.retry_after_s,
+            retry_after_s: self.retry_after_s,
         })?;
-        shared.work.notify_one();
-        Ok(Rows { request: Some((id, Arc::clone(shared))), answer })
+        desk.ring();
+        Ok(Rows { request: Some((id, Arc::clone(desk))), answer })
     }
 
     /// Counts by now: a batch is a step, and its tokens are a prompt's.
     pub fn stats(&self) -> Stats {
-        let state = self.shared().lock();
-        let (running, waiting) = state.queue.num_jobs();
-        let (prompt_tokens, steps) = (state.num_tokens, state.num_batches);
+        let work = &self.desk().lock().work;
+        let (running, waiting) = work.queue.num_jobs();
+        let (prompt_tokens, steps) = (work.num_tokens, work.num_batches);
         Stats { running, waiting, prompt_tokens, steps, ..Stats::default() }
     }
 
     /// Whether the driver's thread runs: false after a shutdown came to its end, or if the driver
     /// itself failed (a failing encoder does not end it).
     pub fn is_alive(&self) -> bool {
-        self.shared().alive.load(Ordering::Acquire)
+        self.desk().is_alive()
     }
 
     /// Stops the driver: nothing is taken from now on, and its thread ends when what is left has
     /// ended as `how` says.
     pub fn shutdown(&self, how: Shutdown) {
-        self.shared().shutdown(how);
+        self.desk().shutdown(how);
     }
 }
 
 /// The rows of a request to come, in the order of its inputs.
 pub struct Rows {
     /// Until it ends.
-    request: Option<(JobId, Arc<Shared>)>,
+    request: Option<(JobId, Arc<Desk<Work>>)>,
     answer: oneshot::Receiver<Answer>,
 }
 
@@ -227,12 +184,12 @@ impl Future for Rows {
 
 impl Drop for Rows {
     fn drop(&mut self) {
-        let Some((id, shared)) = self.request.take() else { return };
-        let mut state = shared.lock();
+        let Some((id, desk)) = self.request.take() else { return };
+        let work = &mut desk.lock().work;
         // Not there: it ended, and nobody looked.
-        let Some(job) = state.queue.remove(id) else { return };
+        let Some(job) = work.queue.remove(id) else { return };
         let took = job.with.submitted.elapsed();
         let end = RequestEnd { took, outcome: Outcome::Cancelled, usage: Some(usage(&job)) };
-        state.observer.request_ended(end);
+        work.observer.request_ended(end);
     }
 }

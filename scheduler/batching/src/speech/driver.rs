@@ -6,16 +6,17 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::thread::JoinHandle;
 use std::time::Instant;
 
 use engine_core::{EngineError, RequestError, Speech, SpeechInput, SpeechStep};
 
 use super::config::SpeechConfig;
-use super::handle::{Shared, SpeechHandle};
+use super::handle::{SpeechHandle, Work};
 use super::queue::JobId;
-use crate::{Observer, Shutdown, StepSize, caught};
+use crate::desk::Desk;
+use crate::{Observer, StepSize, caught};
 
 /// What a turn costs, whatever comes of it: every window is encoded whole.
 const COST: usize = 1;
@@ -40,18 +41,19 @@ pub fn spawn_speech<S: Speech + 'static>(
     config: SpeechConfig,
     observer: Box<dyn Observer>,
 ) -> (SpeechHandle, SpeechDriver) {
-    let shared = Shared::new(model.info().clone(), config, observer);
-    let run = Run { model, sessions: BTreeMap::new(), shared: Arc::clone(&shared) };
+    let info = model.info().clone();
+    let desk = Arc::new(Desk::new(Work::new(config, observer)));
+    let run = Run { model, sessions: BTreeMap::new(), desk: Arc::clone(&desk) };
     let thread = std::thread::Builder::new().name("speech".to_owned()).spawn(move || run.run());
     let thread = thread.expect("the operating system gives a thread");
-    (SpeechHandle::new(shared), SpeechDriver(thread))
+    (SpeechHandle::new(info, config.retry_after_s, desk), SpeechDriver(thread))
 }
 
 /// What the thread owns.
 struct Run<S: Speech> {
     model: S,
     sessions: BTreeMap<JobId, S::Session>,
-    shared: Arc<Shared>,
+    desk: Arc<Desk<Work>>,
 }
 
 /// A window to compute.
@@ -68,17 +70,17 @@ impl<S: Speech> Run<S> {
             let began = Instant::now();
             let id = turn.id;
             let step = self.compute(turn);
-            let mut state = self.shared.lock();
-            state.num_steps += 1;
-            state.queue.charge(id, COST);
+            let work = &mut self.desk.lock().work;
+            work.num_steps += 1;
+            work.queue.charge(id, COST);
             let num_tokens =
                 step.iter().flat_map(|step| &step.segments).map(|s| s.tokens.len()).sum();
-            state.observer.step(began.elapsed(), StepSize { num_seqs: 1, num_tokens });
+            work.observer.step(began.elapsed(), StepSize { num_seqs: 1, num_tokens });
             match step {
-                Ok(step) => state.give(id, step),
+                Ok(step) => work.give(id, step),
                 Err(error) => {
-                    if let Some(job) = state.queue.remove(id) {
-                        state.fail(job, RequestError::Engine(error));
+                    if let Some(job) = work.queue.remove(id) {
+                        work.fail(job, RequestError::Engine(error));
                     }
                 }
             }
@@ -87,18 +89,19 @@ impl<S: Speech> Run<S> {
 
     /// What to compute next, waiting for something; `None` when it is time to end.
     fn take(&mut self) -> Option<Turn> {
-        let mut state = self.shared.lock();
+        let mut state = self.desk.lock();
         loop {
-            self.sessions.retain(|id, _| state.queue.contains(*id));
-            if let Some(id) = state.queue.next() {
-                let input = state.begins(id);
-                let stop = state.queue.get_mut(id).map(|job| Arc::clone(&job.with.stop));
+            let work = &mut state.work;
+            self.sessions.retain(|id, _| work.queue.contains(*id));
+            if let Some(id) = work.queue.next() {
+                let input = work.begins(id);
+                let stop = work.queue.get_mut(id).map(|job| Arc::clone(&job.with.stop));
                 return Some(Turn { id, input, stop: stop.unwrap_or_default() });
             }
             if state.stop.is_some() {
                 return None;
             }
-            state = self.shared.wait(state);
+            state = self.desk.wait(state);
         }
     }
 
@@ -126,9 +129,7 @@ impl<S: Speech> Run<S> {
 }
 
 impl<S: Speech> Drop for Run<S> {
-    /// Also when the thread panics: nobody comes in any more, and nobody waits.
     fn drop(&mut self) {
-        self.shared.alive.store(false, Ordering::Release);
-        self.shared.shutdown(Shutdown::Abort);
+        self.desk.leave();
     }
 }

@@ -3,8 +3,8 @@
 //! Invariant: a submission never waits for a window. Dropping a [`SpeechStream`] before its end
 //! takes the request out at once, and what is computed of it stops at the next token.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Instant;
 
@@ -13,6 +13,7 @@ use tokio::sync::mpsc;
 
 use super::config::{SpeechConfig, SpeechRefusal};
 use super::queue::{Job, JobId, SpeechQueue};
+use crate::desk::{Desk, Door, Queue};
 use crate::{Observer, Outcome, RequestEnd, Shutdown, Stats};
 
 type Answer = Result<SpeechStep, RequestError>;
@@ -28,67 +29,32 @@ pub(super) struct Waiting {
     num_tokens: usize,
 }
 
-/// What handles, streams and their driver share.
-pub(super) struct Shared {
-    info: SpeechInfo,
-    retry_after_s: u32,
-    /// Whether the driver's thread has not ended.
-    pub(super) alive: AtomicBool,
-    work: Condvar,
-    state: Mutex<State>,
-}
-
-/// What is changed under the lock, which nobody holds while the model computes.
-pub(super) struct State {
+/// Requests, and what is counted of them.
+pub(super) struct Work {
     pub(super) queue: SpeechQueue<Waiting>,
-    pub(super) stop: Option<Shutdown>,
     pub(super) observer: Box<dyn Observer>,
     pub(super) num_steps: u64,
     num_tokens: u64,
 }
 
-impl Shared {
-    pub(super) fn new(
-        info: SpeechInfo,
-        config: SpeechConfig,
-        observer: Box<dyn Observer>,
-    ) -> Arc<Self> {
-        let queue = SpeechQueue::new(config);
-        let state = State { queue, stop: None, observer, num_steps: 0, num_tokens: 0 };
-        Arc::new(Self {
-            info,
-            retry_after_s: config.retry_after_s,
-            alive: AtomicBool::new(true),
-            work: Condvar::new(),
-            state: Mutex::new(state),
-        })
-    }
+impl Queue for Work {
+    /// Told under the lock: a channel of steps wakes a task, and waits for nobody.
+    type Ends = ();
 
-    /// The queue is right after every call: a panic elsewhere while it was locked spoils nothing.
-    pub(super) fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Until there may be work.
-    pub(super) fn wait<'a>(&self, state: MutexGuard<'a, State>) -> MutexGuard<'a, State> {
-        self.work.wait(state).unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Takes nobody in any more; who waits or runs ends as `how` says.
-    pub(super) fn shutdown(&self, how: Shutdown) {
-        let mut state = self.lock();
-        state.stop = state.stop.filter(|stop| *stop == Shutdown::Abort).or(Some(how));
-        if how == Shutdown::Abort {
-            for job in state.queue.clear() {
-                state.fail(job, RequestError::ShuttingDown);
-            }
+    fn abort(&mut self) {
+        for job in self.queue.clear() {
+            self.fail(job, RequestError::ShuttingDown);
         }
-        drop(state);
-        self.work.notify_all();
     }
+
+    fn tell((): ()) {}
 }
 
-impl State {
+impl Work {
+    pub(super) fn new(config: SpeechConfig, observer: Box<dyn Observer>) -> Self {
+        Self { queue: SpeechQueue::new(config), observer, num_steps: 0, num_tokens: 0 }
+    }
+
     /// A request's first window is computed.
     pub(super) fn begins(&mut self, id: JobId) -> Option<SpeechInput> {
         let job = self.queue.get_mut(id)?;
@@ -133,31 +99,26 @@ impl State {
     }
 }
 
-/// Ends the driver when the last handle is gone and all that was submitted is done.
-struct Door(Arc<Shared>);
-
-impl Drop for Door {
-    fn drop(&mut self) {
-        self.0.shutdown(Shutdown::Drain);
-    }
-}
-
 /// Submits recordings to one model; cheap to clone.
 #[derive(Clone)]
-pub struct SpeechHandle(Arc<Door>);
+pub struct SpeechHandle {
+    info: Arc<SpeechInfo>,
+    retry_after_s: u32,
+    door: Arc<Door<Work>>,
+}
 
 impl SpeechHandle {
-    pub(super) fn new(shared: Arc<Shared>) -> Self {
-        Self(Arc::new(Door(shared)))
+    pub(super) fn new(info: SpeechInfo, retry_after_s: u32, desk: Arc<Desk<Work>>) -> Self {
+        Self { info: Arc::new(info), retry_after_s, door: Arc::new(Door(desk)) }
     }
 
-    fn shared(&self) -> &Arc<Shared> {
-        &self.0.0
+    fn desk(&self) -> &Arc<Desk<Work>> {
+        &self.door.0
     }
 
     /// What the model is.
     pub fn info(&self) -> &SpeechInfo {
-        &self.shared().info
+        &self.info
     }
 
     /// Queues a recording.
@@ -169,13 +130,10 @@ impl SpeechHandle {
         tenant: &TenantId,
         input: SpeechInput,
     ) -> Result<SpeechStream, SpeechRefusal> {
-        let shared = self.shared();
         let (sender, receiver) = mpsc::unbounded_channel();
         let stop = Arc::new(AtomicBool::new(false));
-        let mut state = shared.lock();
-        if state.stop.is_some() || !shared.alive.load(Ordering::Acquire) {
-            return Err(SpeechRefusal::ShuttingDown);
-        }
+        let desk = self.desk();
+        let mut state = desk.enter().ok_or(SpeechRefusal::ShuttingDown)?;
         let num_samples = input.samples.len();
         let with = Waiting {
             input: Some(input),
@@ -184,41 +142,41 @@ impl SpeechHandle {
             submitted: Instant::now(),
             num_tokens: 0,
         };
-        let entered = state.queue.enter(tenant, num_samples, with);
+        let entered = state.work.queue.enter(tenant, num_samples, with);
         drop(state);
         let id = entered.map_err(|waiting| SpeechRefusal::QueueFull {
             waiting,
-            retry_after_s: shared.retry_after_s,
+            retry_after_s: self.retry_after_s,
         })?;
-        shared.work.notify_one();
-        Ok(SpeechStream { request: Some((id, Arc::clone(shared))), stop, receiver })
+        desk.ring();
+        Ok(SpeechStream { request: Some((id, Arc::clone(desk))), stop, receiver })
     }
 
     /// Counts by now: a window is a step.
     pub fn stats(&self) -> Stats {
-        let state = self.shared().lock();
-        let (running, waiting) = state.queue.num_jobs();
-        let (generated_tokens, steps) = (state.num_tokens, state.num_steps);
+        let work = &self.desk().lock().work;
+        let (running, waiting) = work.queue.num_jobs();
+        let (generated_tokens, steps) = (work.num_tokens, work.num_steps);
         Stats { running, waiting, generated_tokens, steps, ..Stats::default() }
     }
 
     /// Whether the driver's thread runs: false after a shutdown came to its end, or if the driver
     /// itself failed (a failing model does not end it).
     pub fn is_alive(&self) -> bool {
-        self.shared().alive.load(Ordering::Acquire)
+        self.desk().is_alive()
     }
 
     /// Stops the driver: nothing is taken from now on, and its thread ends when what is left has
     /// ended as `how` says.
     pub fn shutdown(&self, how: Shutdown) {
-        self.shared().shutdown(how);
+        self.desk().shutdown(how);
     }
 }
 
 /// What is said in a recording, step by step.
 pub struct SpeechStream {
     /// Until it ends.
-    request: Option<(JobId, Arc<Shared>)>,
+    request: Option<(JobId, Arc<Desk<Work>>)>,
     stop: Arc<AtomicBool>,
     receiver: mpsc::UnboundedReceiver<Answer>,
 }
@@ -248,11 +206,11 @@ impl SpeechStream {
 
 impl Drop for SpeechStream {
     fn drop(&mut self) {
-        let Some((id, shared)) = self.request.take() else { return };
+        let Some((id, desk)) = self.request.take() else { return };
         self.stop.store(true, Ordering::Relaxed);
-        let mut state = shared.lock();
+        let work = &mut desk.lock().work;
         // Not there: it ended, and nobody looked.
-        let Some(job) = state.queue.remove(id) else { return };
-        state.ended(&job, Outcome::Cancelled);
+        let Some(job) = work.queue.remove(id) else { return };
+        work.ended(&job, Outcome::Cancelled);
     }
 }
