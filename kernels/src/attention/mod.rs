@@ -21,12 +21,14 @@ mod softmax;
 mod softmax_avx2;
 #[cfg(target_arch = "x86_64")]
 mod softmax_avx512;
+mod whole;
 mod write;
 
 pub use self::{
     cache::{Cache, CacheLayout, KvDtype},
     distances::Distances,
     plan::{Plan, attention},
+    whole::{Heads, MAX_KEYS, Whole},
 };
 
 /// Positions of a cache block.

@@ -228,16 +228,16 @@ fn compute(
     let width = cache.layout().value_lines() * LANES;
     let Scratch { queries, outputs, states, total, total_states } = scratch;
     let (total, total_states) = (&mut total[..rows * width], &mut total_states[..rows]);
-    total.fill(0.0);
-    total_states.fill(State::EMPTY);
+    let mut sums = Sums { outputs: total, states: total_states };
     queries.choose(piece.isa, cache.layout());
     // SAFETY: `check` has made sure of the instruction set, and of all blocks.
     unsafe {
         load_queries(piece.isa, q, piece, cache, queries);
-        for index in from..end {
+        // Most have one partition, which begins the sums.
+        partition(piece.isa, piece, cache, from, queries, &mut sums);
+        for index in from + 1..end {
             let (outputs, states) = (&mut outputs[..rows * width], &mut states[..rows]);
             partition(piece.isa, piece, cache, index, queries, &mut Sums { outputs, states });
-            let mut sums = Sums { outputs: &mut *total, states: &mut *total_states };
             sums.merge(outputs, states);
         }
     }

@@ -71,7 +71,7 @@ fn bits_below(n: usize) -> u64 {
 /// # Safety
 /// The machine has AVX-512F and DQ.
 #[inline(always)]
-unsafe fn exp2(x: __m512) -> __m512 {
+pub(super) unsafe fn exp2(x: __m512) -> __m512 {
     // SAFETY: the caller vouches.
     unsafe {
         // What is left of x above the next whole number, 0 ≤ r < 1; `scalef` takes the rest.

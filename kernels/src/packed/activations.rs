@@ -28,6 +28,8 @@ pub enum Kind {
     Int16,
     /// Two bfloat16s: the number rounded, and what that left, rounded; some 16 bits of it.
     Bf16,
+    /// The first of them alone, for half of the work; [`Kind::Bf16`] does instead.
+    RoundedBf16,
 }
 
 /// Memory that threads write in disjoint places.
@@ -87,6 +89,8 @@ pub struct Activations {
     int16: Shared<i16>,
     int16_scales: Shared<f32>,
     bf16: Shared<u16>,
+    /// Numbers that each input is in there.
+    bf16_parts: usize,
 }
 
 /// Where the forms begin, slot by slot.
@@ -103,6 +107,7 @@ pub(super) struct View {
     pub(super) int16: *const i16,
     pub(super) int16_scales: *const f32,
     pub(super) bf16: *const u16,
+    pub(super) bf16_parts: usize,
 }
 
 /// The slot of a row's first group; the next groups' follow at distances of [`BAND`].
@@ -120,6 +125,8 @@ impl Activations {
         let groups = cols.div_ceil(GROUP);
         let len = max_rows.next_multiple_of(BAND) * groups * GROUP;
         let has = |kind| kinds.contains(&kind);
+        let bf16_parts = if has(Kind::Bf16) { 2 } else { 1 };
+        let has_bf16 = has(Kind::Bf16) || has(Kind::RoundedBf16);
         Self {
             max_rows,
             groups,
@@ -134,7 +141,8 @@ impl Activations {
             wide_offsets: Shared::new(has(Kind::Int8), len / BLOCK),
             int16: Shared::new(has(Kind::Int16), len),
             int16_scales: Shared::new(has(Kind::Int16), len / BLOCK),
-            bf16: Shared::new(has(Kind::Bf16), bf16::len(max_rows, groups)),
+            bf16: Shared::new(has_bf16, bf16::len(max_rows, groups, bf16_parts)),
+            bf16_parts,
         }
     }
 
@@ -148,9 +156,12 @@ impl Activations {
         self.groups * GROUP
     }
 
-    /// Whether it keeps this form.
+    /// Whether it keeps this form, or a finer one of the same numbers.
     pub fn has(&self, kind: Kind) -> bool {
-        self.kinds.contains(&kind)
+        match kind {
+            Kind::RoundedBf16 => self.bf16.is_kept(),
+            _ => self.kinds.contains(&kind),
+        }
     }
 
     /// The first `rows` rows as they are, [`stride`](Self::stride) apart.
@@ -192,6 +203,7 @@ impl Activations {
             int16: self.int16.at(0),
             int16_scales: self.int16_scales.at(0),
             bf16: self.bf16.at(0),
+            bf16_parts: self.bf16_parts,
         }
     }
 
@@ -210,7 +222,9 @@ impl Activations {
                 self.f32.at(plain * BLOCK).cast::<[f32; BLOCK]>().write(*x);
             }
             if self.bf16.is_kept() {
-                bf16::put(self.bf16.at(bf16::tile(row, i, self.groups)), row, x);
+                let parts = self.bf16_parts;
+                let tile = self.bf16.at(bf16::tile(row, i, (self.groups, parts)));
+                bf16::put(tile, (row, parts), x);
             }
             if self.int16.is_kept() {
                 let (whole, scale) = quantize::<{ MOST_INT16 }>(x);

@@ -11,14 +11,14 @@ use super::{
     tile::{NR, Outputs},
 };
 use crate::simd::{
-    LINE,
+    Avx512, LINE,
     amx::{
         Config, Configured,
         bf16::{Operands, ROWS, TILE_BYTES, one, two},
     },
 };
 
-const _: () = assert!(ROWS == bf16::ROWS && 2 * TILE_BYTES == 2 * bf16::STEP && NR == 2);
+const _: () = assert!(ROWS == bf16::ROWS && NR == 2);
 const _: () = assert!(TILE_BYTES == BLOCK / 2 * LINE);
 
 /// Outputs of a band, in whole lines.
@@ -42,6 +42,26 @@ pub(super) unsafe fn configure(rows: usize) -> Configured {
 /// [configured](configure), for these rows or for more than a tile's.
 #[inline(always)]
 pub(super) unsafe fn multiply<S: Sink>(
+    panels: ([*const u8; NR], usize),
+    x: &View,
+    rows: (usize, usize),
+    sink: &mut S,
+) {
+    // SAFETY: the caller vouches.
+    unsafe {
+        match x.bf16_parts {
+            1 => parts::<S, 1>(panels, x, rows, sink),
+            _ => parts::<S, 2>(panels, x, rows, sink),
+        }
+    }
+}
+
+/// As [`multiply`], of inputs in so many numbers.
+///
+/// # Safety
+/// As [`multiply`].
+#[inline(always)]
+unsafe fn parts<S: Sink, const PARTS: usize>(
     (from, panel): ([*const u8; NR], usize),
     x: &View,
     (first, rows): (usize, usize),
@@ -52,16 +72,16 @@ pub(super) unsafe fn multiply<S: Sink>(
     let mut operands = Operands { x: x.bf16.cast(), panels: from, steps, from_memory: true };
     for row in (0..rows).step_by(BAND) {
         let (at, left) = (first + row, rows - row);
-        operands.x = x.bf16.wrapping_add(bf16::tile(at, 0, x.groups)).cast();
+        operands.x = x.bf16.wrapping_add(bf16::tile(at, 0, (x.groups, PARTS))).cast();
         // SAFETY: the caller vouches; rows are kept in whole tiles.
         unsafe {
             let to = band.0.as_mut_ptr().cast();
             if left > ROWS {
-                two(&operands, 2 * operands.steps * TILE_BYTES, to);
+                two::<PARTS>(&operands, to);
             } else {
-                one(&operands, to);
+                one::<PARTS>(&operands, to);
             }
-            sink.take((at, panel), &band.0[..BAND.min(left)]);
+            sink.take::<Avx512>((at, panel), &band.0[..BAND.min(left)]);
         }
         operands.from_memory = false;
     }

@@ -43,7 +43,7 @@ pub use self::{
         ActivatedProduct, GatedProduct, Product, Scratch, activated_product, gated_product,
         products,
     },
-    rows::{convert_rows, norm_rows},
+    rows::{convert_rows, norm_rows, norm_rows_in_place},
 };
 
 use crate::{isa::Isa, quant::DType};

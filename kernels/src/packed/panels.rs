@@ -78,7 +78,7 @@ on_each_isa! {
 const ROWS: usize = 24;
 type Kept = Keep<BF16_BAND>;
 
-const EMPTY: Kept = Keep { rows: [[0.0; BLOCK]; BF16_BAND], row: 0 };
+const EMPTY: Kept = Keep { rows: [[0.0; BLOCK]; BF16_BAND], row: 0, bias: [0.0; BLOCK] };
 
 /// Rows to keep at a time.
 fn rows_to_keep(format: Format) -> usize {
@@ -131,7 +131,11 @@ unsafe fn activated_task<D: Tiles>(
     for i in (0..panels.num).step_by(NR) {
         let first = panels.first + i;
         let column = first * PANEL;
-        let bias = weight.bias.map(|bias| &bias[column..weight.rows.min(column + BLOCK)]);
+        if let Some(bias) = weight.bias {
+            let bias = &bias[column..weight.rows.min(column + BLOCK)];
+            kept.bias = [0.0; BLOCK];
+            kept.bias[..bias.len()].copy_from_slice(bias);
+        }
         // SAFETY: the caller vouches; the chunks are parts of the task's rows, and blocks its own.
         unsafe {
             let ready = Ready::new::<D>(weight, first, &form, area);
@@ -139,11 +143,6 @@ unsafe fn activated_task<D: Tiles>(
                 let rows = (panels.row + row, most.min(panels.rows - row));
                 keep_rows(isa, &ready, x, rows, &mut kept);
                 let blocks = &mut kept.rows[..rows.1];
-                for block in blocks.iter_mut() {
-                    for (x, bias) in block.iter_mut().zip(bias.unwrap_or_default()) {
-                        *x += bias;
-                    }
-                }
                 activate_row(isa, activation, blocks.as_flattened_mut());
                 for (m, block) in blocks.iter().enumerate() {
                     to.put(rows.0 + m, first / NR, block);

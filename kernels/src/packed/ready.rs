@@ -17,7 +17,7 @@ use std::marker::PhantomData;
 #[cfg(target_arch = "x86_64")]
 use super::{activations::BAND, amx, amx_bf16};
 #[cfg(target_arch = "x86_64")]
-use crate::simd::amx::Configured;
+use crate::simd::{Avx512, amx::Configured};
 
 /// How a task reads its panels.
 pub(super) enum Form {
@@ -118,7 +118,7 @@ impl<'a> Ready<'a> {
                 // SAFETY: the caller vouches.
                 unsafe {
                     tile(self.from, x, row, &mut outputs);
-                    sink.take((row, self.first), &outputs[..num]);
+                    sink.take::<D::S>((row, self.first), &outputs[..num]);
                 }
                 row += num;
             }
@@ -136,7 +136,7 @@ impl<'a> Ready<'a> {
             // SAFETY: the caller vouches; bands are kept whole, and chunks begin with one.
             unsafe {
                 amx::band(self.format, self.from, x, first + row, &mut band);
-                sink.take((first + row, self.first), &band[..BAND.min(rows - row)]);
+                sink.take::<Avx512>((first + row, self.first), &band[..BAND.min(rows - row)]);
             }
         }
     }

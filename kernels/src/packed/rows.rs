@@ -4,8 +4,9 @@
 
 use super::activations::{Activations, BLOCK};
 use crate::{
+    elementwise,
     isa::Isa,
-    norm::{Norm, center_and_scale},
+    norm::{self, Norm, center_and_scale},
     pool::Pool,
     simd::{Dot, on_each_isa},
 };
@@ -57,6 +58,31 @@ pub fn convert_rows(
     });
 }
 
+/// `x[m] = norm(x[m])` for the first `m` rows of `x`, and the same as activations.
+///
+/// # Panics
+/// If a shape does not fit.
+pub fn norm_rows_in_place(
+    (isa, pool): (Isa, &mut Pool),
+    x: &mut [f32],
+    rule: &Norm<'_>,
+    m: usize,
+    out: &mut Activations,
+) {
+    let width = rule.weight.len();
+    assert!(isa.is_available(), "{isa:?} is not available");
+    assert!(x.len() >= m * width && out.stride() >= width && out.max_rows() >= m, "rows");
+    assert!(rule.bias.is_none_or(|bias| bias.len() == width), "bias");
+    let out = &*out;
+    elementwise::each_row(pool, &mut x[..m * width], width, &|row, x| {
+        // SAFETY: each row is one task's own; the instruction set was checked.
+        unsafe {
+            norm::norm_row(isa, x, width, rule);
+            convert(isa, x, (out, row));
+        }
+    });
+}
+
 /// Runs `task` for every row, on several threads if there are many.
 fn each_row(pool: &mut Pool, m: usize, task: &(dyn Fn(usize) + Sync)) {
     if m < 2 * ROWS_PER_TASK {
@@ -103,10 +129,15 @@ unsafe fn norm_row<D: Dot>(x: &[f32], rule: &Norm<'_>, (out, row): (&Activations
 /// See [`norm`].
 #[inline(always)]
 unsafe fn convert_row<D: Dot>(x: &[f32], (out, row): (&Activations, usize)) {
-    for (i, x) in x.chunks(BLOCK).enumerate() {
-        let mut block = [0.0; BLOCK];
-        block[..x.len()].copy_from_slice(x);
+    let (whole, rest) = x.as_chunks::<BLOCK>();
+    for (i, block) in whole.iter().enumerate() {
         // SAFETY: the caller vouches.
-        unsafe { out.put(row, i, &block) };
+        unsafe { out.put(row, i, block) };
+    }
+    if !rest.is_empty() {
+        let mut block = [0.0; BLOCK];
+        block[..rest.len()].copy_from_slice(rest);
+        // SAFETY: the caller vouches.
+        unsafe { out.put(row, whole.len(), &block) };
     }
 }

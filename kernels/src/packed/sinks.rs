@@ -9,13 +9,14 @@ use crate::{
     activation::{Activation, gate_into},
     exp::exp,
     isa::Isa,
+    simd::{LANES, Simd},
 };
 
 /// Takes the outputs of a tile: rows from the given one, of the panels from the given one.
 pub(super) trait Sink {
     /// # Safety
-    /// The tile is within the task's own outputs.
-    unsafe fn take(&mut self, at: (usize, usize), tile: &[Outputs]);
+    /// The tile is within the task's own outputs, and the machine has the instruction set.
+    unsafe fn take<V: Simd>(&mut self, at: (usize, usize), tile: &[Outputs]);
 }
 
 /// Writes outputs where they belong, or adds them to what is there.
@@ -27,10 +28,21 @@ pub(super) struct Store<'a> {
 
 impl Sink for Store<'_> {
     #[inline(always)]
-    unsafe fn take(&mut self, (row, panel): (usize, usize), tile: &[Outputs]) {
+    unsafe fn take<V: Simd>(&mut self, (row, panel): (usize, usize), tile: &[Outputs]) {
         let Matrix { rows: width, bias, .. } = *self.weight;
         let column = panel * PANEL;
         let len = BLOCK.min(width - column);
+        if len == BLOCK {
+            // SAFETY: the caller vouches for outputs and instruction set; biases were checked.
+            return unsafe {
+                let bias = Pair::<V>::of(bias.map(|bias| &bias[column]));
+                for (m, outputs) in tile.iter().enumerate() {
+                    let to = self.out.add((row + m) * width + column);
+                    let sums = Pair::<V>::load(outputs.as_ptr()).plus(&bias);
+                    if self.accumulate { Pair::load(to).plus(&sums) } else { sums }.store(to);
+                }
+            };
+        }
         for (m, outputs) in tile.iter().enumerate() {
             let mut outputs = *outputs;
             if let Some(bias) = bias {
@@ -47,11 +59,48 @@ impl Sink for Store<'_> {
                         *x += to;
                     }
                 }
-                match to.as_mut_array::<BLOCK>() {
-                    Some(to) => *to = outputs,
-                    None => to.copy_from_slice(&outputs[..len]),
-                }
+                to.copy_from_slice(&outputs[..len]);
             }
+        }
+    }
+}
+
+/// The outputs of a row in registers.
+struct Pair<V: Simd>([V::V; 2]);
+
+/// # Safety
+/// In all of these, the machine has the instruction set, and pointers are to [`BLOCK`] floats.
+impl<V: Simd> Pair<V> {
+    #[inline(always)]
+    unsafe fn load(from: *const f32) -> Self {
+        // SAFETY: the caller vouches (so below).
+        unsafe { Self([V::load(from), V::load(from.add(LANES))]) }
+    }
+
+    /// Those, or zeros.
+    #[inline(always)]
+    unsafe fn of(from: Option<&f32>) -> Self {
+        // SAFETY: as above.
+        unsafe {
+            match from {
+                Some(from) => Self::load(from),
+                None => Self([V::zero(); 2]),
+            }
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn plus(&self, other: &Self) -> Self {
+        // SAFETY: as above.
+        unsafe { Self([V::add(self.0[0], other.0[0]), V::add(self.0[1], other.0[1])]) }
+    }
+
+    #[inline(always)]
+    unsafe fn store(self, to: *mut f32) {
+        // SAFETY: as above.
+        unsafe {
+            V::store(to, self.0[0]);
+            V::store(to.add(LANES), self.0[1]);
         }
     }
 }
@@ -61,12 +110,20 @@ impl Sink for Store<'_> {
 pub(super) struct Keep<const ROWS: usize> {
     pub(super) rows: [[f32; BLOCK]; ROWS],
     pub(super) row: usize,
+    /// What is added to them.
+    pub(super) bias: [f32; BLOCK],
 }
 
 impl<const ROWS: usize> Sink for Keep<ROWS> {
     #[inline(always)]
-    unsafe fn take(&mut self, (row, _): (usize, usize), tile: &[Outputs]) {
-        self.rows[row - self.row..][..tile.len()].copy_from_slice(tile);
+    unsafe fn take<V: Simd>(&mut self, (row, _): (usize, usize), tile: &[Outputs]) {
+        // SAFETY: the caller vouches; blocks are whole.
+        unsafe {
+            let bias = Pair::<V>::load(self.bias.as_ptr());
+            for (to, outputs) in self.rows[row - self.row..].iter_mut().zip(tile) {
+                Pair::<V>::load(outputs.as_ptr()).plus(&bias).store(to.as_mut_ptr());
+            }
+        }
     }
 }
 
@@ -80,7 +137,7 @@ pub(super) struct Gated<'a, const ROWS: usize> {
 
 impl<const ROWS: usize> Sink for Gated<'_, ROWS> {
     #[inline(always)]
-    unsafe fn take(&mut self, (row, _): (usize, usize), tile: &[Outputs]) {
+    unsafe fn take<V: Simd>(&mut self, (row, _): (usize, usize), tile: &[Outputs]) {
         for (m, outputs) in tile.iter().enumerate() {
             let mut block = *outputs;
             let gates = &self.gates.rows[row - self.gates.row + m];

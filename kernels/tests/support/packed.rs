@@ -145,10 +145,22 @@ impl Packed {
         x: &[f32],
         bias: Option<&[f32]>,
     ) -> Vec<f32> {
+        let kind = self.matrix(isa, bias).format.activations();
+        self.run_with(kind, (isa, threads), x, bias)
+    }
+
+    /// The same of activations in another form.
+    pub(crate) fn run_with(
+        &self,
+        kind: Kind,
+        (isa, threads): (Isa, usize),
+        x: &[f32],
+        bias: Option<&[f32]>,
+    ) -> Vec<f32> {
         let [rows, cols] = self.shape;
         let weight = self.matrix(isa, bias);
         let m = x.len() / cols;
-        let acts = activations(x, cols, &[weight.format.activations()]);
+        let acts = activations(x, cols, &[kind]);
         let mut pool = Pool::new(threads).expect("threads");
         let mut scratch = Scratch::new(threads, cols);
         let mut out = vec![f32::NAN; m * rows];

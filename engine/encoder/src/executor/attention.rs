@@ -5,8 +5,8 @@ use engine_weights::linear::project;
 use kernels::{
     Isa,
     attention::{
-        BLOCK_SIZE, Cache, CacheLayout, Distances, KvDtype, MAX_INT8_HEAD_DIM, Params, Run,
-        attention,
+        BLOCK_SIZE, Cache, CacheLayout, Distances, Heads, KvDtype, MAX_INT8_HEAD_DIM, MAX_KEYS,
+        Params, Run, Whole, attention,
     },
     elementwise::{Angles, Pairs, rotate},
     lines::Lines,
@@ -14,9 +14,10 @@ use kernels::{
 };
 
 use super::{
-    Machine, Precision,
-    batch::{Span, max_blocks, num_rows},
-    weights::{LayerWeights, StackWeights},
+    Precision,
+    groups::max_blocks,
+    lane::{Machine, Place},
+    weights::{LayerWeights, StackWeights, kind},
 };
 use crate::spec::{LayerSpec, RelativeSpec, StackSpec};
 
@@ -47,9 +48,9 @@ impl Rotations {
         Self { table, rows: [rows(), rows()], width }
     }
 
-    fn set(&mut self, spans: &[Span]) {
+    fn set(&mut self, places: &[Place]) {
         let Self { table, rows, width } = self;
-        for Span { first_row, num_rows, .. } in spans {
+        for Place { first_row, num_rows, .. } in places {
             for (rows, table) in rows.iter_mut().zip(&*table) {
                 rows[first_row * *width..][..num_rows * *width]
                     .copy_from_slice(&table[..num_rows * *width]);
@@ -81,16 +82,20 @@ pub(super) struct AttentionBuffers {
     distances: Option<(Vec<f32>, usize)>,
     /// Kept for its memory only.
     runs: Vec<Run<'static>>,
+    /// For inputs that are short and see all of themselves, where there is such a thing.
+    whole: Option<Whole>,
+    /// First rows and numbers of rows of those.
+    short: Vec<(usize, usize)>,
 }
 
 impl AttentionBuffers {
     pub(super) fn new(
         (spec, weights): (&StackSpec, &StackWeights),
         (max_rows, max_len): (usize, usize),
-        (precision, isa): (Precision, Isa),
+        (precision, isa, threads): (Precision, Isa, usize),
     ) -> Self {
         let (hidden, head_dim) = (spec.hidden_size, spec.head_dim());
-        let kinds: Vec<_> = weights.layers.iter().map(|layer| layer.attn_output.kind()).collect();
+        let kinds: Vec<_> = weights.layers.iter().map(|layer| kind(&layer.attn_output)).collect();
         let layout = CacheLayout {
             num_layers: 1,
             num_kv_heads: spec.attention.num_heads,
@@ -121,12 +126,15 @@ impl AttentionBuffers {
                 .collect(),
             distances: relative.map(|(shape, table)| (distances(shape, table, max_len), max_len)),
             runs: Vec::with_capacity(num_blocks),
+            whole: (precision == Precision::Fast && Whole::takes(isa, head_dim))
+                .then(|| Whole::new(threads, head_dim)),
+            short: Vec::with_capacity(num_blocks),
         }
     }
 
     /// Prepares what is the same in all layers of a batch.
-    pub(super) fn set(&mut self, spans: &[Span]) {
-        self.rotations.iter_mut().for_each(|rotations| rotations.set(spans));
+    pub(super) fn set(&mut self, places: &[Place]) {
+        self.rotations.iter_mut().for_each(|rotations| rotations.set(places));
     }
 
     /// Memory for as many rows as attention has, where nothing is kept.
@@ -152,11 +160,12 @@ fn distances(spec: &RelativeSpec, table: &[f32], reach: usize) -> Vec<f32> {
 pub(super) fn attend(
     (spec, layer): (&StackSpec, &LayerSpec),
     weights: &LayerWeights,
-    (x, spans): (&mut Activations, &[Span]),
+    (x, places): (&mut Activations, &[Place]),
     b: &mut AttentionBuffers,
     machine: &mut Machine,
 ) {
-    let (hidden, head_dim, rows) = (spec.hidden_size, spec.head_dim(), num_rows(spans));
+    let (hidden, head_dim) = (spec.hidden_size, spec.head_dim());
+    let rows = places.last().map_or(0, |place| place.first_row + place.num_rows);
     let len = rows * hidden;
     let (q, k, v) = (&mut b.q[..len], &mut b.k[..len], &mut b.v[..len]);
     let all =
@@ -168,18 +177,29 @@ pub(super) fn attend(
         rotate((*isa, pool), q, (hidden, head_dim), &angles);
         rotate((*isa, pool), k, (hidden, head_dim), &angles);
     }
+    let scale = 1.0 / (head_dim as f32).sqrt();
+    // A long input has its group to itself, so this depends on each alone.
+    let short = places.iter().all(|place| place.num_rows <= MAX_KEYS);
+    let plain = layer.window.is_none() && b.distances.is_none();
+    if let Some(whole) = b.whole.as_mut().filter(|_| short && plain) {
+        b.short.clear();
+        b.short.extend(places.iter().map(|place| (place.first_row, place.num_rows)));
+        let heads = Heads { num: spec.attention.num_heads, dim: head_dim, scale };
+        whole.attend((*isa, pool), heads, &b.short, [q, k, v], &mut b.attended_in);
+        return;
+    }
     let mut runs = reused(std::mem::take(&mut b.runs));
-    runs.extend(spans.iter().map(|span| Run {
-        blocks: &b.blocks[span.first_block..][..span.num_rows.div_ceil(BLOCK_SIZE)],
+    runs.extend(places.iter().map(|place| Run {
+        blocks: &b.blocks[place.first_block..][..place.num_rows.div_ceil(BLOCK_SIZE)],
         position: 0,
-        num_rows: span.num_rows,
-        first_row: span.first_row,
+        num_rows: place.num_rows,
+        first_row: place.first_row,
     }));
     let mut cache = Cache::new(b.layout, 0, &mut b.memory);
     cache.write((*isa, pool), &runs, k, v);
     let params = Params {
         num_heads: spec.attention.num_heads,
-        scale: 1.0 / (head_dim as f32).sqrt(),
+        scale,
         both_ways: true,
         window: layer.window,
         distances: (b.distances.as_ref()).map(|(table, reach)| Distances { table, reach: *reach }),

@@ -17,11 +17,7 @@ use kernels::{
     pool::Pool,
 };
 
-use super::{
-    EncoderError, EncoderOptions, Precision,
-    batch::{self, Span},
-    output::Output,
-};
+use super::{EncoderError, EncoderOptions, Precision, batch, groups::Span, output::Output};
 use crate::{files::DecoderModel, spec::Pooling};
 
 /// Decoder and buffers in memory.
@@ -131,7 +127,7 @@ impl DecoderEmbedder {
         for sequence in &self.batch.spans {
             let end = sequence.first_row + sequence.num_rows;
             let first = if self.only_last { end - 1 } else { sequence.first_row };
-            self.spans.push(Span { first_row: row, num_rows: end - first, first_block: 0 });
+            self.spans.push(Span { first_row: row, num_rows: end - first });
             for from in first..end {
                 let to = &mut self.states[row * self.hidden..(row + 1) * self.hidden];
                 self.executor.hidden(from, to);

@@ -6,15 +6,14 @@ use kernels::{
     norm::norm_vectors,
     packed::{
         ActivatedProduct, Activations, GatedProduct, Matrix, activated_product, convert_rows,
-        gated_product, norm_rows,
+        gated_product, norm_rows, norm_rows_in_place,
     },
 };
 
 use super::{
-    Machine,
     attention::{self, AttentionBuffers},
-    batch::{Span, num_rows},
-    weights::{LayerNorm, LayerWeights, StackWeights},
+    lane::{Machine, Place},
+    weights::{LayerNorm, LayerWeights, StackWeights, kind},
 };
 use crate::spec::{BlockSpec, StackSpec};
 
@@ -61,8 +60,8 @@ impl Buffers {
         let apart = layers().any(|layer| matches!(layer.inner(), Inner::Apart));
         let gated = apart && spec.feed_forward.gated;
         let readers = layers().flat_map(|w| [&w.q, &w.k, &w.v, &w.up].into_iter().chain(&w.gate));
-        let readers: Vec<_> = readers.map(Linear::kind).collect();
-        let inner: Vec<_> = layers().map(|layer| layer.down.kind()).collect();
+        let readers: Vec<_> = readers.map(kind).collect();
+        let inner: Vec<_> = layers().map(|layer| kind(&layer.down)).collect();
         Self {
             x_in: Activations::new(max_rows, hidden, &readers),
             gate: vec![0.0; if gated { max_rows * width } else { 0 }],
@@ -85,9 +84,16 @@ impl Buffers {
             None => convert_rows(parallel, x, hidden, rows, &mut self.x_in),
         }
     }
+
+    /// The same after a norm of the residual stream itself.
+    fn enter_in_place(&mut self, norm: &LayerNorm, x: &mut [f32], machine: &mut Machine) {
+        let rule = norm.rule();
+        let rows = x.len() / rule.weight.len();
+        norm_rows_in_place((machine.isa, &mut machine.pool), x, &rule, rows, &mut self.x_in);
+    }
 }
 
-/// Norms rows in place.
+/// Norms rows in place, for what no product follows.
 pub(super) fn norm(norm: &LayerNorm, x: &mut [f32], machine: &mut Machine) {
     let rule = norm.rule();
     let width = rule.weight.len();
@@ -97,27 +103,31 @@ pub(super) fn norm(norm: &LayerNorm, x: &mut [f32], machine: &mut Machine) {
 /// `x = norm(x + attention(x)); x = norm(x + feed_forward(x))`, or with norms before the branches.
 pub(super) fn forward(
     (spec, i): (&StackSpec, usize),
-    (x, spans): (&mut [f32], &[Span]),
+    (x, places): (&mut [f32], &[Place]),
     weights: &LayerWeights,
     (b, attention): (&mut Buffers, &mut AttentionBuffers),
     machine: &mut Machine,
 ) {
-    let (rows, hidden) = (num_rows(spans), spec.hidden_size);
+    let hidden = spec.hidden_size;
+    let rows = x.len() / hidden;
     let pre = spec.block != BlockSpec::PostNorm;
     let (attn_norm, ffn_norm) = (weights.attn_norm.as_ref(), &weights.ffn_norm);
-    b.enter(attn_norm.filter(|_| pre), (x, hidden), machine);
+    // After a norm that ends a layer, rows are there already.
+    if pre || i == 0 {
+        b.enter(attn_norm.filter(|_| pre), (x, hidden), machine);
+    }
     let layer = (spec, &spec.layers[i]);
-    attention::attend(layer, weights, (&mut b.x_in, spans), attention, machine);
+    attention::attend(layer, weights, (&mut b.x_in, places), attention, machine);
     let Machine { isa, pool, scratch, .. } = machine;
     let out = [(&weights.attn_output, &mut *x, true)];
     project((*isa, pool, scratch), &mut attention.attended_in, rows, out);
-    if let Some(by) = attn_norm.filter(|_| !pre) {
-        norm(by, x, machine);
+    match attn_norm.filter(|_| !pre) {
+        Some(by) => b.enter_in_place(by, x, machine),
+        None => b.enter(pre.then_some(ffn_norm), (x, hidden), machine),
     }
-    b.enter(pre.then_some(ffn_norm), (x, hidden), machine);
     feed_forward(spec, weights, (b, x), machine);
     if !pre {
-        norm(ffn_norm, x, machine);
+        b.enter_in_place(ffn_norm, x, machine);
     }
 }
 

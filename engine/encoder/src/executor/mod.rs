@@ -7,6 +7,8 @@
 mod attention;
 mod batch;
 mod decoder;
+mod groups;
+mod lane;
 mod layer;
 mod output;
 mod stack;
@@ -17,7 +19,6 @@ use std::{path::PathBuf, sync::Arc};
 
 use engine_core::{EncodeInput, Encoder, EncoderInfo, EngineError};
 use engine_weights::WeightsError;
-use kernels::{Isa, attention::Plan, packed::Scratch, pool::Pool};
 
 use self::{batch::Batch, output::Output, tables::Tables};
 pub use self::{decoder::DecoderEmbedder, stack::Stack};
@@ -26,9 +27,8 @@ use crate::{files::Model, spec::EncoderSpec};
 /// In which numbers products are computed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Precision {
-    /// Weights and activations in 14 bits, or, on Intel's matrix unit, weights in bfloat16 and
-    /// activations in two of them; keys and values in bfloat16 (bytes where that is slow).
-    /// Quantised weights as they are stored.
+    /// Weights and activations in 14 bits, or, on Intel's matrix unit, in bfloat16; keys and values
+    /// in bfloat16 (bytes where that is slow). Quantised weights as they are stored.
     #[default]
     Fast,
     /// The dequantised mathematics in `f32`: slow, to compare with.
@@ -73,14 +73,6 @@ pub enum EncoderError {
     },
 }
 
-/// What computes: threads, and their memory.
-struct Machine {
-    isa: Isa,
-    pool: Pool,
-    scratch: Scratch,
-    plan: Plan,
-}
-
 /// Encoder and buffers in memory.
 pub struct TextEncoder {
     info: EncoderInfo,
@@ -113,20 +105,12 @@ impl TextEncoder {
         Ok(Self {
             tables: Tables::load(&spec, &model.weights)?,
             stack: Stack::new(&spec.stack, &model.weights, &options, output.widest())?,
-            batch: Batch::new(max_rows, options.threads.max(1)),
+            batch: Batch::default(),
             x: vec![0.0; max_rows * hidden],
             info,
             spec,
             output,
         })
-    }
-
-    /// Computes the inputs of the batch that is set.
-    fn forward(&mut self) {
-        let Self { tables, stack, batch, x, .. } = self;
-        let x = &mut x[..batch.rows() * stack.spec.hidden_size];
-        tables.embed(batch, (x, stack));
-        stack.forward(x, &batch.spans);
     }
 }
 
@@ -137,15 +121,12 @@ impl Encoder for TextEncoder {
 
     fn encode(&mut self, inputs: &[Arc<EncodeInput>]) -> Result<Vec<Vec<f32>>, EngineError> {
         batch::check(&self.info, self.spec.embedding.token_types, inputs)?;
+        let Self { spec, tables, stack, batch, x, output, .. } = self;
+        batch.set(spec, inputs);
+        let x = &mut x[..batch.rows() * spec.stack.hidden_size];
+        stack.forward(x, &batch.spans, &|lane, rows, x| tables.embed(batch, rows, (x, lane)));
         let mut rows = Vec::with_capacity(inputs.len());
-        let mut rest = inputs;
-        while !rest.is_empty() {
-            let taken = self.batch.set(&self.spec, rest);
-            self.forward();
-            let Self { output, x, batch, stack, .. } = self;
-            output.rows((x, &rest[..taken]), &batch.spans, stack.parallel(), &mut rows);
-            rest = &rest[taken..];
-        }
+        output.rows((x, inputs), &batch.spans, stack.parallel(), &mut rows);
         Ok(rows)
     }
 }

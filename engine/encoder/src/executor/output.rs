@@ -17,7 +17,7 @@ use kernels::{
     pool::Pool,
 };
 
-use super::{batch::Span, weights::LayerNorm};
+use super::{groups::Span, weights::LayerNorm};
 use crate::spec::{Function, OutputSpec, Pooling, Stage};
 
 /// Inputs whose rows are computed at a time.

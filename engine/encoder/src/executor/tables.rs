@@ -1,9 +1,16 @@
 //! From tokens to the residual stream: a sum of rows of tables, and its norm.
 
+use std::ops::Range;
+
 use engine_weights::{Tensor, Weights, WeightsError};
 use kernels::elementwise::{add_scaled, gather};
 
-use super::{Machine, batch::Batch, layer, stack::Stack, weights::LayerNorm};
+use super::{
+    batch::Batch,
+    lane::{Lane, Machine},
+    layer,
+    weights::LayerNorm,
+};
 use crate::spec::EncoderSpec;
 
 /// What makes rows of tokens.
@@ -30,15 +37,20 @@ impl Tables {
         })
     }
 
-    /// The sum of the rows that belong to each token, and its norm.
-    pub(super) fn embed(&self, batch: &Batch, (x, stack): (&mut [f32], &mut Stack)) {
-        let hidden = stack.spec.hidden_size;
-        let (spare, machine) = stack.spare(x.len());
-        read_rows(machine, &self.tokens, &batch.tokens, x);
+    /// The sum of the rows that belong to each of the batch's tokens in `rows`, and its norm.
+    pub(super) fn embed(
+        &self,
+        batch: &Batch,
+        rows: Range<usize>,
+        (x, lane): (&mut [f32], &mut Lane),
+    ) {
+        let hidden = x.len() / rows.len();
+        let (spare, machine) = lane.spare(x.len());
+        read_rows(machine, &self.tokens, &batch.tokens[rows.clone()], x);
         let tables = [(&self.positions, &batch.positions), (&self.types, &batch.types)];
         for (table, ids) in tables {
             if let Some(table) = table {
-                read_rows(machine, table, ids, spare);
+                read_rows(machine, table, &ids[rows.clone()], spare);
                 add_scaled((machine.isa, &mut machine.pool), (&mut *x, hidden), Some(spare), 1.0);
             }
         }

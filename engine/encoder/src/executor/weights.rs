@@ -9,10 +9,21 @@ use engine_weights::{
 use kernels::{
     Isa,
     norm::{Norm, NormKind},
+    packed::Kind,
     pool::Pool,
 };
 
 use crate::spec::{BlockSpec, NormSpec, StackSpec};
+
+/// The form of activations that a matrix is multiplied with: where that is two bfloat16s, an
+/// encoder does with one. Its rows end as a sum of all tokens, or as few numbers, and no token is
+/// chosen by the last bit of a logit; what that costs is held by `tests/`.
+pub(super) fn kind(linear: &Linear) -> Kind {
+    match linear.kind() {
+        Kind::Bf16 => Kind::RoundedBf16,
+        kind => kind,
+    }
+}
 
 /// A layer norm, with its weights.
 pub(super) struct LayerNorm {

@@ -32,6 +32,11 @@ impl Config {
         config.rows[7] = PAIRS as u8;
         config
     }
+
+    /// Of attention without a cache: all tiles whole.
+    pub(crate) const fn whole_attention() -> Self {
+        Self::whole(ROWS)
+    }
 }
 
 /// `to` = queries times the keys of all blocks; `next` are asked for meanwhile.
@@ -132,6 +137,51 @@ pub(crate) unsafe fn values(
                 row = in(reg) WEIGHTS_BYTES,
                 stride = in(reg) stride,
                 line = const ROW_BYTES,
+                options(nostack, preserves_flags, readonly)
+            );
+        }
+        asm!(
+            "tilestored [{to} + {stride}*1], tmm0",
+            "tilestored [{to} + {stride}*1 + {line}], tmm1",
+            to = in(reg) to,
+            stride = in(reg) VALUES_BYTES,
+            line = const ROW_BYTES,
+            options(nostack, preserves_flags)
+        );
+    }
+}
+
+/// `to` = weights times 32 elements of the values of all keys: `steps` times 32 of those. Weights
+/// are rows of 64, as [`scores`] writes; values two tiles of each step, `lines` tiles after those
+/// of the step before.
+///
+/// # Safety
+/// Tiles are configured as [`Config::whole_attention`]; weights and values are there, and at `to`
+/// sixteen rows of 32 floats.
+#[inline(always)]
+pub(crate) unsafe fn all_values(
+    (weights, values): (*const u8, *const u8),
+    steps: usize,
+    lines: usize,
+    to: *mut f32,
+) {
+    // SAFETY: the caller vouches.
+    unsafe {
+        asm!("tilezero tmm0", "tilezero tmm1", options(nomem, nostack, preserves_flags));
+        for step in 0..steps {
+            // Two steps have a row of 64 weights.
+            let at = step / 2 * ROWS * WEIGHTS_BYTES + step % 2 * ROW_BYTES;
+            asm!(
+                "tileloadd tmm6, [{weights} + {row}*1]",
+                "tileloadd tmm7, [{values} + {line}*1]",
+                "tdpbf16ps tmm0, tmm6, tmm7",
+                "tileloadd tmm5, [{values} + {line}*1 + {tile}]",
+                "tdpbf16ps tmm1, tmm6, tmm5",
+                weights = in(reg) weights.add(at),
+                values = in(reg) values.add(step * lines * TILE_BYTES),
+                row = in(reg) WEIGHTS_BYTES,
+                line = in(reg) ROW_BYTES,
+                tile = const TILE_BYTES,
                 options(nostack, preserves_flags, readonly)
             );
         }

@@ -1,4 +1,5 @@
-//! Products of bfloat16 on tiles: activations, each in two numbers, times two panels of weights.
+//! Products of bfloat16 on tiles: activations, each in one number or two, times two panels of
+//! weights.
 //!
 //! Invariant: a sum takes the same products in the same order whatever is multiplied beside it: of
 //! each block of 32 inputs those of the rounded activations, then those of what rounding left.
@@ -27,7 +28,8 @@ impl Config {
 
 /// What is multiplied: `steps` blocks of each.
 pub(crate) struct Operands {
-    /// Two tiles for each block, one after another: rounded activations, and what that left.
+    /// Tiles for each block, one after another: rounded activations, and, of two parts, what that
+    /// left.
     pub(crate) x: *const u8,
     /// A tile for each block.
     pub(crate) panels: [*const u8; 2],
@@ -50,35 +52,43 @@ impl Operands {
     }
 }
 
-/// `to` = a tile's rows times both panels; rows of `to` are two times sixteen floats.
+/// `to` = a tile's rows, each input in `PARTS` numbers, times both panels; rows of `to` are two
+/// times sixteen floats.
 ///
 /// # Safety
 /// Tiles are configured as [`Config::bf16`], with no more rows than `x` and `to` have, and all
 /// operands are there.
 #[inline(always)]
-pub(crate) unsafe fn one(operands: &Operands, to: *mut f32) {
+pub(crate) unsafe fn one<const PARTS: usize>(operands: &Operands, to: *mut f32) {
     // SAFETY: the caller vouches.
     unsafe {
         asm!("tilezero tmm0", "tilezero tmm1", options(nomem, nostack, preserves_flags));
         for step in 0..operands.steps {
             let at = step * TILE_BYTES;
             operands.ask(at);
+            let x = operands.x.add(PARTS * at);
             asm!(
                 "tileloadd tmm4, [{a} + {stride}*1]",
                 "tileloadd tmm6, [{x} + {stride}*1]",
                 "tdpbf16ps tmm0, tmm6, tmm4",
                 "tileloadd tmm5, [{b} + {stride}*1]",
                 "tdpbf16ps tmm1, tmm6, tmm5",
-                "tileloadd tmm7, [{x} + {stride}*1 + {tile}]",
-                "tdpbf16ps tmm0, tmm7, tmm4",
-                "tdpbf16ps tmm1, tmm7, tmm5",
-                x = in(reg) operands.x.add(2 * at),
+                x = in(reg) x,
                 a = in(reg) operands.panels[0].add(at),
                 b = in(reg) operands.panels[1].add(at),
                 stride = in(reg) ROW_BYTES,
-                tile = const TILE_BYTES,
                 options(nostack, preserves_flags, readonly)
             );
+            if PARTS == 2 {
+                asm!(
+                    "tileloadd tmm7, [{x} + {stride}*1]",
+                    "tdpbf16ps tmm0, tmm7, tmm4",
+                    "tdpbf16ps tmm1, tmm7, tmm5",
+                    x = in(reg) x.add(TILE_BYTES),
+                    stride = in(reg) ROW_BYTES,
+                    options(nostack, preserves_flags, readonly)
+                );
+            }
         }
         asm!(
             "tilestored [{to} + {stride}*1], tmm0",
@@ -91,12 +101,13 @@ pub(crate) unsafe fn one(operands: &Operands, to: *mut f32) {
     }
 }
 
-/// As [`one`] of twice [`ROWS`] rows, the second tiles of which begin `next` bytes after the first.
+/// As [`one`] of twice [`ROWS`] rows, whose tiles follow one another.
 ///
 /// # Safety
 /// As [`one`], with whole tiles.
 #[inline(always)]
-pub(crate) unsafe fn two(operands: &Operands, next: usize, to: *mut f32) {
+pub(crate) unsafe fn two<const PARTS: usize>(operands: &Operands, to: *mut f32) {
+    let next = PARTS * operands.steps * TILE_BYTES;
     // SAFETY: the caller vouches.
     unsafe {
         asm!(
@@ -109,6 +120,7 @@ pub(crate) unsafe fn two(operands: &Operands, next: usize, to: *mut f32) {
         for step in 0..operands.steps {
             let at = step * TILE_BYTES;
             operands.ask(at);
+            let x = operands.x.add(PARTS * at);
             asm!(
                 "tileloadd tmm4, [{a} + {stride}*1]",
                 "tileloadd tmm6, [{x} + {stride}*1]",
@@ -118,20 +130,27 @@ pub(crate) unsafe fn two(operands: &Operands, next: usize, to: *mut f32) {
                 "tileloadd tmm7, [{y} + {stride}*1]",
                 "tdpbf16ps tmm2, tmm7, tmm4",
                 "tdpbf16ps tmm3, tmm7, tmm5",
-                "tileloadd tmm6, [{x} + {stride}*1 + {tile}]",
-                "tdpbf16ps tmm0, tmm6, tmm4",
-                "tdpbf16ps tmm1, tmm6, tmm5",
-                "tileloadd tmm7, [{y} + {stride}*1 + {tile}]",
-                "tdpbf16ps tmm2, tmm7, tmm4",
-                "tdpbf16ps tmm3, tmm7, tmm5",
-                x = in(reg) operands.x.add(2 * at),
-                y = in(reg) operands.x.add(2 * at + next),
+                x = in(reg) x,
+                y = in(reg) x.add(next),
                 a = in(reg) operands.panels[0].add(at),
                 b = in(reg) operands.panels[1].add(at),
                 stride = in(reg) ROW_BYTES,
-                tile = const TILE_BYTES,
                 options(nostack, preserves_flags, readonly)
             );
+            if PARTS == 2 {
+                asm!(
+                    "tileloadd tmm6, [{x} + {stride}*1]",
+                    "tdpbf16ps tmm0, tmm6, tmm4",
+                    "tdpbf16ps tmm1, tmm6, tmm5",
+                    "tileloadd tmm7, [{y} + {stride}*1]",
+                    "tdpbf16ps tmm2, tmm7, tmm4",
+                    "tdpbf16ps tmm3, tmm7, tmm5",
+                    x = in(reg) x.add(TILE_BYTES),
+                    y = in(reg) x.add(next + TILE_BYTES),
+                    stride = in(reg) ROW_BYTES,
+                    options(nostack, preserves_flags, readonly)
+                );
+            }
         }
         asm!(
             "tilestored [{to} + {stride}*1], tmm0",
