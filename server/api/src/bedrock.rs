@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
 
-use crate::{InputRole, Thinking};
+use crate::{ConverseBlock, ConverseContent, InputRole, Thinking};
 
 /// A request for the next message.
 #[derive(Clone, Debug, Deserialize, ToSchema)]
@@ -38,74 +38,6 @@ pub struct ConverseMessage {
     pub role: InputRole,
     /// What is said, thought, called, and what tools gave; at least one block.
     pub content: Vec<ConverseBlock>,
-}
-
-/// A part of a message; others (`image`, `document`, `video` and so on) are refused.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
-pub enum ConverseBlock {
-    /// Said.
-    Text(String),
-    /// A tool is called.
-    ToolUse(ConverseToolUse),
-    /// What a tool gave.
-    ToolResult(ConverseToolResult),
-    /// Thought.
-    ReasoningContent(ConverseReasoning),
-    /// Passed over: whatever is computed is cached.
-    #[schema(value_type = Object)]
-    CachePoint(Value),
-}
-
-/// A call of a tool.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct ConverseToolUse {
-    /// The result repeats it.
-    pub tool_use_id: String,
-    /// The tool.
-    pub name: String,
-    /// The arguments; empty where what the model wrote is no object, or was cut.
-    #[schema(value_type = Object)]
-    pub input: Value,
-}
-
-/// What a tool gave.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct ConverseToolResult {
-    /// The call it answers.
-    pub tool_use_id: String,
-    /// The result.
-    pub content: Vec<ConverseContent>,
-}
-
-/// A part of a tool's result; others are refused.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
-pub enum ConverseContent {
-    /// A text.
-    Text(String),
-    /// Data.
-    Json(Value),
-}
-
-/// Thought.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
-pub enum ConverseReasoning {
-    /// In words.
-    ReasoningText(ReasoningText),
-    /// Passed over: no model here can read it.
-    #[schema(value_type = String)]
-    RedactedContent(Value),
-}
-
-/// Thought, in words; not signed.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
-pub struct ReasoningText {
-    /// The words.
-    pub text: String,
 }
 
 /// How to generate.

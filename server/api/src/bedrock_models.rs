@@ -18,7 +18,7 @@ pub struct FoundationModel {
     pub model_name: String,
     /// Always `Agentbase`.
     pub provider_name: String,
-    /// What it takes: `TEXT`.
+    /// What it takes: `TEXT`, and `IMAGE` if it sees.
     pub input_modalities: Vec<String>,
     /// What it gives: `TEXT`.
     pub output_modalities: Vec<String>,

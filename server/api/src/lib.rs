@@ -5,6 +5,7 @@
 
 mod audio;
 mod bedrock;
+mod bedrock_blocks;
 mod bedrock_models;
 mod chat;
 mod classify;
@@ -30,10 +31,13 @@ pub use audio::{
     TranscriptionSegment, TranslationRequest, VerboseTranscription,
 };
 pub use bedrock::{
-    AdditionalFields, BedrockError, ConverseBlock, ConverseContent, ConverseMessage,
-    ConverseMetrics, ConverseOutput, ConverseOutputConfig, ConverseReasoning, ConverseRequest,
-    ConverseResponse, ConverseServiceTier, ConverseTool, ConverseToolChoice, ConverseToolConfig,
-    ConverseToolResult, ConverseToolUse, ConverseUsage, InferenceConfig, ReasoningText,
+    AdditionalFields, BedrockError, ConverseMessage, ConverseMetrics, ConverseOutput,
+    ConverseOutputConfig, ConverseRequest, ConverseResponse, ConverseServiceTier, ConverseTool,
+    ConverseToolChoice, ConverseToolConfig, ConverseUsage, InferenceConfig,
+};
+pub use bedrock_blocks::{
+    ConverseBlock, ConverseContent, ConverseImage, ConverseImageFormat, ConverseImageSource,
+    ConverseReasoning, ConverseToolResult, ConverseToolUse, ReasoningText,
 };
 pub use bedrock_models::{
     CountTokensInput, CountTokensRequest, CountTokensResponse, FoundationModel,
@@ -58,9 +62,9 @@ pub use generation::{
     ResponseFormat, StreamOptions, StructuredOutputs, UnsupportedOptions, Usage,
 };
 pub use messages::{
-    Blocks, InputBlock, InputMessage, InputRole, Message, MessagesRequest, MessagesTokenCount,
-    MessagesTool, MessagesToolChoice, MessagesUsage, OutputBlock, OutputConfig, OutputFormat,
-    Thinking,
+    Blocks, ImageSource, InputBlock, InputMessage, InputRole, Message, MessagesRequest,
+    MessagesTokenCount, MessagesTool, MessagesToolChoice, MessagesUsage, OutputBlock, OutputConfig,
+    OutputFormat, Thinking,
 };
 pub use model::{Health, Model, ModelList};
 pub use one_or_many::OneOrMany;

@@ -13,17 +13,29 @@ const NAMES: [(&str, &str); 4] = [
 
 /// Where each message of the chat comes from: one of the request may be several.
 #[derive(Debug, Default)]
-pub(crate) struct Names(Vec<String>);
+pub(crate) struct Names(Vec<Origin>);
+
+#[derive(Debug)]
+struct Origin {
+    place: String,
+    /// The fields that its parts come from.
+    parts: Vec<String>,
+}
 
 impl Names {
     /// The chat's next message comes from `place`.
     pub(super) fn push(&mut self, place: &str) {
-        self.0.push(place.to_owned());
+        self.push_parts(place, Vec::new());
+    }
+
+    /// The same, and its parts from these fields.
+    pub(super) fn push_parts(&mut self, place: &str, parts: Vec<String>) {
+        self.0.push(Origin { place: place.to_owned(), parts });
     }
 
     /// Where the chat's message comes from.
     pub(crate) fn place(&self, message: usize) -> &str {
-        self.0.get(message).map_or("messages", String::as_str)
+        self.0.get(message).map_or("messages", |origin| &origin.place)
     }
 
     /// The chat's error in the request's words.
@@ -62,7 +74,12 @@ impl Names {
 
     fn name(&self, path: &str) -> Option<String> {
         if let Some((idx, rest)) = indexed(path, "messages") {
-            let place = self.0.get(idx)?;
+            let Origin { place, parts } = self.0.get(idx)?;
+            if let Some((part, _)) = indexed(rest, ".content")
+                && let Some(field) = parts.get(part)
+            {
+                return Some(field.clone());
+            }
             return Some(match rest {
                 ".tool_call_id" => format!("{place}.tool_use_id"),
                 _ if place == "system" => place.clone(),
@@ -91,12 +108,18 @@ mod tests {
         for place in ["system", "messages[0]", "messages[1].content[2]"] {
             names.push(place);
         }
+        let parts = ["messages[2].content[1]", "messages[2].content[3].source.data"];
+        names.push_parts("messages[2]", parts.map(str::to_owned).into());
         for (path, expected) in [
             ("messages[0].content", Some("system")),
             ("messages[1].content", Some("messages[0].content")),
             ("messages[1].tool_calls", Some("messages[0].content")),
             ("messages[2].tool_call_id", Some("messages[1].content[2].tool_use_id")),
-            ("messages[3].content", None),
+            ("messages[3].content", Some("messages[2].content")),
+            ("messages[3].content[1].image_url.url", Some("messages[2].content[3].source.data")),
+            ("messages[3].content[0].type", Some("messages[2].content[1]")),
+            ("messages[3].content[2]", Some("messages[2].content")),
+            ("messages[4].content", None),
             ("messages", None),
             ("tools[4].function.name", Some("tools[4].name")),
             ("tools[0].function.parameters", Some("tools[0].input_schema")),

@@ -122,13 +122,21 @@ fn add(
     idx: usize,
 ) -> Result<(), ApiError> {
     let (mut said, mut calls, mut thought) = (Vec::new(), Vec::new(), String::new());
+    let mut fields = Vec::new();
     let num_before = messages.len();
     for (block_idx, block) in input.content.0.into_iter().enumerate() {
         let path = format!("messages[{idx}].content[{block_idx}]");
         let missing = |field: &str| ApiError::missing(&format!("{path}.{field}"));
         match (block.kind.as_str(), input.role) {
-            ("text", _) => said.push(text_part(block.text.ok_or_else(|| missing("text"))?)),
-            ("image", InputRole::User) => said.push(image_part(block, &path)?),
+            ("text", _) => {
+                said.push(text_part(block.text.ok_or_else(|| missing("text"))?));
+                fields.push(format!("{path}.text"));
+            }
+            ("image", InputRole::User) => {
+                let (part, field) = image_part(block, &path)?;
+                said.push(part);
+                fields.push(field);
+            }
             ("thinking", InputRole::Assistant) => thought += &block.thinking.unwrap_or_default(),
             ("redacted_thinking", InputRole::Assistant) => {}
             ("tool_use", InputRole::Assistant) => {
@@ -164,7 +172,7 @@ fn add(
             content: Some(content(said)),
             ..message(role, String::new())
         });
-        names.push(&format!("messages[{idx}]"));
+        names.push_parts(&format!("messages[{idx}]"), fields);
     }
     Ok(())
 }
@@ -173,24 +181,25 @@ fn text_part(text: String) -> ContentPart {
     ContentPart { kind: "text".to_owned(), text: Some(text), ..ContentPart::default() }
 }
 
-/// An image in OpenAI's words.
-fn image_part(block: InputBlock, path: &str) -> Result<ContentPart, ApiError> {
+/// An image in OpenAI's words, and the field that holds it.
+fn image_part(block: InputBlock, path: &str) -> Result<(ContentPart, String), ApiError> {
     let missing = |field: &str| ApiError::missing(&format!("{path}.source{field}"));
     let source = block.source.ok_or_else(|| missing(""))?;
-    let url = match source.kind.as_str() {
+    let (url, field) = match source.kind.as_str() {
         "base64" => {
             let media_type = source.media_type.ok_or_else(|| missing(".media_type"))?;
             let data = source.data.ok_or_else(|| missing(".data"))?;
-            format!("data:{media_type};base64,{data}")
+            (format!("data:{media_type};base64,{data}"), "data")
         }
-        "url" => source.url.ok_or_else(|| missing(".url"))?,
+        "url" => (source.url.ok_or_else(|| missing(".url"))?, "url"),
         _ => {
             let message = "Images must be of type 'base64' or 'url'.";
             return Err(ApiError::unsupported(&format!("{path}.source.type"), message));
         }
     };
     let image_url = Some(ImageUrl { url, detail: None });
-    Ok(ContentPart { kind: "image_url".to_owned(), image_url, ..ContentPart::default() })
+    let part = ContentPart { kind: "image_url".to_owned(), image_url, ..ContentPart::default() };
+    Ok((part, format!("{path}.source.{field}")))
 }
 
 /// Texts alone are one text.

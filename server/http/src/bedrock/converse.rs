@@ -2,10 +2,11 @@
 
 use serde_json::Value;
 use server_api::{
-    Blocks, ChatRequest, ConverseBlock, ConverseContent, ConverseMessage, ConverseOutputConfig,
-    ConverseReasoning, ConverseRequest, ConverseServiceTier, ConverseTool, ConverseToolChoice,
-    ConverseToolConfig, InputBlock, InputMessage, InputRole, MessagesRequest, MessagesTool,
-    MessagesToolChoice, OutputConfig, OutputFormat,
+    Blocks, ChatRequest, ConverseBlock, ConverseContent, ConverseImage, ConverseImageFormat,
+    ConverseImageSource, ConverseMessage, ConverseOutputConfig, ConverseReasoning, ConverseRequest,
+    ConverseServiceTier, ConverseTool, ConverseToolChoice, ConverseToolConfig, ImageSource,
+    InputBlock, InputMessage, InputRole, MessagesRequest, MessagesTool, MessagesToolChoice,
+    OutputConfig, OutputFormat,
 };
 
 use super::converse_names::Names;
@@ -76,7 +77,7 @@ pub(super) fn to_chat(
     Ok((chat, names))
 }
 
-/// Refuses what only the other side may say, by its place in the request.
+/// Refuses what only the other side may say and what is not here, by its place in the request.
 fn check((idx, message): (usize, &ConverseMessage)) -> Result<(), ApiError> {
     let path = format!("messages[{idx}].content");
     if message.content.is_empty() {
@@ -87,6 +88,7 @@ fn check((idx, message): (usize, &ConverseMessage)) -> Result<(), ApiError> {
             ConverseBlock::ToolUse(_) => ("toolUse", InputRole::Assistant),
             ConverseBlock::ReasoningContent(_) => ("reasoningContent", InputRole::Assistant),
             ConverseBlock::ToolResult(_) => ("toolResult", InputRole::User),
+            ConverseBlock::Image(_) => ("image", InputRole::User),
             ConverseBlock::Text(_) | ConverseBlock::CachePoint(_) => continue,
         };
         if role != message.role {
@@ -94,6 +96,16 @@ fn check((idx, message): (usize, &ConverseMessage)) -> Result<(), ApiError> {
             let whose = if role == InputRole::User { "user" } else { "assistant" };
             let message = format!("'{path}' is only allowed in messages of the role '{whose}'.");
             return Err(ApiError::invalid(Some(&path), message));
+        }
+        if let ConverseBlock::Image(image) = block
+            && let ConverseImageSource::S3Location(_) = image.source
+        {
+            let path = format!("{path}[{idx}].image.source.s3Location");
+            let message = format!(
+                "'{path}' is not supported: nothing is fetched from S3. Send the \
+                                   image as 'bytes'."
+            );
+            return Err(ApiError::unsupported(&path, message));
         }
     }
     Ok(())
@@ -107,6 +119,9 @@ fn block(block: ConverseBlock) -> Option<InputBlock> {
     let of = |kind: &str| InputBlock { kind: kind.to_owned(), ..InputBlock::default() };
     Some(match block {
         ConverseBlock::Text(text) => text_block(text),
+        ConverseBlock::Image(image) => {
+            InputBlock { source: Some(image_source(image)), ..of("image") }
+        }
         ConverseBlock::ToolUse(call) => InputBlock {
             id: Some(call.tool_use_id),
             name: Some(call.name),
@@ -126,6 +141,21 @@ fn block(block: ConverseBlock) -> Option<InputBlock> {
         }
         ConverseBlock::CachePoint(_) => return None,
     })
+}
+
+/// An image in Anthropic's words. One in S3 was refused, as far as messages have any.
+fn image_source(ConverseImage { format, source }: ConverseImage) -> ImageSource {
+    let kind = "base64".to_owned();
+    let ConverseImageSource::Bytes(data) = source else {
+        return ImageSource { kind, ..ImageSource::default() };
+    };
+    let media_type = match format {
+        ConverseImageFormat::Png => "image/png",
+        ConverseImageFormat::Jpeg => "image/jpeg",
+        ConverseImageFormat::Gif => "image/gif",
+        ConverseImageFormat::Webp => "image/webp",
+    };
+    ImageSource { kind, media_type: Some(media_type.to_owned()), data: Some(data), url: None }
 }
 
 fn text_block(text: String) -> InputBlock {

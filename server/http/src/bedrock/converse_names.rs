@@ -92,6 +92,7 @@ impl Names {
             let field = match rest {
                 ".tool_use_id" => ".toolResult.toolUseId",
                 ".content" => ".toolResult.content",
+                ".source.data" => ".image.source.bytes",
                 field => field,
             };
             return Some(format!("messages[{idx}].content[{block}]{field}"));

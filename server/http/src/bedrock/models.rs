@@ -64,12 +64,13 @@ pub(crate) async fn show(
 
 fn describe(model: &ServedModel) -> FoundationModel {
     let text = || vec!["TEXT".to_owned()];
+    let sees = model.vision.is_some();
     FoundationModel {
         model_arn: format!("arn:aws:bedrock:local::foundation-model/{}", model.id),
         model_id: model.id.clone(),
         model_name: model.id.clone(),
         provider_name: PROVIDER.to_owned(),
-        input_modalities: text(),
+        input_modalities: text().into_iter().chain(sees.then(|| "IMAGE".to_owned())).collect(),
         output_modalities: text(),
         response_streaming_supported: true,
         customizations_supported: Vec::new(),

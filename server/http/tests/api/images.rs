@@ -25,12 +25,13 @@ const MARK: &str = "<bos>";
 const TOKEN: u32 = 256;
 const PATH: &str = "/v1/chat/completions";
 
-struct Seeing {
-    router: Router,
-    encoder: EncoderHandle,
+pub(crate) struct Seeing {
+    pub(crate) router: Router,
+    pub(crate) encoder: EncoderHandle,
 }
 
-fn seeing() -> Seeing {
+/// A model that sees, and at most three images a request.
+pub(crate) fn seeing() -> Seeing {
     let limits = EngineLimits { max_model_len: 400, ..LIMITS };
     let metrics = Arc::new(Metrics::new());
     let engine = MockEngine::new(limits, MockModel::default());
@@ -223,10 +224,16 @@ async fn other_apis_send_images_in_their_words() {
     for (source, says) in [
         (json!({"type": "file", "file_id": "x"}), "'base64' or 'url'"),
         (json!({"type": "url", "url": "https://a.example/"}), "does not fetch images"),
+        (json!({"type": "url", "url": "x"}), "'messages[0].content[1].source.url' cannot be had"),
         (json!({"type": "base64", "data": "x"}), "media_type"),
+        (
+            json!({"type": "base64", "media_type": "image/png", "data": "x"}),
+            "'messages[0].content[1].source.data' cannot be had",
+        ),
     ] {
         let bad = json!({"type": "image", "source": source});
-        let messages = json!([{"role": "user", "content": [bad]}]);
+        let before = json!({"type": "text", "text": "a"});
+        let messages = json!([{"role": "user", "content": [before, bad]}]);
         let body = json!({"model": "mock", "max_tokens": 2, "messages": messages});
         let (status, answer) = post(&router, "/v1/messages", body).await;
         assert_eq!(status, StatusCode::BAD_REQUEST);

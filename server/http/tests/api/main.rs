@@ -9,6 +9,7 @@ mod bad_input;
 mod bedrock;
 mod bedrock_access;
 mod bedrock_errors;
+mod bedrock_images;
 mod bedrock_invoke;
 mod bedrock_models;
 mod bounds;

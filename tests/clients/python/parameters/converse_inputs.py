@@ -10,12 +10,15 @@ ASK = {"role": "user", "content": [TEXT]}
 USE = {"toolUseId": "call_1", "name": "roll", "input": {"n": 1}}
 RESULT = {"toolUseId": "call_1", "content": [{"text": "4"}]}
 THOUGHT = {"reasoningContent": {"reasoningText": {"text": "Hm."}}}
+IMAGE = {"image": {"format": "png", "source": {"bytes": ""}}}
+S3 = {"image": {"format": "png", "source": {"s3Location": {"uri": "s3://a/b.png"}}}}
+IMAGES, SEEN = "server/http/tests/api/bedrock_images.rs", "converse_takes_images"
 REDACTED = {"reasoningContent": {"redactedContent": "SG0u"}}
 CACHED = "whatever is computed is cached"
 CACHE = {"cachePoint": {"type": "default"}}
 BASE = {"id": MODEL, "messages": [ASK], "inferenceConfig": {"maxTokens": 12, "temperature": 0}}
 # What AWS has in messages and we have not.
-OTHERS = ("image", "document", "video", "audio", "guardContent", "citationsContent", "searchResult")
+OTHERS = ("document", "video", "audio", "guardContent", "citationsContent", "searchResult")
 OTHERS += ("toolAddition", "toolRemoval")
 
 
@@ -43,8 +46,9 @@ def message_rows():
         supported("messages[].role", said(TEXT), longer, note="`user`, `assistant`"),
         refused("messages[].role", {"messages": [ASK | {"role": "system"}]}, "others"),
         supported(f"{content}.text", user(TEXT, TEXT), longer),
-        refused(content, user({"text": "a", "image": {}}), "of two kinds"),
+        refused(content, user({"text": "a"} | CACHE), "of two kinds"),
         *(refused(f"{content}.{name}", user(TEXT, {name: {}})) for name in OTHERS),
+        *image_rows(f"{content}.image"),
         ignored(f"{content}.cachePoint", user(TEXT, CACHE), note=CACHED),
         proved_in(
             f"{content}.reasoningContent.reasoningText.text",
@@ -58,6 +62,27 @@ def message_rows():
             "no model here can read it",
         ),
         refused(f"{content}.reasoningContent", user(THOUGHT), "of the user"),
+    ]
+
+
+def image_rows(image):
+    unknown = {"image": IMAGE["image"] | {"format": "bmp"}}
+    return [
+        proved_in(f"{image}.format", IMAGES, SEEN, "of no effect: the bytes tell"),
+        refused(f"{image}.format", user(unknown), "others", says="unknown variant `bmp`"),
+        proved_in(f"{image}.source.bytes", IMAGES, SEEN, "by models that see"),
+        refused(
+            f"{image}.source.bytes",
+            user(TEXT, IMAGE),
+            "by models that do not see",
+            says="cannot see images",
+        ),
+        refused(f"{image}.source.s3Location", user(S3), "nothing is fetched from S3"),
+        refused(
+            image,
+            {"messages": [{"role": "assistant", "content": [IMAGE]}]},
+            "of the assistant",
+        ),
     ]
 
 
@@ -106,6 +131,9 @@ def call_rows():
 
 def system_rows():
     blocks = {
+        "image.format": IMAGE,
+        "image.source.bytes": IMAGE,
+        "image.source.s3Location": S3,
         "toolUse.toolUseId": {"toolUse": USE},
         "toolUse.name": {"toolUse": USE},
         "toolUse.input": {"toolUse": USE},
