@@ -79,6 +79,8 @@ pub struct SpeechInput {
     /// 0 for the likeliest tokens, and more where what comes out of that is not likely; above it
     /// tokens are drawn.
     pub temperature: f32,
+    /// Whether it is told when each token is said.
+    pub token_times: bool,
 }
 
 /// What a window said.
@@ -103,6 +105,9 @@ pub struct Segment {
     pub end: f64,
     /// Marks of time among them.
     pub tokens: Vec<TokenId>,
+    /// Beginning and end of each, in seconds from the beginning of the recording; none where
+    /// nobody asked for them.
+    pub token_times: Vec<[f64; 2]>,
     /// What its window was computed with.
     pub temperature: f32,
     /// The mean logarithm of its window's tokens' probabilities.

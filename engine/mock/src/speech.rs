@@ -105,11 +105,17 @@ impl Speech for MockSpeech {
             said.extend((input.temperature > 0.0).then_some('?'));
         }
         let text = said.into_iter().map(|letter| letter as TokenId);
+        let tokens: Vec<TokenId> = [257].into_iter().chain(text).chain([258]).collect();
+        let start = *at as f64;
+        // A tenth of a second each.
+        let tenth = |i: usize| start + i as f64 / 10.0;
+        let times = (0..tokens.len()).map(|i| [tenth(i), tenth(i + 1)]);
         let segment = Segment {
             seek: *at * 100,
-            start: *at as f64,
+            start,
             end: end as f64 / WINDOW as f64,
-            tokens: [257].into_iter().chain(text).chain([258]).collect(),
+            token_times: times.filter(|_| input.token_times).collect(),
+            tokens,
             temperature: input.temperature,
             avg_logprob: -0.25,
             compression_ratio: 0.5,

@@ -13,6 +13,7 @@ use engine_weights::{
 use serde_json::{Map, Value};
 
 use crate::{
+    alignment::Alignment,
     spec::{KERNEL, WhisperSpec},
     vocabulary::Vocabulary,
 };
@@ -29,6 +30,8 @@ pub struct Model {
     pub spec: WhisperSpec,
     /// Which tokens mean what.
     pub vocabulary: Vocabulary,
+    /// What times of tokens are found by.
+    pub(crate) alignment: Alignment,
     /// The encoder's layers, by canonical names, and the convolutions before them.
     pub encoder: Weights,
     /// The decoder's tensors.
@@ -93,12 +96,15 @@ pub fn open(files: &Files) -> Result<Option<Model>, LoadError> {
     let generation = hugging_face::read_object(generation_path)?;
     let vocabulary = Vocabulary::read(&Config(&generation), &config, spec.vocab_size);
     let vocabulary = vocabulary.map_err(|fault| fault.at(generation_path))?;
+    let alignment = Alignment::heads(&Config(&generation), &spec);
+    let alignment = alignment.map_err(|fault| fault.at(generation_path))?;
+    let alignment = alignment.with_median(&config).map_err(at_config)?;
     if let Some(path) = files.get(PREPROCESSOR) {
         let object = hugging_face::read_object(path)?;
         spec.check_features(&Config(&object)).map_err(|fault| fault.at(path))?;
     }
     let (encoder, decoder) = weights(files, &fields, &spec)?;
-    Ok(Some(Model { spec, vocabulary, encoder, decoder }))
+    Ok(Some(Model { spec, vocabulary, alignment, encoder, decoder }))
 }
 
 fn weights(

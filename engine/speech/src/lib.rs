@@ -2,11 +2,13 @@
 //!
 //! Where each step of a recording happens: `mel` (samples → features) → `executor/front`
 //! (convolutions) and `engine_encoder::Stack` (the encoder's layers) → `executor/decoder` (one
-//! token's logits after another) → `decoding` (which tokens may come, which does, times, windows).
+//! token's logits after another) → `decoding` (which tokens may come, which does, times, windows) →
+//! `alignment` (times of single tokens, where they are asked for).
 //!
 //! Invariant: files are parsed at the edge; what runs is the [`WhisperSpec`] and nothing is asked
 //! of a model's name. No audio formats, no tokenizer, no requests, no HTTP.
 
+mod alignment;
 mod decoding;
 mod executor;
 mod files;

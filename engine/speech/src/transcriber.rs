@@ -12,9 +12,10 @@ use engine_core::{EngineError, Speech, SpeechInfo, SpeechInput, SpeechStep, Spee
 use rand::{SeedableRng, rngs::StdRng};
 
 use crate::{
-    decoding::{Cut, DecodingOptions, Prefix, WindowDecoder, argmax_of, cut},
+    decoding::{Cut, Decoded, DecodingOptions, Prefix, WindowDecoder, argmax_of, cut},
     executor::Executor,
     mel::{Features, HOP, MelFilters, SAMPLE_RATE},
+    spec::FRAMES_PER_POSITION,
     vocabulary::Vocabulary,
 };
 
@@ -48,6 +49,7 @@ pub struct Session {
     task: SpeechTask,
     language: Option<String>,
     temperature: f32,
+    token_times: bool,
     /// What was said before, and in windows so far; what counts of it begins at `told_from`.
     said: Vec<TokenId>,
     told_from: usize,
@@ -118,6 +120,26 @@ impl Transcriber {
         }
         Prefix { tokens, start }
     }
+
+    /// The position at which each token of the window that was read ends.
+    fn ends(
+        &mut self,
+        prefix: &Prefix,
+        decoded: &Decoded,
+        num_frames: usize,
+        stop: &AtomicBool,
+    ) -> Vec<usize> {
+        let tokens = &decoded.tokens;
+        // As in transformers, nothing is computed after the last token of all, which is mostly the
+        // end: where it is not, it ends where the one before it does.
+        let seen = if decoded.is_whole { tokens.len() } else { tokens.len().saturating_sub(1) };
+        let num_positions = (num_frames / FRAMES_PER_POSITION).max(1);
+        let stop = || stop.load(Ordering::Relaxed);
+        let all = (prefix.tokens.as_slice(), &tokens[..seen]);
+        let mut ends = self.executor.align(all, num_positions, &stop).unwrap_or_default();
+        ends.resize(tokens.len(), ends.last().copied().unwrap_or(0));
+        ends
+    }
 }
 
 impl Speech for Transcriber {
@@ -148,6 +170,7 @@ impl Speech for Transcriber {
             task: input.task,
             language: input.language.clone(),
             temperature: input.temperature,
+            token_times: input.token_times,
             said: input.prompt.clone(),
             told_from: 0,
             rng: StdRng::seed_from_u64(0),
@@ -181,12 +204,15 @@ impl Speech for Transcriber {
             rng: &mut session.rng,
             stop,
         };
-        let decoded = decoder.decode(&prefix, temperatures, fallback)?;
-        let Cut { segments, advance } =
-            match fallback.is_some_and(|fallback| decoded.is_silence(fallback)) {
-                true => Cut { segments: Vec::new(), advance: num_frames },
-                false => cut(&self.vocabulary, &decoded, (session.seek, num_frames)),
-            };
+        let mut decoded = decoder.decode(&prefix, temperatures, fallback)?;
+        let is_silence = fallback.is_some_and(|fallback| decoded.is_silence(fallback));
+        if session.token_times && !is_silence {
+            decoded.ends = self.ends(&prefix, &decoded, num_frames, stop);
+        }
+        let Cut { segments, advance } = match is_silence {
+            true => Cut { segments: Vec::new(), advance: num_frames },
+            false => cut(&self.vocabulary, &decoded, (session.seek, num_frames)),
+        };
         session.said.extend(segments.iter().flat_map(|segment| &segment.tokens));
         if !self.options.condition_on_previous || decoded.temperature > MAX_TOLD_TEMPERATURE {
             session.told_from = session.said.len();

@@ -91,15 +91,20 @@ fn transcripts_are_those_of_the_reference() {
                 language: recording.language.clone(),
                 prompt: recording.prompt.clone(),
                 temperature: 0.0,
+                token_times: true,
             };
             let mut transcriber = transcriber(&model, Precision::Exact, recording.condition);
             let (segments, _) = transcribe(&mut transcriber, &input);
             let tokens: Vec<_> = segments.iter().map(|segment| &segment.tokens).collect();
-            let want: Vec<_> = recording.segments.iter().map(|(_, _, tokens)| tokens).collect();
+            let want: Vec<_> = recording.segments.iter().map(|(_, _, tokens, _)| tokens).collect();
             assert_eq!(tokens, want, "{name}: recording {i}");
-            for (segment, (start, end, _)) in segments.iter().zip(&recording.segments) {
+            for (segment, (start, end, _, ends)) in segments.iter().zip(&recording.segments) {
                 let off = (segment.start - start).abs().max((segment.end - end).abs());
                 assert!(off < 1e-5, "{name}: recording {i}: {segment:?} is not {start} to {end}");
+                let got: Vec<_> = segment.token_times.iter().map(|times| times[1]).collect();
+                assert_eq!(got.len(), ends.len(), "{name}: recording {i}");
+                let is_there = got.iter().zip(ends).all(|(got, want)| (got - want).abs() < 1e-5);
+                assert!(is_there, "{name}: recording {i}: tokens end at {got:?}, not {ends:?}");
             }
             let (first, want) = (&segments[0], &recording.first);
             let off = (first.avg_logprob - want.avg_logprob).abs();

@@ -39,7 +39,8 @@ fn configurations_that_cannot_be_or_do_not_fit() {
         (json!({"encoder_layers": HUGE}), &["encoder_layers", "256"][..]),
         (json!({"encoder_layers": 0}), &["encoder_layers", "0"]),
         (json!({"encoder_layers": 3}), &["blk.2.", "missing"]),
-        (json!({"decoder_layers": 1}), &["blk.1.", "no place"]),
+        (json!({"encoder_layers": 1}), &["blk.1.", "no place"]),
+        (json!({"decoder_layers": 1}), &["alignment_heads", "1 layers"]),
         (json!({"decoder_attention_heads": 3}), &["decoder_attention_heads"]),
         (json!({"encoder_attention_heads": 32}), &["encoder_attention_heads"]),
         (json!({"d_model": HUGE}), &["d_model"]),
@@ -55,6 +56,9 @@ fn configurations_that_cannot_be_or_do_not_fit() {
         (json!({"vocab_size": HUGE}), &["vocab_size"]),
         (json!({"activation_function": "odd"}), &["activation_function", "odd"]),
         (json!({"scale_embedding": true}), &["scale_embedding"]),
+        (json!({"median_filter_width": 8}), &["median_filter_width", "8"]),
+        (json!({"median_filter_width": 0}), &["median_filter_width", "0"]),
+        (json!({"median_filter_width": HUGE}), &["median_filter_width"]),
     ] {
         let error = error("config.json", &changes);
         for part in parts {
@@ -80,6 +84,12 @@ fn marks_that_cannot_be() {
         (json!({"suppress_tokens": [1, 232]}), &["suppress_tokens", "232"]),
         (json!({"begin_suppress_tokens": [-1]}), &["begin_suppress_tokens"]),
         (json!({"prev_sot_token_id": 5000}), &["prev_sot_token_id", "5000"]),
+        (json!({"alignment_heads": [[0, 1], [2, 0]]}), &["alignment_heads", "[2, 0]"]),
+        (json!({"alignment_heads": [[0, 4]]}), &["alignment_heads", "[0, 4]"]),
+        (json!({"alignment_heads": [[HUGE, HUGE]]}), &["alignment_heads", "2 layers"]),
+        (json!({"alignment_heads": vec![[0, 0]; 9]}), &["alignment_heads", "9 heads", "8"]),
+        (json!({"alignment_heads": [[0]]}), &["alignment_heads"]),
+        (json!({"alignment_heads": [[0, -1]]}), &["alignment_heads"]),
     ] {
         let error = error("generation_config.json", &changes);
         for part in parts {

@@ -8,7 +8,7 @@ use std::sync::atomic::AtomicBool;
 use engine_core::{EngineError, Speech, SpeechInput, SpeechTask};
 use engine_encoder::Precision;
 use engine_speech::{DecodingOptions, Transcriber};
-use support::{executor, model, sound, text_of, transcribe, transcriber};
+use support::{NAMES, executor, model, sound, text_of, transcribe, transcriber};
 
 fn input(samples: Vec<f32>) -> SpeechInput {
     SpeechInput { samples, language: Some("en".to_owned()), ..SpeechInput::default() }
@@ -28,6 +28,30 @@ fn recordings_of_any_length_end() {
         }
         let begins: Vec<_> = segments.iter().map(|segment| segment.start).collect();
         assert!(begins.is_sorted(), "{len}: {begins:?}");
+    }
+}
+
+#[test]
+fn tokens_have_times_where_they_are_asked_for() {
+    for name in NAMES {
+        let (model, _) = model(name);
+        let mut transcriber = transcriber(&model, Precision::Fast, false);
+        for len in [0, 1, 319, 320, 31_999, 70_000] {
+            let input = SpeechInput { samples: sound(len), ..SpeechInput::default() };
+            let (plain, _) = transcribe(&mut transcriber, &input);
+            assert!(plain.iter().all(|segment| segment.token_times.is_empty()));
+            let timed = SpeechInput { token_times: true, ..input };
+            let (mut timed, _) = transcribe(&mut transcriber, &timed);
+            for segment in &mut timed {
+                let times = std::mem::take(&mut segment.token_times);
+                assert_eq!(times.len(), segment.tokens.len(), "{name}: {len}");
+                let all: Vec<f64> = times.into_iter().flatten().collect();
+                assert!(all.is_sorted(), "{name}: {len}: {all:?}");
+                // Of the recording, and not of the silence after it.
+                assert!(all.iter().all(|time| *time <= (len as f64 / 16_000.0).max(0.01)));
+            }
+            assert_eq!(plain, timed, "{name}: {len}");
+        }
     }
 }
 

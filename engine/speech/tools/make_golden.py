@@ -10,8 +10,9 @@ Each goes to testdata/NAME: a Hugging Face folder without a tokenizer, and golde
     encoder: {every, rows}                 every so many rows of the encoder, of the first window
     logits: {tokens, rows: {place: [f]}}   of the decoder, at some places
     language: the mark of the likeliest one
-    recordings: [{num_samples, language, task, prompt, condition, segments: [[start, end, tokens]],
-        first: {avg_logprob, no_speech_prob}}]  what `generate` says, window after window
+    recordings: [{num_samples, language, task, prompt, condition,
+        segments: [[start, end, tokens, ends]], first: {avg_logprob, no_speech_prob}}]
+        what `generate` says, window after window, and when each token ends
 
 The recordings are made alike here and in the tests, of whole numbers (`sound`).
 """
@@ -74,7 +75,7 @@ def model_of(config, dtype, multilingual):
         suppress_tokens=[3, 17, START, EN, DE, FR, TRANSLATE, TRANSCRIBE, LM, PREVIOUS, NO_SPEECH],
         begin_suppress_tokens=[5, END])
     if multilingual:
-        generation |= dict(lang_to_id=LANGUAGES,
+        generation |= dict(lang_to_id=LANGUAGES, alignment_heads=[[1, 2], [0, 1], [1, 0]],
                            task_to_id={"transcribe": TRANSCRIBE, "translate": TRANSLATE})
     model.generation_config = T.GenerationConfig(**generation)
     return model
@@ -100,6 +101,28 @@ def first_window(model, features, prefix, tokens):
     return dict(avg_logprob=total / len(tokens), no_speech_prob=silence)
 
 
+def token_ends(model, features, tokens, **options):
+    """When each token of each segment ends, in seconds."""
+    config = model.generation_config
+    named = getattr(config, "alignment_heads", None)
+    if named is None:
+        # As openai-whisper: every head of the last half of the layers.
+        layers, heads = model.config.decoder_layers, model.config.decoder_attention_heads
+        config.alignment_heads = [[l, h] for l in range(layers // 2, layers) for h in range(heads)]
+    # What else computes attention gives no weights.
+    before = model.config._attn_implementation
+    model.set_attn_implementation("eager")
+    with torch.no_grad():
+        out = model.generate(features.input_features, attention_mask=features.attention_mask,
+                             return_timestamps=True, return_segments=True, num_beams=1,
+                             return_token_timestamps=True, do_sample=False, **options)
+    model.set_attn_implementation(before)
+    if named is None:
+        del config.alignment_heads
+    assert [segment["tokens"].tolist() for segment in out["segments"][0]] == tokens
+    return [segment["token_timestamps"].tolist() for segment in out["segments"][0]]
+
+
 def recording(model, extractor, num_samples, language, task, prompt, condition):
     samples = sound(num_samples).numpy()
     is_short = num_samples <= SECONDS * 16000
@@ -114,13 +137,16 @@ def recording(model, extractor, num_samples, language, task, prompt, condition):
         out = model.generate(features.input_features, attention_mask=features.attention_mask,
                              return_timestamps=True, return_segments=True, num_beams=1,
                              do_sample=False, condition_on_prev_tokens=condition, **options)
+    ends = token_ends(model, features, [s["tokens"].tolist() for s in out["segments"][0]],
+                      condition_on_prev_tokens=condition, **options)
     segments = []
-    for segment in out["segments"][0]:
+    for segment, ends in zip(out["segments"][0], ends):
         tokens = segment["tokens"].tolist()
         # transformers leaves the second time of a window's last pair in the segment before it.
         if len(tokens) > 2 and tokens[-1] > NO_TIMES and tokens[-2] > NO_TIMES:
             tokens = tokens[:-1]
-        segments.append([float(segment["start"]), float(segment["end"]), tokens])
+        segments.append([float(segment["start"]), float(segment["end"]), tokens,
+                         ends[:len(tokens)]])
     marks = [dict(en=EN, de=DE, fr=FR)[language], dict(transcribe=TRANSCRIBE,
              translate=TRANSLATE)[task]] if language else []
     prefix = ([PREVIOUS] + prompt if prompt else []) + [START] + marks

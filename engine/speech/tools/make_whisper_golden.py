@@ -8,7 +8,8 @@
 
 WHISPER-TINY is the folder that onnx_to_safetensors.py makes. The recording is eleven seconds of John
 F. Kennedy's inaugural address, a work of the United States' government in the public domain. It is
-taken once as it is, and four times one after another: longer than a window.
+taken once as it is, and four times one after another: longer than a window. Words and their times are
+those that transformers' pipeline tells with `return_timestamps="word"`, of each segment.
 """
 import hashlib
 import json
@@ -19,6 +20,7 @@ import wave
 import numpy
 import torch
 import transformers as T
+from transformers.models.whisper.tokenization_whisper import _collate_word_timestamps, _decode_asr
 
 TESTDATA = pathlib.Path(__file__).resolve().parent.parent / "testdata"
 
@@ -32,22 +34,40 @@ def heard(model, processor, samples, task, condition):
         out = model.generate(features.input_features, attention_mask=features.attention_mask,
                              return_timestamps=True, return_segments=True, num_beams=1,
                              do_sample=False, condition_on_prev_tokens=condition, language="en",
-                             task=task)
+                             task=task, return_token_timestamps=True)
     segments = []
     for segment in out["segments"][0]:
-        tokens = segment["tokens"].tolist()
+        tokens, ends = segment["tokens"].tolist(), segment["token_timestamps"].tolist()
         if len(tokens) > 2 and tokens[-1] > 50363 and tokens[-2] > 50363:
             tokens = tokens[:-1]
         # What begins after the recording's end is silence that is there to fill the window.
         if float(segment["start"]) < len(samples) / 16000:
             segments.append([float(segment["start"]), float(segment["end"]), tokens,
-                             processor.decode(tokens, skip_special_tokens=True)])
+                             processor.decode(tokens, skip_special_tokens=True),
+                             words(processor.tokenizer, tokens, ends)])
+    if is_short and not condition:
+        decoded = {"tokens": out["sequences"], "token_timestamps": out["token_timestamps"]}
+        _, told = _decode_asr(processor.tokenizer, [decoded], return_timestamps="word",
+                              return_language=False, time_precision=0.02)
+        told = [[word["text"], *word["timestamp"]] for word in told["chunks"]]
+        assert told == [word for segment in segments for word in segment[4]], told
     return segments
+
+
+def words(tokenizer, tokens, ends):
+    """Words of a segment: text, beginning, end."""
+    begins = [0.0, *ends]
+    timed = [(token, (round(begin, 2), round(end, 2)))
+             for token, begin, end in zip(tokens, begins, ends) if token < 50257]
+    all_words = _collate_word_timestamps(tokenizer, [token for token, _ in timed],
+                                         [times for _, times in timed], "english", False)
+    return [[word["text"], *word["timestamp"]] for word in all_words]
 
 
 def main(folder, recording):
     folder = pathlib.Path(folder)
-    model = T.WhisperForConditionalGeneration.from_pretrained(folder, dtype=torch.float32).eval()
+    model = T.WhisperForConditionalGeneration.from_pretrained(
+        folder, dtype=torch.float32, attn_implementation="eager").eval()
     processor = T.WhisperProcessor.from_pretrained(folder)
     with wave.open(recording) as file:
         assert (file.getframerate(), file.getnchannels(), file.getsampwidth()) == (16000, 1, 2)
@@ -59,7 +79,10 @@ def main(folder, recording):
         weights=hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest(),
         recording=hashlib.sha256(pathlib.Path(recording).read_bytes()).hexdigest(),
         takes=takes)
-    (TESTDATA / "real.json").write_text(json.dumps(golden, indent=1))
+    text = json.dumps(golden, ensure_ascii=False)
+    # A line for each segment.
+    text = text.replace("[[", "[\n[").replace("]], [", "]],\n[")
+    (TESTDATA / "real.json").write_text(text + "\n")
     for take in takes:
         print(take["times"], "".join(segment[3] for segment in take["segments"]))
 

@@ -24,6 +24,7 @@ mod stop;
 mod table;
 mod unigram;
 mod wordpiece;
+mod words;
 
 pub use answer::{AnswerParser, CallsAre, Family, Part};
 pub use chat::ChatInput;
@@ -35,3 +36,4 @@ pub use hugging_face::HuggingFaceFiles;
 pub use model::TextModel;
 pub use prompts::Prompts;
 pub use stop::{StopMatcher, StopStep};
+pub use words::Word;

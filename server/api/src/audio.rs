@@ -20,7 +20,7 @@ pub struct TranscriptionRequest {
     /// From 0 to 1; at 0, by default, it is raised where what comes out is not to be believed.
     #[schema(minimum = 0, maximum = 1)]
     pub temperature: Option<f32>,
-    /// With `verbose_json`; words have no times here.
+    /// With `verbose_json`: what has times, segments by default.
     #[schema(rename = "timestamp_granularities[]")]
     pub timestamp_granularities: Option<Vec<Granularity>>,
     /// Whether the text comes in events as it is found; with `json`.
@@ -70,7 +70,7 @@ pub enum AudioFormat {
 pub enum Granularity {
     /// Segments.
     Segment,
-    /// Words, which this server does not have.
+    /// Words.
     Word,
 }
 
@@ -94,10 +94,25 @@ pub struct VerboseTranscription {
     pub duration: f64,
     /// All of it.
     pub text: String,
-    /// In order.
-    pub segments: Vec<TranscriptionSegment>,
+    /// In order, where they were asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub words: Option<Vec<TranscriptionWord>>,
+    /// In order, unless words alone were asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub segments: Option<Vec<TranscriptionSegment>>,
     /// What was used.
     pub usage: AudioUsage,
+}
+
+/// A word, with the punctuation about it.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct TranscriptionWord {
+    /// It.
+    pub word: String,
+    /// Where it begins, in seconds.
+    pub start: f64,
+    /// Where it ends.
+    pub end: f64,
 }
 
 /// A stretch of speech.

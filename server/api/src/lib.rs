@@ -28,7 +28,7 @@ mod tools;
 
 pub use audio::{
     AudioFormat, AudioUsage, Granularity, Transcription, TranscriptionEvent, TranscriptionRequest,
-    TranscriptionSegment, TranslationRequest, VerboseTranscription,
+    TranscriptionSegment, TranscriptionWord, TranslationRequest, VerboseTranscription,
 };
 pub use bedrock::{
     AdditionalFields, BedrockError, ConverseMessage, ConverseMetrics, ConverseOutput,

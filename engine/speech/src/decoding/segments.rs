@@ -4,6 +4,8 @@
 //! is left to the next window, unless there is no pair at all.
 //! Invariant: the next window begins later than this one.
 
+use std::ops::Range;
+
 use engine_core::{Segment, TokenId};
 
 use super::Decoded;
@@ -29,11 +31,17 @@ pub(crate) fn cut(
     let offset = seek as f64 / FRAMES_PER_SECOND as f64;
     let is_time = |token: &TokenId| vocabulary.is_time(*token);
     let steps = |token: TokenId| token.saturating_sub(vocabulary.first_time) as usize;
-    let segment = |(start, end): (usize, usize), tokens: &[TokenId]| Segment {
+    let second = |position: usize| offset + position as f64 * TIME_STEP;
+    // A token begins where the one before it ends.
+    let end_of = |at: usize| decoded.ends.get(at).copied();
+    let begin_of = |at: usize| at.checked_sub(1).and_then(end_of).unwrap_or(0);
+    let times = |at: usize| end_of(at).map(|end| [second(begin_of(at)), second(end)]);
+    let segment = |(start, end): (usize, usize), of: Range<usize>| Segment {
         seek,
-        start: offset + start as f64 * TIME_STEP,
-        end: offset + end as f64 * TIME_STEP,
-        tokens: tokens.to_vec(),
+        start: second(start),
+        end: second(end),
+        token_times: of.clone().filter_map(times).collect(),
+        tokens: tokens[of].to_vec(),
         temperature: decoded.temperature,
         avg_logprob: decoded.avg_logprob,
         compression_ratio: decoded.compression_ratio,
@@ -48,7 +56,7 @@ pub(crate) fn cut(
         let last = tokens.iter().rfind(|token| is_time(token)).copied().map_or(0, steps);
         let all = num_frames / FRAMES_PER_POSITION;
         let end = if last > 0 { last } else { all };
-        let segments = vec![segment((0, end), tokens)];
+        let segments = vec![segment((0, end), 0..tokens.len())];
         return Cut { segments, advance: num_frames };
     }
     if ends_alone {
@@ -59,7 +67,7 @@ pub(crate) fn cut(
     for end in ends {
         let part = &tokens[first..end];
         let time = |token: Option<&TokenId>| token.copied().map_or(0, steps);
-        segments.push(segment((time(part.first()), time(part.last())), part));
+        segments.push(segment((time(part.first()), time(part.last())), first..end));
         first = end;
     }
     // Nothing is said after a time that stands alone at the end.
@@ -75,8 +83,8 @@ mod tests {
 
     const FIRST: TokenId = 100;
 
-    fn cut_up(tokens: &[TokenId], frames: (usize, usize)) -> (Vec<(f64, f64, usize)>, usize) {
-        let vocabulary = Vocabulary {
+    fn vocabulary() -> Vocabulary {
+        Vocabulary {
             start: 51,
             end: 50,
             previous: 97,
@@ -89,7 +97,11 @@ mod tests {
             suppress: Vec::new(),
             begin_suppress: Vec::new(),
             max_first_time: None,
-        };
+        }
+    }
+
+    fn cut_up(tokens: &[TokenId], frames: (usize, usize)) -> (Vec<(f64, f64, usize)>, usize) {
+        let vocabulary = vocabulary();
         let decoded = Decoded { tokens: tokens.to_vec(), ..Decoded::default() };
         let Cut { segments, advance } = cut(&vocabulary, &decoded, frames);
         let round = |x: f64| (x * 100.0).round() / 100.0;
@@ -103,6 +115,22 @@ mod tests {
         let (segments, advance) = cut_up(&[FIRST, 1, 2, a, a, 3, b, b, 4, 5], (200, 3000));
         assert_eq!(segments, [(2.0, 3.0, 4), (3.0, 5.0, 3)]);
         assert_eq!(advance, 300);
+    }
+
+    #[test]
+    fn a_token_is_said_from_the_end_of_the_one_before_it() {
+        let vocabulary = vocabulary();
+        let (a, b) = (FIRST + 50, FIRST + 100);
+        let tokens = vec![FIRST, 1, 2, a, a, 3, b, b, 4];
+        let ends = vec![5, 20, 20, 50, 52, 70, 99, 100, 110];
+        let decoded = Decoded { tokens, ends, ..Decoded::default() };
+        let Cut { segments, .. } = cut(&vocabulary, &decoded, (100, 3000));
+        let times: Vec<_> = segments.iter().map(|segment| segment.token_times.clone()).collect();
+        let round = |x: f64| (x * 100.0).round() / 100.0;
+        let times: Vec<Vec<_>> =
+            times.iter().map(|times| times.iter().map(|pair| pair.map(round)).collect()).collect();
+        let first = vec![[1.0, 1.1], [1.1, 1.4], [1.4, 1.4], [1.4, 2.0]];
+        assert_eq!(times, [first, vec![[2.0, 2.04], [2.04, 2.4], [2.4, 2.98]]]);
     }
 
     #[test]

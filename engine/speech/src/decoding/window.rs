@@ -27,6 +27,10 @@ pub(crate) struct Prefix {
 pub(crate) struct Decoded {
     /// Without the end.
     pub(crate) tokens: Vec<TokenId>,
+    /// Whether the end came, and not too many tokens.
+    pub(crate) is_whole: bool,
+    /// The position of the window at which each token ends, where that was asked for.
+    pub(crate) ends: Vec<usize>,
     pub(crate) temperature: f32,
     pub(crate) avg_logprob: f32,
     pub(crate) compression_ratio: f32,
@@ -83,7 +87,7 @@ impl WindowDecoder<'_> {
         let no_speech_prob = choice::softmax_of(&self.logits[..vocab_size], no_speech);
         self.logits.drain(..vocab_size);
         let mut tokens = Vec::new();
-        let (mut sum, mut num) = (0.0, 0);
+        let (mut sum, mut num, mut is_whole) = (0.0, 0, false);
         while !self.stop.load(Ordering::Relaxed) {
             rules::apply(self.vocabulary, &tokens, self.logits);
             let chosen = choice::choose(self.logits, temperature, self.rng);
@@ -93,6 +97,7 @@ impl WindowDecoder<'_> {
             (sum, num) = (sum + f64::from(logprob), num + 1);
             let token = index as TokenId;
             if token == self.vocabulary.end {
+                is_whole = true;
                 break;
             }
             tokens.push(token);
@@ -107,7 +112,16 @@ impl WindowDecoder<'_> {
         let text: Vec<_> =
             tokens.iter().copied().filter(|token| *token < self.vocabulary.end).collect();
         let compression_ratio = compression_ratio((self.text_of)(&text).trim());
-        Ok(Decoded { tokens, temperature, avg_logprob, compression_ratio, no_speech_prob })
+        let ends = Vec::new();
+        Ok(Decoded {
+            tokens,
+            is_whole,
+            ends,
+            temperature,
+            avg_logprob,
+            compression_ratio,
+            no_speech_prob,
+        })
     }
 }
 

@@ -22,15 +22,15 @@ use kernels::{
     pool::Pool,
 };
 
-use super::weights;
+use super::{queries::Queries, weights};
 use crate::spec::WhisperSpec;
 
 /// Tokens that are computed at a time, of a prompt.
 const MAX_ROWS: usize = 64;
 /// Rows of the encoder whose keys and values are computed at a time.
-const ENCODER_ROWS: usize = 512;
+pub(super) const ENCODER_ROWS: usize = 512;
 
-type Parallel<'a> = (Isa, &'a mut Pool, &'a mut Scratch);
+pub(super) type Parallel<'a> = (Isa, &'a mut Pool, &'a mut Scratch);
 
 /// Keys and values of all layers.
 struct KeysAndValues {
@@ -61,10 +61,10 @@ impl KeysAndValues {
 
 /// The decoder and its buffers.
 pub(super) struct Decoder {
-    weights: weights::Decoder,
-    hidden: usize,
+    pub(super) weights: weights::Decoder,
+    pub(super) hidden: usize,
     width: usize,
-    heads: usize,
+    pub(super) heads: usize,
     positions: usize,
     activation: Activation,
     own: KeysAndValues,
@@ -81,8 +81,10 @@ pub(super) struct Decoder {
     attended_in: Activations,
     up: Vec<f32>,
     inner: Activations,
-    encoder_in: Activations,
+    pub(super) encoder_in: Activations,
     last_in: Activations,
+    /// Kept while somebody asks for them.
+    pub(super) queries: Option<Queries>,
 }
 
 impl Decoder {
@@ -127,6 +129,7 @@ impl Decoder {
             inner: Activations::new(MAX_ROWS, spec.decoder_width, &inner),
             encoder_in: Activations::new(ENCODER_ROWS, hidden, &encoder),
             last_in: Activations::new(1, hidden, &[weights.head.kind()]),
+            queries: None,
             weights,
         }
     }
@@ -212,6 +215,9 @@ impl Decoder {
         // To all rows of the encoder: as if these were its last ones and looked both ways.
         norm_rows((isa, pool), x, &layer.cross.norm.rule(), rows, &mut self.x_in);
         project((isa, pool, scratch), &mut self.x_in, rows, [(&layer.cross.q, &mut *q, false)]);
+        if let Some(queries) = &mut self.queries {
+            queries.keep(i, q, hidden);
+        }
         let params = Params { both_ways: true, ..params };
         let (run, cache) = self.cross.layer(i, (*positions - rows, rows));
         attention((isa, pool, &mut self.plan), (&cache, &params), &[run], q, attended);

@@ -6,6 +6,7 @@
 
 mod decoder;
 mod front;
+mod queries;
 mod weights;
 
 use std::path::PathBuf;
@@ -15,7 +16,11 @@ use engine_encoder::{EncoderError, EncoderOptions, Precision, Stack};
 use engine_weights::{WeightsError, linear::pack_all};
 
 use self::{decoder::Decoder, front::Front};
-use crate::{files::Model, spec::KERNEL, spec::WhisperSpec};
+use crate::{
+    alignment::{Alignment, warp},
+    files::Model,
+    spec::{KERNEL, WhisperSpec},
+};
 
 /// How to set a model up.
 #[derive(Clone, Debug)]
@@ -50,6 +55,7 @@ pub struct Executor {
     /// Its threads compute all else, too.
     stack: Stack,
     decoder: Decoder,
+    alignment: Alignment,
     /// The encoder's rows of the window that is decoded.
     rows: Vec<f32>,
 }
@@ -86,6 +92,7 @@ impl Executor {
             rows: vec![0.0; spec.positions() * spec.hidden_size()],
             front: Front::new(&spec, front),
             decoder: Decoder::new(&spec, decoder, (options.precision, isa, threads)),
+            alignment: model.alignment.clone(),
             stack,
             spec,
         })
@@ -103,7 +110,7 @@ impl Executor {
     /// # Panics
     /// If there are not so many.
     pub fn encode(&mut self, features: &[f32]) -> &[f32] {
-        let Self { spec, front, stack, decoder, rows } = self;
+        let Self { spec, front, stack, decoder, rows, .. } = self;
         front.run(features, stack.parallel(), rows);
         stack.run(rows, &[spec.positions()]);
         decoder.read(rows, stack.parallel());
@@ -122,5 +129,26 @@ impl Executor {
         logits: &mut Vec<f32>,
     ) {
         self.decoder.run((tokens, position), wanted, self.stack.parallel(), logits);
+    }
+    /// The first position of the window, of `num_positions` that count, at which each of `tokens`
+    /// sees what comes after it, where those `before` it were computed first; `None` if nobody
+    /// wants it any more, which `stop` says.
+    ///
+    /// # Panics
+    /// As [`decode`](Self::decode), or if the window has not so many positions.
+    pub fn align(
+        &mut self,
+        tokens: (&[TokenId], &[TokenId]),
+        num_positions: usize,
+        stop: &dyn Fn() -> bool,
+    ) -> Option<Vec<usize>> {
+        let Self { decoder, alignment, rows, stack, .. } = self;
+        if tokens.1.is_empty() || num_positions == 0 {
+            return Some(vec![0; tokens.1.len()]);
+        }
+        let sight = (rows.as_slice(), num_positions);
+        let weights = decoder.look(tokens, sight, alignment, stack.parallel(), stop)?;
+        let (matrix, num_positions) = weights.finish();
+        Some(warp(&matrix, num_positions))
     }
 }

@@ -58,8 +58,8 @@ pub(crate) struct Recording {
     pub(crate) task: Option<String>,
     pub(crate) prompt: Vec<u32>,
     pub(crate) condition: bool,
-    /// Beginning, end, tokens.
-    pub(crate) segments: Vec<(f64, f64, Vec<u32>)>,
+    /// Beginning, end, tokens, and when each of these ends.
+    pub(crate) segments: Vec<(f64, f64, Vec<u32>, Vec<f64>)>,
     pub(crate) first: First,
 }
 

@@ -24,6 +24,10 @@ pub(super) struct Asked {
     pub(super) format: AudioFormat,
     pub(super) temperature: f32,
     pub(super) stream: bool,
+    /// Whether segments are told, ...
+    pub(super) segments: bool,
+    /// ... and words.
+    pub(super) words: bool,
 }
 
 /// Refuses what this server does not have.
@@ -52,7 +56,6 @@ impl Asked {
         let Form { file, fields } = form;
         let mut asked = Self::default();
         let mut seen: Vec<&str> = Vec::new();
-        let mut granularity = false;
         for (name, value) in &fields {
             let is_list = name.ends_with("[]") || name == "timestamp_granularities";
             if !is_list && seen.contains(&name.as_str()) && KNOWN.contains(&name.as_str()) {
@@ -74,10 +77,9 @@ impl Asked {
                 "temperature" => asked.temperature = temperature(value)?,
                 "stream" => asked.stream = truth(name, value)?,
                 "timestamp_granularities" | "timestamp_granularities[]" => {
-                    granularity = true;
-                    if named::<Granularity>(name, value, "'segment'")? == Granularity::Word {
-                        let message = "Words have no times here; only 'segment' is supported.";
-                        return Err(ApiError::unsupported("timestamp_granularities[]", message));
+                    match named(name, value, "'segment' or 'word'")? {
+                        Granularity::Segment => asked.segments = true,
+                        Granularity::Word => asked.words = true,
                     }
                 }
                 _ => unsupported(name, value)?,
@@ -87,11 +89,7 @@ impl Asked {
             return Err(ApiError::missing("model"));
         }
         let file = file.ok_or_else(|| ApiError::missing("file"))?;
-        if granularity && asked.format != AudioFormat::VerboseJson {
-            let message =
-                "'timestamp_granularities[]' needs a 'response_format' of 'verbose_json'.";
-            return Err(ApiError::invalid(Some("timestamp_granularities[]"), message));
-        }
+        asked.check_granularities(task)?;
         if asked.stream && task == SpeechTask::Translate {
             return Err(ApiError::unsupported("stream", "Translations are not streamed."));
         }
@@ -101,8 +99,26 @@ impl Asked {
         }
         Ok((asked, file))
     }
+
+    /// Without any, segments are told.
+    fn check_granularities(&mut self, task: SpeechTask) -> Result<(), ApiError> {
+        if (self.segments || self.words) && self.format != AudioFormat::VerboseJson {
+            let message =
+                "'timestamp_granularities[]' needs a 'response_format' of 'verbose_json'.";
+            return Err(ApiError::invalid(Some(GRANULARITIES), message));
+        }
+        if self.words && task == SpeechTask::Translate {
+            // Nobody says the words that are written.
+            let message = "Words of translations have no times: only 'segment' is supported.";
+            return Err(ApiError::unsupported(GRANULARITIES, message));
+        }
+        self.segments |= !self.words;
+        Ok(())
+    }
 }
 
+/// What has times.
+pub(super) const GRANULARITIES: &str = "timestamp_granularities[]";
 /// Fields that are given once.
 const KNOWN: [&str; 6] =
     ["model", "language", "prompt", "response_format", "temperature", "stream"];

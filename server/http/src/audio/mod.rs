@@ -1,8 +1,8 @@
 //! What recordings say: OpenAI's transcriptions and translations.
 //!
 //! Where each step of a request happens: `form` (the upload, within limits) → `asked` (its fields)
-//! → `engine/audio` (samples) → `run` (submit, what is said, guards) → `written` (the form of the
-//! answer).
+//! → `engine/audio` (samples) → `run` (submit, what is said, guards) → `words` (where somebody asks
+//! for them) → `written` (the form of the answer).
 //!
 //! Invariant: nothing of a recording, nor of what is said in it, goes into the log. Dropping the
 //! handler, or the body of a stream, ends the work.
@@ -11,6 +11,7 @@ mod asked;
 mod form;
 mod languages;
 mod run;
+mod words;
 mod written;
 
 use std::sync::Arc;
@@ -95,7 +96,7 @@ async fn answer(
     };
     match asked.stream {
         true => Ok(run::stream(recording, state.limits())),
-        false => Ok(written::write(asked.format, task, recording.collect().await?)),
+        false => Ok(written::write(&asked, task, recording.collect().await?)),
     }
 }
 
@@ -126,8 +127,13 @@ async fn input(
         let surplus = prompt.len().saturating_sub(info.max_prompt_len);
         prompt.drain(..surplus);
     }
-    let temperature = asked.temperature;
-    Ok(SpeechInput { samples: Vec::new(), task, language, prompt, temperature })
+    if asked.words && guard::OutputGuards::of(state).are_any() {
+        // A guard may need words that come later to see what one is part of.
+        let message = "Words have no times where this server checks what is said.";
+        return Err(ApiError::unsupported(asked::GRANULARITIES, message));
+    }
+    let (temperature, token_times) = (asked.temperature, asked.words);
+    Ok(SpeechInput { samples: Vec::new(), task, language, prompt, temperature, token_times })
 }
 
 /// The file's samples.

@@ -11,8 +11,9 @@ use axum::response::Response;
 use engine_core::{Segment, SpeechInput, SpeechStep};
 use futures_util::stream;
 use scheduler_batching::{SpeechRefusal, SpeechStream, SubmitError};
-use server_api::{AudioUsage, TranscriptionEvent};
+use server_api::{AudioUsage, TranscriptionEvent, TranscriptionWord};
 
+use super::words;
 use crate::guard::{GuardedText, OutputGuards};
 use crate::served::ServedSpeech;
 use crate::ticket::Life;
@@ -24,6 +25,8 @@ use crate::{ApiError, AppState, Caller, HttpLimits};
 pub(super) struct Said {
     pub(super) segment: Segment,
     pub(super) text: String,
+    /// Where they are asked for.
+    pub(super) words: Vec<TranscriptionWord>,
 }
 
 /// All that is said.
@@ -113,12 +116,14 @@ impl Recording {
                 // Tokens would tell what guards may have masked.
                 segment.tokens.clear();
                 let guarded = guard.push(text, Vec::new());
-                said.push(Said { segment, text: guarded.text });
+                said.push(Said { segment, text: guarded.text, words: Vec::new() });
                 if guarded.stopped {
                     return Err(stopped());
                 }
             } else {
-                said.push(Said { segment, text });
+                let of = (self.language.as_str(), self.model.info().first_mark);
+                let words = words::of_segment(&segment, &self.model.text, of, self.seconds);
+                said.push(Said { segment, text, words });
             }
         }
         if let Some(guard) = self.guard.as_mut().filter(|_| is_last) {
@@ -130,7 +135,7 @@ impl Recording {
             match said.last_mut() {
                 Some(last) => last.text += &rest.text,
                 None if rest.text.is_empty() => {}
-                None => said.push(Said { segment: end, text: rest.text }),
+                None => said.push(Said { segment: end, text: rest.text, words: Vec::new() }),
             }
         }
         Ok(said)

@@ -8,17 +8,18 @@ use axum::response::{IntoResponse, Response};
 use engine_core::SpeechTask;
 use server_api::{AudioFormat, Transcription, TranscriptionSegment, VerboseTranscription};
 
+use super::asked::Asked;
 use super::languages;
 use super::run::{Said, Transcript, usage};
 
 /// The answer.
-pub(super) fn write(format: AudioFormat, task: SpeechTask, transcript: Transcript) -> Response {
-    match format {
+pub(super) fn write(asked: &Asked, task: SpeechTask, transcript: Transcript) -> Response {
+    match asked.format {
         AudioFormat::Json => {
             let usage = usage(transcript.seconds);
             Json(Transcription { text: transcript.text, usage }).into_response()
         }
-        AudioFormat::VerboseJson => Json(verbose(task, transcript)).into_response(),
+        AudioFormat::VerboseJson => Json(verbose(asked, task, transcript)).into_response(),
         AudioFormat::Text => plain("text/plain", transcript.text + "\n"),
         AudioFormat::Srt => plain("text/plain", srt(&transcript.said)),
         AudioFormat::Vtt => plain("text/vtt", vtt(&transcript.said)),
@@ -29,13 +30,15 @@ fn plain(kind: &str, text: String) -> Response {
     ([(CONTENT_TYPE, format!("{kind}; charset=utf-8"))], text).into_response()
 }
 
-fn verbose(task: SpeechTask, transcript: Transcript) -> VerboseTranscription {
-    let Transcript { said, text, language, seconds } = transcript;
+fn verbose(asked: &Asked, task: SpeechTask, transcript: Transcript) -> VerboseTranscription {
+    let Transcript { mut said, text, language, seconds } = transcript;
     let (task, language) = match task {
         SpeechTask::Transcribe => ("transcribe", languages::name(&language)),
         SpeechTask::Translate => ("translate", "english"),
     };
-    let segment = |(id, Said { segment, text }): (usize, Said)| TranscriptionSegment {
+    let words = said.iter_mut().flat_map(|said| std::mem::take(&mut said.words));
+    let words = asked.words.then(|| words.collect());
+    let segment = |(id, Said { segment, text, .. }): (usize, Said)| TranscriptionSegment {
         id,
         seek: segment.seek,
         start: segment.start,
@@ -52,13 +55,14 @@ fn verbose(task: SpeechTask, transcript: Transcript) -> VerboseTranscription {
         language: language.to_owned(),
         duration: seconds,
         text,
-        segments: said.into_iter().enumerate().map(segment).collect(),
+        words,
+        segments: asked.segments.then(|| said.into_iter().enumerate().map(segment).collect()),
         usage: usage(seconds),
     }
 }
 
 fn srt(said: &[Said]) -> String {
-    let block = |(i, Said { segment, text }): (usize, &Said)| {
+    let block = |(i, Said { segment, text, .. }): (usize, &Said)| {
         let (start, end) = (time(segment.start, ','), time(segment.end, ','));
         format!("{}\n{start} --> {end}\n{}\n\n", i + 1, line(text))
     };
@@ -66,7 +70,7 @@ fn srt(said: &[Said]) -> String {
 }
 
 fn vtt(said: &[Said]) -> String {
-    let block = |Said { segment, text }: &Said| {
+    let block = |Said { segment, text, .. }: &Said| {
         let (start, end) = (time(segment.start, '.'), time(segment.end, '.'));
         // What would end the text of a subtitle, or begin a tag in it.
         let text = line(text).replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
@@ -96,7 +100,8 @@ mod tests {
     use super::*;
 
     fn said(start: f64, end: f64, text: &str) -> Said {
-        Said { segment: Segment { start, end, ..Segment::default() }, text: text.to_owned() }
+        let segment = Segment { start, end, ..Segment::default() };
+        Said { segment, text: text.to_owned(), words: Vec::new() }
     }
 
     #[test]

@@ -25,9 +25,14 @@ impl OutputGuards {
         Self { guards: Arc::clone(state.guards()), metrics: Arc::clone(state.metrics()) }
     }
 
+    /// Whether anything is checked.
+    pub(crate) fn are_any(&self) -> bool {
+        !self.guards.output.is_empty()
+    }
+
     /// What follows `n` choices; empty where there is nothing to check by.
     pub(crate) fn follow(&self, n: u32) -> Vec<GuardedText> {
-        let num_followed = if self.guards.output.is_empty() { 0 } else { n };
+        let num_followed = if self.are_any() { n } else { 0 };
         let stage = |guard: &Arc<dyn Guard>| Stage::new(&**guard);
         let text = |_| GuardedText {
             stages: self.guards.output.iter().map(stage).collect(),

@@ -16,6 +16,7 @@ def fields(file, shown):
 FORMS = "each_form_says_the_same"
 REACH = "fields_reach_the_model"
 TRANSLATIONS = "translations_are_in_english"
+WORDS = "words_have_times_where_they_are_asked_for"
 FORMATS = "`json`, `text`, `srt`, `verbose_json`, `vtt`"
 
 ROUTES = [
@@ -31,6 +32,7 @@ ROUTES = [
                 ("prompt", REACH, "its end, where it is long"),
                 ("temperature", REACH, "0 to 1"),
                 ("timestamp_granularities[]", REACH, "`segment`, with `verbose_json`"),
+                ("timestamp_granularities[]", WORDS, "`word`, with `verbose_json`"),
                 ("stream", "a_stream_says_it_as_it_is_found", "with `json`"),
             ],
         ),

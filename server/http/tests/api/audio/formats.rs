@@ -1,6 +1,7 @@
 //! Each form of an answer, and what each field does.
 
 use serde_json::json;
+use server_guard::{Action, DenyList, Guard, Guards};
 
 use super::*;
 use crate::common::get;
@@ -66,6 +67,44 @@ async fn fields_reach_the_model() {
     assert_eq!(asked(&fields).await["segments"].as_array().unwrap().len(), 2);
     // What nobody knows is ignored, as everywhere.
     assert_eq!(text(asked(&[("odd", "x"), ("chunking_strategy", "auto")]).await), "a b");
+}
+
+#[tokio::test]
+async fn words_have_times_where_they_are_asked_for() {
+    let (router, name) = (server(), "timestamp_granularities[]");
+    let verbose = ("response_format", "verbose_json");
+    let asked = |fields: &[(&str, &str)]| well(&router, transcription("ab", fields));
+    // The model's tokens take a tenth of a second each: a mark, a space, a letter.
+    let word = |word: &str, start: f64, end: f64| json!({"word": word, "start": start, "end": end});
+    let words = json!([word("a", 0.1, 0.3), word("b", 1.1, 1.3)]);
+    let answer = asked(&[verbose, (name, "word")]).await;
+    assert_eq!((&answer["words"], answer.get("segments")), (&words, None));
+    let both = asked(&[verbose, (name, "segment"), (name, "word")]).await;
+    assert_eq!(both["words"], words);
+    let plain = asked(&[verbose]).await;
+    assert_eq!((&both["segments"], plain.get("words")), (&plain["segments"], None));
+    // Punctuation belongs to the word before it, and what is told beforehand has its own times.
+    let told = asked(&[verbose, (name, "word"), ("prompt", "so, x")]).await;
+    let first = json!([word("a", 0.1, 0.3), word("so,", 0.3, 0.7), word("x", 0.7, 0.9)]);
+    assert_eq!(told["words"].as_array().unwrap()[..3], first.as_array().unwrap()[..]);
+    // What lies after the recording's end is cut off.
+    let fields = [MODEL, verbose, (name, "word")];
+    let short = form(TRANSCRIPTIONS, Some(&wav_of(&[9000; 1600])), &fields);
+    assert_eq!(well(&router, short).await["words"], json!([word("g", 0.1, 0.1)]));
+}
+
+#[tokio::test]
+async fn words_of_translations_and_of_what_is_checked_have_no_times() {
+    let fields = [("timestamp_granularities[]", "word"), ("response_format", "verbose_json")];
+    let translated = refused(&server(), translation("ab", &fields)).await;
+    let deny: Arc<dyn Guard> = Arc::new(DenyList::parse("secret", Action::Mask).unwrap());
+    let guards = Guards { input: Vec::new(), output: vec![deny] };
+    let guarded = router(builder().guards(guards).build());
+    let checked = refused(&guarded, transcription("ab", &fields)).await;
+    for ((status, param, message), says) in [(translated, "translations"), (checked, "checks")] {
+        assert_eq!((status, &param), (StatusCode::BAD_REQUEST, &json!(fields[0].0)));
+        assert!(message.contains(says), "{message}");
+    }
 }
 
 #[tokio::test]
