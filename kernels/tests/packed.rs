@@ -7,13 +7,13 @@ use kernels::{
     Isa,
     activation::Activation,
     packed::{
-        ActivatedProduct, Activations, GatedProduct, Kind, Product, Scratch, activated_product,
-        gated_product, products, reference,
+        ActivatedProduct, Activations, Format, GatedProduct, Kind, Product, Scratch,
+        activated_product, gated_product, pack_panels, products, reference,
     },
     pool::Pool,
     quant::DType,
 };
-use support::{FLOATS, Packed, QUANTIZED, activations, error, noise};
+use support::{FLOATS, Packed, QUANTIZED, activations, error, noise, stored};
 
 #[test]
 fn products_are_close_to_the_dequantised_mathematics() {
@@ -215,6 +215,67 @@ fn weights_of_any_size_are_packed() {
             let got = packed.run(isa, 1, &x, None)[0];
             let close = (got - want).abs() <= 1e-3 * want.abs();
             assert!(close || (got.is_nan() && want.is_nan()), "{}: {values:?}: {got}", isa.name());
+        }
+    }
+}
+
+/// Packs panels from `first` on into memory where something else was.
+fn packed(how: (Isa, DType, Format), stored: &[u8], shape: [usize; 2], first: usize) -> Vec<u8> {
+    let [rows, cols] = shape;
+    let matrix = kernels::packed::Matrix { data: &[], format: how.2, rows, cols, bias: None };
+    let mut bytes = vec![0xa5; (matrix.num_panels() - first) * matrix.panel_bytes()];
+    pack_panels(how, stored, shape, first, &mut bytes);
+    bytes
+}
+
+/// 14 bits and bfloat16 as one weight after another gives them: panels and groups whole and in
+/// part, the last panels alone, and numbers of every size, ties and none among them.
+#[test]
+fn panels_of_pairs_are_the_plain_ones_on_every_instruction_set() {
+    let any = |len: usize| -> Vec<u8> {
+        let bits = noise(len / 2, 21).into_iter().map(|x| x.to_bits().wrapping_mul(0x9e37_79b9));
+        bits.flat_map(|bits| [(bits >> 8) as u8, (bits >> 16) as u8]).collect()
+    };
+    for dtype in FLOATS {
+        for [rows, cols] in
+            [[1_usize, 1_usize], [16, 64], [53, 768], [35, 2304], [17, 333], [2, 129]]
+        {
+            if !cols.is_multiple_of(dtype.block_len()) {
+                continue;
+            }
+            let len = rows * dtype.row_bytes(cols).expect("whole blocks");
+            let mut ties: Vec<u8> = (0..rows * cols)
+                .flat_map(|i| (if i % 64 == 0 { 4096.5_f32 } else { i as f32 / 2.0 }).to_le_bytes())
+                .collect();
+            ties.truncate(len);
+            for stored in [stored(dtype, rows, cols), any(len), ties] {
+                let want = reference::int16_panels(dtype, &stored, [rows, cols]);
+                for isa in Isa::available() {
+                    let got = packed((isa, dtype, Format::Int16), &stored, [rows, cols], 0);
+                    assert!(got == want, "{dtype:?} {rows} {cols} {}", isa.name());
+                    let last =
+                        packed((isa, dtype, Format::Int16), &stored, [rows, cols], rows / 17);
+                    assert!(want.ends_with(&last), "{dtype:?} {rows} {cols} {}", isa.name());
+                    if dtype == DType::BF16 {
+                        let want = reference::bf16_panels(&stored, [rows, cols]);
+                        let got = packed((isa, dtype, Format::Bf16), &stored, [rows, cols], 0);
+                        assert!(got == want, "{rows} {cols} {}", isa.name());
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// The others do not depend on what was in memory before.
+#[test]
+fn every_byte_of_a_panel_is_written() {
+    for dtype in QUANTIZED {
+        let clean = Packed::new(dtype, 35, 768);
+        for isa in Isa::available() {
+            let format = Format::of(dtype, isa).expect("it is packed");
+            let got = packed((isa, dtype, format), &clean.stored, clean.shape, 0);
+            assert!(got == clean.matrix(isa, None).data, "{dtype:?} {}", isa.name());
         }
     }
 }

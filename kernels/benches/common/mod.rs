@@ -31,7 +31,7 @@ pub(crate) fn operands(
     let stored: Vec<u8> = (0..rows * dtype.row_bytes(cols)?).map(|i| (i * 7 % 61) as u8).collect();
     let weight = Matrix { data: &[], format, rows, cols, bias: None };
     let mut data = Lines::new(weight.byte_len());
-    pack_panels((dtype, format), &stored, [rows, cols], 0, &mut data);
+    pack_panels((Isa::detect(), dtype, format), &stored, [rows, cols], 0, &mut data);
     let mut x = Activations::new(m, cols, &[format.activations()]);
     let row: Vec<f32> = (0..cols).map(|i| (i as f32).sin()).collect();
     (0..m).for_each(|i| x.set_row(i, &row));

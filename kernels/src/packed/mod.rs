@@ -26,6 +26,7 @@ mod bf16;
 mod group;
 mod int16;
 mod pack;
+mod pack_pairs;
 mod panels;
 mod part;
 mod product;

@@ -8,10 +8,13 @@
 
 use half::{bf16, f16};
 
-use super::{Format, GROUP, Matrix, PANEL, activations::MOST_INT16};
+use super::{
+    Format, GROUP, Matrix, PANEL,
+    pack_pairs::{StoredRows, bf16_panel, int16_panel},
+};
 use crate::{
     isa::Isa,
-    quant::{DType, Parts, dequantize, parts},
+    quant::{DType, Parts, parts},
     simd::LINE,
 };
 
@@ -24,14 +27,14 @@ pub fn supports(dtype: DType, cols: usize) -> bool {
 }
 
 /// Packs the panels `first..` of a matrix stored in rows of `dtype` into `dst`, as many as it
-/// holds, in one of the formats that the type [has](Format::of); `shape` is rows and columns of
-/// the whole matrix.
+/// holds, in one of the formats that the type [has](Format::of), to the same bytes with whatever
+/// instructions of `isa`; `shape` is rows and columns of the whole matrix.
 ///
 /// # Panics
 /// If such columns are not [supported](supports), the type has no such format, `src` is shorter
-/// than the shape says, or `dst` not whole panels of it.
+/// than the shape says, `dst` not whole panels of it, or `isa` not available.
 pub fn pack_panels(
-    (dtype, format): (DType, Format),
+    (isa, dtype, format): (Isa, DType, Format),
     src: &[u8],
     shape: [usize; 2],
     first: usize,
@@ -45,55 +48,21 @@ pub fn pack_panels(
     assert!(src.len() >= rows * row_bytes, "stored rows");
     let panel_bytes = Matrix { data: &[], format, rows, cols, bias: None }.panel_bytes();
     assert!(dst.len().is_multiple_of(panel_bytes), "whole panels");
-    dst.fill(0);
+    assert!(isa.is_available(), "{isa:?} is not available");
     for (i, panel) in dst.chunks_exact_mut(panel_bytes).enumerate() {
-        for lane in 0..PANEL {
-            let row = (first + i) * PANEL + lane;
-            if row >= rows {
-                break;
-            }
-            let src = &src[row * row_bytes..(row + 1) * row_bytes];
-            match format {
-                Format::Int16 => pack_int16_row(dtype, src, cols, (lane, panel)),
-                Format::Bf16 => pack_bf16_row(src, lane, panel),
-                _ => pack_row(dtype, src, (format, lane), panel),
+        let row = ((first + i) * PANEL).min(rows);
+        let bytes = &src[row * row_bytes..(row + PANEL).min(rows) * row_bytes];
+        // SAFETY: checked above.
+        match format {
+            Format::Int16 => unsafe { int16_panel(isa, &StoredRows { dtype, bytes, cols }, panel) },
+            Format::Bf16 => unsafe { bf16_panel(isa, &StoredRows { dtype, bytes, cols }, panel) },
+            _ => {
+                panel.fill(0);
+                for (lane, row) in bytes.chunks_exact(row_bytes).enumerate() {
+                    pack_row(dtype, row, (format, lane), panel);
+                }
             }
         }
-    }
-}
-
-fn pack_int16_row(dtype: DType, src: &[u8], cols: usize, (lane, panel): (usize, &mut [u8])) {
-    let mut values = vec![0.0; cols];
-    dequantize(dtype, src, &mut values);
-    let most = MOST_INT16 as f32;
-    let groups = panel.chunks_exact_mut(Format::Int16.group_bytes());
-    for (values, group) in values.chunks(GROUP).zip(groups) {
-        let scale = int16_scale(values);
-        for (k, value) in values.iter().enumerate() {
-            let at = k / 2 * LINE + lane * 4 + k % 2 * 2;
-            let whole = (value / scale).round_ties_even().clamp(-most, most) as i16;
-            group[at..at + 2].copy_from_slice(&whole.to_le_bytes());
-        }
-        let at = GROUP / 2 * LINE + lane * 4;
-        group[at..at + 4].copy_from_slice(&scale.to_le_bytes());
-    }
-}
-
-/// Pairs of inputs, as they are stored.
-fn pack_bf16_row(src: &[u8], lane: usize, panel: &mut [u8]) {
-    for (pair, line) in src.chunks(4).zip(panel.chunks_exact_mut(LINE)) {
-        line[lane * 4..][..pair.len()].copy_from_slice(pair);
-    }
-}
-
-/// The power of two that the largest value has its thirteen bits above; not a number where a
-/// value is none or infinite, so that it shows in every output.
-fn int16_scale(values: &[f32]) -> f32 {
-    let largest = values.iter().fold(0, |most: u32, x| most.max(x.to_bits() & 0x7fff_ffff));
-    match largest >> 23 {
-        0xff => f32::NAN,
-        // Below, the scale itself would not be a normal number.
-        exponent => f32::from_bits(exponent.saturating_sub(12).max(1) << 23),
     }
 }
 

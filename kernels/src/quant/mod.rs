@@ -75,6 +75,24 @@ pub(crate) unsafe fn dequantize_with<S: Simd>(dtype: DType, src: &[u8], dst: &mu
     }
 }
 
+/// [`dequantize`] of numbers that are floats already, inlined into a caller whose instruction set
+/// the compiler may use for it.
+///
+/// # Panics
+/// As [`dequantize`], or if they are not.
+#[inline(always)]
+pub(crate) fn floats(dtype: DType, src: &[u8], dst: &mut [f32]) {
+    // SAFETY: plain arrays run everywhere.
+    unsafe {
+        match dtype {
+            DType::F32 => each_block::<Portable, float::F32, _, _>(src, dst),
+            DType::F16 => each_block::<Portable, float::F16, _, _>(src, dst),
+            DType::BF16 => each_block::<Portable, float::BF16, _, _>(src, dst),
+            _ => panic!("{dtype:?} is not of floats"),
+        }
+    }
+}
+
 /// The other formats; compiled once, for plain arrays: what takes them apart is most of the work,
 /// and no vectors help it.
 #[inline(never)]

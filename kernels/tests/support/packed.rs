@@ -125,7 +125,8 @@ impl Packed {
             let [rows, cols] = shape;
             let len = Matrix { data: &[], format, rows, cols, bias: None }.byte_len();
             let mut packed = vec![0; len];
-            pack_panels((dtype, format), &stored, shape, 0, &mut packed);
+            let isa = if isa.is_available() { isa } else { Isa::Portable };
+            pack_panels((isa, dtype, format), &stored, shape, 0, &mut packed);
             data.push((format, packed));
         }
         Self { dtype, stored, data, shape }
