@@ -41,6 +41,13 @@ fn packed_weights_are_made_once_checked_and_removed() {
         assert_eq!(answer(dir.path()), first);
         assert_eq!(fs::read(file).expect("it reads"), bytes);
     }
+    // What a process that was killed while it made them left: it is not used, and goes.
+    fs::remove_file(file).expect("it goes");
+    let left = file.with_extension("0123456789abcdef.unfinished");
+    fs::write(&left, &bytes[..bytes.len() / 2]).expect("it writes");
+    assert_eq!(answer(dir.path()), first);
+    assert_eq!(fs::read(file).expect("it reads"), bytes);
+    assert_eq!(packed(dir.path()).len(), 1);
     // Where nothing can be kept, it works all the same.
     fs::remove_file(file).expect("it goes");
     fs::remove_dir(dir.path().join("packed")).expect("it is empty");

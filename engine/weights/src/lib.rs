@@ -20,6 +20,7 @@ mod quantize;
 mod reshape;
 mod safetensors;
 mod tensor;
+mod unfinished;
 
 use std::{collections::BTreeMap, path::PathBuf};
 

@@ -1,13 +1,9 @@
 //! The one place that maps files into memory, and asks for memory in whole pages.
 //!
-//! Invariant: only regular files are mapped, read-only (but for a new one while it is filled),
-//! and the mapping lives as long as any [`Bytes`] cut from it.
+//! Invariant: only regular files are mapped, read-only, and the mapping lives as long as any
+//! [`Bytes`] cut from it.
 
-use std::{
-    fs::{File, OpenOptions},
-    io,
-    path::Path,
-};
+use std::{fs::File, io, path::Path};
 
 use bytes::Bytes;
 use memmap2::MmapMut;
@@ -46,19 +42,4 @@ pub fn anonymous(len: usize) -> io::Result<MmapMut> {
     // Without them all works too, only slower.
     let _ = map.advise(memmap2::Advice::HugePage);
     Ok(map)
-}
-
-/// A new file of `len` zeros, to be filled through its mapping.
-///
-/// # Errors
-/// If it exists, or cannot be made.
-pub fn create(path: &Path, len: usize) -> io::Result<MmapMut> {
-    let file = OpenOptions::new().read(true).write(true).create_new(true).open(path)?;
-    file.set_len(len as u64)?;
-    // SAFETY: the file is new under a name of its own, so no other process knows it; see `map`
-    // for the time after it has been given its name.
-    #[allow(unsafe_code)] // memory maps have no safe constructor; the argument is above
-    unsafe {
-        MmapMut::map_mut(&file)
-    }
 }

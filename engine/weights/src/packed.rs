@@ -1,13 +1,16 @@
 //! Weights in the kernels' own layout: made once, kept in a file beside the model, and mapped
 //! from there at every later start.
 //!
-//! Invariant: a file with its final name is whole: it is filled under another name, written out
-//! and then renamed. It begins with a fingerprint of names, types, shapes, formats (which depend on
-//! the machine's instructions) and layout; one that does not fit is made anew.
+//! Invariant: a file with its final name is whole (see [`Unfinished`]). It begins with a
+//! fingerprint of names, types, shapes, formats (which depend on the machine's instructions) and
+//! layout; one that does not fit is made anew. While it is made, memory holds a piece of it for
+//! each thread, and the system what the disk has not taken yet.
 
 use std::{
-    fs, io,
-    path::{Path, PathBuf},
+    io,
+    ops::Range,
+    path::Path,
+    sync::{Mutex, OnceLock, PoisonError},
 };
 
 use bytes::Bytes;
@@ -16,14 +19,14 @@ use kernels::{
     packed::{Format, LAYOUT_VERSION, Matrix, PANEL, pack_panels, supports},
     pool::Pool,
 };
-use memmap2::MmapMut;
 
-use crate::{mmap, tensor::Tensor};
+use crate::{mmap, tensor::Tensor, unfinished::Unfinished};
 
 /// Where the first matrix begins: the fingerprint lies before it.
 const HEADER: usize = 64;
-/// Panels that are packed at a time.
-const PANELS_PER_TASK: usize = 4;
+/// Bytes that are packed at a time, unless a panel has more: they stay in the second-level cache
+/// until they are written.
+const PIECE: usize = 256 << 10;
 
 /// A packed matrix, wherever it lies.
 #[derive(Clone, Debug)]
@@ -75,7 +78,15 @@ pub fn pack(
     let header = fingerprint(tensors, &shapes);
     let bytes = match path.and_then(|path| reuse(path, len, &header)) {
         Some(bytes) => bytes,
-        None => make(tensors, &shapes, (len, &header), (path, pool))?,
+        None => {
+            let pieces = pieces(tensors, &shapes);
+            let kept = path.map(|path| into_file(&pieces, &header, path, pool));
+            match kept {
+                Some(Ok(bytes)) => bytes,
+                // No folder, no room on the disk: without a file.
+                Some(Err(_)) | None => into_memory(&pieces, (len, &header), pool)?,
+            }
+        }
     };
     let mut at = HEADER;
     let cut = |shape: Option<Matrix<'_>>| {
@@ -108,64 +119,80 @@ fn reuse(path: &Path, len: usize, header: &[u8; HEADER]) -> Option<Bytes> {
     (bytes.len() == len && bytes[..HEADER] == *header).then_some(bytes)
 }
 
-fn make(
-    tensors: &[&Tensor],
-    shapes: &[Option<Matrix<'_>>],
-    (len, header): (usize, &[u8; HEADER]),
-    (path, pool): (Option<&Path>, &mut Pool),
-) -> io::Result<Bytes> {
-    let unfinished = path.map(unfinished);
-    let file = unfinished.as_deref().and_then(|path| mmap::create(path, len).ok());
-    let kept = file.is_some();
-    let mut map = match file {
-        Some(map) => map,
-        None => mmap::anonymous(len)?,
-    };
-    fill(tensors, shapes, header, (&mut map, pool));
-    if let (true, Some(path), Some(unfinished)) = (kept, path, &unfinished) {
-        // The mapping stays whatever the file is called, or if it has no name any more.
-        if map.flush().and_then(|()| fs::rename(unfinished, path)).is_err() {
-            let _ = fs::remove_file(unfinished);
+/// Some panels of a matrix.
+struct Piece<'a> {
+    tensor: &'a Tensor,
+    shape: Matrix<'static>,
+    /// Of its panels.
+    first: usize,
+    /// Where they lie in the file.
+    bytes: Range<usize>,
+}
+
+impl Piece<'_> {
+    fn pack(&self, to: &mut [u8]) {
+        let Self { tensor, shape, .. } = self;
+        let how = (Isa::detect(), tensor.dtype(), shape.format);
+        pack_panels(how, tensor.bytes(), [shape.rows, shape.cols], self.first, to);
+    }
+}
+
+/// All matrices in pieces, in the order of the file; they follow one another.
+fn pieces<'a>(tensors: &[&'a Tensor], shapes: &[Option<Matrix<'static>>]) -> Vec<Piece<'a>> {
+    const { assert!(PANEL == 16, "the fingerprint does not name it") };
+    let (mut pieces, mut at) = (Vec::new(), HEADER);
+    for (tensor, shape) in tensors.iter().zip(shapes) {
+        let Some(shape) = *shape else { continue };
+        let panel_bytes = shape.panel_bytes();
+        let most = (PIECE / panel_bytes.max(1)).max(1);
+        for first in (0..shape.num_panels()).step_by(most) {
+            let len = most.min(shape.num_panels() - first) * panel_bytes;
+            pieces.push(Piece { tensor, shape, first, bytes: at..at + len });
+            at += len;
         }
     }
-    Ok(Bytes::from_owner(map.make_read_only()?))
+    pieces
 }
 
-/// A name of this process's own beside `path`, whose folder is made if it is missing.
-fn unfinished(path: &Path) -> PathBuf {
-    if let Some(folder) = path.parent() {
-        // If it cannot be made, nor can the file, and the weights are packed into memory.
-        let _ = fs::create_dir_all(folder);
-    }
-    let path = path.with_extension(format!("{}.unfinished", std::process::id()));
-    // Left by a process of the same number that was killed.
-    let _ = fs::remove_file(&path);
-    path
-}
-
-fn fill(
-    tensors: &[&Tensor],
-    shapes: &[Option<Matrix<'_>>],
+/// Packs into the file at `path`, which has its name soon after.
+fn into_file(
+    pieces: &[Piece<'_>],
     header: &[u8; HEADER],
-    (map, pool): (&mut MmapMut, &mut Pool),
-) {
-    let (head, mut rest) = map.split_at_mut(HEADER);
-    head.copy_from_slice(header);
-    for (tensor, shape) in tensors.iter().zip(shapes) {
-        let Some(shape) = shape else { continue };
-        let (matrix, after) = rest.split_at_mut(shape.byte_len());
-        rest = after;
-        let len = PANELS_PER_TASK * shape.panel_bytes();
-        pool.run_chunks(matrix, len.max(1), &|i, panels| {
-            let rows_cols = [shape.rows, shape.cols];
-            pack_panels(
-                (tensor.dtype(), shape.format),
-                tensor.bytes(),
-                rows_cols,
-                i * PANELS_PER_TASK,
-                panels,
-            );
-        });
+    path: &Path,
+    pool: &mut Pool,
+) -> io::Result<Bytes> {
+    let file = Unfinished::create(path)?;
+    file.write_at(header, 0)?;
+    // Pages of a mapped file would have to be given one by one, and a full disk end the process.
+    let buffers: Vec<Mutex<Vec<u8>>> = (0..pool.threads()).map(|_| Mutex::default()).collect();
+    let failure = OnceLock::new();
+    pool.run(pieces.len(), &|i, thread| {
+        if failure.get().is_some() {
+            return;
+        }
+        let mut buffer = buffers[thread].lock().unwrap_or_else(PoisonError::into_inner);
+        buffer.resize(pieces[i].bytes.len(), 0);
+        pieces[i].pack(&mut buffer);
+        if let Err(error) = file.write_at(&buffer, pieces[i].bytes.start) {
+            // Of several any tells.
+            let _ = failure.set(error);
+        }
+    });
+    match failure.into_inner() {
+        Some(error) => Err(error),
+        None => file.keep(),
     }
-    const { assert!(PANEL == 16, "the fingerprint does not name it") };
+}
+
+/// Packs without a file.
+fn into_memory(
+    pieces: &[Piece<'_>],
+    (len, header): (usize, &[u8; HEADER]),
+    pool: &mut Pool,
+) -> io::Result<Bytes> {
+    let mut map = mmap::anonymous(len)?;
+    map[..HEADER].copy_from_slice(header);
+    let ends: Vec<_> = pieces.iter().map(|piece| piece.bytes.end - HEADER).collect();
+    pool.run_parts(&mut map[HEADER..], &ends, &|i, part, _| pieces[i].pack(part));
+    Ok(Bytes::from_owner(map.make_read_only()?))
 }
