@@ -5,7 +5,10 @@
 
 use std::sync::Arc;
 
-use crate::{Adapter, BlockId, EngineError, Inset, PendingMask, SamplingParams, SeqId, TokenId};
+use crate::{
+    Adapter, BlockId, CacheGroups, EngineError, EngineLimits, Inset, PendingMask, SamplingParams,
+    SeqId, TokenId,
+};
 
 /// Everything an engine computes in one go.
 #[derive(Clone, Debug, Default)]
@@ -24,10 +27,28 @@ impl Step {
     }
 }
 
-/// Blocks of a sequence in order of position: position `p` lives in block
-/// `blocks[p / block_size]` at offset `p % block_size`.
+/// Blocks of a sequence in order of position, a column at a time: what group `g` of an engine with
+/// `n` groups ([`CacheGroups`](crate::CacheGroups)) keeps of position `p` lives in block
+/// `blocks[p / block_size * n + g]` at offset `p % block_size`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct BlockTable(pub Vec<BlockId>);
+
+impl BlockTable {
+    /// For a sequence that has the cache to itself: there are blocks for up to
+    /// [`max_sequence_len`](EngineLimits::max_sequence_len) positions, for windowed groups have
+    /// theirs in turn.
+    pub fn alone(limits: &EngineLimits, num_positions: u32) -> Self {
+        let CacheGroups { whole, windowed, .. } = limits.groups;
+        let num_columns = num_positions.div_ceil(limits.block_size);
+        let turn = num_columns.min(limits.max_windowed_columns());
+        let column = |idx: u32| {
+            let of_whole = (0..whole).map(move |group| idx * whole + group);
+            let first = num_columns * whole + idx % turn * windowed;
+            of_whole.chain((0..windowed).map(move |group| first + group))
+        };
+        Self((0..num_columns).flat_map(column).map(BlockId).collect())
+    }
+}
 
 /// One unit of work for one sequence in one step.
 ///
@@ -48,7 +69,8 @@ pub struct SeqWork {
     pub num_drafts: u32,
     /// Positions whose keys and values are already in the cache.
     pub num_cached_tokens: u32,
-    /// Covers `num_cached_tokens + input.len()` positions.
+    /// Covers `num_cached_tokens + input.len()` positions. Blocks that a windowed group does not
+    /// read any more may be another sequence's.
     pub block_table: BlockTable,
     /// What to make of the last known position and those of the drafts.
     pub want: Want,

@@ -38,7 +38,7 @@ impl LlmEngine {
             max_step_tokens: as_u32(executor.max_rows()),
             max_step_seqs: as_u32(max_step_seqs),
             vocab_size: as_u32(vocab_size),
-            window: executor.window().map(as_u32),
+            groups: executor.groups(),
         };
         Self { executor, limits, batch: Batch::default() }
     }
@@ -73,7 +73,7 @@ impl Engine for LlmEngine {
     fn execute(&mut self, step: &Step) -> Result<StepOutput, EngineError> {
         let width = self.executor.embedding_width();
         check(step, &self.limits, width).map_err(EngineError::InvalidStep)?;
-        flatten(step, &mut self.batch);
+        flatten(step, self.limits.groups.count() as usize, &mut self.batch);
         let computed = set_adapters(step, &*self.executor, &mut self.batch)
             .and_then(|()| self.executor.forward(&self.batch));
         // Whoever has nothing more to compute lets go of its adapter and its images.
@@ -100,7 +100,7 @@ impl Engine for LlmEngine {
 }
 
 /// Lays the step out row by row, reusing the batch's memory.
-fn flatten(step: &Step, batch: &mut Batch) {
+fn flatten(step: &Step, num_groups: usize, batch: &mut Batch) {
     batch.tokens.clear();
     batch.positions.clear();
     batch.blocks.clear();
@@ -111,14 +111,17 @@ fn flatten(step: &Step, batch: &mut Batch) {
             first_row: batch.tokens.len(),
             num_rows: work.input.len(),
             first_block: batch.blocks.len(),
-            num_blocks: work.block_table.0.len(),
+            num_blocks: work.block_table.0.len() / num_groups,
         });
         let first_row = batch.tokens.len();
         let insets = work.insets.iter().cloned();
         batch.insets.extend(insets.map(|inset| (first_row + inset.at as usize, inset)));
         batch.tokens.extend_from_slice(&work.input);
         batch.positions.extend((work.num_cached_tokens..).take(work.input.len()));
-        batch.blocks.extend(work.block_table.0.iter().map(|block| block.0));
+        for group in 0..num_groups {
+            let blocks = work.block_table.0.iter().skip(group).step_by(num_groups);
+            batch.blocks.extend(blocks.map(|block| block.0));
+        }
     }
 }
 
@@ -164,7 +167,7 @@ fn check_work(work: &SeqWork, limits: &EngineLimits, width: usize) -> Result<(),
         Want::Sample(sample) => (1 + num_drafts, sample.mask.is_some()),
     };
     let targets = work.score.as_ref().map_or(0, |score| score.targets.len());
-    let blocks = &work.block_table.0;
+    let (blocks, num_groups) = (&work.block_table.0, limits.groups.count() as usize);
     let is_well = |inset: &Inset| inset.fits(work.input.len()) && inset.rows.width() == width;
     if work.input.is_empty() {
         Err("no input")
@@ -180,8 +183,10 @@ fn check_work(work: &SeqWork, limits: &EngineLimits, width: usize) -> Result<(),
         Err("a token outside the vocabulary")
     } else if !work.insets.iter().all(is_well) {
         Err("rows in place of embeddings that do not fit")
-    } else if blocks.len() * (limits.block_size as usize) < end {
+    } else if blocks.len() / num_groups * (limits.block_size as usize) < end {
         Err("the block table does not cover the input")
+    } else if !blocks.len().is_multiple_of(num_groups) {
+        Err("a block table without a block of every group")
     } else if blocks.iter().any(|block| block.0 >= limits.num_blocks) {
         Err("a block that does not exist")
     } else if targets + samples > work.input.len() {

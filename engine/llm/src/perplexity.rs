@@ -5,9 +5,7 @@
 //! `context` tokens, each starts from an empty cache (its first token replaced by the model's
 //! beginning of text, if it has one), and the tokens after the first half are scored.
 
-use engine_core::{
-    BlockId, BlockTable, Engine, EngineError, Score, SeqId, SeqWork, Step, TokenId, Want,
-};
+use engine_core::{BlockTable, Engine, EngineError, Score, SeqId, SeqWork, Step, TokenId, Want};
 
 /// The shortest context in which a token is scored.
 const MIN_CONTEXT: usize = 3;
@@ -136,8 +134,7 @@ impl Perplexity {
 /// Log-probabilities of the tokens after the first of the second half.
 fn score_chunk(engine: &mut dyn Engine, chunk: &[TokenId]) -> Result<Vec<f32>, EngineError> {
     let limits = engine.limits();
-    let num_blocks = (chunk.len() as u32).div_ceil(limits.block_size);
-    let block_table = BlockTable((0..num_blocks).map(BlockId).collect());
+    let block_table = BlockTable::alone(&limits, chunk.len() as u32);
     // Nothing follows the last token: it is a target only.
     let (half, last) = (chunk.len() / 2, chunk.len() - 1);
     let (mut from, mut logprobs) = (0, Vec::with_capacity(last - half));
@@ -168,7 +165,7 @@ fn score_chunk(engine: &mut dyn Engine, chunk: &[TokenId]) -> Result<Vec<f32>, E
 
 #[cfg(test)]
 mod tests {
-    use engine_core::{EngineLimits, SeqOutput, StepOutput, TokenLogprobs};
+    use engine_core::{CacheGroups, EngineLimits, SeqOutput, StepOutput, TokenLogprobs};
 
     use super::*;
 
@@ -188,7 +185,7 @@ mod tests {
                 max_step_tokens: 3,
                 max_step_seqs: 1,
                 vocab_size: 100,
-                window: None,
+                groups: CacheGroups::WHOLE,
             }
         }
 

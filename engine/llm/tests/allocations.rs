@@ -53,8 +53,8 @@ unsafe impl GlobalAlloc for Counting {
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
-/// A prompt's chunk of `rows` beside two decodes, from position `at` on.
-fn batch(rows: usize, at: u32) -> Batch {
+/// A prompt's chunk of `rows` beside two decodes, from position `at` on, of so many groups.
+fn batch(rows: usize, at: u32, num_groups: u32) -> Batch {
     let mut batch = Batch::default();
     for (i, rows) in [rows, 1, 1].into_iter().enumerate() {
         batch.spans.push(Span {
@@ -65,7 +65,8 @@ fn batch(rows: usize, at: u32) -> Batch {
         });
         batch.tokens.extend((0..rows as u32).map(|token| token % 90));
         batch.positions.extend(at..at + rows as u32);
-        batch.blocks.extend((0..8).map(|block| i as u32 * 8 + block));
+        let num_blocks = 8 * num_groups;
+        batch.blocks.extend((0..num_blocks).map(|block| i as u32 * num_blocks + block));
     }
     batch
 }
@@ -117,7 +118,8 @@ fn a_step_allocates_nothing() {
             let loras = loras.map(|(rank, seed)| {
                 Arc::new(base.made_up(rank, seed, Kept::Bf16).expect("there is memory"))
             });
-            let batches = (0..12).map(|i| (i, batch(1 + i * 5 % 40, i as u32 * 3)));
+            let groups = executor.groups().count();
+            let batches = (0..12).map(|i| (i, batch(1 + i * 5 % 40, i as u32 * 3, groups)));
             let batches: Vec<Batch> = batches
                 .map(|(i, batch)| if i % 2 == 0 { batch } else { with_insets(batch, &rows) })
                 .enumerate()

@@ -6,8 +6,8 @@
 use std::collections::{BTreeMap, HashSet};
 
 use engine_core::{
-    Engine, EngineError, EngineLimits, NoMask, SeqOutput, SeqWork, Step, StepOutput, TokenLogprobs,
-    Want,
+    CacheGroups, Engine, EngineError, EngineLimits, NoMask, SeqOutput, SeqWork, Step, StepOutput,
+    TokenLogprobs, Want,
 };
 
 use crate::memory::Memory;
@@ -84,8 +84,11 @@ impl MockEngine {
         let EngineLimits { block_size, max_model_len, vocab_size, .. } = self.limits;
         let (cached, num_input) = (work.num_cached_tokens as usize, work.input.len());
         let end = cached + num_input;
-        let passed = self.limits.num_passed_blocks(work.num_cached_tokens) as usize;
-        let held = work.block_table.0.get(passed..).unwrap_or_default();
+        let CacheGroups { whole, .. } = self.limits.groups;
+        let passed = self.limits.num_passed_columns(work.num_cached_tokens) as usize;
+        let (blocks, width) = (&work.block_table.0, self.limits.groups.count() as usize);
+        let is_held = |idx: usize| idx / width >= passed || idx % width < whole as usize;
+        let mut held = blocks.iter().enumerate().filter(|(idx, _)| is_held(*idx));
         let mut seen = HashSet::new();
         if num_input == 0 {
             Err("no input".into())
@@ -93,9 +96,9 @@ impl MockEngine {
             Err("all of the input is drafts".into())
         } else if end > max_model_len as usize {
             Err(format!("{end} positions, the model has {max_model_len}"))
-        } else if work.block_table.0.len() * (block_size as usize) < end {
-            Err(format!("{} blocks do not cover {end} positions", work.block_table.0.len()))
-        } else if !held.iter().all(|block| seen.insert(block)) {
+        } else if blocks.len() % width > 0 || blocks.len() / width * (block_size as usize) < end {
+            Err(format!("{} blocks do not cover {end} positions", blocks.len()))
+        } else if !held.all(|(_, block)| seen.insert(block)) {
             Err("a block is in the table twice".into())
         } else if let Some(token) = work.input.iter().find(|token| **token >= vocab_size) {
             Err(format!("token {token} is outside the vocabulary of {vocab_size}"))

@@ -6,9 +6,11 @@
 
 use engine_core::{EngineLimits, SeqWork, TokenId};
 
-/// What was written at one position of one block.
+/// What a group of layers wrote at one position of one block.
 #[derive(Clone, Copy)]
 struct Cell {
+    /// The group of layers it is for.
+    group: u32,
     position: u32,
     token: TokenId,
     /// Names the row in place of its embedding; 0 if it has none.
@@ -31,9 +33,11 @@ impl Memory {
         Self { limits: *limits, cells: vec![None; num_cells] }
     }
 
-    fn slot(&self, work: &SeqWork, position: u32) -> Result<usize, String> {
-        let EngineLimits { block_size, num_blocks, .. } = self.limits;
-        let block = work.block_table.0.get((position / block_size) as usize);
+    /// Where a group keeps a position.
+    fn slot(&self, work: &SeqWork, (group, position): (u32, u32)) -> Result<usize, String> {
+        let EngineLimits { block_size, num_blocks, groups, .. } = self.limits;
+        let place = position / block_size * groups.count() + group;
+        let block = work.block_table.0.get(place as usize);
         let block = block.ok_or_else(|| format!("no block for position {position}"))?;
         if block.0 >= num_blocks {
             return Err(format!("{block:?} does not exist"));
@@ -42,14 +46,27 @@ impl Memory {
         Ok(block.0 as usize * block_size as usize + offset as usize)
     }
 
-    /// Reads the cached positions of `work`, of whole blocks that a window reaches, and returns the
-    /// hash of all tokens up to there.
+    /// Reads the cached positions of `work` in every group, of windowed ones in whole blocks that
+    /// the window reaches, and returns the hash of all tokens up to there.
     pub(crate) fn read_prefix(&self, work: &SeqWork) -> Result<u64, String> {
+        let groups = 0..self.limits.groups.count();
+        let mut prefixes = groups.map(|group| self.read_group(work, group));
+        let first = prefixes.next().unwrap_or_else(|| Err("no groups".into()))?;
+        for (group, prefix) in (1..).zip(prefixes) {
+            if prefix? != first {
+                return Err(format!("group {group} was computed after another prefix"));
+            }
+        }
+        Ok(first)
+    }
+
+    fn read_group(&self, work: &SeqWork, group: u32) -> Result<u64, String> {
         let mut prefix = begin(work);
-        let EngineLimits { block_size, .. } = self.limits;
-        let first = self.limits.num_passed_blocks(work.num_cached_tokens) * block_size;
+        let EngineLimits { block_size, groups, .. } = self.limits;
+        let passed = self.limits.num_passed_columns(work.num_cached_tokens);
+        let first = if group < groups.whole { 0 } else { passed * block_size };
         for position in first..work.num_cached_tokens {
-            let slot = self.slot(work, position)?;
+            let slot = self.slot(work, (group, position))?;
             let cell = self.cells[slot]
                 .ok_or_else(|| format!("position {position} was never written, or spoilt"))?;
             // What is out of sight shows in the first that is seen.
@@ -58,10 +75,11 @@ impl Memory {
                 true => cell.prefix,
                 false => extend(prefix, cell.token, cell.row),
             };
-            if (cell.position, cell.prefix) != (position, prefix) {
+            if (cell.group, cell.position, cell.prefix) != (group, position, prefix) {
                 return Err(format!(
-                    "position {position} holds token {} of position {} after another prefix",
-                    cell.token, cell.position
+                    "position {position} of group {group} holds token {} of position {} of group \
+                     {} after another prefix",
+                    cell.token, cell.position, cell.group
                 ));
             }
         }
@@ -78,12 +96,14 @@ impl Memory {
         let mut after = Vec::with_capacity(work.input.len());
         let rows = rows(work);
         for ((position, &token), row) in (work.num_cached_tokens..).zip(&work.input).zip(rows) {
-            let slot = self.slot(work, position)?;
-            if self.cells[slot].is_some_and(|cell| cell.step_idx == step_idx) {
-                return Err(format!("position {position}: written twice in one step"));
-            }
             prefix = extend(prefix, token, row);
-            self.cells[slot] = Some(Cell { position, token, row, prefix, step_idx });
+            for group in 0..self.limits.groups.count() {
+                let slot = self.slot(work, (group, position))?;
+                if self.cells[slot].is_some_and(|cell| cell.step_idx == step_idx) {
+                    return Err(format!("position {position}: written twice in one step"));
+                }
+                self.cells[slot] = Some(Cell { group, position, token, row, prefix, step_idx });
+            }
             after.push(prefix);
         }
         Ok(after)
@@ -92,8 +112,10 @@ impl Memory {
     /// What a failed step does to the positions it was to write: nothing good is left.
     pub(crate) fn spoil(&mut self, work: &SeqWork) -> Result<(), String> {
         for position in (work.num_cached_tokens..).take(work.input.len()) {
-            let slot = self.slot(work, position)?;
-            self.cells[slot] = None;
+            for group in 0..self.limits.groups.count() {
+                let slot = self.slot(work, (group, position))?;
+                self.cells[slot] = None;
+            }
         }
         Ok(())
     }

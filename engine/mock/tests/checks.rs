@@ -4,8 +4,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use engine_core::{
-    BlockId, BlockTable, Engine, EngineError, EngineLimits, Sample, SamplingParams, Score, SeqId,
-    SeqWork, Step, TokenId, Want,
+    BlockId, BlockTable, CacheGroups, Engine, EngineError, EngineLimits, Sample, SamplingParams,
+    Score, SeqId, SeqWork, Step, TokenId, Want,
 };
 use engine_mock::{Fault, MockEngine, MockModel};
 
@@ -16,7 +16,7 @@ const LIMITS: EngineLimits = EngineLimits {
     max_step_tokens: 6,
     max_step_seqs: 2,
     vocab_size: 300,
-    window: None,
+    groups: CacheGroups::WHOLE,
 };
 
 fn engine() -> MockEngine {
@@ -137,6 +137,24 @@ fn stale_and_foreign_blocks_are_noticed() {
     let both = vec![work(0, &[9], 4, &[0, 2, 3]), work(1, &[8, 8], 0, &[0])];
     let text = refusal(&mut engine, 4, both);
     assert!(text.contains("after"), "{text}");
+}
+
+#[test]
+fn a_group_reads_its_own_blocks_as_far_as_its_window_goes() {
+    let groups = CacheGroups { whole: 1, windowed: 1, window: 2 };
+    let limits = EngineLimits { groups, ..LIMITS };
+    let mut engine = MockEngine::new(limits, MockModel::default());
+    // Columns of two blocks, two positions each.
+    tokens(&mut engine, 0, vec![work(0, &[1, 2, 3, 4], 0, &[0, 1, 2, 3])]);
+    let text = refusal(&mut engine, 1, vec![work(0, &[9], 4, &[0, 1, 3, 2, 4, 5])]);
+    assert!(text.contains("of group"), "{text}");
+    // Another sequence has what the window is past; and what it is not past.
+    tokens(&mut engine, 2, vec![work(1, &[5], 0, &[6, 1])]);
+    tokens(&mut engine, 3, vec![work(0, &[9], 4, &[0, 1, 2, 3, 4, 5])]);
+    let both = vec![work(0, &[9], 4, &[0, 1, 2, 3, 4, 5]), work(2, &[5], 0, &[6, 3])];
+    assert!(refusal(&mut engine, 4, both).contains("after"));
+    let text = refusal(&mut engine, 5, vec![work(0, &[1, 2, 3], 0, &[0, 1, 2])]);
+    assert!(text.contains("do not cover"), "{text}");
 }
 
 #[test]

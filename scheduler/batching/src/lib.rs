@@ -30,6 +30,7 @@ mod speculation;
 mod speech;
 mod stats;
 mod stream;
+mod table;
 mod tracks;
 
 pub use config::{PlannerConfig, SubmitError};

@@ -3,14 +3,25 @@
 //! A block's keys and values depend on the model, the adapter and all tokens up to its end, and
 //! where there are rows in place of embeddings on these, so `h_i = H(h_{i-1} ‖ tokens_i ‖ rows_i)`
 //! and `h_0 = H(tenant, model version, adapter)`; the tenant is in
-//! it so that nobody can time another tenant's prompts.
-//! Invariant: equal hashes mean equal scope, tokens and rows (256-bit keyed BLAKE3).
+//! it so that nobody can time another tenant's prompts. Each group of layers has a block of that
+//! name, told apart by its number.
+//! Invariant: equal hashes mean equal scope, tokens, rows and group (256-bit keyed BLAKE3).
 
 use engine_core::{CacheScope, Inset, TokenId};
 
 /// The name of one block's contents, or of a scope before any block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct BlockHash([u8; 32]);
+
+impl BlockHash {
+    /// The name of what a group keeps of the same positions. Two of these are equal where hashes
+    /// differ in nothing but the bits of a number: as unlikely as that hashes are equal.
+    pub(crate) fn of_group(mut self, group: usize) -> Self {
+        let number = (group as u64).to_le_bytes();
+        self.0.iter_mut().zip(number).for_each(|(byte, number)| *byte ^= number);
+        self
+    }
+}
 
 /// Keeps the hash of a scope apart from the hash of a block.
 const SCOPE: &[u8] = b"S";
@@ -117,6 +128,18 @@ mod tests {
         assert_ne!(first, key.block(first, [1, 2].into_iter(), empty()));
         assert_ne!(first, key.block(root, [2, 1].into_iter(), empty()));
         assert_ne!(first, key.block(root, [1, 2 << 8].into_iter(), empty()));
+    }
+
+    #[test]
+    fn groups_have_names_of_their_own() {
+        let key = PrefixKey::new([7; 32]);
+        let root = key.root(&scope("a", "m", None));
+        let first = key.block(root, [1, 2].into_iter(), empty());
+        let second = key.block(first, [1, 2].into_iter(), empty());
+        let names = [first, second].map(|hash| [0, 1, 2, 300].map(|group| hash.of_group(group)));
+        let names: std::collections::HashSet<_> = names.as_flattened().iter().copied().collect();
+        assert_eq!(names.len(), 8);
+        assert_eq!(first.of_group(0), first);
     }
 
     #[test]

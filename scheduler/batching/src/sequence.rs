@@ -2,16 +2,16 @@
 //!
 //! A sequence is owned by exactly one place, and that place is its state: its tenant's queue
 //! (waiting) or the planner's map of running ones.
-//! Invariant: `blocks` covers `num_computed` positions, and those from `num_passed` on are its own;
-//! a waiting sequence holds no blocks.
+//! Invariant: `table` covers `num_computed` positions; a waiting sequence holds no blocks.
 
 use std::ops::Range;
 use std::sync::Arc;
 
-use engine_core::{BlockId, Constraint, History, Inset, Request, Sample, SeqId, TenantId, TokenId};
+use engine_core::{Constraint, History, Inset, Request, Sample, SeqId, TenantId, TokenId};
 
 use crate::prefix::{BlockHash, PrefixKey};
 use crate::speculation::{Said, Speculation, Tried};
+use crate::table::Table;
 
 /// What all choices of a request share.
 pub(crate) struct Common {
@@ -41,12 +41,10 @@ pub(crate) struct Sequence {
     pub(crate) index: u32,
     pub(crate) common: Arc<Common>,
     pub(crate) generated: Vec<TokenId>,
-    /// Positions whose keys and values are in `blocks`.
+    /// Positions whose keys and values are in the blocks of `table`.
     pub(crate) num_computed: usize,
-    pub(crate) blocks: Vec<BlockId>,
-    /// Leading blocks that are read no more and were given back; their entries mean nothing.
-    pub(crate) num_passed: usize,
-    /// Of these, how many leading ones are registered in the prefix cache.
+    pub(crate) table: Table,
+    /// Of its columns, how many leading ones are registered in the prefix cache.
     pub(crate) num_registered: usize,
     /// Names of the leading full blocks; grown on demand, kept over preemption.
     pub(crate) hashes: Vec<BlockHash>,
@@ -68,8 +66,7 @@ impl Sequence {
             common,
             generated: Vec::new(),
             num_computed: 0,
-            blocks: Vec::new(),
-            num_passed: 0,
+            table: Table::default(),
             num_registered: 0,
             hashes: Vec::new(),
             in_flight: false,
@@ -77,11 +74,6 @@ impl Sequence {
             speculation: Speculation::default(),
             constraint,
         }
-    }
-
-    /// Its blocks but for those that were given back.
-    pub(crate) fn held(&self) -> &[BlockId] {
-        &self.blocks[self.num_passed..]
     }
 
     /// Tokens known: prompt and generated.

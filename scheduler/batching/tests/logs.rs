@@ -4,8 +4,8 @@ use std::io::Write;
 use std::sync::{Arc, Mutex};
 
 use engine_core::{
-    CacheScope, Engine, EngineError, EngineLimits, Event, Request, RequestError, Step, StepOutput,
-    StopRules, TenantId,
+    CacheGroups, CacheScope, Engine, EngineError, EngineLimits, Event, Request, RequestError, Step,
+    StepOutput, StopRules, TenantId,
 };
 use scheduler_batching::{PlannerConfig, spawn};
 
@@ -21,7 +21,7 @@ impl Engine for Quoting {
             max_step_tokens: 8,
             max_step_seqs: 2,
             vocab_size: 1000,
-            window: None,
+            groups: CacheGroups::WHOLE,
         }
     }
 

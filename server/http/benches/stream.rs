@@ -11,7 +11,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use engine_core::{
-    Engine, EngineError, EngineLimits, Sampled, SeqOutput, SeqWork, Step, StepOutput, Want,
+    CacheGroups, Engine, EngineError, EngineLimits, Sampled, SeqOutput, SeqWork, Step, StepOutput,
+    Want,
 };
 use engine_text::TextModel;
 use scheduler_batching::{Handle, PlannerConfig, spawn_with};
@@ -35,7 +36,7 @@ impl Engine for Waits {
             max_step_tokens: 256,
             max_step_seqs: 256,
             vocab_size: 260,
-            window: None,
+            groups: CacheGroups::WHOLE,
         }
     }
 

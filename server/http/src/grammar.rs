@@ -203,7 +203,7 @@ fn too_many(state: &AppState) -> ApiError {
 
 #[cfg(test)]
 mod tests {
-    use engine_core::EngineLimits;
+    use engine_core::{CacheGroups, EngineLimits};
     use engine_mock::{MockEngine, MockModel};
     use engine_text::TextModel;
     use scheduler_batching::{PlannerConfig, spawn_with};
@@ -219,7 +219,7 @@ mod tests {
             max_step_tokens: 64,
             max_step_seqs: 4,
             vocab_size: 260,
-            window: None,
+            groups: CacheGroups::WHOLE,
         };
         let engine = Box::new(MockEngine::new(limits, MockModel::default()));
         let observer = Metrics::new().observer("mock");

@@ -164,7 +164,7 @@ fn block_tables(limits: &EngineLimits, batch: usize, len: usize) -> Result<Vec<B
     if len == 0 || len > limits.max_model_len as usize {
         bail!("{len} positions do not fit the context of {}", limits.max_model_len);
     }
-    let each = (len as u32).div_ceil(limits.block_size);
+    let each = (len as u32).div_ceil(limits.block_size) * limits.groups.count();
     if batch as u64 * u64::from(each) > u64::from(limits.num_blocks) {
         bail!(
             "{batch} sequences of {len} positions need {} cache blocks, there are {}; raise \

@@ -12,7 +12,7 @@ use engine_llm::executors::{
 };
 use kernels::{
     Isa,
-    attention::{BLOCK_SIZE, CacheLayout, KvDtype},
+    attention::{BLOCK_SIZE, KvDtype},
     packed::Scratch,
     pool::Pool,
 };
@@ -50,24 +50,14 @@ impl DecoderEmbedder {
         let max_rows = options.max_batch_tokens.max(1);
         let only_last = output.poolings.iter().all(|pooling| *pooling == Pooling::Last);
         let isa = Isa::detect();
-        let attention = &decoder.spec.attention;
-        let layout = |dtype| CacheLayout {
-            num_layers: decoder.spec.num_layers(),
-            num_kv_heads: attention.num_kv_heads,
-            head_dim: attention.head_dim,
-            dtype,
-        };
         let (kv_dtype, precision) = match options.precision {
             Precision::Exact => (KvDtype::F32, cpu::Precision::Exact),
             Precision::Fast => (KvDtype::fastest(isa), cpu::Precision::Fast),
         };
-        // Long heads are not kept in bytes, whatever is asked for.
-        let dtypes = [kv_dtype, KvDtype::Bf16];
-        let block_bytes = dtypes.map(|dtype| layout(dtype).block_bytes()).into_iter().max();
-        let num_blocks = max_rows.div_ceil(BLOCK_SIZE) * 2;
+        let num_columns = max_rows.div_ceil(BLOCK_SIZE) * 2;
         let cpu_options = CpuOptions {
             threads: options.threads,
-            kv_cache_bytes: num_blocks.saturating_mul(block_bytes.unwrap_or_default()),
+            kv_cache_bytes: cpu::kv_cache_bytes(&decoder.spec, kv_dtype, num_columns),
             kv_dtype,
             max_step_tokens: max_rows,
             precision,
@@ -91,8 +81,8 @@ impl DecoderEmbedder {
             output,
             only_last,
             hidden,
-            states: vec![0.0; if only_last { num_blocks } else { max_rows } * hidden],
-            spans: Vec::with_capacity(num_blocks),
+            states: vec![0.0; if only_last { num_columns } else { max_rows } * hidden],
+            spans: Vec::with_capacity(num_columns),
             isa,
             pool: Pool::new(1).map_err(threads)?,
         })
@@ -100,6 +90,7 @@ impl DecoderEmbedder {
 
     /// Takes as many of the checked `inputs`, at least one, as there is room for.
     fn set(&mut self, inputs: &[Arc<EncodeInput>]) {
+        let num_groups = self.executor.groups().count() as usize;
         let Batch { tokens, positions, blocks, spans, .. } = &mut self.batch;
         tokens.clear();
         positions.clear();
@@ -109,13 +100,13 @@ impl DecoderEmbedder {
             let (first_row, num_rows) = (tokens.len(), input.tokens.len());
             let (first_block, num_blocks) = (blocks.len(), num_rows.div_ceil(BLOCK_SIZE));
             if first_row + num_rows > self.info.max_batch_tokens
-                || first_block + num_blocks > self.executor.num_blocks()
+                || first_block + num_blocks * num_groups > self.executor.num_blocks()
             {
                 break;
             }
             tokens.extend_from_slice(&input.tokens);
             positions.extend(0..num_rows as u32);
-            blocks.extend(first_block as u32..(first_block + num_blocks) as u32);
+            blocks.extend(first_block as u32..(first_block + num_blocks * num_groups) as u32);
             spans.push(Sequence { first_row, num_rows, first_block, num_blocks });
         }
     }

@@ -1,6 +1,6 @@
 //! Steps through an executor that has no weights.
 
-use engine_core::{BlockId, BlockTable, InsetRows, Sample, Score, SeqId};
+use engine_core::{BlockId, BlockTable, CacheGroups, InsetRows, Sample, Score, SeqId};
 
 use super::*;
 use crate::executors::EachRow;
@@ -114,6 +114,32 @@ fn tokens_count_as_far_as_the_drafts_before_them_are_right() {
         assert_eq!((tokens, &out[0].error), (expect, &None), "{input:?}");
         assert_eq!(out[1].sampled[0].token, 4);
     }
+}
+
+#[test]
+fn tables_are_columns_of_all_groups() {
+    let groups = CacheGroups { whole: 1, windowed: 2, window: 4 };
+    let limits = LlmEngine::new(Box::new(Echo(Vec::new())), 10, 100, 4).limits();
+    let limits = EngineLimits { groups, ..limits };
+    let with = |blocks: &[u32]| SeqWork {
+        block_table: BlockTable(blocks.iter().copied().map(BlockId).collect()),
+        ..work(0, &[1, 2, 3, 4, 5], false)
+    };
+    for (blocks, expect) in [
+        (&[0, 1, 2, 3, 4, 5][..], Ok(())),
+        (&[0, 1, 2], Err("the block table does not cover the input")),
+        (&[0, 1, 2, 3, 4], Err("the block table does not cover the input")),
+        (&[0, 1, 2, 3, 4, 5, 6], Err("a block table without a block of every group")),
+        (&[0, 1, 2, 3, 4, 8], Err("a block that does not exist")),
+    ] {
+        assert_eq!(check_work(&with(blocks), &limits, 2), expect, "{blocks:?}");
+    }
+    let step = Step { step_idx: 0, work: vec![with(&[7, 6, 5, 4, 3, 2]), with(&[1, 0, 7])] };
+    let mut batch = Batch::default();
+    flatten(&step, 3, &mut batch);
+    let tables = |span: usize| [0, 1, 2].map(|group| batch.table(&batch.spans[span], group));
+    assert_eq!(tables(0), [[7, 4], [6, 3], [5, 2]]);
+    assert_eq!(tables(1), [[1], [0], [7]]);
 }
 
 #[test]

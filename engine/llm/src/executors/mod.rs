@@ -7,7 +7,7 @@ pub mod cpu;
 
 use std::sync::Arc;
 
-use engine_core::{EngineError, Inset};
+use engine_core::{CacheGroups, EngineError, Inset};
 
 use crate::adapters::Lora;
 
@@ -18,7 +18,7 @@ pub struct Batch {
     pub tokens: Vec<u32>,
     /// The position of each token in its own sequence.
     pub positions: Vec<u32>,
-    /// Block tables of all spans, one after another.
+    /// Block tables of all spans, one after another; of each those of all groups of layers.
     pub blocks: Vec<u32>,
     /// The sequences.
     pub spans: Vec<Span>,
@@ -37,8 +37,15 @@ pub struct Span {
     pub num_rows: usize,
     /// First of its blocks in [`Batch::blocks`].
     pub first_block: usize,
-    /// Number of its blocks.
+    /// Number of its blocks in each group.
     pub num_blocks: usize,
+}
+
+impl Batch {
+    /// A span's blocks in one group, in order of position.
+    pub fn table(&self, span: &Span, group: usize) -> &[u32] {
+        &self.blocks[span.first_block + group * span.num_blocks..][..span.num_blocks]
+    }
 }
 
 /// Runs the decoder.
@@ -55,10 +62,10 @@ pub trait Executor: Send {
     /// The most rows that one [`logits`](Self::logits) takes.
     fn max_logit_rows(&self) -> usize;
 
-    /// Where no layer sees everything: how many positions, the last one among them, a position
-    /// reads. Blocks before them may be another sequence's.
-    fn window(&self) -> Option<usize> {
-        None
+    /// Which groups of layers have blocks of their own. Blocks that windowed ones do not reach may
+    /// be another sequence's.
+    fn groups(&self) -> CacheGroups {
+        CacheGroups::WHOLE
     }
 
     /// Whether it computes with this adapter; one that does not knows of none.

@@ -68,9 +68,11 @@ pub(crate) fn work(
     (tokens, cached): (&[u32], usize),
 ) -> SeqWork {
     let limits = engine.limits();
-    let num_blocks = ((cached + tokens.len()) as u32).div_ceil(limits.block_size);
-    let block = |i| BlockId(seq as u32 * 8 + i);
-    assert!(num_blocks <= 8 && block(7).0 < limits.num_blocks, "blocks of its own");
+    let num_columns = ((cached + tokens.len()) as u32).div_ceil(limits.block_size);
+    let num_groups = limits.groups.count();
+    let block = |i| BlockId(seq as u32 * 8 * num_groups + i);
+    let is_there = block(8 * num_groups).0 <= limits.num_blocks;
+    assert!(num_columns <= 8 && is_there, "blocks of its own");
     SeqWork {
         seq: SeqId(seq),
         adapter: adapter.cloned(),
@@ -78,7 +80,7 @@ pub(crate) fn work(
         insets: Vec::new(),
         num_drafts: 0,
         num_cached_tokens: cached as u32,
-        block_table: BlockTable((0..num_blocks).map(block).collect()),
+        block_table: BlockTable((0..num_columns * num_groups).map(block).collect()),
         want: Want::Nothing,
         score: None,
     }

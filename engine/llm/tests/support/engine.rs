@@ -49,7 +49,8 @@ pub(crate) fn engine(model: Model, options: CpuOptions) -> LlmEngine {
 /// taken from the far end of the cache backwards, so that tables are no identity.
 pub(crate) fn forward(engine: &mut LlmEngine, tokens: &[u32], cached: usize) {
     let limits = engine.limits();
-    let num_blocks = ((cached + tokens.len()) as u32).div_ceil(limits.block_size);
+    let num_columns = ((cached + tokens.len()) as u32).div_ceil(limits.block_size);
+    let num_blocks = num_columns * limits.groups.count();
     let last = limits.num_blocks - 1;
     let work = SeqWork {
         seq: SeqId(0),

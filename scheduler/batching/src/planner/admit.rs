@@ -6,11 +6,12 @@
 
 use std::collections::HashMap;
 
-use engine_core::{BlockId, SeqId, TenantId};
+use engine_core::{CacheGroups, SeqId, TenantId};
 
 use super::Planner;
 use crate::queue::Aside;
 use crate::sequence::Sequence;
+use crate::table::Table;
 
 /// While prompts under way could use the whole step, only tenants with fewer of them than this
 /// start another: their share of the step is what keeps new requests from waiting for long
@@ -80,7 +81,8 @@ impl Planner {
             return Turn::Crowded(tenant);
         }
         let (cached, limit) = self.find_cached(&mut seq);
-        if cached.len() < limit && self.is_being_computed(&seq, cached.len()) {
+        let num_cached = cached.num_columns();
+        if num_cached < limit && self.is_being_computed(&seq, num_cached) {
             let id = seq.id;
             self.queue.put_back(seq);
             return Turn::WaitsForPrefix(id);
@@ -89,23 +91,9 @@ impl Planner {
             self.queue.put_back(seq);
             return Turn::NoRoom;
         }
-        let num_tokens = seq.len() - cached.len() * self.block_size();
+        let num_tokens = seq.len() - num_cached * self.block_size();
         self.start(seq, cached, limit);
         Turn::Admitted(tenant, num_tokens)
-    }
-
-    /// The leading blocks of a sequence that the prefix cache holds, and how many it was allowed
-    /// to take: the last token is always computed, and so are positions to be scored.
-    fn find_cached(&self, seq: &mut Sequence) -> (Vec<BlockId>, usize) {
-        if !self.config.prefix_caching {
-            return (Vec::new(), 0);
-        }
-        seq.extend_hashes(&self.key, self.block_size());
-        let last = seq.len() - 1;
-        let unscored = self.requests.get(&seq.common.request.id).filter(|r| r.needs_scores());
-        let limit = unscored.map_or(last, |live| live.scores.len().min(last)) / self.block_size();
-        let found = seq.hashes.iter().take(limit).map_while(|hash| self.pool.lookup(hash));
-        (found.collect(), limit)
     }
 
     /// Whether a running sequence is about to compute block `idx` of `seq`.
@@ -115,11 +103,10 @@ impl Planner {
         self.running.values().any(|r| r.num_computed < end && r.hashes.get(idx) == hash)
     }
 
-    fn fits(&self, seq: &Sequence, cached: &[BlockId]) -> bool {
-        let block_size = self.block_size();
+    fn fits(&self, seq: &Sequence, cached: &Table) -> bool {
         // Cached blocks that nobody refers to stop being available when they are taken.
-        let unreferenced = cached.iter().filter(|b| !self.pool.is_referenced(**b)).count();
-        let needed = seq.len().div_ceil(block_size) - cached.len();
+        let unreferenced = cached.held().filter(|b| !self.pool.is_referenced(*b)).count();
+        let needed = self.num_lacking(cached, seq.len());
         let soon: usize = self.running.values().map(|r| self.num_blocks_needed_soon(r)).sum();
         needed + soon + unreferenced <= self.pool.num_available()
     }
@@ -128,17 +115,26 @@ impl Planner {
     fn num_blocks_needed_soon(&self, seq: &Sequence) -> usize {
         let request = &seq.common.request;
         let longest = request.prompt.len() + request.stop.max_tokens as usize;
-        let soon = (seq.len() + self.block_size()).min(longest);
-        soon.div_ceil(self.block_size()).saturating_sub(seq.blocks.len())
+        self.num_lacking(&seq.table, (seq.len() + self.block_size()).min(longest))
     }
 
-    fn start(&mut self, mut seq: Sequence, cached: Vec<BlockId>, limit: usize) {
-        for block in &cached {
-            self.pool.retain(*block);
-        }
-        seq.num_registered = cached.len();
-        seq.num_computed = cached.len() * self.block_size();
-        seq.blocks = cached;
+    /// The most blocks that a table will ever have more than now on its way to so many positions:
+    /// windowed groups give theirs back as they go.
+    fn num_lacking(&self, table: &Table, num_positions: usize) -> usize {
+        let CacheGroups { whole, windowed, .. } = self.limits.groups;
+        let (columns, passed) = (num_positions.div_ceil(self.block_size()), table.num_passed());
+        let more = columns.saturating_sub(table.num_columns());
+        let most = self.limits.max_windowed_columns() as usize;
+        let at_once = columns.saturating_sub(passed).min(most);
+        let more_at_once = at_once.saturating_sub(table.num_columns() - passed);
+        whole as usize * more + windowed as usize * more_at_once
+    }
+
+    fn start(&mut self, mut seq: Sequence, cached: Table, limit: usize) {
+        cached.held().for_each(|block| self.pool.retain(block));
+        seq.num_registered = cached.num_columns();
+        seq.num_computed = cached.num_columns() * self.block_size();
+        seq.table = cached;
         self.counts.prefix_queries += u64::from(limit > 0);
         self.counts.prefix_hits += u64::from(seq.num_computed > 0);
         if let Some(live) = self.requests.get_mut(&seq.common.request.id)

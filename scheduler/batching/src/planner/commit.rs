@@ -41,7 +41,7 @@ impl Planner {
     fn fail_sequence(&mut self, seq: SeqId, error: EngineError) {
         let Some(seq) = self.running.get_mut(&seq) else { return };
         seq.in_flight = false;
-        seq.held().iter().for_each(|block| self.pool.forget(*block));
+        seq.table.held().for_each(|block| self.pool.forget(block));
         let id = seq.common.request.id;
         self.fail(id, RequestError::Engine(error));
         // Its other choices in this step; their entries in it find no sequence any more.
@@ -101,23 +101,21 @@ impl Planner {
         let Some(seq) = self.running.get_mut(&seq) else { return };
         let block_size = self.limits.block_size as usize;
         let needed = seq.len().div_ceil(block_size);
-        for block in seq.blocks.drain(needed.min(seq.blocks.len())..).rev() {
-            self.pool.release(block);
-        }
+        seq.table.cut(needed).rev().for_each(|block| self.pool.release(block));
         if self.config.prefix_caching {
             seq.extend_hashes(&self.key, block_size);
             while (seq.num_registered + 1) * block_size <= seq.num_computed {
                 let idx = seq.num_registered;
-                self.pool.register(seq.blocks[idx], seq.hashes[idx]);
+                for (group, block) in seq.table.column(idx).iter().enumerate() {
+                    self.pool.register(*block, seq.hashes[idx].of_group(group));
+                }
                 seq.num_registered += 1;
             }
         }
-        let passed = self.limits.num_passed_blocks(seq.num_computed as u32) as usize;
+        let passed = self.limits.num_passed_columns(seq.num_computed as u32) as usize;
         // Of those that many share the beginnings are let go of last.
-        for block in seq.blocks[..passed].iter().skip(seq.num_passed).rev() {
-            self.pool.release(*block);
-        }
-        seq.num_passed = seq.num_passed.max(passed);
+        seq.table.passing(passed).rev().for_each(|block| self.pool.release(block));
+        seq.table.pass(passed);
     }
 
     /// Keeps those scores that are new: a preempted sequence computes some positions again.

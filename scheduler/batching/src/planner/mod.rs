@@ -1,11 +1,13 @@
 //! The planner: what the next step holds, and what a computed step means.
 //!
-//! [`Planner::plan`] makes a step (`schedule`, `admit`, `preempt`, `drafts`), [`Planner::commit`]
-//! takes its results in (`commit`); this file has what changes the set of requests between steps.
+//! [`Planner::plan`] makes a step (`schedule`, `admit`, `cached`, `preempt`, `drafts`),
+//! [`Planner::commit`] takes its results in (`commit`); this file has what changes the set of
+//! requests between steps.
 //! Invariants: at most one step is in flight; every request ends with exactly one last event;
 //! the oldest running sequence is never preempted, so something always comes to its end.
 
 mod admit;
+mod cached;
 mod commit;
 mod drafts;
 mod preempt;
@@ -175,16 +177,16 @@ impl Planner {
     /// What is wrong.
     pub fn audit(&self) -> Result<(), String> {
         let holders = self.running.values().chain(&self.leaving);
-        self.pool.audit(holders.map(Sequence::held))?;
+        self.pool.audit(holders.flat_map(|seq| seq.table.held()))?;
         if !self.in_flight && !self.leaving.is_empty() {
             return Err("a cancelled sequence outlived its step".into());
         }
         let block_size = self.limits.block_size as usize;
         for seq in self.running.values() {
-            if seq.blocks.len() * block_size < seq.num_computed {
+            if seq.table.num_columns() * block_size < seq.num_computed {
                 return Err(format!("{:?} computed more than its blocks hold", seq.id));
             }
-            if !seq.in_flight && seq.blocks.len() > seq.len().div_ceil(block_size) {
+            if !seq.in_flight && seq.table.num_columns() > seq.len().div_ceil(block_size) {
                 return Err(format!("{:?} kept blocks of drafts", seq.id));
             }
         }
@@ -261,7 +263,5 @@ pub(crate) fn check(
 
 /// From the end, so that the ends of chains are evicted first.
 fn release_blocks(pool: &mut BlockPool, seq: &mut Sequence) {
-    seq.held().iter().rev().for_each(|block| pool.release(*block));
-    seq.blocks.clear();
-    seq.num_passed = 0;
+    std::mem::take(&mut seq.table).held().rev().for_each(|block| pool.release(block));
 }

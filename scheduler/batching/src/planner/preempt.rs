@@ -41,7 +41,7 @@ impl Planner {
         // In order of age, so the last one seen of a tenant is its newest.
         for seq in self.running.values() {
             let holder = tenants.entry(seq.common.tenant()).or_default();
-            holder.num_blocks += seq.held().len();
+            holder.num_blocks += seq.table.num_held();
             if seq.id != oldest {
                 holder.newest = Some(seq.id);
                 holder.least = holder.least.max(Some((seq.common.request.class, seq.id)));

@@ -124,11 +124,11 @@ impl Planner {
         let block_size = self.block_size();
         let Some(seq) = self.running.get_mut(&id) else { return false };
         let needed = (seq.num_computed + num_tokens).div_ceil(block_size);
-        let missing = needed.saturating_sub(seq.blocks.len());
+        let missing = needed.saturating_sub(seq.table.num_columns()) * seq.table.width();
         if missing > self.pool.num_available() {
             return false;
         }
-        seq.blocks.extend((0..missing).filter_map(|_| self.pool.allocate()));
+        seq.table.extend((0..missing).filter_map(|_| self.pool.allocate()));
         true
     }
 
@@ -166,7 +166,7 @@ impl Planner {
             insets: seq.insets(start..end).collect(),
             input: [seq.tokens(start..end), drafts].concat(),
             num_cached_tokens: start as u32,
-            block_table: BlockTable(seq.blocks.clone()),
+            block_table: BlockTable(seq.table.entries().to_vec()),
             want,
             score,
         })

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 use engine_core::{
-    CacheScope, Engine, EngineError, EngineLimits, Event, Request, SamplingParams, Step,
-    StepOutput, StopRules, TenantId, TokenId, Usage,
+    CacheGroups, CacheScope, Engine, EngineError, EngineLimits, Event, Request, SamplingParams,
+    Step, StepOutput, StopRules, TenantId, TokenId, Usage,
 };
 use engine_mock::{MockEngine, MockModel};
 use scheduler_batching::{EventStream, Handle};
@@ -17,7 +17,7 @@ pub(crate) const LIMITS: EngineLimits = EngineLimits {
     max_step_tokens: 64,
     max_step_seqs: 16,
     vocab_size: 1000,
-    window: None,
+    groups: CacheGroups::WHOLE,
 };
 
 pub(crate) fn mock() -> MockEngine {

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use engine_core::{
-    CacheScope, Engine, EngineError, EngineLimits, Event, FinishReason, Request, RequestId,
-    SamplingParams, Step, StopRules, TenantId, TokenId, Usage,
+    CacheGroups, CacheScope, Engine, EngineError, EngineLimits, Event, FinishReason, Request,
+    RequestId, SamplingParams, Step, StopRules, TenantId, TokenId, Usage,
 };
 use engine_mock::{MockEngine, MockModel};
 use scheduler_batching::{Planner, PlannerConfig};
@@ -17,7 +17,7 @@ pub(crate) const LIMITS: EngineLimits = EngineLimits {
     max_step_tokens: 32,
     max_step_seqs: 8,
     vocab_size: 1000,
-    window: None,
+    groups: CacheGroups::WHOLE,
 };
 
 pub(crate) fn config() -> PlannerConfig {

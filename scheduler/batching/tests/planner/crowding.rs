@@ -1,6 +1,6 @@
 //! Long prompts beside everyone else, with the numbers of the product: 256 tokens per step.
 
-use engine_core::{EngineLimits, SeqId, Step, TokenId};
+use engine_core::{CacheGroups, EngineLimits, SeqId, Step, TokenId};
 use engine_mock::{Fault, MockEngine};
 use scheduler_batching::PlannerConfig;
 
@@ -13,7 +13,7 @@ const LIMITS: EngineLimits = EngineLimits {
     max_step_tokens: 256,
     max_step_seqs: 256,
     vocab_size: 10_000,
-    window: None,
+    groups: CacheGroups::WHOLE,
 };
 
 fn bench() -> Bench {

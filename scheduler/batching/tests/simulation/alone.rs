@@ -23,8 +23,11 @@ pub(crate) fn alone(
     limits: &EngineLimits,
     model: &MockModel,
 ) -> Alone {
-    let roomy = EngineLimits { max_step_tokens: u32::MAX, max_step_seqs: 1, ..*limits };
-    let mut engine = MockEngine::new(roomy, model.clone());
+    // Room for everything in one step, which gives nothing back before its end.
+    let num_blocks = limits.max_model_len.div_ceil(limits.block_size) * limits.groups.count();
+    let (max_step_tokens, max_step_seqs) = (u32::MAX, 1);
+    let limits = &EngineLimits { num_blocks, max_step_tokens, max_step_seqs, ..*limits };
+    let mut engine = MockEngine::new(*limits, model.clone());
     let stop = &request.stop;
     let mut known = request.prompt.clone();
     let mut logprobs = Vec::new();

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use engine_core::{
-    CacheScope, Class, Engine, EngineLimits, Event, Request, RequestId, SamplingParams, StopRules,
-    TenantId, TokenId,
+    CacheGroups, CacheScope, Class, Engine, EngineLimits, Event, Request, RequestId,
+    SamplingParams, StopRules, TenantId, TokenId,
 };
 use engine_mock::{MockEngine, MockModel, StepCost};
 use rand::{Rng, SeedableRng, rngs::StdRng};
@@ -23,7 +23,7 @@ const LIMITS: EngineLimits = EngineLimits {
     max_step_tokens: 256,
     max_step_seqs: 256,
     vocab_size: 1000,
-    window: None,
+    groups: CacheGroups::WHOLE,
 };
 
 /// Tenants with requests of their own sizes, and what each was served.

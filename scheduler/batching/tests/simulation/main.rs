@@ -81,12 +81,16 @@ fn guessing_ahead_changes_nothing_that_a_caller_hears() {
 fn the_simulation_reaches_what_it_is_for() {
     let mut sum = scheduler_batching::Stats::default();
     let (mut failed, mut refused) = (0, 0);
+    let mut cached_in_groups = 0;
     for seed in 0..300 {
         let mut world = World::random(seed);
         world.run().unwrap();
         let stats = world.planner.stats();
         sum.preemptions += stats.preemptions;
         sum.cached_tokens += stats.cached_tokens;
+        if world.limits.groups.whole.min(world.limits.groups.windowed) > 0 {
+            cached_in_groups += stats.cached_tokens;
+        }
         sum.prefix_hits += stats.prefix_hits;
         sum.generated_tokens += stats.generated_tokens;
         sum.draft_tokens += stats.draft_tokens;
@@ -95,8 +99,9 @@ fn the_simulation_reaches_what_it_is_for() {
         refused += world.num_refused;
     }
     assert!(sum.preemptions > 200, "{sum:?}");
-    // Prompts with things to see share less.
-    assert!(sum.cached_tokens > 400, "{sum:?}");
+    // Prompts with things to see share less, and so do groups with little room for windows.
+    assert!(sum.cached_tokens > 300, "{sum:?}");
+    assert!(cached_in_groups > 20, "{cached_in_groups}");
     assert!(sum.prefix_hits > 200, "{sum:?}");
     assert!(sum.generated_tokens > 5000, "{sum:?}");
     assert!(sum.accepted_draft_tokens > 500, "{sum:?}");

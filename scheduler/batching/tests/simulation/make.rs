@@ -4,8 +4,8 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use engine_core::{
-    Adapter, CacheScope, Class, EngineLimits, Inset, InsetRows, Request, RequestId, SamplingParams,
-    StopRules, TenantId, TokenId,
+    Adapter, CacheGroups, CacheScope, Class, EngineLimits, Inset, InsetRows, Request, RequestId,
+    SamplingParams, StopRules, TenantId, TokenId,
 };
 use engine_mock::MockModel;
 use rand::{Rng, rngs::StdRng};
@@ -32,16 +32,29 @@ pub(crate) fn choice_seed(seed: u64, index: u32) -> u64 {
 
 pub(crate) fn limits(rng: &mut StdRng) -> EngineLimits {
     let block_size = rng.random_range(1..=5);
+    let columns = rng.random_range(24u32.div_ceil(block_size)..=80u32.div_ceil(block_size));
+    let groups = groups(rng);
+    // Windowed groups may have to do with half.
+    let of_windowed = rng.random_range(columns / 2..=columns);
     EngineLimits {
         block_size,
-        num_blocks: rng.random_range(24u32.div_ceil(block_size)..=80u32.div_ceil(block_size)),
+        num_blocks: columns * groups.whole + of_windowed * groups.windowed,
         max_model_len: rng.random_range(20..=60),
         max_step_tokens: rng.random_range(1..=24),
         max_step_seqs: rng.random_range(1..=10),
         vocab_size: 50,
-        // The mock engine knows all tokens before by the last one, so it must see that.
-        window: rng.random_bool(0.3).then(|| rng.random_range(2..=20)),
+        groups,
     }
+}
+
+/// Mostly one for all layers, as most models have it.
+fn groups(rng: &mut StdRng) -> CacheGroups {
+    if rng.random_bool(0.6) {
+        return CacheGroups::WHOLE;
+    }
+    let whole = rng.random_range(0..=2);
+    // The mock engine knows all tokens before by the last one, so it must see that.
+    CacheGroups { whole, windowed: rng.random_range(1..=3), window: rng.random_range(2..=20) }
 }
 
 pub(crate) fn config(rng: &mut StdRng) -> PlannerConfig {

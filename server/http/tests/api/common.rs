@@ -6,7 +6,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::http::{HeaderMap, Request, StatusCode};
-use engine_core::EngineLimits;
+use engine_core::{CacheGroups, EngineLimits};
 use engine_grammar::Compiler;
 use engine_mock::{Fault, MockEngine, MockModel, Script, StepCost};
 use engine_text::TextModel;
@@ -24,7 +24,7 @@ pub(crate) const LIMITS: EngineLimits = EngineLimits {
     max_step_tokens: 256,
     max_step_seqs: 16,
     vocab_size: 260,
-    window: None,
+    groups: CacheGroups::WHOLE,
 };
 
 /// A running driver behind a router; `mock` is the model's id.

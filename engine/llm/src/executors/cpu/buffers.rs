@@ -1,11 +1,9 @@
-//! Memory that lives as long as the executor: activations of one step, and the KV cache.
+//! Activations of one step, in memory that lives as long as the executor.
 
 use kernels::{
     Isa,
-    attention::CacheLayout,
     packed::{Activations, Kind},
 };
-use memmap2::MmapMut;
 
 use super::{
     experts::ExpertsBuffers,
@@ -14,10 +12,7 @@ use super::{
     linear::Linear,
     weights::{Attention, DecoderWeights, Ffn, LayerWeights},
 };
-use crate::{
-    spec::{BlockSpec, DecoderSpec},
-    weights::mmap,
-};
+use crate::spec::{BlockSpec, DecoderSpec};
 
 /// Activations, each `max_rows` rows.
 pub(super) struct Buffers {
@@ -153,28 +148,5 @@ impl DecoderSpec {
     /// Whether something is done to branches before they are added to the residual stream.
     fn branches_apart(&self) -> bool {
         self.block.has_post_norms() || self.residual_scale != 1.0 || self.experts.is_some()
-    }
-}
-
-/// Keys and values of all layers.
-pub(super) struct KvCache {
-    pub(super) layout: CacheLayout,
-    pub(super) num_blocks: usize,
-    pub(super) memory: MmapMut,
-}
-
-impl KvCache {
-    /// As many blocks as fit in `bytes`, or the bytes of one block if none does, or of all if
-    /// the system does not give them. It hands out the zeroed pages when they are first written,
-    /// so unused blocks take no memory.
-    pub(super) fn new(layout: CacheLayout, bytes: usize) -> Result<Self, usize> {
-        let block_bytes = layout.block_bytes();
-        let num_blocks = (bytes / block_bytes).min(u32::MAX as usize);
-        if num_blocks == 0 {
-            return Err(block_bytes);
-        }
-        let memory =
-            mmap::anonymous(num_blocks * block_bytes).map_err(|_| num_blocks * block_bytes)?;
-        Ok(Self { layout, num_blocks, memory })
     }
 }

@@ -12,12 +12,12 @@ pub enum CpuError {
     /// A tensor is missing or has the wrong shape or type.
     #[error(transparent)]
     Weights(#[from] WeightsError),
-    /// Not even one block fits.
-    #[error("a KV cache of {wanted} bytes holds nothing: one block takes {needed} bytes")]
+    /// Not even one block of each group of layers fits.
+    #[error("a KV cache of {wanted} bytes holds nothing: its smallest part takes {needed} bytes")]
     CacheTooSmall {
         /// Bytes asked for.
         wanted: usize,
-        /// Bytes of one block.
+        /// Bytes of one of each.
         needed: usize,
     },
     /// All of it together is more than there is.

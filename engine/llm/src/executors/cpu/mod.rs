@@ -7,9 +7,11 @@
 mod adapters;
 mod attention;
 mod buffers;
+mod cache;
 mod error;
 mod experts;
 mod feed_forward;
+mod groups;
 mod latent;
 mod layer;
 mod linear;
@@ -18,11 +20,11 @@ mod options;
 mod rotations;
 mod weights;
 
-use engine_core::EngineError;
+use engine_core::{CacheGroups, EngineError};
 use kernels::{
     Isa,
     activation::softcap,
-    attention::{BLOCK_SIZE, Cache, CacheLayout, MAX_INT8_HEAD_DIM, Plan, Run, TILE},
+    attention::{BLOCK_SIZE, Plan, Run},
     elementwise::{add_scaled, gather},
     norm::norm_vectors,
     packed::{Scratch, norm_rows},
@@ -30,7 +32,7 @@ use kernels::{
 };
 
 pub(crate) use self::experts::MAX_ACTIVE;
-pub use self::{error::CpuError, needs::Needs};
+pub use self::{cache::kv_cache_bytes, error::CpuError, needs::Needs};
 pub use kernels::attention::KvDtype;
 
 /// How keys and values are best stored on this machine.
@@ -41,7 +43,8 @@ pub fn fastest_kv_dtype() -> KvDtype {
 use self::{
     adapters::{LayerAdapters, MAX_TARGETS, StepAdapters},
     attention::cut_into_chunks,
-    buffers::{Buffers, KvCache},
+    buffers::Buffers,
+    cache::{KvCache, KvShape},
     layer::Machine,
     linear::project,
     rotations::Rotations,
@@ -99,22 +102,15 @@ impl CpuExecutor {
     ) -> Result<Self, CpuError> {
         Isa::check_forced().map_err(CpuError::Isa)?;
         let mut decoder = DecoderWeights::load(&spec, weights)?;
-        let layout = cache_layout(&spec, options.kv_dtype);
-        Needs::of(&spec, &mut decoder, (&layout, &options)).check(available)?;
+        let shape = KvShape::of(&spec, options.kv_dtype);
+        Needs::of(&spec, &mut decoder, (&shape, &options)).check(available)?;
         let threads = options.threads.max(1);
         let mut pool =
             Pool::new(threads).map_err(|source| CpuError::Threads { threads, source })?;
         if options.precision == Precision::Fast {
             decoder.pack(options.packed.as_deref(), &mut pool).map_err(CpuError::Packing)?;
         }
-        let wanted = options.kv_cache_bytes;
-        let cache = KvCache::new(layout, wanted).map_err(|needed| {
-            if needed > wanted {
-                CpuError::CacheTooSmall { wanted, needed }
-            } else {
-                CpuError::OutOfMemory { needed }
-            }
-        })?;
+        let cache = KvCache::new(shape, options.kv_cache_bytes)?;
         let max_rows = options.max_step_tokens.max(1);
         let rank = options.max_adapter_rank;
         let isa = Isa::detect();
@@ -158,21 +154,6 @@ impl CpuExecutor {
     }
 }
 
-/// How keys and values lie.
-fn cache_layout(spec: &DecoderSpec, dtype: KvDtype) -> CacheLayout {
-    let attention = &spec.attention;
-    CacheLayout {
-        num_layers: spec.num_layers(),
-        num_kv_heads: attention.num_kv_heads,
-        head_dim: attention.head_dim,
-        // Sums of bytes have room for heads that are not longer.
-        dtype: match dtype {
-            KvDtype::Int8 if attention.head_dim > MAX_INT8_HEAD_DIM => KvDtype::Bf16,
-            dtype => dtype,
-        },
-    }
-}
-
 /// The most inputs of any matrix.
 fn widest(spec: &DecoderSpec) -> usize {
     let latent = spec.attention.latent.as_ref();
@@ -204,7 +185,7 @@ impl Executor for CpuExecutor {
     }
 
     fn num_blocks(&self) -> usize {
-        self.cache.num_blocks
+        self.cache.num_blocks()
     }
 
     fn max_rows(&self) -> usize {
@@ -215,11 +196,8 @@ impl Executor for CpuExecutor {
         MAX_LOGIT_ROWS
     }
 
-    fn window(&self) -> Option<usize> {
-        let windows = self.spec.layers.iter().map(|layer| layer.window);
-        let widest = windows.collect::<Option<Vec<_>>>()?.into_iter().max()?;
-        // Keys are read with those beside them.
-        Some(widest + TILE - 1)
+    fn groups(&self) -> CacheGroups {
+        self.cache.groups()
     }
 
     fn takes(&self, adapter: &Lora) -> bool {
@@ -252,19 +230,26 @@ impl Executor for CpuExecutor {
         }
         rotations.iter_mut().for_each(|rotations| rotations.set(&batch.positions));
         let [mut all, mut chunks] = std::mem::take(runs).map(reused);
-        all.extend(batch.spans.iter().map(|span| Run {
-            blocks: &batch.blocks[span.first_block..span.first_block + span.num_blocks],
-            position: batch.positions[span.first_row] as usize,
-            num_rows: span.num_rows,
-            first_row: span.first_row,
-        }));
+        let num_groups = cache.groups().count() as usize;
+        for group in 0..num_groups {
+            all.extend(batch.spans.iter().map(|span| Run {
+                blocks: batch.table(span, group),
+                position: batch.positions[span.first_row] as usize,
+                num_rows: span.num_rows,
+                first_row: span.first_row,
+            }));
+        }
         if let Some(chunk) = spec.attention.chunk {
             cut_into_chunks(&all, chunk, &mut chunks);
         }
         for (i, (layer, weights)) in spec.layers.iter().zip(&weights.layers).enumerate() {
-            let mut cache = Cache::new(cache.layout, i, &mut cache.memory);
+            let (group, mut cache) = cache.layer(i);
+            let [runs, chunks] = [&all, &chunks].map(|runs| {
+                let each = runs.len() / num_groups;
+                &runs[group * each..][..each]
+            });
             let adapters = LayerAdapters { all: adapters, layer: i };
-            let step = layer::Step { spec, runs: &all, chunks: &chunks, rotations, rows, adapters };
+            let step = layer::Step { spec, runs, chunks, rotations, rows, adapters };
             layer::forward((&step, layer), weights, &mut cache, buffers, machine);
         }
         adapters.clear();

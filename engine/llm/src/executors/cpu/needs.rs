@@ -3,11 +3,11 @@
 //! Invariant: nothing of the weights is read, and nothing of size allocated, to find that it does
 //! not fit.
 
-use kernels::attention::CacheLayout;
-
 use engine_weights::packed;
 
-use super::{CpuError, CpuOptions, MAX_LOGIT_ROWS, Precision, weights::DecoderWeights};
+use super::{
+    CpuError, CpuOptions, MAX_LOGIT_ROWS, Precision, cache::KvShape, weights::DecoderWeights,
+};
 use crate::spec::DecoderSpec;
 
 /// Bytes of what stays in memory while a model is run.
@@ -25,7 +25,7 @@ impl Needs {
     pub(super) fn of(
         spec: &DecoderSpec,
         decoder: &mut DecoderWeights,
-        (layout, options): (&CacheLayout, &CpuOptions),
+        (shape, options): (&KvShape, &CpuOptions),
     ) -> Self {
         let mut weights = decoder.embedding.bytes().len();
         weights += decoder.positions.as_ref().map_or(0, |table| table.bytes().len());
@@ -34,7 +34,7 @@ impl Needs {
             let packed = packs.then(|| packed::byte_len(tensor)).flatten();
             weights = weights.saturating_add(packed.unwrap_or(tensor.bytes().len()));
         });
-        let block = layout.block_bytes();
+        let block = shape.block_bytes();
         Self {
             weights: weights as u64,
             kv_cache: (options.kv_cache_bytes / block * block) as u64,
