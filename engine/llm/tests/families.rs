@@ -11,7 +11,7 @@ mod golden;
 use distance::{argmax, worst};
 use engine::{engine, exact, kv_in_8_bits, logits, standard};
 use engine_core::Engine;
-use engine_llm::weights::Model;
+use engine_llm::{executors::cpu::CpuOptions, weights::Model};
 use golden::TinyGolden;
 
 /// Exact settings: logits to 1e-4, in chunks too, and greedy tokens through the cache.
@@ -83,19 +83,26 @@ fn most(name: &str) -> [f32; 2] {
     }
 }
 
+/// How far users' settings are from the reference, as a share of all logits.
+fn share(model: Model, golden: &TinyGolden, options: CpuOptions) -> f32 {
+    let got = logits(&mut engine(model, options), &golden.prompt, 0);
+    let rms = |x: &mut dyn Iterator<Item = f32>| x.map(|x| x * x).sum::<f32>().sqrt();
+    let off = rms(&mut got.iter().zip(&golden.logits).map(|(a, b)| a - b));
+    off / rms(&mut golden.logits.iter().copied())
+}
+
 #[test]
 fn fast_settings_stay_close_to_the_exact_ones() {
     let mut failed = Vec::new();
     for name in golden::families() {
         for (options, most) in [standard(), kv_in_8_bits()].into_iter().zip(most(&name)) {
-            let (model, golden) = golden::family(&name);
-            let mut engine = engine(model, options);
-            let got = logits(&mut engine, &golden.prompt, 0);
-            let rms = |x: &mut dyn Iterator<Item = f32>| x.map(|x| x * x).sum::<f32>().sqrt();
-            let off = rms(&mut got.iter().zip(&golden.logits).map(|(a, b)| a - b));
-            let share = off / rms(&mut golden.logits.iter().copied());
-            if share.is_nan() || share >= most {
-                failed.push(format!("{name}: off by {share} of all logits"));
+            let files = [Some(golden::family(&name)), golden::family_gguf(&name)];
+            for (model, golden) in files.into_iter().flatten() {
+                let kind = model.architecture.clone();
+                let share = share(model, &golden, options.clone());
+                if share.is_nan() || share >= most {
+                    failed.push(format!("{name}, {kind}: off by {share} of all logits"));
+                }
             }
         }
     }

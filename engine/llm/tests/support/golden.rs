@@ -9,8 +9,16 @@ use engine_llm::weights::{self, Model};
 use serde::Deserialize;
 
 /// Names of the models under `testdata/tiny`.
-pub(crate) const TINY: [&str; 6] =
-    ["llama", "llama3", "llama-bias", "mistral", "gguf", "gguf-formats"];
+pub(crate) const TINY: [&str; 8] = [
+    "llama",
+    "llama3",
+    "llama-bias",
+    "mistral",
+    "gguf",
+    "gguf-formats",
+    "gguf-k",
+    "gguf-k-experts",
+];
 
 /// A tiny random model's answers.
 #[derive(Deserialize)]
