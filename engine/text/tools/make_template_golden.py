@@ -6,7 +6,8 @@
 
 `chats.json` holds the conversations with tools and further variables; `NAME.json` the prompt of each
 by the template `NAME.jinja`: what it says where it raises an exception, and null where it fails
-otherwise. Arguments of calls are objects, or text where only that is taken. Today is `NOW`.
+otherwise. Arguments of calls are objects, or text where only that is taken. Templates that read
+nothing but parts get texts as one. Today is `NOW`.
 """
 
 import copy
@@ -71,9 +72,13 @@ CHATS = {
                                   result("abcdefgh2", "add", "3.5")], "tools": [ADD]},
     "thought": {"messages": [user("a"), said("b", reasoning_content="Hm.\n"), user("c")],
                 "kwargs": {"enable_thinking": False}},
+    "parts": {"messages": [user([{"type": "image"}, {"type": "text", "text": "What is it?"}]),
+                           said("A cat."), user("Sure?")]},
     "documents": {"messages": [user("Who?")], "kwargs": {
         "documents": [{"title": "T", "text": "It was \u00e9lan."}, {"title": "U", "text": "No."}]}},
 }
+# They leave out what is no list of parts.
+PARTS_ONLY = {"idefics3", "smolvlm"}
 
 
 class Clock(datetime.datetime):
@@ -89,7 +94,9 @@ def main():
         unk_token="<unk>", pad_token="<pad>")
     write(FOLDER / "chats.json", CHATS)
     for path in sorted(FOLDER.glob("*.jinja")):
-        prompts = {name: render(tokenizer, path.read_text(), chat) for name, chat in CHATS.items()}
+        chats = {name: as_parts(chat) if path.stem in PARTS_ONLY else chat
+                 for name, chat in CHATS.items()}
+        prompts = {name: render(tokenizer, path.read_text(), chat) for name, chat in chats.items()}
         failed = [name for name, prompt in prompts.items() if prompt is None]
         print(path.stem, "fails on" if failed else "", *failed)
         write(path.with_suffix(".json"), prompts)
@@ -110,6 +117,15 @@ def render(tokenizer, template, chat):
         except TypeError as error:
             print(f"    {type(error).__name__}: {error}"[:150])
     return None
+
+
+def as_parts(chat):
+    """The same with each text as a list of one part."""
+    chat = copy.deepcopy(chat)
+    for message in chat["messages"]:
+        if isinstance(message["content"], str):
+            message["content"] = [{"type": "text", "text": message["content"]}]
+    return chat
 
 
 def with_text(messages):
