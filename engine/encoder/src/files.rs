@@ -70,6 +70,10 @@ pub fn open_decoder(files: &Files) -> Result<Option<DecoderModel>, LoadError> {
     }
     let top = top(files);
     let fields = hugging_face::config(files)?;
+    if let Some(path) = files.get(CONFIG) {
+        // transformers then lets each position see those after it, which no executor does.
+        Config(&fields).only("is_causal", true).map_err(|fault| fault.at(path))?;
+    }
     let decoder = engine_llm::weights::open_headless(&top)?;
     let hidden = decoder.spec.hidden_size;
     let (modules, meaning) = embedder(files, &fields, hidden)?;

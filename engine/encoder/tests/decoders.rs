@@ -3,8 +3,8 @@
 mod support;
 
 use engine_core::{Encoder, EncoderOutput};
-use engine_encoder::Precision;
-use support::{DECODERS, cosine, decoder, embedder, off};
+use engine_encoder::{Precision, open_decoder};
+use support::{DECODERS, cosine, decoder, embedder, files, off, testdata};
 
 #[test]
 fn exact_rows_are_those_of_the_reference_and_fast_ones_are_close() {
@@ -43,4 +43,16 @@ fn a_row_is_the_same_alone_and_in_a_batch() {
         let rows = embedder(name, Precision::Exact, 1).encode(&many).expect("rows");
         assert!(rows.len() == 300 && rows.iter().all(|row| off(row, &golden.rows[0]) < 1e-4));
     }
+}
+
+#[test]
+fn a_decoder_that_sees_both_ways_is_refused() {
+    let mut files = files(&testdata().join("qwen3"));
+    let config = std::fs::read_to_string(&files["config.json"]).expect("config.json");
+    let dir = tempfile::tempdir().expect("a folder");
+    let path = dir.path().join("config.json");
+    std::fs::write(&path, config.replacen('{', r#"{"is_causal": false,"#, 1)).expect("it writes");
+    files.insert("config.json".into(), path);
+    let error = open_decoder(&files).expect_err("refused").to_string();
+    assert!(error.contains("is_causal") && error.contains("config.json"), "{error}");
 }

@@ -31,6 +31,7 @@ WIDE = dict(hidden_size=64, num_attention_heads=2)  # heads of whole tiles of th
 ROBERTA = dict(pad_token_id=1, type_vocab_size=1, max_position_embeddings=258)
 MODERN = dict(num_hidden_layers=4, local_attention=8, pad_token_id=0, eos_token_id=1,
               bos_token_id=2, cls_token_id=2, sep_token_id=1)
+SHORT = dict(num_hidden_layers=1, max_position_embeddings=72)
 DECODER = dict(num_key_value_heads=2, head_dim=16, num_attention_heads=2)
 DISTIL = dict(vocab_size=VOCAB_SIZE, dim=32, n_layers=2, n_heads=4, hidden_dim=48,
               max_position_embeddings=256, initializer_range=0.2, pad_token_id=0)
@@ -92,6 +93,36 @@ MODELS = {
               lambda: [Pooling(32, "lasttoken"), Normalize()], "prompts"),
     "llama": (lambda: T.LlamaForCausalLM(T.LlamaConfig(**sizes(DECODER))),
               lambda: [Pooling(32, "mean", include_prompt=False), Normalize()], "prompts"),
+    # Other names of the same, other heads, and classes of the training with modules beside them.
+    "roberta-classifier": (lambda: T.RobertaForSequenceClassification(T.RobertaConfig(
+        **sizes(ROBERTA, SHORT, labels("a", "b", "c")))), None, "pads"),
+    "camembert": (lambda: T.CamembertModel(T.CamembertConfig(**sizes(ROBERTA, SHORT))),
+                  lambda: [Pooling(32, "mean")], "pads"),
+    "camembert-classifier": (lambda: T.CamembertForSequenceClassification(T.CamembertConfig(
+        **sizes(ROBERTA, SHORT, labels("oui", "non")))), None, ""),
+    "xlm-roberta": (lambda: T.XLMRobertaModel(T.XLMRobertaConfig(**sizes(ROBERTA, SHORT))),
+                    lambda: [Pooling(32, "cls"), Normalize()], "pads"),
+    "nomic-bert-classifier": (lambda: T.NomicBertForSequenceClassification(T.NomicBertConfig(
+        **sizes(WIDE, SHORT, labels("a", "b", "c")))), None, "types"),
+    "bert-masked": (lambda: T.BertForMaskedLM(T.BertConfig(**sizes(SHORT))),
+                    lambda: [Pooling(32, "mean")], "types"),
+    "bert-pretraining": (lambda: T.BertForPreTraining(T.BertConfig(**sizes(SHORT))),
+                         lambda: [Pooling(32, "cls")], "types"),
+    "roberta-masked": (lambda: T.RobertaForMaskedLM(T.RobertaConfig(**sizes(ROBERTA, SHORT))),
+                       lambda: [Pooling(32, "mean"), Normalize()], "pads"),
+    "xlm-roberta-masked": (lambda: T.XLMRobertaForMaskedLM(T.XLMRobertaConfig(
+        **sizes(ROBERTA, SHORT))), lambda: [Pooling(32, "max")], "pads"),
+    "camembert-masked": (lambda: T.CamembertForMaskedLM(T.CamembertConfig(
+        **sizes(ROBERTA, SHORT))), lambda: [Pooling(32, "mean"), Normalize()], "pads"),
+    "mpnet-masked": (lambda: T.MPNetForMaskedLM(T.MPNetConfig(**sizes(ROBERTA, SHORT))),
+                     lambda: [Pooling(32, "mean"), Normalize()], "pads"),
+    "distilbert-masked": (lambda: T.DistilBertForMaskedLM(T.DistilBertConfig(
+        **DISTIL | dict(n_layers=1, max_position_embeddings=72))),
+        lambda: [Pooling(32, "mean")], ""),
+    "modernbert-masked": (lambda: T.ModernBertForMaskedLM(T.ModernBertConfig(
+        **sizes(MODERN, SHORT, dict(num_hidden_layers=2)))), lambda: [Pooling(32, "cls")], ""),
+    "nomic-bert-masked": (lambda: T.NomicBertForMaskedLM(T.NomicBertConfig(
+        **sizes(WIDE, SHORT))), lambda: [Pooling(64, "mean"), Normalize()], "types"),
 }
 IN_GGUF = {"bert", "xlm-roberta-reranker", "nomic-bert"}
 # Stored in F32; the others in bfloat16.
@@ -112,12 +143,12 @@ def randomise(modules, dtype):
                 parameter.copy_(parameter.to(dtype).float())
 
 
-def make_inputs(generator, has):
+def make_inputs(generator, has, longest):
     def ids(low, high, num):
         return torch.randint(low, high, (num,), generator=generator).tolist()
 
     inputs = []
-    for length in [1, 2, 7, 16, 17, 40, 65, 200]:
+    for length in [length for length in [1, 2, 7, 16, 17, 40, 65, 200] if length <= longest]:
         one = {"tokens": ids(3, VOCAB_SIZE, length)}
         if has == "types" and length > 2:
             one["type_ids"] = [0] * (length // 2) + [1] * (length - length // 2)
@@ -134,8 +165,8 @@ def answer(model, modules, one):
     mask = torch.ones_like(tokens)
     kwargs = {"token_type_ids": torch.tensor([one["type_ids"]])} if "type_ids" in one else {}
     with torch.no_grad():
-        # Of a decoder with an output head, what is below it.
-        model = model.model if modules and hasattr(model, "lm_head") else model
+        # Of a class with a head that no module is, what is below it.
+        model = model.base_model if modules else model
         output = model(input_ids=tokens, attention_mask=mask, **kwargs)
         if not modules:
             return output.logits[0]
@@ -171,7 +202,9 @@ def make(name, seed):
     dtype = torch.float32 if name in IN_F32 else torch.bfloat16
     randomise([model], dtype)
     randomise(modules, torch.float32)
-    inputs = make_inputs(torch.Generator().manual_seed(seed), has)
+    # RoBERTa's positions begin after the padding token's.
+    longest = min(200, model.config.max_position_embeddings - 2)
+    inputs = make_inputs(torch.Generator().manual_seed(seed), has, longest)
     rows = [answer(model, modules, one).tolist() for one in inputs]
     rows = [[float(f"{x:.8g}") for x in row] for row in rows]
     (out / "golden.json").write_text(json.dumps({"inputs": inputs, "rows": rows}) + "\n")

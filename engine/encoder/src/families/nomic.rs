@@ -15,7 +15,7 @@ use crate::spec::{EncoderSpec, Function, OutputSpec};
 pub(super) const FAMILY: Family = Family {
     embedder: &["NomicBertModel"],
     classifier: &["NomicBertForSequenceClassification"],
-    masked: &["NomicBertForMaskedLM", "NomicBertForPreTraining"],
+    masked: &["NomicBertForMaskedLM"],
     from_config: nomic,
     head: pooled,
     prefix: "nomic_bert.",

@@ -61,7 +61,7 @@ pub(crate) fn names() -> Vec<String> {
         .map(|path| path.file_name().expect("a name").to_string_lossy().into_owned())
         .collect();
     names.sort();
-    assert_eq!(names.len(), 17, "models: {names:?}");
+    assert_eq!(names.len(), 31, "models: {names:?}");
     names
 }
 
