@@ -133,7 +133,8 @@ def write_layer(tensors, shape, name):
     if "experts" in shape:
         experts = shape["experts"]
         router = tensors.random.standard_normal((experts, hidden), dtype=np.float32)
-        tensors.writer.add_tensor(f"{name}.ffn_gate_inp.weight", router / np.sqrt(hidden))
+        router /= np.sqrt(hidden, dtype=np.float32)
+        tensors.writer.add_tensor(f"{name}.ffn_gate_inp.weight", router)
         tensors.matrix(f"{name}.ffn_gate_exps", experts, ffn, hidden)
         tensors.matrix(f"{name}.ffn_up_exps", experts, ffn, hidden)
         tensors.matrix(f"{name}.ffn_down_exps", experts, hidden, ffn)

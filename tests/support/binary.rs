@@ -97,3 +97,12 @@ impl Server {
         self.child.wait().expect("it is gone");
     }
 }
+
+/// A test that fails, or forgets it, leaves no server behind.
+impl Drop for Server {
+    fn drop(&mut self) {
+        // Most are gone by now.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
