@@ -20,6 +20,14 @@ use crate::{load::named, size::ByteSize};
 
 const DEFAULT_MEMORY: ByteSize = ByteSize(1 << 30);
 
+/// The model that an adapter says it was trained on.
+pub(crate) fn trained_on(files: &BTreeMap<String, PathBuf>) -> Option<String> {
+    // It was parsed when it was imported, and found small enough.
+    let config = std::fs::read(files.get("adapter_config.json")?).ok()?;
+    let config: serde_json::Value = serde_json::from_slice(&config).ok()?;
+    config["base_model_name_or_path"].as_str().map(str::to_owned)
+}
+
 /// Which adapters there are.
 #[derive(Args, Clone, Debug, Default)]
 pub(crate) struct AdapterArgs {

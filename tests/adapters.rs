@@ -78,6 +78,15 @@ fn adapters_are_imported_and_removed_while_the_server_answers() {
     let dir = TempDir::new().expect("a folder");
     import(dir.path(), "llama");
     import_adapter(dir.path(), "llama-attention", "one");
+    let other = [("base_model_name_or_path", "elsewhere/llama"), ("base_model_name_or_path", "x")];
+    for ((field, trained_on), is_told) in other.into_iter().zip([false, true]) {
+        let folder = changed(dir.path(), field, Value::from(trained_on));
+        let folder = folder.display().to_string();
+        let import = ["model", "import", &folder, "--base", "llama", "--name", "told"];
+        let said = succeed(dir.path(), &import);
+        assert_eq!(said.contains("trained on \"x\""), is_told, "{said}");
+        succeed(dir.path(), &["model", "rm", "llama:told"]);
+    }
     let list = succeed(dir.path(), &["model", "list"]);
     assert!(list.contains("llama:one") && list.contains("adapter"), "{list}");
     let shown = succeed(dir.path(), &["model", "show", "llama:one"]);

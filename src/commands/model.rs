@@ -11,7 +11,7 @@ use model_registry::{AdapterBase, HubOptions, HubSource, Manifest, ModelName};
 
 use serde_json::json;
 
-use crate::{cli::ModelCommand, data_dir, load, progress::Bars, size::ByteSize};
+use crate::{adapters, cli::ModelCommand, data_dir, load, progress::Bars, size::ByteSize};
 
 /// Runs one of the subcommands.
 ///
@@ -28,6 +28,15 @@ pub(super) async fn run(command: ModelCommand, data_dir: &Path) -> Result<()> {
             let names = (&name, &base);
             let manifest = registry.import_adapter(&path, names, &Bars::default()).await?;
             outln!("imported {}", summary(&manifest))?;
+            if let Some(trained_on) = adapters::trained_on(&registry.files(&manifest).await?)
+                && !trained_on.rsplit('/').next().is_some_and(|last| names_same(last, &base))
+            {
+                let name = &base.name;
+                outln!(
+                    "note: trained on {trained_on:?}, says its adapter_config.json; shapes fit,"
+                )?;
+                outln!("      but whether that is {name} cannot be told")?;
+            }
         }
         ModelCommand::Import { path, name, base: None } => {
             let name: ModelName = name.unwrap_or_default().parse()?;
@@ -67,6 +76,11 @@ pub(super) async fn run(command: ModelCommand, data_dir: &Path) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Whether a model of this name elsewhere is called the same here.
+fn names_same(last: &str, base: &Manifest) -> bool {
+    last.eq_ignore_ascii_case(&base.name.to_string())
 }
 
 /// What an adapter is called after its base: as asked for, or as its folder.
