@@ -1,5 +1,8 @@
 //! Attention of short sequences to all of themselves, against the plain mathematics.
 
+#[path = "support/packed.rs"]
+mod support;
+
 use kernels::{
     Isa,
     attention::{Heads, MAX_KEYS, Whole},
@@ -7,16 +10,7 @@ use kernels::{
     packed::{Activations, Kind, norm_rows_in_place},
     pool::Pool,
 };
-
-/// Numbers in −1..1 from a fixed sequence.
-fn noise(len: usize, mut seed: u64) -> Vec<f32> {
-    (0..len)
-        .map(|_| {
-            seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963);
-            (seed >> 40) as f32 / (1 << 23) as f32 - 1.0
-        })
-        .collect()
-}
+use support::noise;
 
 fn bf16(x: f32) -> f64 {
     half::bf16::from_f32(x).to_f64()

@@ -25,10 +25,7 @@ pub fn norm_rows(
     m: usize,
     out: &mut Activations,
 ) {
-    let width = rule.weight.len();
-    assert!(isa.is_available(), "{isa:?} is not available");
-    assert!(x.len() >= m * width && out.stride() >= width && out.max_rows() >= m, "rows");
-    assert!(rule.bias.is_none_or(|bias| bias.len() == width), "bias");
+    let width = check_norm(isa, x, rule, m, out);
     let out = &*out;
     each_row(pool, m, &|row| {
         let x = &x[row * width..(row + 1) * width];
@@ -69,10 +66,7 @@ pub fn norm_rows_in_place(
     m: usize,
     out: &mut Activations,
 ) {
-    let width = rule.weight.len();
-    assert!(isa.is_available(), "{isa:?} is not available");
-    assert!(x.len() >= m * width && out.stride() >= width && out.max_rows() >= m, "rows");
-    assert!(rule.bias.is_none_or(|bias| bias.len() == width), "bias");
+    let width = check_norm(isa, x, rule, m, out);
     let out = &*out;
     elementwise::each_row(pool, &mut x[..m * width], width, &|row, x| {
         // SAFETY: each row is one task's own; the instruction set was checked.
@@ -81,6 +75,15 @@ pub fn norm_rows_in_place(
             convert(isa, x, (out, row));
         }
     });
+}
+
+/// Whether rows, norm and room fit one another; how wide a row is.
+fn check_norm(isa: Isa, x: &[f32], rule: &Norm<'_>, m: usize, out: &Activations) -> usize {
+    let width = rule.weight.len();
+    assert!(isa.is_available(), "{isa:?} is not available");
+    assert!(x.len() >= m * width && out.stride() >= width && out.max_rows() >= m, "rows");
+    assert!(rule.bias.is_none_or(|bias| bias.len() == width), "bias");
+    width
 }
 
 /// Runs `task` for every row, on several threads if there are many.

@@ -2,7 +2,7 @@
 //! attention within each input; weights packed once, buffers made once.
 //!
 //! Invariant: an input's row is the same, bit for bit, alone and in every batch, since its tokens'
-//! rows are (`stack.rs`). A batch allocates nothing but the rows that it returns.
+//! rows are (`stack.rs`). Once lists have grown, a batch allocates nothing but the rows it returns.
 
 mod attention;
 mod batch;

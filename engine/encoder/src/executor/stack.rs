@@ -5,7 +5,7 @@
 //! inputs, or a long one, are computed by all threads together. Invariant: every row is computed on
 //! its own but for attention, which stays within its input, and kernels give a row the same result
 //! whatever rows are beside it: an input's rows are the same, bit for bit, alone and in every
-//! batch. A batch allocates nothing.
+//! batch. Once lists have grown, a batch allocates nothing.
 
 use std::{
     ops::Range,

@@ -140,14 +140,7 @@ pub(crate) unsafe fn values(
                 options(nostack, preserves_flags, readonly)
             );
         }
-        asm!(
-            "tilestored [{to} + {stride}*1], tmm0",
-            "tilestored [{to} + {stride}*1 + {line}], tmm1",
-            to = in(reg) to,
-            stride = in(reg) VALUES_BYTES,
-            line = const ROW_BYTES,
-            options(nostack, preserves_flags)
-        );
+        store_values(to);
     }
 }
 
@@ -185,6 +178,18 @@ pub(crate) unsafe fn all_values(
                 options(nostack, preserves_flags, readonly)
             );
         }
+        store_values(to);
+    }
+}
+
+/// Writes two lines of weighted values.
+///
+/// # Safety
+/// Tiles are configured for attention, and `to` is writable.
+#[inline(always)]
+unsafe fn store_values(to: *mut f32) {
+    // SAFETY: the caller vouches.
+    unsafe {
         asm!(
             "tilestored [{to} + {stride}*1], tmm0",
             "tilestored [{to} + {stride}*1 + {line}], tmm1",
