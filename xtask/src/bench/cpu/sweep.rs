@@ -59,18 +59,26 @@ fn candidates(
     work: Work,
 ) -> Vec<Variant> {
     let all = || contender.variants(section);
-    let best = |(shorter, num)| {
+    let best = |(shorter, num): (Work, usize)| {
         let rate = |row: &&Row| row.work == shorter && row.figure == Figure::TokensPerS;
         let rows = section.rows(false);
         let ranking = rows.iter().find(rate).map(|row| samples.ranking(section, contender, row));
         let best = ranking.iter().flatten().take(num);
         best.map(|(variant, _)| (*variant).clone()).collect::<Vec<Variant>>()
     };
-    let Some(narrowed_by) = narrowed_by(contender, work) else { return all() };
-    let mut chosen = best(narrowed_by);
+    let narrowed_by = narrowed_by(section, contender, work);
+    if narrowed_by.is_empty() {
+        return all();
+    }
+    let mut chosen: Vec<Variant> = Vec::new();
+    for variant in narrowed_by.iter().flat_map(|shorter| best(*shorter)) {
+        if !chosen.contains(&variant) {
+            chosen.push(variant);
+        }
+    }
     if chosen.is_empty() {
-        // Of the shorter work nothing succeeded.
-        chosen = all().into_iter().take(narrowed_by.1).collect();
+        // Of the shorter works nothing succeeded.
+        chosen = all().into_iter().take(narrowed_by[0].1).collect();
     }
     match work {
         Work::Serve => add_smallest(&mut chosen, all()),
