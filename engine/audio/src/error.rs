@@ -2,6 +2,8 @@
 //!
 //! Invariant: nothing of the file's contents is repeated but numbers.
 
+use super::mono::MAX_CHANNELS;
+
 /// A file that is not decoded.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum AudioError {
@@ -31,6 +33,23 @@ pub enum AudioError {
     /// A rate that nothing is recorded at.
     #[error("it has a sample rate of {0} Hz, which is not supported")]
     Rate(u32),
+    /// Channels that no recording has.
+    #[error("its header says {0} channels; from 1 to {max} are read", max = MAX_CHANNELS)]
+    Channels(usize),
+    /// It ends before its header says, and nothing of its sound is there.
+    #[error("it seems to be cut off: its header says {says} bytes, {came} came")]
+    CutOff {
+        /// Bytes that it is to have.
+        says: u64,
+        /// Bytes given.
+        came: usize,
+    },
+    /// It ends before any sound, where the header does not say how long it is.
+    #[error("it seems to be cut off: {came} bytes came, which end before any sound")]
+    EndsEarly {
+        /// Bytes given.
+        came: usize,
+    },
     /// Its rate or channels change within.
     #[error("it changes its sample rate or channels on the way")]
     Changes,

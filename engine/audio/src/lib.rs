@@ -5,6 +5,7 @@
 //! and what is kept meanwhile is bounded by [`Limits`], not by what a header says.
 
 mod error;
+mod header;
 mod mono;
 mod resample;
 
@@ -20,6 +21,7 @@ use symphonia::core::io::MediaSourceStream;
 use symphonia::core::meta::MetadataOptions;
 
 pub use self::error::AudioError;
+use self::header::Header;
 use self::mono::Mono;
 
 /// Samples of a second, of what comes out.
@@ -62,12 +64,19 @@ pub fn decode(
     if bytes.len() > limits.max_bytes {
         return Err(AudioError::TooLarge { bytes: bytes.len(), max: limits.max_bytes });
     }
+    let header = Header::read(&bytes)?;
     // Decoders are fuzzed by their authors; one that panics all the same costs its own file.
-    catch_unwind(AssertUnwindSafe(|| read(bytes, extension, limits)))
+    catch_unwind(AssertUnwindSafe(|| read(bytes, extension, limits, header)))
         .unwrap_or(Err(AudioError::Damaged("the decoder gave up on it".to_owned())))
+        .map_err(|error| header.reason(error))
 }
 
-fn read(bytes: Vec<u8>, extension: Option<&str>, limits: Limits) -> Result<Vec<f32>, AudioError> {
+fn read(
+    bytes: Vec<u8>,
+    extension: Option<&str>,
+    limits: Limits,
+    header: Header,
+) -> Result<Vec<f32>, AudioError> {
     let mut hint = Hint::new();
     if let Some(extension) = extension {
         hint.with_extension(extension);
@@ -76,15 +85,25 @@ fn read(bytes: Vec<u8>, extension: Option<&str>, limits: Limits) -> Result<Vec<f
     let (format, metadata) = (FormatOptions::default(), MetadataOptions::default());
     let mut format = symphonia::default::get_probe()
         .probe(&hint, stream, format, metadata)
-        .map_err(|error| AudioError::NotAudio(error.to_string()))?;
+        .map_err(|error| match error {
+            Error::IoError(_) if header.is_known => header.ended(),
+            error => AudioError::NotAudio(error.to_string()),
+        })?;
     let (track, mut decoder) = open(&*format)?;
+    let is_to_come = format.tracks().iter().any(|track| track.num_frames.unwrap_or(0) > 0);
     let mut mono = Mono::new(limits.max_seconds);
     let mut bad_packets = 0;
     for _ in 0..limits.max_seconds.saturating_mul(MAX_PACKETS_PER_SECOND) {
         let packet = match format.next_packet() {
             Ok(Some(packet)) => packet,
             // What is cut off ends where it ends; so does a stream with another one after it.
-            Ok(None) | Err(Error::IoError(_) | Error::ResetRequired) => return mono.finish(),
+            Ok(None) | Err(Error::IoError(_) | Error::ResetRequired) => {
+                return mono.finish().map_err(|error| match error {
+                    // The last packet that came may be a part of one.
+                    AudioError::NoSamples if is_to_come && bad_packets < 2 => header.ended(),
+                    error => error,
+                });
+            }
             Err(error) => return Err(damaged(&error)),
         };
         if packet.track_id != track {

@@ -8,8 +8,8 @@ use super::resample::ToRate;
 
 /// What anything is recorded at.
 const RATES: std::ops::RangeInclusive<u32> = 1_000..=768_000;
-/// Far above any microphone.
-const MAX_CHANNELS: usize = 64;
+/// Far above any microphone, and all that decoders have places for.
+pub(crate) const MAX_CHANNELS: usize = 26;
 
 /// One channel in the making.
 pub(crate) struct Mono {
@@ -63,7 +63,7 @@ impl Mono {
             return Err(AudioError::Rate(rate));
         }
         if channels == 0 || channels > MAX_CHANNELS {
-            return Err(AudioError::Damaged(format!("it has {channels} channels")));
+            return Err(AudioError::Channels(channels));
         }
         self.shape = Some((rate, channels));
         if rate != SAMPLE_RATE {
@@ -101,7 +101,8 @@ mod tests {
     fn what_cannot_be_is_refused() {
         assert_eq!(mixed(999, 1, &[0.0]), Err(AudioError::Rate(999)));
         assert_eq!(mixed(u32::MAX, 1, &[0.0]), Err(AudioError::Rate(u32::MAX)));
-        assert!(matches!(mixed(SAMPLE_RATE, 0, &[0.0]), Err(AudioError::Damaged(_))));
+        assert_eq!(mixed(SAMPLE_RATE, 0, &[0.0]), Err(AudioError::Channels(0)));
+        assert_eq!(mixed(SAMPLE_RATE, 27, &[0.0]), Err(AudioError::Channels(27)));
         assert_eq!(mixed(SAMPLE_RATE, 1, &[]), Err(AudioError::NoSamples));
         let long = vec![0.0; 10 * SAMPLE_RATE as usize + 1];
         assert_eq!(mixed(SAMPLE_RATE, 1, &long), Err(AudioError::TooLong { max_seconds: 10 }));

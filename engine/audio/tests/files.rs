@@ -111,3 +111,91 @@ fn cut_and_broken_files_end() {
         }
     }
 }
+
+#[test]
+fn a_recording_that_ends_early_is_read_as_far_as_it_goes() {
+    let mut wrong = Vec::new();
+    for (name, _) in FILES {
+        let whole = file(name);
+        let all = read(name, whole.clone()).unwrap().len();
+        // Half of this one is room for tags, before its sound.
+        let start = if name == "tone.flac" { 8256 } else { 0 };
+        for part in 3..10 {
+            let came = start + (whole.len() - start) * part / 10;
+            let samples = read(name, whole[..came].to_vec());
+            let is_right = match &samples {
+                // What it holds is told at its end.
+                Err(error) if name == "tone.m4a" => {
+                    *error == AudioError::CutOff { says: whole.len() as u64, came }
+                }
+                Err(_) => false,
+                Ok(samples) => (part - 2..=part).contains(&(10 * samples.len() / all)),
+            };
+            if !is_right {
+                let samples = samples.map(|samples| samples.len());
+                wrong.push(format!("{name}, {part} tenths: {samples:?} of {all}"));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[test]
+fn a_file_that_ends_before_its_sound_seems_to_be_cut_off() {
+    for name in ["tone-8k.wav", "tone.m4a", "tone-tags.mp3", "tone.flac", "tone.ogg"] {
+        let whole = file(name);
+        for came in [24, 34] {
+            let error = read(name, whole[..came].to_vec()).unwrap_err();
+            assert!(error.to_string().contains("cut off"), "{name}: {error}");
+            assert!(error.to_string().contains(&came.to_string()), "{name}: {error}");
+        }
+    }
+    // The header is there, and one byte of the sound.
+    let error = read("tone.flac", file("tone.flac")[..8257].to_vec());
+    assert_eq!(error, Err(AudioError::EndsEarly { came: 8257 }));
+    // Of wav files it is told how long they are to be.
+    let whole = file("tone-8k.wav");
+    let cut = AudioError::CutOff { says: whole.len() as u64, came: 34 };
+    assert_eq!(read("a.wav", whole[..34].to_vec()), Err(cut));
+}
+
+/// A wav file with this `fmt ` chunk.
+fn wav(format: &[u8]) -> Vec<u8> {
+    let chunk = |kind: &[u8], contents: &[u8]| {
+        [kind, &(contents.len() as u32).to_le_bytes(), contents].concat()
+    };
+    let chunks = [&b"WAVE"[..], &chunk(b"fmt ", format), &chunk(b"data", &[0; 4000])].concat();
+    chunk(b"RIFF", &chunks)
+}
+
+/// An extensible format of 16 bits at 16 kHz.
+fn extensible(channels: u16, mask: u32) -> Vec<u8> {
+    let mut format = [0xfffe, channels].map(u16::to_le_bytes).concat();
+    format.extend([16_000_u32, 32_000].map(u32::to_le_bytes).concat());
+    // Bytes of a frame, bits, bytes that follow, bits that count.
+    format.extend([2_u16, 16, 22, 16].map(u16::to_le_bytes).concat());
+    format.extend(mask.to_le_bytes());
+    format.extend(b"\x01\0\0\0\0\0\x10\0\x80\0\0\xaa\0\x38\x9b\x71");
+    format
+}
+
+#[test]
+fn numbers_of_no_recording_are_refused_before_a_decoder_reckons_with_them() {
+    let mut plain = file("tone-8k.wav");
+    plain[22..24].copy_from_slice(&u16::MAX.to_le_bytes());
+    assert_eq!(read("a.wav", plain), Err(AudioError::Channels(65_535)));
+    assert_eq!(read("a.wav", wav(&extensible(2, 3))).map(|samples| samples.len()), Ok(1000));
+    // Whatever the header says, the decoder does not panic, which is told so.
+    let panicked = |result: &Result<_, AudioError>| {
+        result.as_ref().is_err_and(|error| error.to_string().contains("gave up"))
+    };
+    let masks = (0..32).flat_map(|bit| [1 << bit, u32::MAX << bit, (1 << bit) - 1]);
+    for mask in masks {
+        for channels in (0..70).chain([255, 0x8000, u16::MAX - 1, u16::MAX]) {
+            let result = read("a.wav", wav(&extensible(channels, mask)));
+            assert!(!panicked(&result), "{channels} channels, {mask:x}");
+            let is_refused = matches!(result, Err(AudioError::Channels(_)));
+            assert_eq!(is_refused, !(1..=26).contains(&channels), "{channels}: {result:?}");
+        }
+    }
+}

@@ -4,11 +4,13 @@ the tests of the HTTP edge, whose model says what the samples are."""
 from .rows import Route, proved_in
 
 TESTS = "server/http/tests/api/audio"
+EARLY = "a_recording_that_ends_early_is_written_as_far_as_it_goes"
 
 
 def fields(file, shown):
     return [
         proved_in("file", f"{TESTS}/bad.rs", "fields_that_cannot_be_are_named", "required"),
+        proved_in("file", f"{TESTS}/bad.rs", EARLY, "of one that ends early, what is there"),
         *(proved_in(name, f"{TESTS}/{file}", test, note) for name, test, note in shown),
     ]
 
