@@ -63,8 +63,8 @@ pub struct CompletionLogprobs {
     pub text_offset: Vec<usize>,
     /// Natural logarithms of the tokens' probabilities; null for a prompt's first.
     pub token_logprobs: Vec<Option<f32>>,
-    /// The tokens' texts.
+    /// The tokens' texts; what is not valid UTF-8 by itself is written out, as `bytes:\xe2\x80`.
     pub tokens: Vec<String>,
-    /// The likeliest tokens at each position; null for a prompt's first.
+    /// The likeliest tokens at each position, called as in `tokens`; null for a prompt's first.
     pub top_logprobs: Vec<Option<BTreeMap<String, f32>>>,
 }

@@ -69,6 +69,9 @@ pub struct GenerationOptions {
     pub skip_special_tokens: Option<bool>,
     /// Whether the answer begins with the prompt.
     pub echo: Option<bool>,
+    /// Whether tokens with log-probabilities are called by their ids, as `token_id:17`, and not by
+    /// their texts.
+    pub return_tokens_as_token_ids: Option<bool>,
     /// The form of the answer. Without, or with `text`, any text.
     pub response_format: Option<ResponseFormat>,
     /// The same by vLLM's name, and with more forms.
@@ -150,8 +153,6 @@ pub struct UnsupportedOptions {
     pub prompt_logprobs: Option<Value>,
     /// Tokens in the answer.
     pub return_token_ids: Option<Value>,
-    /// Tokens in place of their texts.
-    pub return_tokens_as_token_ids: Option<Value>,
 }
 
 /// What an answer may well say.

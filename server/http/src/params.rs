@@ -43,6 +43,8 @@ pub(crate) struct Params {
     pub(crate) include_stop: bool,
     pub(crate) skip_special: bool,
     pub(crate) echo: bool,
+    /// Whether scored tokens are called by their ids.
+    pub(crate) tokens_as_ids: bool,
     pub(crate) stream: bool,
     pub(crate) include_usage: bool,
     pub(crate) speculation: bool,
@@ -96,6 +98,7 @@ pub(crate) fn check(options: GenerationOptions, context: &Context<'_>) -> Result
         include_stop: options.include_stop_str_in_output.unwrap_or(false),
         skip_special: options.skip_special_tokens.unwrap_or(true),
         echo: options.echo.unwrap_or(false),
+        tokens_as_ids: options.return_tokens_as_token_ids.unwrap_or(false),
         stop_texts: stop_texts(options.stop.map(|stop| stop.0).unwrap_or_default())?,
         stream,
         include_usage: include_usage.unwrap_or(false),

@@ -26,7 +26,6 @@ pub(crate) fn refuse(options: &UnsupportedOptions) -> Result<(), ApiError> {
         ("documents", &options.documents),
         ("prompt_logprobs", &options.prompt_logprobs),
         ("return_token_ids", &options.return_token_ids),
-        ("return_tokens_as_token_ids", &options.return_tokens_as_token_ids),
     ];
     refuse_any(&present)
 }

@@ -11,6 +11,7 @@ use server_api::{
     TopLogprob, Usage,
 };
 
+use super::TokenNames;
 use crate::choice::Scored;
 use crate::generation::Output;
 use crate::source::Source;
@@ -21,6 +22,7 @@ use crate::wire::{Answer, Head, Wire, finite, new_id};
 pub(crate) struct ChatWire {
     head: Head,
     text: Arc<TextModel>,
+    names: TokenNames,
     with_logprobs: bool,
     include_usage: bool,
     tier: Option<&'static str>,
@@ -51,6 +53,7 @@ impl ChatWire {
         Self {
             head: Head::new("chatcmpl", &source.model),
             text: Arc::clone(&source.model.text),
+            names: TokenNames::of(source),
             with_logprobs: source.params.sampling.logprobs.is_some(),
             include_usage: source.params.include_usage,
             tier: source.params.tier,
@@ -110,7 +113,7 @@ impl ChatWire {
     }
 
     fn logprobs(&self, tokens: &[Scored]) -> Option<ChatLogprobs> {
-        let content = || token_logprobs(&self.text, tokens);
+        let content = || token_logprobs(&self.names, tokens);
         self.with_logprobs.then(|| ChatLogprobs { content: content(), refusal: None })
     }
 
@@ -162,18 +165,18 @@ impl ChatWire {
 }
 
 /// The log-probabilities of tokens.
-pub(crate) fn token_logprobs(text: &TextModel, tokens: &[Scored]) -> Vec<ChatTokenLogprob> {
+pub(crate) fn token_logprobs(names: &TokenNames, tokens: &[Scored]) -> Vec<ChatTokenLogprob> {
     let top = |&(token, logprob): &(u32, f32)| TopLogprob {
-        token: text.token_text(token),
+        token: names.shown(token),
         logprob: finite(logprob),
-        bytes: text.token_bytes(token),
+        bytes: names.bytes(token),
     };
     // An echoed message is not scored.
     let scored = tokens.iter().filter_map(|scored| Some((scored, scored.logprob?)));
     let entries = scored.map(|(scored, logprob)| ChatTokenLogprob {
-        token: text.token_text(scored.token),
+        token: names.shown(scored.token),
         logprob: finite(logprob),
-        bytes: text.token_bytes(scored.token),
+        bytes: names.bytes(scored.token),
         top_logprobs: scored.top.iter().map(top).collect(),
     });
     entries.collect()

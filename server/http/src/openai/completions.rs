@@ -1,15 +1,15 @@
 //! `POST /v1/completions`.
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
 
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
-use engine_text::TextModel;
 use server_api::{
     Completion, CompletionChoice, CompletionLogprobs, CompletionRequest, Prompt, Usage,
 };
 
+use super::TokenNames;
 use crate::choice::Scored;
 use crate::generation::{Generation, Output};
 use crate::json::{ApiJson, Generate};
@@ -122,7 +122,7 @@ fn to_generate(source: &Source, prompt: Tokenized) -> Result<PromptTokens, ApiEr
 /// Writes the answers to one request.
 struct CompletionWire {
     head: Head,
-    text: Arc<TextModel>,
+    names: TokenNames,
     with_logprobs: bool,
     include_usage: bool,
 }
@@ -131,7 +131,7 @@ impl CompletionWire {
     fn new(source: &Source) -> Self {
         Self {
             head: Head::new("cmpl", &source.model),
-            text: Arc::clone(&source.model.text),
+            names: TokenNames::of(source),
             with_logprobs: source.params.sampling.logprobs.is_some(),
             include_usage: source.params.include_usage,
         }
@@ -162,16 +162,20 @@ impl CompletionWire {
         }
         let mut logprobs = CompletionLogprobs::default();
         for scored in tokens {
-            let text = self.text.token_text(scored.token);
-            // The chosen token is among the likeliest even where it is not.
-            let top = scored.top.iter().map(|&(token, p)| (self.text.token_text(token), finite(p)));
-            let top = scored
-                .logprob
-                .map(|logprob| top.chain([(text.clone(), finite(logprob))]).collect());
+            let token = self.names.key(scored.token);
+            // The chosen token is among the likeliest even where it is not. Of several tokens with
+            // its bytes it is told, of others with the same bytes the likeliest.
+            let top = scored.logprob.map(|logprob| {
+                let mut top = BTreeMap::from([(token.clone(), finite(logprob))]);
+                for &(other, logprob) in &scored.top {
+                    top.entry(self.names.key(other)).or_insert(finite(logprob));
+                }
+                top
+            });
             logprobs.text_offset.push(scored.offset);
             logprobs.token_logprobs.push(scored.logprob.map(finite));
             logprobs.top_logprobs.push(top);
-            logprobs.tokens.push(text);
+            logprobs.tokens.push(token);
         }
         Some(logprobs)
     }

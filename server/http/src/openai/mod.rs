@@ -6,6 +6,7 @@ pub(crate) mod chat;
 mod chat_wire;
 pub(crate) mod completions;
 pub(crate) mod stored_chats;
+mod token_names;
 
 use axum::Router;
 use axum::middleware::from_fn_with_state;
@@ -14,6 +15,7 @@ use axum::routing::post;
 use crate::{AppState, idempotency};
 
 pub(crate) use chat_wire::{ChatWire, token_logprobs};
+pub(crate) use token_names::TokenNames;
 
 /// Their routes.
 pub(crate) fn routes(state: &AppState) -> Router<AppState> {

@@ -15,14 +15,16 @@ use super::keep::Keeper;
 use super::output::{
     call, counted, empty_part, id, is_message, is_reasoning, message, reasoning, shown,
 };
+use crate::openai::{TokenNames, token_logprobs};
 use crate::wire::{Sealing, Wire};
-use crate::{ApiError, generation::Output, openai::token_logprobs, storage::unix_time};
+use crate::{ApiError, generation::Output, storage::unix_time};
 
 /// Writes one response.
 pub(super) struct ResponsesWire {
     response: Response,
     parser: AnswerParser,
     text: Arc<TextModel>,
+    names: TokenNames,
     with_logprobs: bool,
     /// Of tokens of which nothing shows yet.
     pending: Vec<ChatTokenLogprob>,
@@ -44,6 +46,7 @@ impl ResponsesWire {
         Self {
             response,
             parser,
+            names: TokenNames::texts(Arc::clone(&text)),
             text,
             with_logprobs,
             pending: Vec::new(),
@@ -234,7 +237,7 @@ impl Wire for ResponsesWire {
         match output {
             Output::Delta { text, tokens, .. } => {
                 if self.with_logprobs {
-                    self.pending.extend(token_logprobs(&self.text, &tokens));
+                    self.pending.extend(token_logprobs(&self.names, &tokens));
                 }
                 for part in self.parser.push(&text) {
                     self.add(part, &mut events);

@@ -26,6 +26,7 @@ mod http2;
 mod idempotent;
 mod images;
 mod kept;
+mod logprobs;
 mod messages;
 mod paired;
 mod refused;

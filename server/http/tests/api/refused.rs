@@ -35,7 +35,6 @@ async fn what_would_change_the_answer_is_refused_by_name() {
         ("documents", json!([{"text": "a"}]), json!([])),
         ("prompt_logprobs", json!(0), Value::Null),
         ("return_token_ids", json!(true), json!(false)),
-        ("return_tokens_as_token_ids", json!(true), json!(false)),
     ] {
         for path in [CHAT, PLAIN] {
             let (status, answer) = post(&server.router, path, ask(path, field, &value)).await;

@@ -158,6 +158,12 @@ def tokens(text):
     return send("POST /tokenize", body).json["tokens"]
 
 
+def text_of(names):
+    """The text of tokens that are called by their ids."""
+    ids = [int(name.removeprefix("token_id:")) for name in names]
+    return send("POST /detokenize", {"model": MODEL, "tokens": ids}).json["prompt"]
+
+
 def metric(name):
     """A counter of `/metrics`, summed over its labels."""
     lines = send("GET /metrics").raw.splitlines()

@@ -1,7 +1,7 @@
 """`POST /v1/chat/completions`."""
 
 from . import generation
-from .call import MODEL, QUESTION
+from .call import MODEL, QUESTION, text_of
 from .generation import differs, same
 from .rows import Route, proved_in, refused, required, supported
 
@@ -172,6 +172,15 @@ def own():
             {"logprobs": True},
         ),
         refused("top_logprobs", {"logprobs": True, "top_logprobs": 21}, "above 20"),
+        supported(
+            "return_tokens_as_token_ids",
+            {"logprobs": True, "return_tokens_as_token_ids": True},
+            lambda a, p: (
+                text_of(one["token"] for one in a.choice["logprobs"]["content"]) == p.text
+            ),
+            {"logprobs": True},
+            "`token_id:17` in place of texts",
+        ),
         supported("modalities", {"modalities": ["text"]}, same, note="`text`"),
         refused("modalities", {"modalities": ["audio"]}, "others"),
         supported(

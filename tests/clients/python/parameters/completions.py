@@ -1,7 +1,7 @@
 """`POST /v1/completions`."""
 
 from . import generation, queue
-from .call import MODEL, QUESTION, tokens
+from .call import MODEL, QUESTION, text_of, tokens
 from .generation import same
 from .rows import Route, proved_in, refused, required, supported
 
@@ -29,6 +29,16 @@ def own():
             ),
         ),
         refused("logprobs", {"logprobs": 21}, "above 20"),
+        supported(
+            "return_tokens_as_token_ids",
+            {"logprobs": 2, "return_tokens_as_token_ids": True},
+            lambda a, p: (
+                text_of(a.choice["logprobs"]["tokens"]) == p.text
+                and all(text_of(top) for top in a.choice["logprobs"]["top_logprobs"])
+            ),
+            {"logprobs": 2},
+            "`token_id:17` in place of texts",
+        ),
         supported("echo", {"echo": True}, lambda a, p: a.text == PROMPT + p.text),
         supported(
             "echo",

@@ -92,7 +92,6 @@ def of_others():
         "documents": [{"text": "a"}],
         "prompt_logprobs": 0,
         "return_token_ids": True,
-        "return_tokens_as_token_ids": True,
     }
     return [
         refused(name, {name: value}, instead.get(name, "")) for name, value in options.items()
