@@ -20,18 +20,22 @@ pub struct RerankRequest {
     pub model: Option<String>,
     /// What the documents are to fit.
     pub query: String,
-    /// At most 2,048.
+    /// At most 2,048; empty ones among others are ranked.
     pub documents: Vec<RankedDocument>,
-    /// Only so many of the best; 0 for all, which is the default.
-    #[schema(minimum = 0)]
+    /// Only so many of the best; by default all.
+    #[schema(minimum = 1)]
     pub top_n: Option<i64>,
     /// Whether the answer holds the documents' texts; by default it does, but for `/v2/rerank`.
     pub return_documents: Option<bool>,
-    /// At most this many tokens of each document; the rest is left out.
+    /// At most this many tokens of each document; the rest is left out. By default as many as the
+    /// model reads, but for `/v2/rerank` no more than 4,096.
     #[schema(minimum = 1)]
     pub max_tokens_per_doc: Option<i64>,
+    /// Whether a document is cut to what the model reads beside the query; by default it is.
+    /// Without, a longer one is refused.
+    pub truncation: Option<bool>,
     /// At most this many tokens of query and document together, -1 for as many as the model
-    /// reads; without it a longer pair is refused.
+    /// reads: of both the longer one is cut, not the document alone.
     #[schema(minimum = -1)]
     pub truncate_prompt_tokens: Option<i64>,
     /// Which end of what is too long is cut; by default the right one.

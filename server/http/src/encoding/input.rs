@@ -1,18 +1,17 @@
-//! From texts, pairs and tokens to what an encoder reads.
+//! What an encoder is asked to read: texts, pairs and tokens, and what is done where they are too
+//! long.
 //!
-//! Invariant: tokenizing happens on blocking threads where it is much, and an error names the input
-//! at fault.
+//! Invariant: an error names the input at fault.
 
 use std::sync::Arc;
 
-use engine_core::{EncodeInput, TokenId};
-use engine_text::{Cut, Framed, Keep, TextModel};
+use engine_core::TokenId;
+use engine_text::{Cut, Keep};
 use server_api::{Prompt, TruncationDirection, TruncationSide};
 
-use crate::blocking::run_sized;
 use crate::names::place;
 use crate::served::ServedEncoder;
-use crate::{ApiError, AppState, HttpLimits};
+use crate::{ApiError, HttpLimits};
 
 /// One thing to encode.
 #[derive(Clone, Debug)]
@@ -23,12 +22,12 @@ pub(super) enum Input {
     Document(String),
     /// Tokens as they are.
     Tokens(Vec<TokenId>),
-    /// Two texts that are read together.
+    /// Two texts that are read together, of which the second is the document.
     Pair(Arc<str>, String),
 }
 
 impl Input {
-    fn size(&self) -> usize {
+    pub(super) fn size(&self) -> usize {
         match self {
             Self::Text(text) | Self::Document(text) => text.len(),
             Self::Tokens(tokens) => tokens.len(),
@@ -65,6 +64,8 @@ pub(super) struct Asked {
     pub(super) inputs: Vec<Input>,
     pub(super) places: Places,
     pub(super) cut: Cut,
+    /// Whether documents are cut to what the model reads, beside what they are read with.
+    pub(super) fit_documents: bool,
     pub(super) add_special_tokens: bool,
     /// What goes before each text.
     pub(super) prompt: String,
@@ -74,7 +75,7 @@ impl Asked {
     /// Texts and pairs, none of which may be cut.
     pub(super) fn new(inputs: Vec<Input>, places: Places) -> Self {
         let (cut, prompt) = (Cut::default(), String::new());
-        Self { inputs, places, cut, add_special_tokens: true, prompt }
+        Self { inputs, places, cut, fit_documents: false, add_special_tokens: true, prompt }
     }
 
     /// What OpenAI's `input` says, of which nothing may be empty.
@@ -154,121 +155,4 @@ pub(super) fn tei_cut(
     };
     let max_tokens = truncate.unwrap_or(false).then_some(model.info().max_input_len);
     Cut { max_tokens, max_second: None, keep }
-}
-
-/// The tokens of all inputs.
-pub(super) async fn tokens(
-    state: &AppState,
-    model: &Arc<ServedEncoder>,
-    asked: Asked,
-) -> Result<Vec<Arc<EncodeInput>>, ApiError> {
-    let size = asked.inputs.iter().map(|input| input.size() + asked.prompt.len()).sum();
-    let model = Arc::clone(model);
-    let work = move || {
-        let mut tokenizing = Tokenizing::new(&model, &asked)?;
-        let inputs = asked.inputs.iter().enumerate();
-        let inputs = inputs.map(|(idx, input)| Ok(Arc::new(tokenizing.input(input, idx)?)));
-        inputs.collect()
-    };
-    run_sized(state, size, work).await?
-}
-
-/// The tokens of one input after the other.
-struct Tokenizing<'a> {
-    text: &'a TextModel,
-    asked: &'a Asked,
-    /// Tokens of the prompt that are not pooled.
-    num_prompt: usize,
-    /// The first text of the last pair: many have the same.
-    first: Option<(Arc<str>, Vec<TokenId>)>,
-}
-
-impl<'a> Tokenizing<'a> {
-    fn new(model: &'a ServedEncoder, asked: &'a Asked) -> Result<Self, ApiError> {
-        let text = &*model.text;
-        let is_pooled = model.prompts.are_pooled || asked.prompt.is_empty();
-        let num_prompt = match is_pooled {
-            true => 0,
-            false => {
-                let tokens = text.encode(&asked.prompt, false);
-                tokens.map_err(|error| ApiError::from_text(&error, "prompt_name"))?.len()
-            }
-        };
-        Ok(Self { text, asked, num_prompt, first: None })
-    }
-
-    fn input(&mut self, input: &Input, idx: usize) -> Result<EncodeInput, ApiError> {
-        let name = self.asked.places.name(idx);
-        let framed = match input {
-            Input::Tokens(tokens) => Framed { tokens: self.cut(tokens), ..Framed::default() },
-            Input::Text(text) => self.alone(text, None, &name)?,
-            Input::Document(text) => self.alone(text, self.asked.cut.max_second, &name)?,
-            Input::Pair(first, second) => self.pair(first, second, &name)?,
-        };
-        self.check_cut(&framed)?;
-        let Framed { tokens, type_ids, first_at } = framed;
-        let not_pooled = match self.num_prompt {
-            0 => 0,
-            num_prompt => (first_at + num_prompt).min(tokens.len().saturating_sub(1)),
-        };
-        Ok(EncodeInput { tokens, type_ids, not_pooled, tiles: None })
-    }
-
-    fn alone(&self, text: &str, max: Option<usize>, name: &str) -> Result<Framed, ApiError> {
-        let mut tokens = match self.asked.prompt.is_empty() {
-            true => self.encode(text, name)?,
-            false => self.encode(&format!("{}{text}", self.asked.prompt), name)?,
-        };
-        if let Some(max) = max.filter(|max| *max < tokens.len()) {
-            tokens = kept(&tokens, max, self.asked.cut.keep);
-        }
-        if !self.asked.add_special_tokens {
-            return Ok(Framed { tokens: self.cut(&tokens), ..Framed::default() });
-        }
-        let framed = self.text.frame(&tokens, None, self.asked.cut);
-        framed.map_err(|error| ApiError::from_text(&error, name))
-    }
-
-    fn pair(&mut self, first: &Arc<str>, second: &str, name: &str) -> Result<Framed, ApiError> {
-        if self.first.as_ref().is_none_or(|(last, _)| !Arc::ptr_eq(last, first)) {
-            let tokens = self.encode(first, self.asked.places.first.0)?;
-            self.first = Some((Arc::clone(first), tokens));
-        }
-        let second = self.encode(second, name)?;
-        let first = self.first.as_ref().map(|(_, tokens)| &tokens[..]).unwrap_or_default();
-        let framed = self.text.frame(first, Some(&second), self.asked.cut);
-        framed.map_err(|error| ApiError::from_text(&error, "model"))
-    }
-
-    fn encode(&self, text: &str, name: &str) -> Result<Vec<TokenId>, ApiError> {
-        self.text.encode(text, false).map_err(|error| ApiError::from_text(&error, name))
-    }
-
-    /// What is left of tokens that nothing is put around.
-    fn cut(&self, tokens: &[TokenId]) -> Vec<TokenId> {
-        let Cut { max_tokens, keep, .. } = self.asked.cut;
-        kept(tokens, max_tokens.unwrap_or(usize::MAX), keep)
-    }
-
-    /// What is put around a text is never cut.
-    fn check_cut(&self, framed: &Framed) -> Result<(), ApiError> {
-        match self.asked.cut.max_tokens {
-            Some(max) if framed.tokens.len() > max => {
-                let message = format!(
-                    "'truncate_prompt_tokens' is {max}, and {} tokens are put around a text.",
-                    framed.tokens.len()
-                );
-                Err(ApiError::invalid(Some("truncate_prompt_tokens"), message))
-            }
-            _ => Ok(()),
-        }
-    }
-}
-
-fn kept(tokens: &[TokenId], max: usize, keep: Keep) -> Vec<TokenId> {
-    let len = tokens.len().min(max);
-    match keep {
-        Keep::Start => tokens[..len].to_vec(),
-        Keep::End => tokens[tokens.len() - len..].to_vec(),
-    }
 }

@@ -1,9 +1,9 @@
 //! What encoders answer: embeddings, ranks, scores and labels, in the forms of OpenAI, Cohere,
 //! Jina, vLLM and Hugging Face's text-embeddings-inference.
 //!
-//! Where each step of a request happens: the route's handler (what is asked) → `input` (guards,
-//! tokens) → `run` (submit, rows) → `vectors`, `scores` (what a row means) → the handler (its
-//! API's shape).
+//! Where each step of a request happens: the route's handler (what is asked) → `input` (of what
+//! model and how) → `tokens` → `run` (submit, rows) → `vectors`, `scores` (what a row means) → the
+//! handler (its API's shape).
 //!
 //! Invariant: a request is answered whole or not at all; an error names the one input at fault.
 //! Dropping the handler takes out what is not computed.
@@ -17,6 +17,7 @@ mod run;
 pub(crate) mod score;
 mod scores;
 pub(crate) mod tei;
+mod tokens;
 mod vectors;
 
 use axum::Router;

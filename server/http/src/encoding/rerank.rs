@@ -17,7 +17,10 @@ use super::{answer, new_id, tei};
 use crate::json::{ApiJson, FromJson, parse};
 use crate::openapi::Refusals;
 use crate::served::Purpose;
-use crate::{ApiError, AppState, Caller};
+use crate::{ApiError, AppState, Caller, HttpLimits};
+
+/// Cohere's default of `max_tokens_per_doc`, on its route.
+const COHERES_TOKENS_PER_DOC: usize = 4096;
 
 /// What `/rerank` takes: text-embeddings-inference has the route, too.
 #[derive(ToSchema)]
@@ -81,7 +84,7 @@ pub(crate) async fn either(
     ApiJson(request, _): ApiJson<Forms>,
 ) -> Result<Response, ApiError> {
     match request {
-        Forms::Documents(request) => rerank(&state, &caller, request, (1, true)).await,
+        Forms::Documents(request) => rerank(&state, &caller, request, 1).await,
         Forms::Texts(request) => Ok(tei::rank::rerank(&state, &caller, request).await),
     }
 }
@@ -95,7 +98,7 @@ pub(crate) async fn v1(
     Extension(caller): Extension<Caller>,
     ApiJson(request, _): ApiJson<RerankRequest>,
 ) -> Result<Response, ApiError> {
-    rerank(&state, &caller, request, (1, true)).await
+    rerank(&state, &caller, request, 1).await
 }
 
 /// Documents, the best first: Cohere's second route, whose answers repeat no document unasked.
@@ -107,33 +110,33 @@ pub(crate) async fn v2(
     Extension(caller): Extension<Caller>,
     ApiJson(request, _): ApiJson<RerankRequest>,
 ) -> Result<Response, ApiError> {
-    rerank(&state, &caller, request, (2, false)).await
+    rerank(&state, &caller, request, 2).await
 }
 
+/// By the version of Cohere's API; the first is Jina's and vLLM's, too.
 async fn rerank(
     state: &AppState,
     caller: &Caller,
     request: RerankRequest,
-    (version, returns_documents): (u32, bool),
+    version: u32,
 ) -> Result<Response, ApiError> {
     let model = state.encoder_or_only(request.model.as_deref(), Purpose::Score)?;
-    check_count(request.documents.len(), "documents", state.limits())?;
-    if request.query.is_empty() {
-        return Err(empty("query"));
-    }
-    let top_n = match at_least("top_n", request.top_n, 0)? {
-        None | Some(0) => usize::MAX,
-        Some(top_n) => top_n,
-    };
+    check_texts(&request, state.limits())?;
+    let is_coheres_alone = version == 2;
+    let top_n = at_least_one("top_n", request.top_n)?.unwrap_or(usize::MAX);
+    let truncates = request.truncation.unwrap_or(true);
     let mut cut = cut(&model, request.truncate_prompt_tokens, request.truncation_side)?;
-    cut.max_second = at_least("max_tokens_per_doc", request.max_tokens_per_doc, 1)?;
-    let returned = request.return_documents.unwrap_or(returns_documents);
+    cut.max_second = at_least_one("max_tokens_per_doc", request.max_tokens_per_doc)?
+        .or((truncates && is_coheres_alone).then_some(COHERES_TOKENS_PER_DOC));
+    let returned = request.return_documents.unwrap_or(!is_coheres_alone);
     let texts = request.documents.iter().map(|document| document.text.clone()).collect();
     let pairs = Pairs {
         first: vec![request.query],
         second: texts,
         fields: ["query", "documents"],
         cut,
+        // Of both together vLLM cuts the longer one.
+        fit_second: truncates && request.truncate_prompt_tokens.is_none(),
         activate: request.use_activation.unwrap_or(true),
     };
     let (scores, usage) = scores(state, caller, &model, pairs).await?;
@@ -160,13 +163,29 @@ fn text_len(document: Option<&RankedDocument>) -> usize {
     document.map_or(0, |document| document.text.len())
 }
 
+/// Refuses what there is nothing to rank of, or by.
+fn check_texts(request: &RerankRequest, limits: &HttpLimits) -> Result<(), ApiError> {
+    check_count(request.documents.len(), "documents", limits)?;
+    if request.query.is_empty() {
+        return Err(empty("query"));
+    }
+    // An empty one among others is ranked, as Cohere does; a list of nothing else is a mistake.
+    match request.documents.iter().all(|document| document.text.trim().is_empty()) {
+        true => {
+            let message = "'documents' must not be only empty strings or whitespace.";
+            Err(ApiError::invalid(Some("documents"), message))
+        }
+        false => Ok(()),
+    }
+}
+
 /// A count, if it is there.
-fn at_least(name: &str, count: Option<i64>, min: usize) -> Result<Option<usize>, ApiError> {
+fn at_least_one(name: &str, count: Option<i64>) -> Result<Option<usize>, ApiError> {
     let Some(count) = count else { return Ok(None) };
-    match usize::try_from(count).ok().filter(|count| *count >= min) {
+    match usize::try_from(count).ok().filter(|count| *count > 0) {
         Some(count) => Ok(Some(count)),
         None => {
-            let message = format!("'{name}' must be at least {min}.");
+            let message = format!("'{name}' must be at least 1.");
             Err(ApiError::invalid(Some(name), message))
         }
     }

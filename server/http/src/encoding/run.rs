@@ -10,7 +10,8 @@ use engine_core::EncodeInput;
 use scheduler_batching::{EncodeRefusal, InvalidInput, SubmitError};
 use server_api::InputUsage;
 
-use super::input::{Asked, Places, tokens};
+use super::input::{Asked, Places};
+use super::tokens::tokens;
 use crate::served::ServedEncoder;
 use crate::ticket::Life;
 use crate::{ApiError, AppState, Caller};

@@ -60,7 +60,8 @@ async fn score(
     }
     let cut = cut(&model, request.truncate_prompt_tokens, request.truncation_side)?;
     let activate = request.use_activation.unwrap_or(true);
-    let pairs = Pairs { first, second, fields: ["text_1", "text_2"], cut, activate };
+    let fields = ["text_1", "text_2"];
+    let pairs = Pairs { first, second, fields, cut, fit_second: false, activate };
     let (scores, usage) = scores(state, caller, &model, pairs).await?;
     let (id, created, model) = (new_id("score"), unix_time(), model.id.clone());
     let size = scores.len() * BYTES_PER_SCORE;

@@ -23,6 +23,8 @@ pub(super) struct Pairs {
     /// What errors call them.
     pub(super) fields: [&'static str; 2],
     pub(super) cut: Cut,
+    /// Whether the second are cut to what the model reads beside the first.
+    pub(super) fit_second: bool,
     /// Whether scores are more than the model's logits.
     pub(super) activate: bool,
 }
@@ -64,7 +66,7 @@ async fn by_reading(
     pairs: Pairs,
     activation: Activation,
 ) -> Result<(Vec<f32>, InputUsage), ApiError> {
-    let Pairs { first, second, fields, cut, .. } = pairs;
+    let Pairs { first, second, fields, cut, fit_second: fit_documents, .. } = pairs;
     let places = Places { first: (fields[0], 0), rest: (fields[1], second.len()) };
     let first: Vec<Arc<str>> = first.into_iter().map(Into::into).collect();
     // The last of the first goes with all that are left.
@@ -72,7 +74,7 @@ async fn by_reading(
         let first = first.get(idx).or(first.last())?;
         Some(Input::Pair(Arc::clone(first), second))
     });
-    let asked = Asked { cut, ..Asked::new(inputs.collect(), places) };
+    let asked = Asked { cut, fit_documents, ..Asked::new(inputs.collect(), places) };
     let Encoded { mut rows, usage } = encode(state, caller, model, asked).await?;
     // Of one label, softmax would say 1 whatever the model says.
     let activation = match activation {
@@ -89,12 +91,12 @@ async fn by_angle(
     model: &Arc<ServedEncoder>,
     pairs: Pairs,
 ) -> Result<(Vec<f32>, InputUsage), ApiError> {
-    let Pairs { first, second, fields, cut, .. } = pairs;
+    let Pairs { first, second, fields, cut, fit_second: fit_documents, .. } = pairs;
     let num_first = first.len();
     let places = Places { first: (fields[0], num_first), rest: (fields[1], second.len()) };
     let inputs = first.into_iter().map(Input::Text).chain(second.into_iter().map(Input::Document));
     let prompt = default_prompt(model);
-    let asked = Asked { cut, prompt, ..Asked::new(inputs.collect(), places) };
+    let asked = Asked { cut, fit_documents, prompt, ..Asked::new(inputs.collect(), places) };
     let Encoded { rows, usage } = encode(state, caller, model, asked).await?;
     let (first, second) = rows.split_at(num_first.min(rows.len()));
     let scores = second

@@ -148,11 +148,17 @@ def ranking(returns_documents):
         required("documents"),
         refused("documents", {"documents": []}, "empty"),
         refused("documents", {"documents": many}, "more than 2,048"),
-        refused("documents", {"documents": [LONG]}, "longer than the model reads"),
+        refused("documents", {"documents": ["", " "]}, "empty strings alone"),
+        supported(
+            "documents",
+            {"documents": [*DOCUMENTS, ""]},
+            lambda a, p: len(a.json["results"]) == 4 and best(a) == best(p),
+            note="empty strings among others",
+        ),
         supported("documents[].text", {"documents": objects}, lambda a, p: best(a) == best(p)),
         refused("documents[].text", {"documents": [{"id": 1}]}, "missing"),
         supported("top_n", {"top_n": 1}, lambda a, p: len(a.json["results"]) == 1),
-        refused("top_n", {"top_n": -1}, "below 0"),
+        refused("top_n", {"top_n": 0}, "below 1"),
         supported(
             "return_documents",
             {"return_documents": not returns_documents},
@@ -164,6 +170,19 @@ def ranking(returns_documents):
             lambda a, p: a.num_prompt < p.num_prompt,
         ),
         refused("max_tokens_per_doc", {"max_tokens_per_doc": 0}, "below 1"),
+        supported(
+            "truncation",
+            {"documents": [LONG, TEXT], "truncation": True},
+            lambda a, p: a.json["results"] == p.json["results"],
+            {"documents": [LONG, TEXT]},
+            "documents are cut to what the model reads, by default too",
+        ),
+        refused(
+            "truncation",
+            {"documents": [LONG], "truncation": False},
+            "`false`, of documents that are longer",
+            param="documents",
+        ),
         *cuts({"documents": [LONG, TEXT]}),
         proved_in(
             "use_activation", f"{TESTS}/rerank.rs", "options_of_ranking_do_what_they_say"

@@ -41,6 +41,7 @@ async fn ranks(
         second: request.texts,
         fields: ["query", "texts"],
         cut: tei_cut(&model, request.truncate, request.truncation_direction),
+        fit_second: false,
         activate: !request.raw_scores.unwrap_or(false),
     };
     let (scores, _) = scores(state, caller, &model, pairs).await?;

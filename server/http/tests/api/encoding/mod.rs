@@ -3,6 +3,7 @@
 mod classify;
 mod embeddings;
 mod limits;
+mod long_documents;
 mod moderations;
 mod rerank;
 mod score;
