@@ -72,7 +72,7 @@ pub fn open_decoder(files: &Files) -> Result<Option<DecoderModel>, LoadError> {
     let fields = hugging_face::config(files)?;
     if let Some(path) = files.get(CONFIG) {
         // transformers then lets each position see those after it, which no executor does.
-        Config(&fields).only("is_causal", true).map_err(|fault| fault.at(path))?;
+        Config::new(&fields).only("is_causal", true).map_err(|fault| fault.at(path))?;
     }
     let decoder = engine_llm::weights::open_headless(&top)?;
     let hidden = decoder.spec.hidden_size;
@@ -80,7 +80,7 @@ pub fn open_decoder(files: &Files) -> Result<Option<DecoderModel>, LoadError> {
     let mut max_input_len = decoder.spec.max_model_len;
     cut_length(files, &mut max_input_len)?;
     let Modules { output, tensors, include_prompt } = modules;
-    let weights = Weights::exactly(tensors, &output.tensor_shapes())?;
+    let weights = Weights::exactly(tensors, &output.tensor_sizes())?;
     Ok(Some(DecoderModel { decoder, output, meaning, include_prompt, max_input_len, weights }))
 }
 
@@ -88,7 +88,7 @@ pub fn open_decoder(files: &Files) -> Result<Option<DecoderModel>, LoadError> {
 fn class(files: &Files) -> Result<Option<String>, LoadError> {
     let Some(path) = files.get(CONFIG) else { return Ok(None) };
     let fields = hugging_face::read_object(path)?;
-    let classes = Config(&fields).get::<Vec<String>>(ARCHITECTURES);
+    let classes = Config::new(&fields).get::<Vec<String>>(ARCHITECTURES);
     let mut classes = classes.map_err(|fault| fault.at(path))?.unwrap_or_default();
     Ok(classes.pop().filter(|_| classes.is_empty()))
 }
@@ -120,7 +120,7 @@ pub fn open(files: &Files) -> Result<Option<Model>, LoadError> {
     }
     let Some(path) = files.get(CONFIG) else { return Ok(None) };
     let fields = hugging_face::read_object(path)?;
-    let config = Config(&fields);
+    let config = Config::new(&fields);
     let at_config = |fault: Fault| fault.at(path);
     let Some(class) = class(files)?.filter(|class| !is_decoder(class)) else { return Ok(None) };
     let has_modules = files.contains_key(MODULES);
@@ -151,7 +151,7 @@ fn cut_length(files: &Files, max_len: &mut usize) -> Result<(), LoadError> {
     const FIELD: &str = "max_seq_length";
     let Some(path) = LENGTHS.iter().find_map(|name| files.get(*name)) else { return Ok(()) };
     let object = hugging_face::read_object(path)?;
-    match Config(&object).get::<usize>(FIELD).map_err(|fault| fault.at(path))? {
+    match Config::new(&object).get::<usize>(FIELD).map_err(|fault| fault.at(path))? {
         Some(0) => Err(Fault::field(FIELD, "is 0").at(path)),
         Some(len) => {
             *max_len = len.min(*max_len);
@@ -204,8 +204,6 @@ fn weights(
     (family, kind): (&Family, Kind),
     (spec, modules): (&EncoderSpec, &Modules),
 ) -> Result<Weights, LoadError> {
-    let tensors = hugging_face::tensors(&top(files), config)?;
-    let mut tensors = family.adopt((spec, kind), tensors)?;
-    tensors.extend(modules.tensors.iter().cloned());
-    Ok(Weights::exactly(tensors, &spec.tensor_shapes(&modules.output))?)
+    let tensors = (hugging_face::tensors(&top(files), config)?, modules.tensors.as_slice());
+    Ok(family.assemble(&Config::new(config), (spec, &modules.output, kind), tensors)?)
 }

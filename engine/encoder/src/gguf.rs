@@ -8,8 +8,10 @@ use std::path::Path;
 use engine_core::{Activation as ToScores, EncoderOutput};
 use engine_weights::{
     Fault, LoadError, Tensor, Weights,
-    gguf::{FromValue, GgufFile, Metadata},
+    fields::Fields,
+    gguf::{GgufFile, Keys},
     mmap,
+    names::in_gguf,
 };
 
 use crate::{
@@ -32,36 +34,29 @@ pub(crate) fn open(path: &Path) -> Result<Option<Model>, LoadError> {
     let file = GgufFile::parse(&bytes).map_err(at_path)?;
     let name: &str = file.metadata.require("general.architecture").map_err(at_path)?;
     let Some(family) = KNOWN.into_iter().find(|known| *known == name) else { return Ok(None) };
-    let gguf = Gguf { metadata: &file.metadata, tensors: &file.tensors, family };
+    let keys = Keys { metadata: &file.metadata, architecture: name };
+    let gguf = Gguf { keys, tensors: &file.tensors, family };
     let spec = gguf.spec().map_err(at_path)?;
     let (output, meaning) = gguf.output(spec.stack.hidden_size).map_err(at_path)?;
     families::check_output(spec.stack.hidden_size, &output).map_err(at_path)?;
     let mut tensors = Vec::with_capacity(file.tensors.len());
-    for tensor in file.tensors {
-        families::split(&spec, tensor, &mut tensors)?;
-    }
-    let weights = Weights::exactly(tensors, &spec.tensor_shapes(&output))?;
+    let split = |tensor: Tensor| families::split(&spec, tensor, &mut tensors);
+    let weights = (file.tensors.into_iter().try_for_each(split))
+        .and_then(|()| Weights::exactly(tensors, &spec.tensor_sizes(&output)))
+        .map_err(|error| error.told(&keys, in_gguf))?;
     let architecture = name.to_owned();
     Ok(Some(Model { architecture, spec, output, meaning, include_prompt: true, weights }))
 }
 
 /// A file's metadata and tensors.
 struct Gguf<'a> {
-    metadata: &'a Metadata<'a>,
+    keys: Keys<'a>,
     tensors: &'a [Tensor],
-    /// `general.architecture`, with which keys begin.
+    /// `general.architecture`.
     family: &'static str,
 }
 
-impl<'a> Gguf<'a> {
-    fn get<T: FromValue<'a>>(&self, name: &str) -> Result<Option<T>, Fault> {
-        self.metadata.get(&format!("{}.{name}", self.family))
-    }
-
-    fn require<T: FromValue<'a>>(&self, name: &str) -> Result<T, Fault> {
-        self.metadata.require(&format!("{}.{name}", self.family))
-    }
-
+impl Gguf<'_> {
     /// Rows of a tensor, if it is there.
     fn rows(&self, name: &str) -> Option<usize> {
         let found = self.tensors.iter().find(|tensor| tensor.name() == name)?;
@@ -69,32 +64,33 @@ impl<'a> Gguf<'a> {
     }
 
     fn spec(&self) -> Result<EncoderSpec, Fault> {
-        let num_layers = self.require("block_count")?;
-        families::check_num_layers(num_layers)?;
+        let keys = &self.keys;
+        let num_layers = keys.require("num_hidden_layers")?;
+        families::check_num_layers(num_layers).map_err(|fault| keys.told(fault))?;
         let has = |role: &str| self.rows(&format!("blk.0.{role}")).is_some();
         let rows = self.rows("position_embd.weight");
-        let context: usize = self.require("context_length")?;
+        let context: usize = keys.require("max_position_embeddings")?;
         let gated = has("ffn_gate.weight");
         let (ropes, rope) = match rows {
-            None => (vec![self.get("rope.freq_base")?.unwrap_or(1000.0)], Some(0)),
+            None => (vec![keys.positive("rope.freq_base")?.unwrap_or(1000.0)], Some(0)),
             Some(_) => (Vec::new(), None),
         };
         let stack = StackSpec {
-            hidden_size: self.require("embedding_length")?,
+            hidden_size: keys.require("hidden_size")?,
             max_input_len: context.min(rows.unwrap_or(context)),
             attention: AttentionSpec {
-                num_heads: self.require("attention.head_count")?,
+                num_heads: keys.require("num_attention_heads")?,
                 bias: has("attn_q.bias") || has("attn_qkv.bias"),
                 key_bias: has("attn_k.bias") || has("attn_qkv.bias"),
                 output_bias: has("attn_output.bias"),
                 relative: None,
             },
-            norm: NormSpec { eps: self.require("attention.layer_norm_epsilon")?, bias: true },
+            norm: NormSpec { eps: keys.require("layer_norm_eps")?, bias: true },
             block: BlockSpec::PostNorm,
             ropes,
             layers: vec![LayerSpec { rope, window: None }; num_layers],
             feed_forward: FeedForwardSpec {
-                width: self.require("feed_forward_length")?,
+                width: keys.require("intermediate_size")?,
                 gated,
                 activation: if gated { Activation::Silu } else { Activation::Gelu },
                 bias: has("ffn_up.bias"),
@@ -109,20 +105,19 @@ impl<'a> Gguf<'a> {
             },
             stack,
         };
-        families::check(&spec)?;
+        families::check(&spec).map_err(|fault| keys.told(fault))?;
         Ok(spec)
     }
 
     fn output(&self, hidden: usize) -> Result<(OutputSpec, EncoderOutput), Fault> {
         const POOLING: &str = "pooling_type";
-        let pooling = match self.get::<u32>(POOLING)? {
+        let pooling = match self.keys.get::<u32>(POOLING)? {
             None | Some(0 | 1) => Pooling::Mean,
             Some(2) => Pooling::Cls,
             Some(3) => Pooling::Last,
             Some(4) => return self.ranks(hidden),
             Some(other) => {
-                let field = format!("{}.{POOLING}", self.family);
-                return Err(Fault::field(&field, format!("{other}; 0 to 4 are known")));
+                return Err(self.keys.fault(POOLING, format!("{other}; 0 to 4 are known")));
             }
         };
         let output = OutputSpec { poolings: vec![pooling], stages: vec![Stage::Normalize] };
@@ -133,7 +128,7 @@ impl<'a> Gguf<'a> {
     /// A reranker.
     fn ranks(&self, hidden: usize) -> Result<(OutputSpec, EncoderOutput), Fault> {
         let labels = self.rows("cls.output.weight").unwrap_or_default();
-        let named = self.get::<Vec<String>>("classifier.output_labels")?;
+        let named = self.keys.get::<Vec<String>>("classifier.output_labels")?;
         let named = named.filter(|named| named.len() == labels);
         let dense = |name: &str, rows, function| {
             let bias = self.rows(&format!("{name}.bias")).is_some();

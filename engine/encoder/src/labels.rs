@@ -85,7 +85,7 @@ mod tests {
 
     #[test]
     fn labels_lie_by_their_numbers() {
-        let of = |value| labels(&Config(&object(value)));
+        let of = |value| labels(&Config::new(&object(value)));
         let ten: Map<String, Value> =
             (0..10).map(|i| (format!("{i}"), json!(format!("label {i}")))).collect();
         assert_eq!(of(json!({"id2label": ten})).expect("labels")[9], "label 9");
@@ -105,7 +105,7 @@ mod tests {
 
     #[test]
     fn activations_are_those_of_sentence_transformers_and_pipelines() {
-        let of = |value, num| activation(&Config(&object(value)), num);
+        let of = |value, num| activation(&Config::new(&object(value)), num);
         for (value, num, want) in [
             (json!({}), 1, Activation::Sigmoid),
             (json!({}), 3, Activation::Softmax),

@@ -63,7 +63,7 @@ pub(crate) fn read(files: &Files) -> Result<Modules, LoadError> {
         let Value::Object(module) = module else {
             return Err(at_path(Fault::file(format!("module {i} is not an object"))));
         };
-        let module = Config(module);
+        let module = Config::new(module);
         let kind: String = module.require("type").map_err(at_path)?;
         let folder: String = module.get("path").map_err(at_path)?.unwrap_or_default();
         let pooled = !modules.output.poolings.is_empty();
@@ -104,7 +104,7 @@ fn of_folder<T>(
     read: impl FnOnce(&Config<'_>) -> Result<T, Fault>,
 ) -> Result<T, LoadError> {
     let path = require(files, &format!("{folder}/config.json"))?;
-    read(&Config(&read_object(path)?)).map_err(|fault| fault.at(path))
+    read(&Config::new(&read_object(path)?)).map_err(|fault| fault.at(path))
 }
 
 impl Modules {
@@ -117,7 +117,7 @@ impl Modules {
     ) -> Result<(), LoadError> {
         self.output.stages.push(stage);
         let weights = require(files, &format!("{folder}/model.safetensors"))?;
-        self.tensors.extend(adopt(tensors_of(weights)?, theirs, i));
+        self.tensors.extend(adopt(tensors_of(weights)?, (folder, theirs, i)));
         Ok(())
     }
 }
@@ -128,8 +128,12 @@ fn name(i: usize) -> String {
 }
 
 /// Tensors of module `i` under canonical names; others stay, and are refused later.
-fn adopt(tensors: Vec<Tensor>, theirs: &str, i: usize) -> impl Iterator<Item = Tensor> {
+fn adopt(
+    tensors: Vec<Tensor>,
+    (folder, theirs, i): (&str, &str, usize),
+) -> impl Iterator<Item = Tensor> {
     tensors.into_iter().map(move |tensor| {
+        let tensor = tensor.within(folder);
         match tensor.name().strip_prefix(theirs).map(|rest| format!("{}{rest}", name(i))) {
             Some(name) => tensor.renamed(name),
             None => tensor,
@@ -140,7 +144,7 @@ fn adopt(tensors: Vec<Tensor>, theirs: &str, i: usize) -> impl Iterator<Item = T
 fn pooling(config: &Config<'_>, modules: &mut Modules) -> Result<(), Fault> {
     const FIELD: &str = "pooling_mode";
     modules.include_prompt = config.get("include_prompt")?.unwrap_or(true);
-    let names: Option<Vec<String>> = match config.0.get(FIELD) {
+    let names: Option<Vec<String>> = match config.stands(FIELD) {
         Some(Value::String(one)) => Some(vec![one.clone()]),
         _ => config.get(FIELD)?,
     };

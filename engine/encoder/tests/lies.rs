@@ -83,19 +83,27 @@ fn configurations_that_cannot_be_or_do_not_fit() {
     for (name, changes, parts) in [
         ("bert", json!({"num_hidden_layers": HUGE}), &["num_hidden_layers", "1024"][..]),
         ("bert", json!({"num_hidden_layers": 0}), &["num_hidden_layers", "0"]),
-        ("bert", json!({"num_hidden_layers": 3}), &["blk.2.", "missing"]),
-        ("bert", json!({"num_hidden_layers": 1}), &["blk.1.", "no place"]),
+        ("bert", json!({"num_hidden_layers": 3}), &["layer.2.", "missing; num_hidden_layers is 3"]),
+        ("bert", json!({"num_hidden_layers": 1}), &["layer.1.", "wrong; num_hidden_layers is 1"]),
         ("bert", json!({"num_attention_heads": 3}), &["num_attention_heads", "3 does not divide"]),
         ("bert", json!({"num_attention_heads": 0}), &["num_attention_heads", "0"]),
         ("bert", json!({"num_attention_heads": 32}), &["num_attention_heads", "heads of 1"]),
         ("bert", json!({"hidden_size": HUGE}), &["hidden_size", "9223372036854775808"]),
         ("bert", json!({"hidden_size": -1}), &["hidden_size", "-1"]),
-        ("bert", json!({"hidden_size": 34}), &["token_embd.weight", "[200, 32]", "34"]),
+        (
+            "bert",
+            json!({"hidden_size": 34}),
+            &["word_embeddings.weight", "[200, 32]", "hidden_size is 34"],
+        ),
         ("bert", json!({"intermediate_size": HUGE}), &["intermediate_size"]),
         ("bert", json!({"vocab_size": HUGE}), &["vocab_size"]),
-        ("bert", json!({"vocab_size": 201}), &["token_embd.weight", "201"]),
+        ("bert", json!({"vocab_size": 201}), &["word_embeddings.weight", "vocab_size is 201"]),
         ("bert", json!({"max_position_embeddings": HUGE}), &["max_position_embeddings"]),
-        ("bert", json!({"max_position_embeddings": 255}), &["position_embd.weight", "255"]),
+        (
+            "bert",
+            json!({"max_position_embeddings": 255}),
+            &["position_embeddings.weight", "embeddings is 255"],
+        ),
         ("bert", json!({"type_vocab_size": HUGE}), &["type_vocab_size"]),
         ("bert", json!({"layer_norm_eps": -1.0}), &["layer_norm_eps", "-1"]),
         ("bert", json!({"hidden_act": "mish"}), &["hidden_act", "mish", "gelu"]),
@@ -106,15 +114,26 @@ fn configurations_that_cannot_be_or_do_not_fit() {
         ("roberta", json!({"pad_token_id": u32::MAX}), &["max_position_embeddings"]),
         ("mpnet", json!({"relative_attention_num_buckets": 0}), &["num_buckets", "0"]),
         ("mpnet", json!({"relative_attention_num_buckets": HUGE}), &["num_buckets"]),
-        ("mpnet", json!({"relative_attention_num_buckets": 36}), &["attn_rel_b.weight", "36"]),
-        ("distilbert", json!({"dim": 0}), &["hidden_size", "0"]),
+        (
+            "mpnet",
+            json!({"relative_attention_num_buckets": 36}),
+            &["relative_attention_bias", "buckets is 36"],
+        ),
+        ("distilbert", json!({"dim": 0}), &["\"dim\"", "0"]),
+        ("distilbert", json!({"n_heads": 3}), &["\"n_heads\"", "3 does not divide"]),
+        ("distilbert", json!({"n_layers": HUGE}), &["\"n_layers\"", "1024"]),
+        ("distilbert", json!({"n_layers": 3}), &["transformer.layer.2.", "n_layers is 3"]),
+        ("distilbert", json!({"hidden_dim": 49}), &["ffn.lin1.weight", "hidden_dim is 49"]),
+        ("distilbert", json!({"activation": "mish"}), &["\"activation\"", "mish"]),
+        ("modernbert", json!({"norm_eps": -1.0}), &["\"norm_eps\"", "-1"]),
+        ("modernbert", json!({"hidden_activation": "mish"}), &["\"hidden_activation\"", "mish"]),
         ("modernbert", json!({"local_attention": u64::MAX}), &["local_attention"]),
         ("modernbert", json!({"layer_types": ["full_attention"]}), &["layer_types", "1 entries"]),
         ("modernbert", json!({"layer_types": null, "global_attn_every_n_layers": 0}), &["is 0"]),
         (
             "modernbert",
             json!({"rope_parameters": {"full_attention": {"rope_theta": -1.0}}}),
-            &["rope_theta", "-1"],
+            &["rope_parameters.full_attention.rope_theta", "-1"],
         ),
         (
             "modernbert",
@@ -125,7 +144,7 @@ fn configurations_that_cannot_be_or_do_not_fit() {
         ("nomic-bert", json!({"rotary_emb_fraction": 0.5}), &["rotary_emb_fraction", "0.5"]),
         ("nomic-bert", json!({"prenorm": true}), &["prenorm", "true"]),
         ("nomic-bert", json!({"head_dim": u64::MAX}), &["head_dim"]),
-        ("bert-classifier", json!({"id2label": {"0": "a"}}), &["cls.output.weight", "[3, 32]"]),
+        ("bert-classifier", json!({"id2label": {"0": "a"}}), &["classifier.weight", "[3, 32]"]),
         ("bert-classifier", json!({"id2label": {"0": "a", "7": "b"}}), &["id2label", "7"]),
         (
             "bert-reranker",
@@ -168,14 +187,14 @@ fn modules_that_cannot_be_or_do_not_fit() {
         ("2_Dense/config.json", json!({"out_features": HUGE}), &["out_features"]),
         ("2_Dense/config.json", json!({"out_features": 0}), &["out_features", "0"]),
         ("2_Dense/config.json", json!({"activation_function": "os.system"}), &["os.system"]),
-        ("2_Dense/config.json", json!({"bias": false}), &["module.2.bias", "no place"]),
+        ("2_Dense/config.json", json!({"bias": false}), &["2_Dense/linear.bias", "no place"]),
         (
             "2_Dense/config.json",
             json!({"module_input_name": "token_embeddings"}),
             &["module_input"],
         ),
         ("3_LayerNorm/config.json", json!({"dimension": 25}), &["dimension", "25"]),
-        ("4_Dense/config.json", json!({"out_features": 21}), &["module.4.weight", "21"]),
+        ("4_Dense/config.json", json!({"out_features": 21}), &["4_Dense/linear.weight", "21"]),
     ] {
         let error = Folder::of("bert-poolings").set(file, &changes).error();
         assert_parts(&format!("{file} {changes}"), &error, parts);
@@ -193,7 +212,7 @@ fn tensors_that_are_missing_or_over() {
             "bert",
             "layer.1.output.dense.bias",
             "layer.2.output.dense.bias",
-            &["blk.1.ffn_down.bias"],
+            &["encoder.layer.1.output.dense.bias", "is missing"],
         ),
         ("distilbert", "layer.1.ffn.lin1.bias", "layer.1.ffn.lin3.bias", &["lin3"]),
         ("modernbert", "layers.1.attn_norm.weight", "layers.0.attn_norm.weight", &["attn_norm"]),
@@ -206,7 +225,11 @@ fn tensors_that_are_missing_or_over() {
     // Fused ones of another shape.
     let wider = json!({"intermediate_size": 49});
     let error = Folder::of("modernbert").set("config.json", &wider).error();
-    assert_parts("fused", &error, &["ffn_gate_up", "[96, 32]", "98"]);
+    assert_parts(
+        "fused",
+        &error,
+        &["layers.0.mlp.Wi.weight", "[96, 32]", "intermediate_size is 49"],
+    );
 }
 
 #[test]

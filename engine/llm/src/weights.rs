@@ -92,7 +92,8 @@ fn open_gguf(path: &Path) -> Result<Model, LoadError> {
     let (architecture, spec, family) =
         families::from_gguf(&file.metadata, &file.tensors).map_err(at_path)?;
     let vocab = gguf::vocab(&file.metadata, spec.vocab_size).map_err(at_path)?;
-    let weights = families::assemble(&spec, families::adopt_gguf(&spec, family, file.tensors)?)?;
+    let keys = gguf::Keys { metadata: &file.metadata, architecture: &architecture };
+    let weights = families::assemble_gguf(&spec, family, file.tensors, &keys)?;
     let base = AdapterBase::new(&spec, family, true);
     Ok(Model { architecture, spec, weights, text: TextSource::Gguf(Box::new(vocab)), base })
 }
@@ -119,7 +120,7 @@ fn open_folder(files: &Files, config: Map<String, Value>) -> Result<Model, LoadE
     let (architecture, spec, family) =
         families::from_config(&config).map_err(|fault| fault.at(config_json))?;
     let tensors = hugging_face::tensors(files, &config)?;
-    let weights = families::assemble(&spec, families::adopt(&spec, family, tensors)?)?;
+    let weights = families::assemble(&spec, family, tensors, &config)?;
     let text = folder_text(files)?;
     let base = AdapterBase::new(&spec, family, false);
     Ok(Model { architecture, spec, weights, text, base })

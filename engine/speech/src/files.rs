@@ -5,7 +5,7 @@
 //! whatever they contain, the answer is a model or an error, soon.
 
 use engine_weights::{
-    DType, Fault, Files, LoadError, Tensor, Weights, WeightsError,
+    DType, Fault, Files, LoadError, Size, Tensor, Weights, WeightsError,
     config::Config,
     hugging_face::{self, CONFIG},
     names::{Names, Roles},
@@ -66,6 +66,11 @@ const ENCODER: Names = Names {
         ("layer_norm", "output_norm"),
     ],
     roles: &[ENCODER_ROLES],
+    fields: &[
+        ("hidden_size", &["d_model"]),
+        ("num_hidden_layers", &["encoder_layers"]),
+        ("intermediate_size", &["encoder_ffn_dim"]),
+    ],
 };
 const DECODER: Names = Names {
     layers: "layers.",
@@ -75,6 +80,7 @@ const DECODER: Names = Names {
         ("layer_norm", "output_norm"),
     ],
     roles: &[ENCODER_ROLES, CROSS_ROLES],
+    fields: &[("num_hidden_layers", &["decoder_layers"])],
 };
 
 /// Opens the model of speech that `files` (path by name) hold: `config.json` of Whisper's class,
@@ -85,7 +91,7 @@ const DECODER: Names = Names {
 pub fn open(files: &Files) -> Result<Option<Model>, LoadError> {
     let Some(path) = files.get(CONFIG) else { return Ok(None) };
     let fields = hugging_face::read_object(path)?;
-    let config = Config(&fields);
+    let config = Config::new(&fields);
     let at_config = |fault: Fault| fault.at(path);
     let classes = config.get::<Vec<String>>("architectures").map_err(at_config)?;
     if classes.unwrap_or_default() != [ARCHITECTURE] {
@@ -94,14 +100,14 @@ pub fn open(files: &Files) -> Result<Option<Model>, LoadError> {
     let spec = WhisperSpec::read(&config).map_err(at_config)?;
     let generation_path = hugging_face::require(files, GENERATION)?;
     let generation = hugging_face::read_object(generation_path)?;
-    let vocabulary = Vocabulary::read(&Config(&generation), &config, spec.vocab_size);
+    let vocabulary = Vocabulary::read(&Config::new(&generation), &config, spec.vocab_size);
     let vocabulary = vocabulary.map_err(|fault| fault.at(generation_path))?;
-    let alignment = Alignment::heads(&Config(&generation), &spec);
+    let alignment = Alignment::heads(&Config::new(&generation), &spec);
     let alignment = alignment.map_err(|fault| fault.at(generation_path))?;
     let alignment = alignment.with_median(&config).map_err(at_config)?;
     if let Some(path) = files.get(PREPROCESSOR) {
         let object = hugging_face::read_object(path)?;
-        spec.check_features(&Config(&object)).map_err(|fault| fault.at(path))?;
+        spec.check_features(&Config::new(&object)).map_err(|fault| fault.at(path))?;
     }
     let (encoder, decoder) = weights(files, &fields, &spec)?;
     Ok(Some(Model { spec, vocabulary, alignment, encoder, decoder }))
@@ -112,15 +118,20 @@ fn weights(
     config: &Map<String, Value>,
     spec: &WhisperSpec,
 ) -> Result<(Weights, Weights), LoadError> {
+    const WHOLE: &str = "model.";
     let (mut encoder, mut decoder) = (Vec::new(), Vec::new());
+    let mut whole = "";
     for tensor in hugging_face::tensors(files, config)? {
         let theirs = tensor.name().to_owned();
-        let unknown = || WeightsError::Unknown { tensor: theirs.as_str().into() };
+        let unknown = || WeightsError::unknown(&theirs);
         // Logits are computed with the embedding; a copy of it is of no use.
         if theirs == "proj_out.weight" {
             continue;
         }
-        let stem = theirs.strip_prefix("model.").unwrap_or(&theirs);
+        if theirs.starts_with(WHOLE) {
+            whole = WHOLE;
+        }
+        let stem = theirs.strip_prefix(WHOLE).unwrap_or(&theirs);
         let (to, names, stem) = if let Some(stem) = stem.strip_prefix("encoder.") {
             (&mut encoder, &ENCODER, stem)
         } else if let Some(stem) = stem.strip_prefix("decoder.") {
@@ -132,8 +143,13 @@ fn weights(
         let is_kernel = name.starts_with("conv") && name.ends_with(".weight");
         to.push(if is_kernel { unfolded(&tensor, &name)? } else { tensor.renamed(name) });
     }
-    let encoder = Weights::exactly(encoder, &spec.encoder_tensors())?;
-    let decoder = Weights::exactly(decoder, &spec.decoder_tensors())?;
+    let exactly = |part: &str, names: &Names, tensors, wanted: &[_]| {
+        let theirs = |ours: &str| Some(format!("{whole}{part}.{}", names.theirs(ours)?));
+        let fields = Config::new(config).of_family(names.fields);
+        Weights::exactly(tensors, wanted).map_err(|error| error.told(&fields, theirs))
+    };
+    let encoder = exactly("encoder", &ENCODER, encoder, &spec.encoder_tensors())?;
+    let decoder = exactly("decoder", &DECODER, decoder, &spec.decoder_tensors())?;
     Ok((encoder, decoder))
 }
 
@@ -141,7 +157,7 @@ fn weights(
 /// `[out][in][kernel]` to `[out][kernel · in]`.
 fn unfolded(tensor: &Tensor, name: &str) -> Result<Tensor, WeightsError> {
     let &[rows, cols, KERNEL] = tensor.shape() else {
-        return Err(tensor.misshapen(&[0, 0, KERNEL]));
+        return Err(tensor.misshapen(&[0, 0, KERNEL].map(Size::from)));
     };
     let values = tensor.to_f32();
     let mut bytes = Vec::with_capacity(values.len() * 4);
@@ -151,31 +167,40 @@ fn unfolded(tensor: &Tensor, name: &str) -> Result<Tensor, WeightsError> {
             bytes.extend(column.flat_map(|value| value.to_le_bytes()));
         }
     }
-    Tensor::new(name, DType::F32, &[rows, KERNEL * cols], bytes.into())
+    tensor.reformed(name, DType::F32, &[rows, KERNEL * cols], bytes.into())
 }
 
 impl WhisperSpec {
-    /// Names and shapes of all tensors of the encoder.
-    fn encoder_tensors(&self) -> Vec<(String, Vec<usize>)> {
-        let (hidden, positions) = (self.hidden_size(), self.positions());
-        let mut all = self.encoder.tensor_shapes();
-        let mut add = |name: &str, shape: &[usize]| all.push((name.to_owned(), shape.to_vec()));
-        add("conv1.weight", &[hidden, KERNEL * self.num_mels]);
+    fn hidden(&self) -> Size {
+        Size { num: self.hidden_size(), by: &["d_model"] }
+    }
+
+    /// Names and shapes of all tensors of the encoder, with the fields that decide on them.
+    fn encoder_tensors(&self) -> Vec<(String, Vec<Size>)> {
+        let hidden = self.hidden();
+        let rows = |cols: usize, by| Size { num: KERNEL * cols, by };
+        let positions = Size { num: self.positions(), by: &["max_source_positions"] };
+        let mut all = self.encoder.tensor_sizes();
+        let mut add = |name: &str, shape: &[Size]| all.push((name.to_owned(), shape.to_vec()));
+        add("conv1.weight", &[hidden, rows(self.num_mels, &["num_mel_bins"])]);
         add("conv1.bias", &[hidden]);
-        add("conv2.weight", &[hidden, KERNEL * hidden]);
+        add("conv2.weight", &[hidden, rows(hidden.num, hidden.by)]);
         add("conv2.bias", &[hidden]);
         add("position_embd.weight", &[positions, hidden]);
         all
     }
 
     /// Those of the decoder.
-    fn decoder_tensors(&self) -> Vec<(String, Vec<usize>)> {
-        let (hidden, width) = (self.hidden_size(), self.decoder_width);
+    fn decoder_tensors(&self) -> Vec<(String, Vec<Size>)> {
+        let hidden = self.hidden();
+        let width = Size { num: self.decoder_width, by: &["decoder_ffn_dim"] };
+        let vocab = Size { num: self.vocab_size, by: &["vocab_size"] };
+        let positions = Size { num: self.max_tokens, by: &["max_target_positions"] };
         let mut all = vec![
-            ("token_embd.weight".to_owned(), vec![self.vocab_size, hidden]),
-            ("position_embd.weight".to_owned(), vec![self.max_tokens, hidden]),
+            ("token_embd.weight".to_owned(), vec![vocab, hidden]),
+            ("position_embd.weight".to_owned(), vec![positions, hidden]),
         ];
-        let mut add = |name: String, shape: &[usize], bias: bool| {
+        let mut add = |name: String, shape: &[Size], bias: bool| {
             all.push((format!("{name}.weight"), shape.to_vec()));
             if bias {
                 all.push((format!("{name}.bias"), shape[..1].to_vec()));

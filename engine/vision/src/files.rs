@@ -7,7 +7,7 @@
 
 use engine_core::TokenId;
 use engine_weights::{
-    Fault, Files, LoadError, Tensor, Weights, WeightsError,
+    Fault, Files, LoadError, Size, Tensor, Weights, WeightsError,
     config::Config,
     hugging_face::{self, CONFIG},
     names::Names,
@@ -39,6 +39,17 @@ const NAMES: Names = Names {
         ("mlp.fc1", "ffn_up"),
         ("mlp.fc2", "ffn_down"),
     ]],
+    fields: &[
+        ("patch_size", &["vision_config.patch_size"]),
+        ("image_size", &["vision_config.image_size"]),
+        ("num_channels", &["vision_config.num_channels"]),
+        ("hidden_size", &["vision_config.hidden_size"]),
+        ("num_hidden_layers", &["vision_config.num_hidden_layers"]),
+        ("num_attention_heads", &["vision_config.num_attention_heads"]),
+        ("intermediate_size", &["vision_config.intermediate_size"]),
+        ("layer_norm_eps", &["vision_config.layer_norm_eps"]),
+        ("hidden_act", &["vision_config.hidden_act"]),
+    ],
 };
 
 /// All that is needed to see with a model.
@@ -61,7 +72,7 @@ pub struct Model {
 pub fn open(files: &Files) -> Result<Option<Model>, LoadError> {
     let Some(config_json) = files.get(CONFIG) else { return Ok(None) };
     let config = hugging_face::config(files)?;
-    let fields = Config(&config);
+    let fields = Config::new(&config).of_family(NAMES.fields);
     let classes: Option<Vec<String>> = fields.get("architectures").unwrap_or_default();
     match classes.as_deref() {
         Some([class]) if ARCHITECTURES.contains(&class.as_str()) => {}
@@ -72,27 +83,31 @@ pub fn open(files: &Files) -> Result<Option<Model>, LoadError> {
     let spec = VisionSpec::from_config(&fields, &rules).map_err(at_config)?;
     let image_token = fields.get("image_token_id").map_err(at_config)?.unwrap_or(128_257);
     let tensors = hugging_face::tensors(files, &config)?;
-    let weights = Weights::exactly(adopt(&spec, tensors)?, &spec.tensor_shapes())?;
+    let weights = adopt(&spec, tensors)
+        .and_then(|tensors| Weights::exactly(tensors, &spec.tensor_sizes()))
+        .map_err(|error| error.told(&fields, |ours| NAMES.theirs(ours)))?;
     Ok(Some(Model { spec, weights, rules, image_token }))
 }
 
 /// Gives tensors their canonical names, and the patches' kernel the form of a matrix.
 fn adopt(spec: &VisionSpec, tensors: Vec<Tensor>) -> Result<Vec<Tensor>, WeightsError> {
     let mut adopted = Vec::new();
-    let kernel = [spec.stack.hidden_size, 3, spec.patch, spec.patch];
+    let hidden = Size { num: spec.stack.hidden_size, by: &["hidden_size"] };
+    let side = Size { num: spec.patch, by: &["patch_size"] };
+    let kernel = [hidden, 3.into(), side, side];
     for tensor in tensors {
         let theirs = tensor.name();
         if OTHER_PARTS.iter().any(|part| theirs.starts_with(part)) {
             continue;
         }
         let Some(name) = NAMES.canonical(theirs) else {
-            return Err(WeightsError::Unknown { tensor: theirs.into() });
+            return Err(WeightsError::unknown(theirs));
         };
-        let is_kernel = name == "patch_embd.weight" && tensor.shape() == kernel;
-        adopted.push(match is_kernel {
+        adopted.push(match name == "patch_embd.weight" {
             true => {
+                tensor.check_shape(&kernel)?;
                 let dtype = tensor.dtype();
-                tensor.reread(&name, dtype, &[kernel[0], spec.patch_len()])?
+                tensor.reread(&name, dtype, &[hidden.num, spec.patch_len()])?
             }
             false => tensor.renamed(name),
         });

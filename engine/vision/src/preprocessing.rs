@@ -51,16 +51,16 @@ impl Preprocessing {
         let all = all.transpose()?;
         let seq_len = match &all {
             Some((path, all)) => {
-                Config(all).get("image_seq_len").map_err(|fault| fault.at(path))?
+                Config::new(all).get("image_seq_len").map_err(|fault| fault.at(path))?
             }
             None => None,
         };
         let (path, own) = match (files.get(OWN), all) {
             (Some(path), _) => (path, read_object(path)?),
             (None, Some((path, all))) => {
-                let config = Config(&all);
+                let config = Config::new(&all);
                 let own = config.object("image_processor").map_err(|fault| fault.at(path))?;
-                (path, own.map(|own| own.0.clone()).unwrap_or_default())
+                (path, own.map(|own| own.fields().clone()).unwrap_or_default())
             }
             (None, None) => {
                 let what = format!("{OWN} is missing: {CONFIG} is of a model that sees");
@@ -72,7 +72,7 @@ impl Preprocessing {
     }
 
     fn from_config(config: &Map<String, Value>) -> Result<Self, Fault> {
-        let config = Config(config);
+        let config = Config::new(config);
         for field in ["do_resize", "do_rescale", "do_normalize"] {
             config.only(field, true)?;
         }

@@ -10,12 +10,14 @@ use engine_encoder::{
     StackSpec,
     spec::{Activation, AttentionSpec, BlockSpec, FeedForwardSpec, LayerSpec, NormSpec},
 };
-use engine_weights::{Fault, config::Config};
+use engine_weights::{Fault, Size, config::Config, fields::Fields};
 
 use crate::Preprocessing;
 
 const MAX_LAYERS: usize = 1 << 10;
 const MAX_HEAD_DIM: usize = 1 << 10;
+/// How wide the rows of the language model are.
+const TEXT_WIDTH: &str = "text_config.hidden_size";
 /// Pieces of patches on a side that a table of positions, or a piece, may have.
 const MAX_GRID: usize = 128;
 
@@ -39,31 +41,33 @@ pub struct VisionSpec {
 impl VisionSpec {
     /// Reads a `config.json`, for pieces as `rules` cut them.
     pub(crate) fn from_config(config: &Config<'_>, rules: &Preprocessing) -> Result<Self, Fault> {
-        let of =
-            |field: &str| config.object(field)?.ok_or_else(|| Fault::field(field, "is missing"));
-        let (vision, text) = (of("vision_config")?, of("text_config")?);
+        for part in ["vision_config", "text_config"] {
+            config.require_object(part)?;
+        }
         let get =
-            |field: &str, default: usize| Ok::<_, Fault>(vision.get(field)?.unwrap_or(default));
-        vision.only("num_channels", 3)?;
+            |field: &str, default: usize| Ok::<_, Fault>(config.get(field)?.unwrap_or(default));
+        config.only("num_channels", 3)?;
         let (patch, image) = (get("patch_size", 32)?, get("image_size", 224)?);
         let layers = get("num_hidden_layers", 12)?;
-        let scale = config.get("scale_factor")?.unwrap_or(2);
+        let scale = get("scale_factor", 2)?;
+        let told = |fault| config.told(fault);
         Fault::check_sizes(&[
             ("patch_size", patch, rules.tile),
             ("image_size", image, 1 << 14),
             ("num_hidden_layers", layers, MAX_LAYERS),
             ("scale_factor", scale, MAX_GRID),
-        ])?;
+        ])
+        .map_err(told)?;
         let grid = rules.tile / patch;
         let this = Self {
-            stack: stack(&vision, (layers, grid * grid))?,
+            stack: stack(config, (layers, grid * grid))?,
             patch,
             grid,
             learned_grid: image / patch,
             scale,
-            width: text.get("hidden_size")?.unwrap_or(4096),
+            width: get(TEXT_WIDTH, 4096)?,
         };
-        this.check(rules)?;
+        this.check(rules).map_err(told)?;
         Ok(this)
     }
 
@@ -73,10 +77,16 @@ impl VisionSpec {
             ("hidden_size", hidden, 1 << 16),
             ("num_attention_heads", heads, 1 << 11),
             ("intermediate_size", self.stack.feed_forward.width, 1 << 20),
-            ("max_image_size", self.grid, MAX_GRID),
-            ("image_size", self.learned_grid, MAX_GRID),
-            ("text_config.hidden_size", self.width, 1 << 17),
+            (TEXT_WIDTH, self.width, 1 << 17),
         ])?;
+        let grids =
+            [("patch_size", "piece", self.grid), ("image_size", "image", self.learned_grid)];
+        for (field, of, grid) in grids {
+            if !(1..=MAX_GRID).contains(&grid) {
+                let what = format!("{grid} patches on a side of each {of}: not 1 to {MAX_GRID}");
+                return Err(Fault::field(field, what));
+            }
+        }
         let dim = self.stack.head_dim();
         if dim * heads != hidden || !dim.is_multiple_of(2) || dim > MAX_HEAD_DIM {
             let what = format!("{heads} heads do not make up the hidden size, {hidden}");
@@ -93,8 +103,9 @@ impl VisionSpec {
         }
         match rules.seq_len {
             Some(len) if len != self.rows_per_tile() => {
-                let what = format!("{len}, but a piece makes {} rows", self.rows_per_tile());
-                Err(Fault::field("image_seq_len", what))
+                let rows = self.rows_per_tile();
+                let what = format!("{}: a piece makes {rows} rows, not {len}", self.scale);
+                Err(Fault::field("scale_factor", what))
             }
             _ => Ok(()),
         }
@@ -137,33 +148,39 @@ impl VisionSpec {
     }
 
     /// Names and shapes of all tensors.
-    pub fn tensor_shapes(&self) -> Vec<(String, Vec<usize>)> {
-        let hidden = self.stack.hidden_size;
+    pub(crate) fn tensor_sizes(&self) -> Vec<(String, Vec<Size>)> {
+        let size = |num, by| Size { num, by };
+        let hidden = size(self.stack.hidden_size, &["hidden_size"]);
+        let patch = size(self.patch_len(), &["patch_size"]);
+        let learned = self.learned_grid * self.learned_grid;
+        let learned = size(learned, &["image_size", "patch_size"]);
+        let width = size(self.width, &[TEXT_WIDTH]);
+        let shuffled = size(self.shuffled_len(), &["hidden_size", "scale_factor"]);
         let own = [
-            ("patch_embd.weight", vec![hidden, self.patch_len()]),
+            ("patch_embd.weight", vec![hidden, patch]),
             ("patch_embd.bias", vec![hidden]),
-            ("position_embd.weight", vec![self.learned_grid * self.learned_grid, hidden]),
-            ("projection.weight", vec![self.width, self.shuffled_len()]),
+            ("position_embd.weight", vec![learned, hidden]),
+            ("projection.weight", vec![width, shuffled]),
         ];
         let own = own.into_iter().map(|(name, shape)| (name.to_owned(), shape));
-        own.chain(self.stack.tensor_shapes()).collect()
+        own.chain(self.stack.tensor_sizes()).collect()
     }
 }
 
-fn stack(vision: &Config<'_>, (layers, patches): (usize, usize)) -> Result<StackSpec, Fault> {
-    let name = vision.get::<String>("hidden_act")?;
+fn stack(config: &Config<'_>, (layers, patches): (usize, usize)) -> Result<StackSpec, Fault> {
+    let name = config.get::<String>("hidden_act")?;
     let activation = match name.as_deref() {
         None | Some("gelu_pytorch_tanh" | "gelu_new" | "gelu_fast") => Activation::GeluTanh,
         Some("gelu") => Activation::Gelu,
         Some("silu" | "swish") => Activation::Silu,
         Some(other) => {
-            return Err(Fault::field("hidden_act", format!("{other:?} is not supported")));
+            return Err(config.fault("hidden_act", format!("{other:?} is not supported")));
         }
     };
-    let size = |field: &str, default| Ok::<_, Fault>(vision.get(field)?.unwrap_or(default));
+    let size = |field: &str, default| Ok::<_, Fault>(config.get(field)?.unwrap_or(default));
     let heads: usize = size("num_attention_heads", 16)?;
     if heads == 0 {
-        return Err(Fault::field("num_attention_heads", "0 heads"));
+        return Err(config.fault("num_attention_heads", "0 heads"));
     }
     Ok(StackSpec {
         hidden_size: size("hidden_size", 1152)?,
@@ -175,7 +192,7 @@ fn stack(vision: &Config<'_>, (layers, patches): (usize, usize)) -> Result<Stack
             output_bias: true,
             relative: None,
         },
-        norm: NormSpec { eps: vision.get("layer_norm_eps")?.unwrap_or(1e-6), bias: true },
+        norm: NormSpec { eps: config.get("layer_norm_eps")?.unwrap_or(1e-6), bias: true },
         block: BlockSpec::PreNorm { first_norm: true },
         ropes: Vec::new(),
         layers: vec![LayerSpec { rope: None, window: None }; layers],

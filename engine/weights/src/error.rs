@@ -4,7 +4,7 @@
 
 use std::{fmt, io, path::PathBuf};
 
-use crate::WeightsError;
+use crate::fields::Fields;
 
 /// A model that cannot be loaded.
 #[derive(Debug, thiserror::Error)]
@@ -89,6 +89,111 @@ impl Fault {
     /// The error that names the file, too.
     pub fn at(self, path: &std::path::Path) -> LoadError {
         LoadError::Invalid { path: path.into(), fault: self }
+    }
+}
+
+/// The tensors are not those of the described model.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum WeightsError {
+    /// The model needs a tensor that the files lack.
+    #[error("tensor {} is missing{by}", Quoted(tensor))]
+    Missing {
+        /// The canonical name, or once that is [told](Self::told), the file's.
+        tensor: String,
+        /// What asks for it.
+        by: By,
+    },
+    /// A tensor does not fit the model.
+    #[error(
+        "tensor {}{} has shape {found:?}, the model's sizes ask for {want:?}{by}",
+        Quoted(tensor), in_form(form.as_deref())
+    )]
+    Shape {
+        /// The file's name.
+        tensor: String,
+        /// The canonical name, if that is another form of it.
+        form: Option<String>,
+        /// By the model's description.
+        want: Vec<usize>,
+        /// In the file.
+        found: Vec<usize>,
+        /// What asks for the first size that differs.
+        by: By,
+    },
+    /// A tensor that the model's computation would leave out.
+    #[error(
+        "tensor {} has no place in this model; computing without it would be wrong{by}",
+        Quoted(tensor)
+    )]
+    Unknown {
+        /// The file's name.
+        tensor: String,
+        /// What leaves no place for it.
+        by: By,
+    },
+    /// The bytes at hand are not those of the shape.
+    #[error("tensor {} of shape {shape:?} in {dtype} cannot have {found} bytes", Quoted(tensor))]
+    Size {
+        /// The name.
+        tensor: String,
+        /// The shape.
+        shape: Vec<usize>,
+        /// The format's name.
+        dtype: &'static str,
+        /// Bytes at hand.
+        found: usize,
+    },
+}
+
+impl WeightsError {
+    /// A tensor of this name is in a file, and there is no place for it.
+    pub fn unknown(tensor: &str) -> Self {
+        Self::Unknown { tensor: tensor.into(), by: By::default() }
+    }
+
+    /// The error in a file's words: what it says in the fields that decide, and by `theirs` what
+    /// it would call a tensor of a canonical name.
+    pub fn told(
+        mut self,
+        fields: &impl Fields,
+        theirs: impl FnOnce(&str) -> Option<String>,
+    ) -> Self {
+        if let Self::Missing { tensor, .. } = &mut self
+            && let Some(name) = theirs(tensor)
+        {
+            *tensor = name;
+        }
+        if let Self::Missing { by, .. } | Self::Shape { by, .. } | Self::Unknown { by, .. } =
+            &mut self
+        {
+            by.0.iter_mut().for_each(|field| *field = fields.says(field));
+            by.0.dedup();
+        }
+        self
+    }
+}
+
+fn in_form(canonical: Option<&str>) -> String {
+    canonical.map(|name| format!(" (as {})", Quoted(name))).unwrap_or_default()
+}
+
+/// The fields that decide on a tensor, for the end of a message.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct By(Vec<String>);
+
+impl By {
+    /// By the usual names of fields.
+    pub(crate) fn new(fields: &[&str]) -> Self {
+        Self(fields.iter().map(|field| (*field).to_owned()).collect())
+    }
+}
+
+impl fmt::Display for By {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0.as_slice() {
+            [] => Ok(()),
+            fields => write!(f, "; {}", fields.join(", ")),
+        }
     }
 }
 

@@ -7,6 +7,7 @@
 
 pub mod config;
 mod error;
+pub mod fields;
 mod filled;
 pub mod gguf;
 pub mod hugging_face;
@@ -21,15 +22,17 @@ mod reshape;
 mod safetensors;
 mod tensor;
 mod unfinished;
+mod weights;
 
 use std::{collections::BTreeMap, path::PathBuf};
 
 pub use kernels::quant::{DType, can_quantize};
 
 pub use self::{
-    error::{Fault, LoadError, Quoted},
+    error::{By, Fault, LoadError, Quoted, WeightsError},
     quantize::{Progress, quantize},
-    tensor::{Tensor, Weights, WeightsError},
+    tensor::Tensor,
+    weights::{Size, Weights},
 };
 
 /// A model's files: where the file of each name is.

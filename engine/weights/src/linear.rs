@@ -13,8 +13,10 @@ use kernels::{
 };
 
 use crate::{
+    error::WeightsError,
     packed::{PackedTensor, pack},
-    tensor::{Tensor, Weights, WeightsError},
+    tensor::Tensor,
+    weights::Weights,
 };
 
 /// A matrix with its bias, packed if its type can be and that is wanted.

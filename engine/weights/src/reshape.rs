@@ -6,7 +6,7 @@
 use bytes::Bytes;
 use kernels::quant::{DType, dequantize};
 
-use crate::tensor::{Tensor, WeightsError};
+use crate::{Size, Tensor, WeightsError, error::By};
 
 impl Tensor {
     /// Bytes of one element, where elements are stored one by one.
@@ -19,17 +19,29 @@ impl Tensor {
     }
 
     /// The error for a shape that is not `want`.
-    pub fn misshapen(&self, want: &[usize]) -> WeightsError {
+    pub fn misshapen(&self, want: &[Size]) -> WeightsError {
+        let found = self.shape();
+        let differs = want.iter().zip(found).find(|(size, found)| size.num != **found);
+        let by = differs.filter(|_| want.len() == found.len()).map_or(&[][..], |(size, _)| size.by);
         WeightsError::Shape {
-            tensor: self.name().into(),
-            want: want.into(),
-            found: self.shape().into(),
+            tensor: self.theirs().into(),
+            form: self.is_reformed().then(|| self.name().into()),
+            want: want.iter().map(|size| size.num).collect(),
+            found: found.into(),
+            by: By::new(by),
         }
     }
 
     /// Refuses any other shape.
-    pub fn check_shape(&self, want: &[usize]) -> Result<(), WeightsError> {
-        if self.shape() == want { Ok(()) } else { Err(self.misshapen(want)) }
+    pub fn check_shape(&self, want: &[Size]) -> Result<(), WeightsError> {
+        let fits = self.shape().iter().eq(want.iter().map(|size| &size.num));
+        if fits { Ok(()) } else { Err(self.misshapen(want)) }
+    }
+
+    /// Refuses another outermost size.
+    pub fn check_outer(&self, want: Size) -> Result<(), WeightsError> {
+        let others = self.shape().iter().skip(1).copied().map(Size::from);
+        self.check_shape(&std::iter::once(want).chain(others).collect::<Vec<_>>())
     }
 
     /// `num` of the outermost dimension from `first` on, which are there.
@@ -39,17 +51,17 @@ impl Tensor {
         let each = self.bytes().len() / outer;
         // Elements of a vector of blocks are not stored one by one.
         if first + num > outer || each * outer != self.bytes().len() {
-            return Err(self.misshapen(&[first + num]));
+            return Err(self.misshapen(&[(first + num).into()]));
         }
         shape[0] = num;
         let bytes = self.shared_bytes().slice(first * each..(first + num) * each);
-        Self::new(name, self.dtype(), &shape, bytes)
+        self.reformed(name, self.dtype(), &shape, bytes)
     }
 
     /// The `i`-th of the outermost dimension, without that dimension.
     pub fn element(&self, name: &str, i: usize) -> Result<Self, WeightsError> {
         let part = self.part(name, i, 1)?;
-        Self::new(name, self.dtype(), &self.shape()[1..], part.shared_bytes().clone())
+        self.reformed(name, self.dtype(), &self.shape()[1..], part.shared_bytes().clone())
     }
 
     /// The rows (or elements of a vector) in another order; all are there.
@@ -67,7 +79,7 @@ impl Tensor {
             rows += 1;
         }
         shape[0] = rows;
-        Self::new(name, self.dtype(), &shape, Bytes::from(bytes))
+        self.reformed(name, self.dtype(), &shape, Bytes::from(bytes))
     }
 
     /// The elements as floats.
@@ -84,16 +96,16 @@ impl Tensor {
     pub fn to_bf16(&self) -> Result<Self, WeightsError> {
         let round = |x: f32| half::bf16::from_f32(x).to_le_bytes();
         let bytes: Vec<u8> = self.to_f32().into_iter().flat_map(round).collect();
-        Self::new(self.name(), DType::BF16, self.shape(), bytes.into())
+        self.reformed(self.name(), DType::BF16, self.shape(), bytes.into())
     }
 
     /// A matrix's transpose.
     pub fn transposed(&self, name: &str) -> Result<Self, WeightsError> {
-        let &[rows, cols] = self.shape() else { return Err(self.misshapen(&[0, 0])) };
+        let &[rows, cols] = self.shape() else { return Err(self.misshapen(&[0.into(), 0.into()])) };
         let Some(size) = self.element_bytes() else {
             let values = self.to_f32();
             let bytes = values.iter().flat_map(|x| x.to_le_bytes()).collect::<Vec<_>>();
-            return Self::new(name, DType::F32, &[rows, cols], bytes.into())?.transposed(name);
+            return self.reformed(name, DType::F32, &[rows, cols], bytes.into())?.transposed(name);
         };
         let mut bytes = Vec::with_capacity(self.bytes().len());
         for col in 0..cols {
@@ -102,13 +114,13 @@ impl Tensor {
                 bytes.extend_from_slice(&self.bytes()[at..at + size]);
             }
         }
-        Self::new(name, self.dtype(), &[cols, rows], bytes.into())
+        self.reformed(name, self.dtype(), &[cols, rows], bytes.into())
     }
 
     /// One more than each element, as norms of Gemma are stored.
     pub fn plus_one(&self) -> Result<Self, WeightsError> {
         let bytes: Vec<u8> =
             self.to_f32().into_iter().flat_map(|x| (x + 1.0).to_le_bytes()).collect();
-        Self::new(self.name(), DType::F32, self.shape(), bytes.into())
+        self.reformed(self.name(), DType::F32, self.shape(), bytes.into())
     }
 }

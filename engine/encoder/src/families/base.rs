@@ -3,7 +3,7 @@
 //! Invariant: sizes are as the file has them; `check` looks at them before anything is made of
 //! them, but for the number of layers, which is looked at here.
 
-use engine_weights::{Fault, config::Config};
+use engine_weights::{Fault, config::Config, fields::Fields};
 
 use super::check;
 use crate::spec::{
@@ -11,41 +11,18 @@ use crate::spec::{
     NormSpec, StackSpec,
 };
 
-/// What a family calls its sizes.
-pub(super) struct Fields {
-    pub(super) hidden: &'static str,
-    pub(super) layers: &'static str,
-    pub(super) heads: &'static str,
-    pub(super) inner: &'static str,
-    pub(super) positions: &'static str,
-    pub(super) activation: &'static str,
-}
-
-/// BERT's.
-pub(super) const FIELDS: Fields = Fields {
-    hidden: "hidden_size",
-    layers: "num_hidden_layers",
-    heads: "num_attention_heads",
-    inner: "intermediate_size",
-    positions: "max_position_embeddings",
-    activation: "hidden_act",
-};
-
 /// An encoder like BERT, but without its positions and token types.
-pub(super) fn base(
-    config: &Config<'_>,
-    family: &'static str,
-    fields: &Fields,
-) -> Result<EncoderSpec, Fault> {
+pub(super) fn base(config: &Config<'_>, family: &'static str) -> Result<EncoderSpec, Fault> {
+    const ACTIVATION: &str = "hidden_act";
     config.only("is_decoder", false)?;
-    let num_layers = config.require(fields.layers)?;
-    check::num_layers(num_layers)?;
-    let activation = config.require::<String>(fields.activation)?;
+    let num_layers = config.require("num_hidden_layers")?;
+    check::num_layers(num_layers).map_err(|fault| config.told(fault))?;
+    let activation = config.require::<String>(ACTIVATION)?;
     let stack = StackSpec {
-        hidden_size: config.require(fields.hidden)?,
-        max_input_len: config.require(fields.positions)?,
+        hidden_size: config.require("hidden_size")?,
+        max_input_len: config.require("max_position_embeddings")?,
         attention: AttentionSpec {
-            num_heads: config.require(fields.heads)?,
+            num_heads: config.require("num_attention_heads")?,
             bias: true,
             key_bias: true,
             output_bias: true,
@@ -56,9 +33,9 @@ pub(super) fn base(
         ropes: Vec::new(),
         layers: vec![LayerSpec { rope: None, window: None }; num_layers],
         feed_forward: FeedForwardSpec {
-            width: config.require(fields.inner)?,
+            width: config.require("intermediate_size")?,
             gated: false,
-            activation: function(fields.activation, &activation)?,
+            activation: function(config, ACTIVATION, &activation)?,
             bias: true,
         },
     };
@@ -71,7 +48,7 @@ pub(super) fn base(
 }
 
 /// The function of a name, as transformers' `ACT2FN` has it.
-pub(super) fn function(field: &str, name: &str) -> Result<Activation, Fault> {
+pub(super) fn function(config: &Config<'_>, field: &str, name: &str) -> Result<Activation, Fault> {
     Ok(match name {
         "gelu" => Activation::Gelu,
         "gelu_new" | "gelu_pytorch_tanh" | "gelu_fast" => Activation::GeluTanh,
@@ -79,7 +56,7 @@ pub(super) fn function(field: &str, name: &str) -> Result<Activation, Fault> {
         "relu" => Activation::Relu,
         _ => {
             let what = format!("{name:?}; supported are gelu, gelu_new, silu and relu");
-            return Err(Fault::field(field, what));
+            return Err(config.fault(field, what));
         }
     })
 }

@@ -8,11 +8,7 @@ use engine_weights::{
     names::{Names, Roles},
 };
 
-use super::{
-    Family,
-    base::{FIELDS, base},
-    head,
-};
+use super::{Family, base::base, head};
 use crate::spec::{EncoderSpec, Function, OutputSpec, PositionsSpec};
 
 pub(super) const FAMILY: Family = Family {
@@ -33,6 +29,7 @@ pub(super) const FAMILY: Family = Family {
             ("classifier", "cls.output"),
         ],
         roles: &[ROLES],
+        fields: &[],
     },
     ignored: &["cls."],
 };
@@ -50,7 +47,7 @@ pub(super) const ROLES: Roles = &[
 ];
 
 fn bert(config: &Config<'_>) -> Result<EncoderSpec, Fault> {
-    let mut spec = base(config, "bert", &FIELDS)?;
+    let mut spec = base(config, "bert")?;
     config.only("position_embedding_type", "absolute".to_owned())?;
     spec.embedding.positions = Some(PositionsSpec { rows: spec.stack.max_input_len, pad: None });
     spec.embedding.token_types = config.get("type_vocab_size")?.unwrap_or(2);

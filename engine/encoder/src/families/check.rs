@@ -1,4 +1,5 @@
-//! Sizes in range, and fitting each other.
+//! Sizes in range, and fitting each other. Fields are told by their usual names, which whoever read
+//! the file has words of its own for; factors are looked at where they are read.
 //!
 //! Invariant: products of a checked spec's sizes fit 64 bits by far; nothing divides by zero.
 
@@ -43,10 +44,6 @@ pub(crate) fn check(spec: &EncoderSpec) -> Result<(), Fault> {
         return Err(Fault::field("num_attention_heads", what));
     }
     check_eps(spec.stack.norm.eps)?;
-    if let Some(theta) = spec.stack.ropes.iter().find(|theta| !(theta.is_finite() && **theta > 0.0))
-    {
-        return Err(Fault::field("rope_theta", format!("{theta} is not a positive number")));
-    }
     if let Some(positions) = &spec.embedding.positions {
         check_positions(positions, spec.stack.max_input_len)?;
     }

@@ -4,11 +4,7 @@
 
 use engine_weights::{Fault, config::Config, names::Names};
 
-use super::{
-    Family,
-    base::{Fields, base},
-    head,
-};
+use super::{Family, base::base, head};
 use crate::spec::{Activation, EncoderSpec, Function, OutputSpec, PositionsSpec};
 
 pub(super) const FAMILY: Family = Family {
@@ -37,21 +33,19 @@ pub(super) const FAMILY: Family = Family {
             ("ffn.lin2", "ffn_down"),
             ("output_layer_norm", "layer_output_norm"),
         ]],
+        fields: &[
+            ("hidden_size", &["dim"]),
+            ("num_hidden_layers", &["n_layers"]),
+            ("num_attention_heads", &["n_heads"]),
+            ("intermediate_size", &["hidden_dim"]),
+            ("hidden_act", &["activation"]),
+        ],
     },
     ignored: &["vocab_"],
 };
 
-const FIELDS: Fields = Fields {
-    hidden: "dim",
-    layers: "n_layers",
-    heads: "n_heads",
-    inner: "hidden_dim",
-    positions: "max_position_embeddings",
-    activation: "activation",
-};
-
 fn distilbert(config: &Config<'_>) -> Result<EncoderSpec, Fault> {
-    let mut spec = base(config, "distilbert", &FIELDS)?;
+    let mut spec = base(config, "distilbert")?;
     spec.stack.norm.eps = 1e-12;
     spec.embedding.positions = Some(PositionsSpec { rows: spec.stack.max_input_len, pad: None });
     Ok(spec)

@@ -13,7 +13,9 @@ mod mpnet;
 mod nomic;
 mod roberta;
 
-use engine_weights::{Fault, Tensor, WeightsError, config::Config, names::Names};
+use engine_weights::{
+    Fault, Size, Tensor, Weights, WeightsError, config::Config, fields::Fields, names::Names,
+};
 
 pub(crate) use self::check::{check, check_output, num_layers as check_num_layers};
 use crate::spec::{DenseSpec, EncoderSpec, Function, OutputSpec, Pooling, Stage};
@@ -84,8 +86,9 @@ pub(crate) fn find(class: &str) -> Option<(&'static Family, Kind)> {
 impl Family {
     /// What the configuration describes.
     pub(crate) fn spec(&self, config: &Config<'_>) -> Result<EncoderSpec, Fault> {
-        let spec = (self.from_config)(config)?;
-        check(&spec)?;
+        let config = config.of_family(self.names.fields);
+        let spec = (self.from_config)(&config)?;
+        check(&spec).map_err(|fault| config.told(fault))?;
         Ok(spec)
     }
 
@@ -96,11 +99,31 @@ impl Family {
         spec: &EncoderSpec,
         labels: usize,
     ) -> Result<OutputSpec, Fault> {
-        (self.head)(config, spec, labels)
+        (self.head)(&config.of_family(self.names.fields), spec, labels)
+    }
+
+    /// The tensors of a folder and of its modules, held against what is computed.
+    pub(crate) fn assemble(
+        &self,
+        config: &Config<'_>,
+        (spec, output, kind): (&EncoderSpec, &OutputSpec, Kind),
+        (tensors, of_modules): (Vec<Tensor>, &[Tensor]),
+    ) -> Result<Weights, WeightsError> {
+        let prefixed = tensors.iter().any(|tensor| tensor.name().starts_with(self.prefix));
+        let theirs = |ours: &str| {
+            let name = self.names.theirs(ours)?;
+            let prefixed = prefixed && !is_of_head(ours);
+            Some(if prefixed { format!("{}{name}", self.prefix) } else { name })
+        };
+        let weights = self.adopt((spec, kind), tensors).and_then(|mut tensors| {
+            tensors.extend_from_slice(of_modules);
+            Weights::exactly(tensors, &spec.tensor_sizes(output))
+        });
+        weights.map_err(|error| error.told(&config.of_family(self.names.fields), theirs))
     }
 
     /// Gives tensors of a folder their canonical names and forms.
-    pub(crate) fn adopt(
+    fn adopt(
         &self,
         (spec, kind): (&EncoderSpec, Kind),
         tensors: Vec<Tensor>,
@@ -113,15 +136,19 @@ impl Family {
                 continue;
             }
             let Some(name) = self.names.canonical(&today(stem)) else {
-                return Err(WeightsError::Unknown { tensor: theirs.into() });
+                return Err(WeightsError::unknown(theirs));
             };
-            let of_head = name.rsplit_once('.').is_some_and(|(stem, _)| HEAD.contains(&stem));
-            if !of_head || kind == Kind::Classifier {
+            if !is_of_head(&name) || kind == Kind::Classifier {
                 split(spec, tensor.renamed(name), &mut adopted)?;
             }
         }
         Ok(adopted)
     }
+}
+
+/// Whether a canonical name is of what makes logits.
+fn is_of_head(name: &str) -> bool {
+    name.rsplit_once('.').is_some_and(|(stem, _)| HEAD.contains(&stem))
 }
 
 /// The name that transformers gives today to weights and biases of norms in old files.
@@ -140,22 +167,19 @@ pub(crate) fn split(
     to: &mut Vec<Tensor>,
 ) -> Result<(), WeightsError> {
     let name = tensor.name().to_owned();
-    let (hidden, width) = (spec.stack.hidden_size, spec.stack.feed_forward.width);
-    let (fused, parts, num): (_, &[&str], _) = if name.contains(".attn_qkv.") {
-        ("attn_qkv", &["attn_q", "attn_k", "attn_v"], hidden)
+    let of = |num, by| Size { num, by };
+    let (fused, parts, each): (_, &[&str], _) = if name.contains(".attn_qkv.") {
+        ("attn_qkv", &["attn_q", "attn_k", "attn_v"], of(spec.stack.hidden_size, &["hidden_size"]))
     } else if name.contains(".ffn_gate_up.") {
+        let width = of(spec.stack.feed_forward.width, &["intermediate_size"]);
         ("ffn_gate_up", &["ffn_gate", "ffn_up"], width)
     } else {
         to.push(tensor);
         return Ok(());
     };
-    let mut want = tensor.shape().to_vec();
-    if let Some(outer) = want.first_mut() {
-        *outer = parts.len() * num;
-    }
-    tensor.check_shape(&want)?;
+    tensor.check_outer(of(parts.len() * each.num, each.by))?;
     for (i, part) in parts.iter().enumerate() {
-        to.push(tensor.part(&name.replace(fused, part), i * num, num)?);
+        to.push(tensor.part(&name.replace(fused, part), i * each.num, each.num)?);
     }
     Ok(())
 }

@@ -7,7 +7,7 @@ use engine_weights::{Fault, config::Config, names::Names};
 
 use super::{
     Family, HEAD,
-    base::{Fields, base, function},
+    base::{base, function},
 };
 use crate::spec::{
     BlockSpec, DenseSpec, EncoderSpec, Function, LayerSpec, NormSpec, OutputSpec, Pooling, Stage,
@@ -39,17 +39,9 @@ pub(super) const FAMILY: Family = Family {
             ("mlp.Wi", "ffn_gate_up"),
             ("mlp.Wo", "ffn_down"),
         ]],
+        fields: &[("hidden_act", &["hidden_activation"]), ("layer_norm_eps", &["norm_eps"])],
     },
     ignored: &["decoder."],
-};
-
-const FIELDS: Fields = Fields {
-    hidden: "hidden_size",
-    layers: "num_hidden_layers",
-    heads: "num_attention_heads",
-    inner: "intermediate_size",
-    positions: "max_position_embeddings",
-    activation: "hidden_activation",
 };
 
 /// Which of the spec's rotary embeddings, and what the configuration calls such layers.
@@ -59,7 +51,7 @@ const KINDS: [(&str, &str, f32); 2] = [
 ];
 
 fn modernbert(config: &Config<'_>) -> Result<EncoderSpec, Fault> {
-    let mut spec = base(config, "modernbert", &FIELDS)?;
+    let mut spec = base(config, "modernbert")?;
     spec.stack.block = BlockSpec::PreNorm { first_norm: false };
     spec.stack.norm = norm(config)?;
     spec.stack.attention.bias = config.get("attention_bias")?.unwrap_or(false);
@@ -76,11 +68,11 @@ fn modernbert(config: &Config<'_>) -> Result<EncoderSpec, Fault> {
         let theta = match of_kind {
             Some(of_kind) => {
                 of_kind.only("rope_type", "default".to_owned())?;
-                of_kind.get("rope_theta")?
+                of_kind.positive("rope_theta")?
             }
             None => None,
         };
-        spec.stack.ropes.push(theta.or(config.get(field)?).unwrap_or(default));
+        spec.stack.ropes.push(theta.or(config.positive(field)?).unwrap_or(default));
     }
     let local = config.get::<usize>("local_attention")?.unwrap_or(128);
     for (layer, is_local) in spec.stack.layers.iter_mut().zip(locals(config)?) {
@@ -94,7 +86,7 @@ fn modernbert(config: &Config<'_>) -> Result<EncoderSpec, Fault> {
 /// Which layers see a window only.
 fn locals(config: &Config<'_>) -> Result<Vec<bool>, Fault> {
     const FIELD: &str = "layer_types";
-    let num_layers: usize = config.require(FIELDS.layers)?;
+    let num_layers: usize = config.require("num_hidden_layers")?;
     let Some(types) = config.get::<Vec<String>>(FIELD)? else {
         let every = config.get::<usize>("global_attn_every_n_layers")?.unwrap_or(3);
         if every == 0 {
@@ -114,7 +106,7 @@ fn locals(config: &Config<'_>) -> Result<Vec<bool>, Fault> {
 }
 
 fn norm(config: &Config<'_>) -> Result<NormSpec, Fault> {
-    let eps = config.get("norm_eps")?.unwrap_or(1e-5);
+    let eps = config.get("layer_norm_eps")?.unwrap_or(1e-5);
     Ok(NormSpec { eps, bias: config.get("norm_bias")?.unwrap_or(false) })
 }
 
@@ -130,7 +122,7 @@ fn head(config: &Config<'_>, spec: &EncoderSpec, labels: usize) -> Result<Output
         }
     };
     let name = config.get::<String>(ACTIVATION)?;
-    let activation = function(ACTIVATION, name.as_deref().unwrap_or("gelu"))?;
+    let activation = function(config, ACTIVATION, name.as_deref().unwrap_or("gelu"))?;
     let dense = DenseSpec {
         name: HEAD[0].into(),
         rows: hidden,

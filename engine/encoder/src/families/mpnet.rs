@@ -6,7 +6,7 @@ use engine_weights::{Fault, config::Config, names::Names};
 
 use super::{
     Family,
-    base::{FIELDS, base},
+    base::base,
     roberta::{after_padding, first_row},
 };
 use crate::spec::{EncoderSpec, RelativeSpec};
@@ -38,12 +38,13 @@ pub(super) const FAMILY: Family = Family {
             ("output.dense", "ffn_down"),
             ("output.LayerNorm", "layer_output_norm"),
         ]],
+        fields: &[],
     },
     ignored: &["pooler.", "lm_head."],
 };
 
 fn mpnet(config: &Config<'_>) -> Result<EncoderSpec, Fault> {
-    let mut spec = base(config, "mpnet", &FIELDS)?;
+    let mut spec = base(config, "mpnet")?;
     after_padding(&mut spec, config)?;
     let buckets = config.get("relative_attention_num_buckets")?.unwrap_or(32);
     // The distance is no field: the model's code has it.

@@ -5,11 +5,7 @@
 
 use engine_weights::{Fault, config::Config, names::Names};
 
-use super::{
-    Family,
-    base::{FIELDS, Fields, base},
-    head,
-};
+use super::{Family, base::base, head};
 use crate::spec::{EncoderSpec, Function, OutputSpec};
 
 pub(super) const FAMILY: Family = Family {
@@ -37,23 +33,22 @@ pub(super) const FAMILY: Family = Family {
             ("mlp.fc2", "ffn_down"),
             ("norm2", "layer_output_norm"),
         ]],
+        // First those of the published folders.
+        fields: &[
+            ("hidden_size", &["n_embd", "hidden_size"]),
+            ("num_hidden_layers", &["n_layer", "num_hidden_layers"]),
+            ("num_attention_heads", &["n_head", "num_attention_heads"]),
+            ("intermediate_size", &["n_inner", "intermediate_size"]),
+            ("max_position_embeddings", &["n_positions", "max_position_embeddings"]),
+            ("hidden_act", &["activation_function", "hidden_act"]),
+            ("layer_norm_eps", &["layer_norm_epsilon", "layer_norm_eps"]),
+        ],
     },
     ignored: &["cls."],
 };
 
-/// Those of the published folders.
-const PUBLISHED: Fields = Fields {
-    hidden: "n_embd",
-    layers: "n_layer",
-    heads: "n_head",
-    inner: "n_inner",
-    positions: "n_positions",
-    activation: "activation_function",
-};
-
 fn nomic(config: &Config<'_>) -> Result<EncoderSpec, Fault> {
-    let published = config.0.contains_key(PUBLISHED.hidden);
-    let mut spec = base(config, "nomic-bert", if published { &PUBLISHED } else { &FIELDS })?;
+    let mut spec = base(config, "nomic-bert")?;
     for (field, only) in [
         ("prenorm", false),
         ("parallel_block", false),
@@ -68,10 +63,10 @@ fn nomic(config: &Config<'_>) -> Result<EncoderSpec, Fault> {
     }
     config.only("rotary_emb_fraction", 1.0)?;
     let parameters = config.object("rope_parameters")?;
-    let mut theta = config.get("rotary_emb_base")?;
+    let mut theta = config.positive("rotary_emb_base")?;
     if let Some(parameters) = parameters {
         parameters.only("rope_type", "default".to_owned())?;
-        theta = parameters.get("rope_theta")?.or(theta);
+        theta = parameters.positive("rope_theta")?.or(theta);
     }
     if let Some(head_dim) = config.get::<usize>("head_dim")?
         && head_dim.checked_mul(spec.stack.attention.num_heads) != Some(spec.stack.hidden_size)
@@ -81,7 +76,6 @@ fn nomic(config: &Config<'_>) -> Result<EncoderSpec, Fault> {
     }
     spec.stack.ropes = vec![theta.unwrap_or(1000.0)];
     spec.stack.layers.iter_mut().for_each(|layer| layer.rope = Some(0));
-    spec.stack.norm.eps = config.get("layer_norm_epsilon")?.unwrap_or(spec.stack.norm.eps);
     spec.embedding.token_types = config.get("type_vocab_size")?.unwrap_or(2);
     spec.stack.attention.bias = false;
     spec.stack.attention.key_bias = false;

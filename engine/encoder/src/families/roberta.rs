@@ -5,11 +5,7 @@
 
 use engine_weights::{Fault, config::Config, names::Names};
 
-use super::{
-    Family,
-    base::{FIELDS, base},
-    bert, head,
-};
+use super::{Family, base::base, bert, head};
 use crate::spec::{EncoderSpec, Function, OutputSpec, PositionsSpec};
 
 pub(super) const FAMILY: Family = Family {
@@ -34,12 +30,13 @@ pub(super) const FAMILY: Family = Family {
             ("classifier.out_proj", "cls.output"),
         ],
         roles: &[bert::ROLES],
+        fields: &[],
     },
     ignored: &["pooler.", "lm_head."],
 };
 
 fn roberta(config: &Config<'_>) -> Result<EncoderSpec, Fault> {
-    let mut spec = base(config, "roberta", &FIELDS)?;
+    let mut spec = base(config, "roberta")?;
     config.only("position_embedding_type", "absolute".to_owned())?;
     after_padding(&mut spec, config)?;
     spec.embedding.token_types = config.get("type_vocab_size")?.unwrap_or(2);

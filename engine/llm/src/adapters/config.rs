@@ -91,7 +91,7 @@ impl Pattern {
 
 impl LoraConfig {
     pub(super) fn read(map: &Map<String, Value>) -> Result<Self, Fault> {
-        let config = Config(map);
+        let config = Config::new(map);
         let kind: String = config.require("peft_type")?;
         if kind != "LORA" {
             let what = format!("{kind:?} is not supported, only \"LORA\" is");
@@ -157,7 +157,7 @@ fn finite(field: &str, alpha: f64) -> Result<f64, Fault> {
 
 fn refuse(config: &Config<'_>) -> Result<(), Fault> {
     for (field, what) in REFUSED {
-        let is_set = match config.0.get(field) {
+        let is_set = match config.stands(field) {
             None | Some(Value::Null | Value::Bool(false)) => false,
             Some(Value::Array(all)) => !all.is_empty(),
             Some(Value::Object(all)) => !all.is_empty(),
@@ -169,7 +169,7 @@ fn refuse(config: &Config<'_>) -> Result<(), Fault> {
     }
     config.only("bias", "none".to_owned())?;
     config.only("task_type", "CAUSAL_LM".to_owned())?;
-    if let Some(Value::String(way)) = config.0.get("init_lora_weights")
+    if let Some(Value::String(way)) = config.stands("init_lora_weights")
         && CHANGES_BASE.iter().any(|begins| way.starts_with(begins))
     {
         let what = format!(
@@ -188,12 +188,12 @@ fn patterns<'a, T: serde::Deserialize<'a>>(
     check: fn(&str, T) -> Result<T, Fault>,
 ) -> Result<Vec<(Pattern, T)>, Fault> {
     let Some(object) = config.object(field)? else { return Ok(Vec::new()) };
-    few(field, object.0.len(), MAX_PATTERNS)?;
+    few(field, object.fields().len(), MAX_PATTERNS)?;
     let one = |key: &'a String| {
         let value = check(field, object.require(key).map_err(|fault| in_field(field, &fault))?)?;
         Ok((Pattern::new(field, key, [r"^(.*\.)?(", ")$"])?, value))
     };
-    object.0.keys().map(one).collect()
+    object.fields().keys().map(one).collect()
 }
 
 fn in_field(field: &str, fault: &Fault) -> Fault {
@@ -209,7 +209,7 @@ fn few(field: &str, num: usize, most: usize) -> Result<(), Fault> {
 
 fn targets(config: &Config<'_>) -> Result<Targets, Fault> {
     const FIELD: &str = "target_modules";
-    match config.0.get(FIELD) {
+    match config.stands(FIELD) {
         None | Some(Value::Null) => Ok(Targets::Any),
         Some(Value::String(all)) if all == "all-linear" => Ok(Targets::Any),
         Some(Value::String(pattern)) => {

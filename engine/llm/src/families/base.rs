@@ -5,7 +5,7 @@
 use kernels::norm::NormKind;
 
 use super::{check, config::Config, rope};
-use engine_weights::Fault;
+use engine_weights::{Fault, fields::Fields};
 
 use crate::spec::{
     Activation, AttentionSpec, BlockSpec, DecoderSpec, EmbeddingSpec, FeedForwardSpec, HeadSpec,
@@ -30,11 +30,12 @@ pub(super) struct Sizes {
 /// # Errors
 /// If there are more layers than can be listed.
 pub(super) fn llama_shaped(
+    fields: &impl Fields,
     family: &str,
     sizes: &Sizes,
     rope: Option<RopeSpec>,
 ) -> Result<DecoderSpec, Fault> {
-    check::num_layers(sizes.layers)?;
+    check::num_layers(sizes.layers).map_err(|fault| fields.told(fault))?;
     let layer =
         LayerSpec { rope: rope.as_ref().map(|_| 0), window: None, chunked: false, experts: false };
     Ok(DecoderSpec {
@@ -98,11 +99,11 @@ pub(super) fn from_config(
 ) -> Result<DecoderSpec, Fault> {
     let sizes = sizes(config, defaults)?;
     let rope = rope::from_config(config, sizes.head_dim, defaults.rotated)?;
-    let mut spec = llama_shaped(family, &sizes, Some(rope))?;
+    let mut spec = llama_shaped(config, family, &sizes, Some(rope))?;
     spec.head.tied = config.get("tie_word_embeddings")?.unwrap_or(defaults.tied);
     for field in ["hidden_act", "hidden_activation"] {
-        if let Some(name) = config.get::<String>(field)? {
-            spec.feed_forward.activation = activation(field, &name)?;
+        if let Some(activation) = activation(config, field)? {
+            spec.feed_forward.activation = activation;
         }
     }
     Ok(spec)
@@ -114,11 +115,7 @@ pub(super) fn sizes(config: &Config<'_>, defaults: &Defaults) -> Result<Sizes, F
     let heads = config.require("num_attention_heads")?;
     let head_dim = match config.get("head_dim")? {
         Some(head_dim) => head_dim,
-        None => divide_heads("num_attention_heads", hidden, heads)?,
-    };
-    let eps = match config.get("rms_norm_eps")? {
-        Some(eps) => Some(eps),
-        None => config.get("layer_norm_eps")?,
+        None => divide_heads(config, hidden, heads)?,
     };
     Ok(Sizes {
         vocab: config.require("vocab_size")?,
@@ -129,36 +126,40 @@ pub(super) fn sizes(config: &Config<'_>, defaults: &Defaults) -> Result<Sizes, F
         head_dim,
         width: config.require("intermediate_size")?,
         max_len: config.require("max_position_embeddings")?,
-        eps: eps.unwrap_or(defaults.eps),
+        eps: config.get("rms_norm_eps")?.unwrap_or(defaults.eps),
     })
 }
 
-/// The function that transformers calls so.
-pub(super) fn activation(field: &str, name: &str) -> Result<Activation, Fault> {
-    match name {
-        "silu" | "swish" => Ok(Activation::Silu),
-        "gelu" => Ok(Activation::Gelu),
-        "gelu_new" | "gelu_pytorch_tanh" | "gelu_fast" => Ok(Activation::GeluTanh),
-        other => {
+/// The function in this field, by its name in transformers.
+pub(super) fn activation(config: &Config<'_>, field: &str) -> Result<Option<Activation>, Fault> {
+    match config.get::<String>(field)?.as_deref() {
+        None => Ok(None),
+        Some("silu" | "swish") => Ok(Some(Activation::Silu)),
+        Some("gelu") => Ok(Some(Activation::Gelu)),
+        Some("gelu_new" | "gelu_pytorch_tanh" | "gelu_fast") => Ok(Some(Activation::GeluTanh)),
+        Some(other) => {
             let what = format!(
                 "{other:?} is not supported, only silu, gelu, gelu_new and gelu_pytorch_tanh are"
             );
-            Err(Fault::field(field, what))
+            Err(config.fault(field, what))
         }
     }
 }
 
 /// The width of a head, where heads make up the hidden size.
 pub(super) fn divide_heads(
-    field: &str,
+    fields: &impl Fields,
     hidden_size: usize,
     num_heads: usize,
 ) -> Result<usize, Fault> {
+    if hidden_size == 0 {
+        return Err(fields.fault("hidden_size", "0 is not positive"));
+    }
     match hidden_size.checked_div(num_heads) {
         Some(head_dim) if head_dim * num_heads == hidden_size => Ok(head_dim),
         _ => {
             let what = format!("{num_heads} does not divide the hidden size, {hidden_size}");
-            Err(Fault::field(field, what))
+            Err(fields.fault("num_attention_heads", what))
         }
     }
 }
@@ -172,13 +173,13 @@ pub(super) fn layer_types(
     let Some(names) = config.get::<Vec<String>>(FIELD)? else { return Ok(None) };
     if names.len() != num_layers {
         let what = format!("{} entries for {num_layers} layers", names.len());
-        return Err(Fault::field(FIELD, what));
+        return Err(config.fault(FIELD, what));
     }
     let kind = |name: &String| match name.as_str() {
         "full_attention" => Ok(LayerType::Full),
         "sliding_attention" => Ok(LayerType::Sliding),
         "chunked_attention" => Ok(LayerType::Chunked),
-        other => Err(Fault::field(FIELD, format!("{other:?} is not supported"))),
+        other => Err(config.fault(FIELD, format!("{other:?} is not supported"))),
     };
     names.iter().map(kind).collect::<Result<_, _>>().map(Some)
 }

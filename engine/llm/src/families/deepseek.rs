@@ -6,13 +6,14 @@
 use super::{
     Family,
     base::{Defaults, llama_shaped, sizes},
+    check::MAX_WIDTH,
     config::Config,
     experts,
     gguf::{self, Gguf},
-    names::{ATTENTION, EXPERTS, GATED, Names, PRE_NORMS, TOP},
+    names::{ATTENTION, EPS, EXPERTS, GATED, Names, PRE_NORMS, TOP},
     rope, unchanged,
 };
-use engine_weights::Fault;
+use engine_weights::{Fault, fields::Fields};
 
 use crate::spec::{
     DecoderSpec, GroupsSpec, LatentSpec, RopeScaling, RopeSpec, RopeStyle, RouterScore,
@@ -38,6 +39,13 @@ const NAMES: Names = Names {
             ("mlp.shared_experts.up_proj", "ffn_up_shexp"),
             ("mlp.shared_experts.down_proj", "ffn_down_shexp"),
         ],
+    ],
+    fields: &[
+        EPS,
+        // Heads as such have no other width.
+        ("head_dim", &["qk_rope_head_dim"]),
+        ("num_experts", &["n_routed_experts"]),
+        ("shared_expert_intermediate_size", &["n_shared_experts"]),
     ],
 };
 
@@ -88,9 +96,10 @@ fn common(config: &Config<'_>, family: &str) -> Result<DecoderSpec, Fault> {
         let all = object.get("mscale_all_dim")?.unwrap_or(0.0_f32);
         if all != 0.0 {
             scale *= rope::yarn_magnitude(yarn.factor, all).powi(2);
+            object.check_positive("mscale_all_dim", scale)?;
         }
     }
-    let mut spec = llama_shaped(family, &sizes, Some(rope))?;
+    let mut spec = llama_shaped(config, family, &sizes, Some(rope))?;
     set_latent(&mut spec, latent, scale);
     config.only("hidden_act", "silu".to_owned())?;
     spec.attention.bias = config.get("attention_bias")?.unwrap_or(false);
@@ -98,13 +107,22 @@ fn common(config: &Config<'_>, family: &str) -> Result<DecoderSpec, Fault> {
     spec.head.tied = config.get("tie_word_embeddings")?.unwrap_or(false);
     let dense = config.get("first_k_dense_replace")?.unwrap_or(0);
     spec.layers.iter_mut().skip(dense).for_each(|layer| layer.experts = true);
-    let mut mixture =
-        experts::from_config(config, &spec, &["n_routed_experts"], RouterScore::Softmax)?;
-    let shared = config.get::<usize>("n_shared_experts")?.unwrap_or(0);
-    mixture.shared_width = Some(shared.saturating_mul(mixture.expert.width)).filter(|w| *w > 0);
-    mixture.router.scale = config.get("routed_scaling_factor")?.unwrap_or(1.0);
+    let mut mixture = experts::from_config(config, &spec, RouterScore::Softmax)?;
+    mixture.shared_width = shared_width(config, mixture.expert.width)?;
+    mixture.router.scale = config.positive("routed_scaling_factor")?.unwrap_or(1.0);
     spec.experts = Some(mixture);
     Ok(spec)
+}
+
+/// Shared experts, of this width each, are one.
+fn shared_width(config: &Config<'_>, width: usize) -> Result<Option<usize>, Fault> {
+    const FIELD: &str = "n_shared_experts";
+    let num = config.get::<usize>(FIELD)?.unwrap_or(0);
+    match num.checked_mul(width) {
+        Some(0) => Ok(None),
+        Some(all) if all <= MAX_WIDTH => Ok(Some(all)),
+        _ => Err(config.fault(FIELD, format!("{num} of {width} elements: above {MAX_WIDTH}"))),
+    }
 }
 
 fn groups(config: &Config<'_>, best: usize) -> Result<Option<GroupsSpec>, Fault> {
@@ -123,7 +141,7 @@ fn v2(config: &Config<'_>) -> Result<DecoderSpec, Fault> {
     let groups = match config.get::<String>(METHOD)?.as_deref() {
         None | Some("greedy") => None,
         Some("group_limited_greedy") => groups(config, 1)?,
-        Some(other) => return Err(Fault::field(METHOD, format!("{other:?} is not supported"))),
+        Some(other) => return Err(config.fault(METHOD, format!("{other:?} is not supported"))),
     };
     if let Some(experts) = &mut spec.experts {
         experts.router.normalize = config.get("norm_topk_prob")?.unwrap_or(false);
@@ -149,30 +167,28 @@ fn v3(config: &Config<'_>) -> Result<DecoderSpec, Fault> {
 
 fn deepseek2_gguf(file: &Gguf<'_>) -> Result<DecoderSpec, Fault> {
     let mut spec = gguf::from_gguf(file, RopeStyle::Interleaved)?;
-    let rope_dim = file.require("rope.dimension_count")?;
-    // Files whose keys are split say how long heads were before that.
-    let key = match file.get("attention.key_length_mla")? {
-        Some(len) => len,
-        None => file.require("attention.key_length")?,
-    };
-    let value_dim = match file.get("attention.value_length_mla")? {
-        Some(len) => len,
-        None => file.require("attention.value_length")?,
-    };
+    let rope_dim = file.require("qk_rope_head_dim")?;
+    let key: usize = file.require("qk_head_dim")?;
+    if key <= rope_dim {
+        let what = format!("{key} is not above the {rope_dim} elements that are rotated");
+        return Err(file.keys.fault("qk_head_dim", what));
+    }
     let latent = LatentSpec {
-        q_rank: file.get("attention.q_lora_rank")?.filter(|rank| *rank > 0),
-        kv_rank: file.require("attention.kv_lora_rank")?,
-        nope_dim: usize::saturating_sub(key, rope_dim),
+        q_rank: file.get("q_lora_rank")?.filter(|rank| *rank > 0),
+        kv_rank: file.require("kv_lora_rank")?,
+        nope_dim: key - rope_dim,
         rope_dim,
-        value_dim,
+        value_dim: file.require("v_head_dim")?,
     };
     let mut scale = 1.0 / (key as f32).sqrt();
     if let Some(RopeSpec { scaling: RopeScaling::Yarn(yarn), magnitude, .. }) =
         spec.ropes.first_mut()
     {
         // What the file holds is 0.1 · mscale_all_dim; both magnitudes cancel out.
-        let log: f32 = file.get("rope.scaling.yarn_log_multiplier")?.unwrap_or(0.0);
+        const LOG: &str = "rope.scaling.yarn_log_multiplier";
+        let log: f32 = file.get(LOG)?.unwrap_or(0.0);
         scale *= rope::yarn_magnitude(yarn.factor, log * 10.0).powi(2);
+        file.keys.check_positive(LOG, scale)?;
         *magnitude = 1.0;
     }
     set_latent(&mut spec, latent, scale);
@@ -180,7 +196,7 @@ fn deepseek2_gguf(file: &Gguf<'_>) -> Result<DecoderSpec, Fault> {
     if let Some(experts) = &mut spec.experts {
         let default = experts.router.score == RouterScore::Sigmoid;
         experts.router.normalize = file.get("expert_weights_norm")?.unwrap_or(default);
-        let counts = (file.get("expert_group_count")?, file.get("expert_group_used_count")?);
+        let counts = (file.get("n_group")?, file.get("topk_group")?);
         if let (Some(num_groups), Some(num_active)) = counts
             && num_groups > 1
         {

@@ -1,7 +1,7 @@
 //! Mixtures of experts as configurations describe them.
 
 use super::config::Config;
-use engine_weights::Fault;
+use engine_weights::{Fault, Size};
 use kernels::quant::DType;
 
 use crate::{
@@ -9,21 +9,18 @@ use crate::{
     weights::{Tensor, WeightsError},
 };
 
-/// A mixture whose number of experts is in the first field of `counts` that is there, with the
-/// usual other fields.
+/// A mixture with the usual fields.
 pub(super) fn from_config(
     config: &Config<'_>,
     spec: &DecoderSpec,
-    counts: &[&str],
     score: RouterScore,
 ) -> Result<ExpertsSpec, Fault> {
     let width = match config.get("moe_intermediate_size")? {
         Some(width) => width,
         None => spec.feed_forward.width,
     };
-    let count = counts.iter().copied().find(|field| config.0.contains_key(*field));
     Ok(ExpertsSpec {
-        num_experts: config.require(count.unwrap_or(counts[0]))?,
+        num_experts: config.require("num_experts")?,
         num_active: config.require("num_experts_per_tok")?,
         expert: FeedForwardSpec { width, ..spec.feed_forward },
         router: RouterSpec {
@@ -71,21 +68,27 @@ pub(super) fn fused(
     };
     let Some(experts) = &spec.experts else { return Ok(vec![tensor]) };
     let name = |role: &str, i: usize| format!("blk.{layer}.{role}.{i}.{suffix}");
-    let (num, width, hidden) = (experts.num_experts, experts.expert.width, spec.hidden_size);
+    let (num, width) = (experts.num_experts, experts.expert.width);
+    let of = |num, by| Size { num, by };
+    let hidden = of(spec.hidden_size, &["hidden_size"]);
     let matrix = suffix == "weight";
     let turned = matrix && tensor.dtype() != DType::MXFP4;
-    let shape = |rows: usize, cols: usize| match (matrix, turned) {
-        (true, true) => vec![num, cols, rows],
-        (true, false) => vec![num, rows, cols],
-        (false, _) => vec![num, rows],
+    let shape = |rows: Size, cols: Size| {
+        let num = of(num, &["num_experts"]);
+        match (matrix, turned) {
+            (true, true) => vec![num, cols, rows],
+            (true, false) => vec![num, rows, cols],
+            (false, _) => vec![num, rows],
+        }
     };
+    const WIDTH: &[&str] = &["moe_intermediate_size"];
     let one = |name: &str, i: usize| {
         let one = tensor.element(name, i)?;
         if turned { one.transposed(name) } else { Ok(one) }
     };
     match role {
         "ffn_gate_up_exps" => {
-            tensor.check_shape(&shape(2 * width, hidden))?;
+            tensor.check_shape(&shape(of(2 * width, WIDTH), hidden))?;
             let mut parts = Vec::with_capacity(2 * num);
             for i in 0..num {
                 let both = one(tensor.name(), i)?;
@@ -102,7 +105,7 @@ pub(super) fn fused(
             Ok(parts)
         }
         "ffn_down_exps" => {
-            tensor.check_shape(&shape(hidden, width))?;
+            tensor.check_shape(&shape(hidden, of(width, WIDTH)))?;
             (0..num).map(|i| one(&name("ffn_down", i), i)).collect()
         }
         _ => Ok(vec![tensor]),

@@ -10,7 +10,7 @@ use super::{
     names::Names,
     rope,
 };
-use engine_weights::Fault;
+use engine_weights::{Fault, Size};
 
 use crate::{
     spec::{Activation, BlockSpec, DecoderSpec, NormKind, NormSpec, RopeStyle},
@@ -37,6 +37,12 @@ pub(super) const FAMILIES: [Family; 1] = [Family {
             ("mlp.dense_h_to_4h", "ffn_up"),
             ("mlp.dense_4h_to_h", "ffn_down"),
         ]],
+        fields: &[
+            ("num_key_value_heads", &["num_kv_heads"]),
+            ("intermediate_size", &["ffn_hidden_size"]),
+            ("rms_norm_eps", &["layer_norm_epsilon"]),
+            ("hidden_act", &["activation"]),
+        ],
     },
     reform: by_kind,
     gguf: &["falcon"],
@@ -49,11 +55,11 @@ fn falcon(config: &Config<'_>) -> Result<DecoderSpec, Fault> {
     let (hidden, heads) = (config.require("hidden_size")?, config.require("num_attention_heads")?);
     let new = config.get("new_decoder_architecture")?.unwrap_or(false);
     let kv_heads = match (new, config.get("multi_query")?.unwrap_or(true)) {
-        (true, _) => config.get("num_kv_heads")?.unwrap_or(heads),
+        (true, _) => config.get("num_key_value_heads")?.unwrap_or(heads),
         (false, true) => 1,
         (false, false) => heads,
     };
-    let head_dim = divide_heads("num_attention_heads", hidden, heads)?;
+    let head_dim = divide_heads(config, hidden, heads)?;
     let sizes = Sizes {
         vocab: config.require("vocab_size")?,
         hidden,
@@ -61,20 +67,21 @@ fn falcon(config: &Config<'_>) -> Result<DecoderSpec, Fault> {
         heads,
         kv_heads,
         head_dim,
-        width: config.get("ffn_hidden_size")?.unwrap_or(hidden.saturating_mul(4)),
+        width: config.get("intermediate_size")?.unwrap_or(hidden.saturating_mul(4)),
         max_len: config.get("max_position_embeddings")?.unwrap_or(2048),
         eps: 0.0,
     };
-    let mut spec = llama_shaped("falcon", &sizes, Some(rope::from_config(config, head_dim, 1.0)?))?;
-    let eps = config.get("layer_norm_epsilon")?.unwrap_or(1e-5);
+    let rope = rope::from_config(config, head_dim, 1.0)?;
+    let mut spec = llama_shaped(config, "falcon", &sizes, Some(rope))?;
+    let eps = config.get("rms_norm_eps")?.unwrap_or(1e-5);
     spec.norm = NormSpec { kind: NormKind::Layer, eps, bias: true };
     let bias = config.get("bias")?.unwrap_or(false);
     spec.attention.bias = bias;
     spec.attention.output_bias = bias;
     spec.feed_forward.bias = bias;
     spec.feed_forward.gated = false;
-    let name: Option<String> = config.get("activation")?;
-    spec.feed_forward.activation = activation("activation", name.as_deref().unwrap_or("gelu"))?;
+    let function = activation(config, "hidden_act")?;
+    spec.feed_forward.activation = function.unwrap_or(Activation::Gelu);
     let norms = config.get("num_ln_in_parallel_attn")?.unwrap_or(if new { 2 } else { 1 });
     spec.block = match (new || config.get("parallel_attn")?.unwrap_or(true), norms) {
         (false, _) => BlockSpec::PreNorm,
@@ -114,10 +121,8 @@ fn by_kind(spec: &DecoderSpec, tensor: Tensor) -> Result<Vec<Tensor>, WeightsErr
     }
     let (groups, dim) = (spec.attention.num_kv_heads, spec.attention.head_dim);
     let per_group = spec.attention.num_heads / groups;
-    let rows = groups * (per_group + 2) * dim;
-    if tensor.shape()[0] != rows {
-        return Err(tensor.misshapen(&[rows]));
-    }
+    let by = &["num_attention_heads", "num_key_value_heads"];
+    tensor.check_outer(Size { num: groups * (per_group + 2) * dim, by })?;
     let heads = |kind: usize| {
         // Queries, then keys, then values.
         let (first, num) = [(0, per_group), (per_group, 1), (per_group + 1, 1)][kind];

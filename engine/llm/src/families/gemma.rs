@@ -8,10 +8,10 @@ use super::{
     base::{Defaults, LayerType, from_config, layer_types, set_windows},
     config::Config,
     gguf::{self, Gguf},
-    names::{ATTENTION, GATED, Names, TOP},
+    names::{ATTENTION, FIELDS, GATED, Names, TOP},
     rope, unchanged,
 };
-use engine_weights::Fault;
+use engine_weights::{Fault, fields::Fields};
 
 use crate::{
     spec::{
@@ -34,6 +34,7 @@ const NAMES: Names = Names {
             ("post_feedforward_layernorm", "post_ffw_norm"),
         ],
     ],
+    fields: FIELDS,
 };
 
 pub(super) const FAMILIES: [Family; 2] = [
@@ -77,14 +78,14 @@ fn common(config: &Config<'_>, family: &str) -> Result<DecoderSpec, Fault> {
     shape(&mut spec);
     spec.attention.bias = config.get("attention_bias")?.unwrap_or(false);
     spec.attention.output_bias = spec.attention.bias;
-    let scalar = config.get("query_pre_attn_scalar")?.unwrap_or(256.0_f32);
+    let scalar = config.positive("query_pre_attn_scalar")?.unwrap_or(256.0);
     spec.attention.scale = 1.0 / scalar.sqrt();
     Ok(spec)
 }
 
 /// A cap: `null` means none, no field what the class has.
 fn cap(config: &Config<'_>, field: &str, default: Option<f32>) -> Result<Option<f32>, Fault> {
-    if config.0.contains_key(field) { config.get(field) } else { Ok(default) }
+    if config.stands(field).is_some() { config.positive(field) } else { Ok(default) }
 }
 
 fn gemma2(config: &Config<'_>) -> Result<DecoderSpec, Fault> {
@@ -126,10 +127,10 @@ fn gemma3(config: &Config<'_>) -> Result<DecoderSpec, Fault> {
         spec.ropes = vec![full, rope::from_parameters(&local, config, head_dim)?];
     } else {
         // Older files: no field means a million.
-        if config.get::<f32>("rope_theta")?.is_none() && parameters.is_none() {
+        if !config.has("rope_theta") && parameters.is_none() {
             spec.ropes[0].theta = 1e6;
         }
-        let theta = config.get("rope_local_base_freq")?.unwrap_or(10_000.0);
+        let theta = config.positive("rope_local_base_freq")?.unwrap_or(10_000.0);
         local_rope(&mut spec, theta);
     }
     choose_ropes(&mut spec);
@@ -162,9 +163,9 @@ fn gemma2_gguf(file: &Gguf<'_>) -> Result<DecoderSpec, Fault> {
     let mut spec = gguf::from_gguf(file, RopeStyle::Half)?;
     shape(&mut spec);
     gguf_scale(&mut spec, 46);
-    spec.attention.softcap = Some(file.get("attn_logit_softcapping")?.unwrap_or(50.0));
-    spec.head.softcap = Some(file.get("final_logit_softcapping")?.unwrap_or(30.0));
-    let window = file.get("attention.sliding_window")?.or(Some(4096));
+    spec.attention.softcap = Some(file.keys.positive("attn_logit_softcapping")?.unwrap_or(50.0));
+    spec.head.softcap = Some(file.keys.positive("final_logit_softcapping")?.unwrap_or(30.0));
+    let window = file.get("sliding_window")?.or(Some(4096));
     set_windows(&mut spec, window, |i| i.is_multiple_of(2));
     Ok(spec)
 }
@@ -173,7 +174,7 @@ fn gemma3_gguf(file: &Gguf<'_>) -> Result<DecoderSpec, Fault> {
     let mut spec = gguf::from_gguf(file, RopeStyle::Half)?;
     shape(&mut spec);
     gguf_scale(&mut spec, 62);
-    let window = file.get("attention.sliding_window")?;
+    let window = file.get("sliding_window")?;
     set_windows(&mut spec, window, |i| !(i + 1).is_multiple_of(6));
     local_rope(&mut spec, 10_000.0);
     choose_ropes(&mut spec);

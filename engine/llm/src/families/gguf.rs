@@ -9,38 +9,31 @@ use super::{
     base::{Sizes, divide_heads, llama_shaped},
     rope,
 };
-use engine_weights::Fault;
+use engine_weights::{Fault, fields::Fields, gguf::Keys};
 
 use crate::{
     spec::{
         Activation, DecoderSpec, ExpertsSpec, FeedForwardSpec, NormSpec, QkNormOver, QkNormSpec,
         RopeStyle, RouterScore, RouterSpec,
     },
-    weights::{FromValue, Metadata, Tensor},
+    weights::{FromValue, Tensor},
 };
 
 /// A file's metadata and tensors.
 pub(super) struct Gguf<'a> {
-    pub(super) metadata: &'a Metadata<'a>,
+    pub(super) keys: Keys<'a>,
     pub(super) tensors: &'a [Tensor],
-    /// `general.architecture`, with which keys begin.
-    pub(super) architecture: &'a str,
 }
 
 impl<'a> Gguf<'a> {
-    /// The name of a field of the architecture.
-    pub(super) fn key(&self, name: &str) -> String {
-        format!("{}.{name}", self.architecture)
-    }
-
-    /// `ARCH.NAME`, if it is there.
+    /// The field of the architecture, by its usual name or its own, if it is there.
     pub(super) fn get<T: FromValue<'a>>(&self, name: &str) -> Result<Option<T>, Fault> {
-        self.metadata.get(&self.key(name))
+        self.keys.get(name)
     }
 
-    /// `ARCH.NAME`, which must be there.
+    /// The same, which must be there.
     pub(super) fn require<T: FromValue<'a>>(&self, name: &str) -> Result<T, Fault> {
-        self.metadata.require(&self.key(name))
+        self.keys.require(name)
     }
 
     /// The shape of a tensor, if it is there.
@@ -65,7 +58,7 @@ impl<'a> Gguf<'a> {
 
 /// A decoder of Llama's form, and what tensors say of it.
 pub(super) fn from_gguf(file: &Gguf<'_>, style: RopeStyle) -> Result<DecoderSpec, Fault> {
-    if let Some(found) = file.metadata.get::<usize>("split.count")?
+    if let Some(found) = file.keys.metadata.get::<usize>("split.count")?
         && found > 1
     {
         return Err(Fault::field("split.count", format!("{found} is not supported")));
@@ -74,12 +67,9 @@ pub(super) fn from_gguf(file: &Gguf<'_>, style: RopeStyle) -> Result<DecoderSpec
     let positions = file.shape("position_embd.weight");
     let rope = match positions {
         Some(_) => None,
-        None => {
-            let shape = (sizes.head_dim, style);
-            Some(rope::from_gguf(file.metadata, file.architecture, file.tensors, shape)?)
-        }
+        None => Some(rope::from_gguf(file, (sizes.head_dim, style))?),
     };
-    let mut spec = llama_shaped(file.architecture, &sizes, rope)?;
+    let mut spec = llama_shaped(&file.keys, file.keys.architecture, &sizes, rope)?;
     spec.embedding.learned_positions = positions.map(|shape| shape[0]);
     spec.norm = norm(file)?;
     spec.attention.bias = file.has("attn_q.bias") || file.has("attn_qkv.bias");
@@ -102,7 +92,7 @@ pub(super) fn from_gguf(file: &Gguf<'_>, style: RopeStyle) -> Result<DecoderSpec
     }
     spec.feed_forward.bias = file.has("ffn_up.bias");
     spec.head.tied = file.shape("output.weight").is_none();
-    if let Some(num_experts) = file.get::<usize>("expert_count")?.filter(|num| *num > 0) {
+    if let Some(num_experts) = file.get::<usize>("num_experts")?.filter(|num| *num > 0) {
         spec.experts = Some(experts(file, num_experts, spec.feed_forward)?);
         let dense = file.get("leading_dense_block_count")?.unwrap_or(0);
         spec.layers.iter_mut().skip(dense).for_each(|layer| layer.experts = true);
@@ -111,16 +101,16 @@ pub(super) fn from_gguf(file: &Gguf<'_>, style: RopeStyle) -> Result<DecoderSpec
 }
 
 fn sizes(file: &Gguf<'_>) -> Result<Sizes, Fault> {
-    let hidden = file.require("embedding_length")?;
-    let heads = file.require("attention.head_count")?;
-    let head_dim = match file.get("attention.key_length")? {
+    let hidden = file.require("hidden_size")?;
+    let heads = file.require("num_attention_heads")?;
+    let head_dim = match file.get("head_dim")? {
         Some(head_dim) => head_dim,
-        None => divide_heads(&file.key("attention.head_count"), hidden, heads)?,
+        None => divide_heads(&file.keys, hidden, heads)?,
     };
     match file.get::<usize>("attention.value_length")? {
         Some(found) if found != head_dim && !file.has("attn_kv_a_mqa.weight") => {
             let what = format!("{found} is not the {head_dim} of keys");
-            return Err(Fault::field(&file.key("attention.value_length"), what));
+            return Err(file.keys.fault("attention.value_length", what));
         }
         _ => {}
     }
@@ -132,12 +122,12 @@ fn sizes(file: &Gguf<'_>) -> Result<Sizes, Fault> {
     Ok(Sizes {
         vocab,
         hidden,
-        layers: file.require("block_count")?,
+        layers: file.require("num_hidden_layers")?,
         heads,
-        kv_heads: file.get("attention.head_count_kv")?.unwrap_or(heads),
+        kv_heads: file.get("num_key_value_heads")?.unwrap_or(heads),
         head_dim,
-        width: file.require("feed_forward_length")?,
-        max_len: file.require("context_length")?,
+        width: file.require("intermediate_size")?,
+        max_len: file.require("max_position_embeddings")?,
         eps: 0.0,
     })
 }
@@ -162,16 +152,17 @@ fn experts(
         1 => RouterScore::Softmax,
         2 => RouterScore::Sigmoid,
         other => {
-            let field = file.key("expert_gating_func");
-            return Err(Fault::field(&field, format!("{other} is not supported")));
+            let what = format!("{other} is not supported");
+            return Err(file.keys.fault("expert_gating_func", what));
         }
     };
-    let width = file.get("expert_feed_forward_length")?.unwrap_or(dense.width);
+    let width = file.get("moe_intermediate_size")?.unwrap_or(dense.width);
     let shared = file.layer_shape("ffn_up_shexp.weight").map(|shape| shape[0]);
     let bias = file.has("ffn_up_exps.bias");
+    const SCALE: &str = "routed_scaling_factor";
     Ok(ExpertsSpec {
         num_experts,
-        num_active: file.require("expert_used_count")?,
+        num_active: file.require("num_experts_per_tok")?,
         expert: FeedForwardSpec { width, bias, ..dense },
         router: RouterSpec {
             score,
@@ -179,8 +170,8 @@ fn experts(
             choice_bias: file.has("exp_probs_b.bias"),
             groups: None,
             normalize: file.get("expert_weights_norm")?.unwrap_or(true),
-            scale: match file.get("expert_weights_scale")? {
-                Some(scale) if scale != 0.0 => scale,
+            scale: match file.get::<f32>(SCALE)? {
+                Some(scale) if scale != 0.0 => file.keys.check_positive(SCALE, scale)?,
                 _ => 1.0,
             },
             on_input: false,

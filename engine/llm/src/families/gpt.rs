@@ -11,7 +11,7 @@ use super::{
     names::Names,
     rope, unchanged,
 };
-use engine_weights::Fault;
+use engine_weights::{Fault, Size};
 
 use crate::{
     spec::{Activation, BlockSpec, DecoderSpec, NormKind, NormSpec, RopeStyle},
@@ -38,6 +38,16 @@ pub(super) const FAMILIES: [Family; 2] = [
                 ("mlp.c_fc", "ffn_up"),
                 ("mlp.c_proj", "ffn_down"),
             ]],
+            fields: &[
+                ("hidden_size", &["n_embd"]),
+                ("num_hidden_layers", &["n_layer"]),
+                ("num_attention_heads", &["n_head"]),
+                ("num_key_value_heads", &["n_head"]),
+                ("intermediate_size", &["n_inner"]),
+                ("max_position_embeddings", &["n_positions"]),
+                ("rms_norm_eps", &["layer_norm_epsilon"]),
+                ("hidden_act", &["activation_function"]),
+            ],
         },
         reform: turned_over,
         gguf: &["gpt2"],
@@ -62,6 +72,12 @@ pub(super) const FAMILIES: [Family; 2] = [
                 ("mlp.dense_h_to_4h", "ffn_up"),
                 ("mlp.dense_4h_to_h", "ffn_down"),
             ]],
+            fields: &[
+                ("num_key_value_heads", &["num_attention_heads"]),
+                ("rms_norm_eps", &["layer_norm_eps"]),
+                ("rope_theta", &["rope_theta", "rotary_emb_base"]),
+                ("partial_rotary_factor", &["partial_rotary_factor", "rotary_pct"]),
+            ],
         },
         reform: by_kind,
         gguf: &["gptneox"],
@@ -83,23 +99,22 @@ fn gpt2(config: &Config<'_>) -> Result<DecoderSpec, Fault> {
     config.only("scale_attn_weights", true)?;
     config.only("scale_attn_by_inverse_layer_idx", false)?;
     config.only("add_cross_attention", false)?;
-    let (hidden, heads) = (config.require("n_embd")?, config.require("n_head")?);
+    let (hidden, heads) = (config.require("hidden_size")?, config.require("num_attention_heads")?);
     let sizes = Sizes {
         vocab: config.require("vocab_size")?,
         hidden,
-        layers: config.require("n_layer")?,
+        layers: config.require("num_hidden_layers")?,
         heads,
         kv_heads: heads,
-        head_dim: divide_heads("n_head", hidden, heads)?,
-        width: config.get("n_inner")?.unwrap_or(hidden.saturating_mul(4)),
-        max_len: config.require("n_positions")?,
+        head_dim: divide_heads(config, hidden, heads)?,
+        width: config.get("intermediate_size")?.unwrap_or(hidden.saturating_mul(4)),
+        max_len: config.require("max_position_embeddings")?,
         eps: 0.0,
     };
-    let mut spec = llama_shaped("gpt2", &sizes, None)?;
-    with_biases(&mut spec, config.get("layer_norm_epsilon")?.unwrap_or(1e-5));
-    let name: Option<String> = config.get("activation_function")?;
-    let name = name.as_deref().unwrap_or("gelu_new");
-    spec.feed_forward.activation = activation("activation_function", name)?;
+    let mut spec = llama_shaped(config, "gpt2", &sizes, None)?;
+    with_biases(&mut spec, config.get("rms_norm_eps")?.unwrap_or(1e-5));
+    let function = activation(config, "hidden_act")?;
+    spec.feed_forward.activation = function.unwrap_or(Activation::GeluTanh);
     spec.embedding.learned_positions = Some(sizes.max_len);
     spec.head.tied = config.get("tie_word_embeddings")?.unwrap_or(true);
     Ok(spec)
@@ -118,7 +133,7 @@ fn turned_over(_: &DecoderSpec, tensor: Tensor) -> Result<Vec<Tensor>, WeightsEr
 
 fn neox(config: &Config<'_>) -> Result<DecoderSpec, Fault> {
     let (hidden, heads) = (config.require("hidden_size")?, config.require("num_attention_heads")?);
-    let head_dim = divide_heads("num_attention_heads", hidden, heads)?;
+    let head_dim = divide_heads(config, hidden, heads)?;
     let sizes = Sizes {
         vocab: config.require("vocab_size")?,
         hidden,
@@ -130,14 +145,13 @@ fn neox(config: &Config<'_>) -> Result<DecoderSpec, Fault> {
         max_len: config.require("max_position_embeddings")?,
         eps: 0.0,
     };
-    let mut spec =
-        llama_shaped("gpt_neox", &sizes, Some(rope::from_config(config, head_dim, 0.25)?))?;
-    with_biases(&mut spec, config.get("layer_norm_eps")?.unwrap_or(1e-5));
+    let rope = rope::from_config(config, head_dim, 0.25)?;
+    let mut spec = llama_shaped(config, "gpt_neox", &sizes, Some(rope))?;
+    with_biases(&mut spec, config.get("rms_norm_eps")?.unwrap_or(1e-5));
     spec.attention.bias = config.get("attention_bias")?.unwrap_or(true);
     spec.attention.output_bias = spec.attention.bias;
-    let name: Option<String> = config.get("hidden_act")?;
-    let name = name.as_deref().unwrap_or("gelu");
-    spec.feed_forward.activation = activation("hidden_act", name)?;
+    let function = activation(config, "hidden_act")?;
+    spec.feed_forward.activation = function.unwrap_or(Activation::Gelu);
     if config.get("use_parallel_residual")?.unwrap_or(true) {
         spec.block = BlockSpec::ParallelTwoNorms;
     }
@@ -166,10 +180,7 @@ fn by_kind(spec: &DecoderSpec, tensor: Tensor) -> Result<Vec<Tensor>, WeightsErr
         return Ok(vec![tensor]);
     }
     let (heads, dim) = (spec.attention.num_heads, spec.attention.head_dim);
-    let rows = 3 * heads * dim;
-    if tensor.shape()[0] != rows {
-        return Err(tensor.misshapen(&[rows]));
-    }
+    tensor.check_outer(Size { num: 3 * heads * dim, by: &["num_attention_heads", "head_dim"] })?;
     let order = (0..3).flat_map(|kind| {
         (0..heads).flat_map(move |head| (0..dim).map(move |i| (head * 3 + kind) * dim + i))
     });

@@ -9,7 +9,7 @@ use super::{
     Family,
     config::Config,
     llama::{llama, llama_gguf},
-    names::{ATTENTION, GATED, Names, PRE_NORMS},
+    names::{ATTENTION, FIELDS, GATED, Names, PRE_NORMS, TEXT},
     unchanged,
 };
 use engine_weights::Fault;
@@ -27,6 +27,7 @@ pub(super) const FAMILIES: [Family; 1] = [Family {
             ("lm_head", "output"),
         ],
         roles: &[PRE_NORMS, ATTENTION, GATED],
+        fields: FIELDS,
     },
     reform: unchanged,
     // Its GGUF files are Llama's, and what it sees with lies in another.
@@ -49,13 +50,10 @@ fn defaults() -> Map<String, Value> {
 }
 
 fn idefics(config: &Config<'_>) -> Result<DecoderSpec, Fault> {
-    const FIELD: &str = "text_config";
-    let Some(Config(given)) = config.object(FIELD)? else {
-        return Err(Fault::field(FIELD, "is missing"));
-    };
+    let given = config.require_object(TEXT)?;
     let mut text = defaults();
-    text.extend(given.iter().map(|(field, value)| (field.clone(), value.clone())));
-    let text = Config(&text);
+    text.extend(given.fields().iter().map(|(field, value)| (field.clone(), value.clone())));
+    let text = given.with(&text);
     text.only("model_type", "llama".to_owned())?;
     text.only("qk_layer_norms", false)?;
     text.only("rope_interleaved", false)?;

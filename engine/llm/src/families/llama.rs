@@ -11,7 +11,7 @@ use super::{
     names::LLAMA,
     split, unchanged,
 };
-use engine_weights::Fault;
+use engine_weights::{Fault, fields::Fields};
 
 use crate::{
     spec::{DecoderSpec, RopeStyle},
@@ -69,7 +69,7 @@ fn mistral(config: &Config<'_>) -> Result<DecoderSpec, Fault> {
     let defaults = Defaults { kv_heads: Some(8), ..Defaults::LLAMA };
     let mut spec = from_config(config, "mistral", &defaults)?;
     // A window that is not mentioned has the default size; `null` means none.
-    let window = match config.0.contains_key("sliding_window") {
+    let window = match config.stands("sliding_window").is_some() {
         true => config.get("sliding_window")?,
         false => Some(4096),
     };
@@ -79,7 +79,7 @@ fn mistral(config: &Config<'_>) -> Result<DecoderSpec, Fault> {
 
 pub(super) fn llama_gguf(file: &Gguf<'_>) -> Result<DecoderSpec, Fault> {
     let mut spec = gguf::from_gguf(file, RopeStyle::Interleaved)?;
-    let window = file.get("attention.sliding_window")?.filter(|size| *size > 0);
+    let window = file.get("sliding_window")?.filter(|size| *size > 0);
     set_windows(&mut spec, window, |_| true);
     Ok(spec)
 }
@@ -136,7 +136,7 @@ pub(super) fn rotated_layers(config: &Config<'_>, spec: &mut DecoderSpec) -> Res
         }
         Some(rotated) => {
             let what = format!("{} entries for {} layers", rotated.len(), spec.layers.len());
-            return Err(Fault::field(FIELD, what));
+            return Err(config.fault(FIELD, what));
         }
         None => {
             let every = config.get("no_rope_layer_interval")?.unwrap_or(4);
@@ -157,18 +157,18 @@ fn granite(config: &Config<'_>) -> Result<DecoderSpec, Fault> {
     spec.attention.bias = config.get("attention_bias")?.unwrap_or(false);
     spec.attention.output_bias = spec.attention.bias;
     spec.feed_forward.bias = config.get("mlp_bias")?.unwrap_or(false);
-    spec.embedding.scale = config.get("embedding_multiplier")?.unwrap_or(1.0);
-    spec.residual_scale = config.get("residual_multiplier")?.unwrap_or(1.0);
-    spec.attention.scale = config.get("attention_multiplier")?.unwrap_or(1.0);
-    spec.head.scale = 1.0 / config.get("logits_scaling")?.unwrap_or(1.0_f32);
+    spec.embedding.scale = config.positive("embedding_multiplier")?.unwrap_or(1.0);
+    spec.residual_scale = config.positive("residual_multiplier")?.unwrap_or(1.0);
+    spec.attention.scale = config.positive("attention_multiplier")?.unwrap_or(1.0);
+    spec.head.scale = 1.0 / config.positive("logits_scaling")?.unwrap_or(1.0);
     Ok(spec)
 }
 
 fn granite_gguf(file: &Gguf<'_>) -> Result<DecoderSpec, Fault> {
     let mut spec = gguf::from_gguf(file, RopeStyle::Interleaved)?;
-    spec.embedding.scale = file.get("embedding_scale")?.unwrap_or(1.0);
-    spec.residual_scale = file.get("residual_scale")?.unwrap_or(1.0);
-    spec.attention.scale = file.get("attention.scale")?.unwrap_or(spec.attention.scale);
-    spec.head.scale = 1.0 / file.get("logit_scale")?.unwrap_or(1.0_f32);
+    spec.embedding.scale = file.keys.positive("embedding_scale")?.unwrap_or(1.0);
+    spec.residual_scale = file.keys.positive("residual_scale")?.unwrap_or(1.0);
+    spec.attention.scale = file.keys.positive("attention.scale")?.unwrap_or(spec.attention.scale);
+    spec.head.scale = 1.0 / file.keys.positive("logit_scale")?.unwrap_or(1.0);
     Ok(spec)
 }

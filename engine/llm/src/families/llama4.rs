@@ -9,15 +9,19 @@ use serde_json::Value;
 use super::{
     Family,
     base::{Defaults, LayerType, from_config, layer_types},
+    check::MAX_POSITIONS,
     config::Config,
     experts::{self, Fused},
     gguf::{self, Gguf},
     llama::{rotated_layers, without_positions},
-    names::{ATTENTION, Names, PRE_NORMS, Roles, TOP},
+    names::{ATTENTION, EPS, Names, PRE_NORMS, Roles, TEXT, TOP},
     unchanged,
 };
-use engine_weights::Fault;
-use kernels::norm::NormKind;
+use engine_weights::{
+    Fault,
+    fields::{Called, Fields},
+};
+use kernels::{attention::BLOCK_SIZE, norm::NormKind};
 
 use crate::{
     spec::{
@@ -38,6 +42,14 @@ const FEED_FORWARD: Roles = &[
     ("feed_forward.experts.down_proj", "ffn_down_exps.weight"),
 ];
 
+/// What is called otherwise is that of layers that are no mixture.
+const FIELDS: Called = &[
+    EPS,
+    ("num_experts", &["num_local_experts"]),
+    ("moe_intermediate_size", &["intermediate_size"]),
+    ("intermediate_size", &["intermediate_size_mlp"]),
+];
+
 pub(super) const FAMILIES: [Family; 2] = [
     Family {
         architectures: &["Llama4ForCausalLM"],
@@ -46,6 +58,7 @@ pub(super) const FAMILIES: [Family; 2] = [
             layers: "model.layers.",
             top: TOP,
             roles: &[PRE_NORMS, ATTENTION, FEED_FORWARD],
+            fields: FIELDS,
         },
         reform: halves,
         gguf: &["llama4"],
@@ -63,6 +76,7 @@ pub(super) const FAMILIES: [Family; 2] = [
                 ("language_model.lm_head", "output"),
             ],
             roles: &[PRE_NORMS, ATTENTION, FEED_FORWARD],
+            fields: FIELDS,
         },
         reform: halves,
         // Its GGUF files call themselves "llama4", and what it sees with lies in another.
@@ -77,11 +91,7 @@ fn halves(spec: &DecoderSpec, tensor: Tensor) -> Result<Vec<Tensor>, WeightsErro
 }
 
 fn multimodal(config: &Config<'_>) -> Result<DecoderSpec, Fault> {
-    const FIELD: &str = "text_config";
-    match config.object(FIELD)? {
-        Some(text) => llama4(&text),
-        None => Err(Fault::field(FIELD, "is missing")),
-    }
+    llama4(&config.require_object(TEXT)?)
 }
 
 fn llama4(config: &Config<'_>) -> Result<DecoderSpec, Fault> {
@@ -91,18 +101,15 @@ fn llama4(config: &Config<'_>) -> Result<DecoderSpec, Fault> {
     let mut spec = from_config(config, "llama4", &defaults)?;
     spec.attention.bias = config.get("attention_bias")?.unwrap_or(false);
     spec.attention.output_bias = spec.attention.bias;
-    let mixture = experts::from_config(config, &spec, &["num_local_experts"], RouterScore::Sigmoid);
-    let mixture = mixture?;
+    let mixture = experts::from_config(config, &spec, RouterScore::Sigmoid)?;
     spec.experts = Some(ExpertsSpec { shared_width: Some(mixture.expert.width), ..mixture });
     route(&mut spec);
-    spec.feed_forward.width = config.require("intermediate_size_mlp")?;
     mixed_layers(config, &mut spec)?;
-    rotate(&mut spec)?;
+    let scaling = ["rope_parameters", "rope_scaling"];
+    let scaling = scaling.into_iter().find(|field| config.has(field));
+    rotate(&mut spec, (config, scaling.unwrap_or_default()))?;
     rotated_layers(config, &mut spec)?;
-    let chunk = match config.0.contains_key("attention_chunk_size") {
-        true => config.get("attention_chunk_size")?,
-        false => Some(CHUNK),
-    };
+    let chunk = chunk(config)?;
     let types = layer_types(config, spec.layers.len())?;
     let types = types.map(|types| types.into_iter().map(|kind| kind == LayerType::Chunked));
     set_chunks(&mut spec, chunk, types.map(Iterator::collect));
@@ -110,19 +117,37 @@ fn llama4(config: &Config<'_>) -> Result<DecoderSpec, Fault> {
         norm_heads(&mut spec);
     }
     // A number in some files; none and zero are no.
-    let tunes = match config.0.get("attn_temperature_tuning") {
+    let tunes = match config.stands("attn_temperature_tuning") {
         None | Some(Value::Bool(true)) => true,
         Some(Value::Number(number)) => number.as_f64() != Some(0.0),
         _ => false,
     };
-    spec.attention.temperature = tunes
-        .then(|| -> Result<_, Fault> {
-            let floor = config.get("floor_scale")?.unwrap_or(TEMPERATURE.floor);
-            let scale = config.get("attn_scale")?.unwrap_or(TEMPERATURE.scale);
-            Ok(TemperatureSpec { floor, scale })
-        })
-        .transpose()?;
+    spec.attention.temperature = tunes.then(|| temperature(config)).transpose()?;
     Ok(spec)
+}
+
+fn chunk(config: &Config<'_>) -> Result<Option<usize>, Fault> {
+    const FIELD: &str = "attention_chunk_size";
+    if config.stands(FIELD).is_none() {
+        return Ok(Some(CHUNK));
+    }
+    let Some(chunk) = config.get(FIELD)? else { return Ok(None) };
+    if !(1..=MAX_POSITIONS).contains(&chunk) || !chunk.is_multiple_of(BLOCK_SIZE) {
+        let what = format!(
+            "{chunk} is not a multiple of the cache's {BLOCK_SIZE} positions up to {MAX_POSITIONS}"
+        );
+        return Err(config.fault(FIELD, what));
+    }
+    Ok(Some(chunk))
+}
+
+fn temperature(config: &Config<'_>) -> Result<TemperatureSpec, Fault> {
+    const FIELD: &str = "floor_scale";
+    let floor = config.get(FIELD)?.unwrap_or(TEMPERATURE.floor);
+    let sizes = [(FIELD, floor, MAX_POSITIONS)];
+    Fault::check_sizes(&sizes).map_err(|fault| config.told(fault))?;
+    let scale = config.positive("attn_scale")?.unwrap_or(TEMPERATURE.scale);
+    Ok(TemperatureSpec { floor, scale })
 }
 
 /// What both configurations and llama.cpp take for granted.
@@ -133,18 +158,17 @@ const NO_ROPE: usize = 4;
 
 fn llama4_gguf(file: &Gguf<'_>) -> Result<DecoderSpec, Fault> {
     let mut spec = gguf::from_gguf(file, RopeStyle::Interleaved)?;
-    for (field, only) in
-        [("attention.sliding_window", CHUNK), ("attention.sliding_window_pattern", NO_ROPE)]
+    for (field, only) in [("sliding_window", CHUNK), ("attention.sliding_window_pattern", NO_ROPE)]
     {
         if let Some(found) = file.get::<usize>(field)?.filter(|found| *found != only) {
             let what = format!("{found} is not supported, only {only} is");
-            return Err(Fault::field(&file.key(field), what));
+            return Err(file.keys.fault(field, what));
         }
     }
     route(&mut spec);
     let step = file.require::<usize>("interleave_moe_layer_step")?;
     set_mixed(&mut spec, |i| step > 0 && (i + 1).is_multiple_of(step));
-    rotate(&mut spec)?;
+    rotate(&mut spec, (&file.keys, "rope.scaling.type"))?;
     without_positions(&mut spec, NO_ROPE);
     set_chunks(&mut spec, Some(CHUNK), None);
     // Files do not say it, but only one model has none.
@@ -173,14 +197,14 @@ fn mixed_layers(config: &Config<'_>, spec: &mut DecoderSpec) -> Result<(), Fault
     if let Some(mixed) = config.get::<Vec<usize>>(FIELD)? {
         let num = spec.layers.len();
         if let Some(over) = mixed.iter().find(|i| **i >= num) {
-            return Err(Fault::field(FIELD, format!("layer {over}, but there are {num}")));
+            return Err(config.fault(FIELD, format!("layer {over}, but there are {num}")));
         }
         set_mixed(spec, |i| mixed.contains(&i));
         return Ok(());
     }
     const STEP: &str = "interleave_moe_layer_step";
     match config.get::<usize>(STEP)?.unwrap_or(1) {
-        0 => Err(Fault::field(STEP, "0 is not positive")),
+        0 => Err(config.fault(STEP, "0 is not positive")),
         step => {
             set_mixed(spec, |i| (i + 1).is_multiple_of(step));
             Ok(())
@@ -188,13 +212,13 @@ fn mixed_layers(config: &Config<'_>, spec: &mut DecoderSpec) -> Result<(), Fault
     }
 }
 
-/// Pairs lie side by side, and keep their length.
-fn rotate(spec: &mut DecoderSpec) -> Result<(), Fault> {
+/// Pairs lie side by side, and keep their length, whatever the field of scaling says.
+fn rotate(spec: &mut DecoderSpec, scaling: (&impl Fields, &str)) -> Result<(), Fault> {
     for rope in &mut spec.ropes {
         rope.style = RopeStyle::Interleaved;
         if rope.magnitude != 1.0 {
-            let what = format!("{} is not supported, only 1 is", rope.magnitude);
-            return Err(Fault::field("rope attention factor", what));
+            let what = format!("a factor of {} is not supported, only 1 is", rope.magnitude);
+            return Err(scaling.0.fault(scaling.1, what));
         }
     }
     Ok(())

@@ -27,7 +27,7 @@ use serde_json::{Map, Value};
 
 pub(crate) use self::config::Config;
 use self::{gguf::Gguf, names::Names};
-use engine_weights::{Fault, config};
+use engine_weights::{Fault, config, fields::Fields, gguf::Keys, names as tensors};
 
 use crate::{
     spec::DecoderSpec,
@@ -84,7 +84,7 @@ pub(crate) fn from_config(
     config: &Map<String, Value>,
 ) -> Result<(String, DecoderSpec, &'static Family), Fault> {
     const FIELD: &str = "architectures";
-    let config = Config(config);
+    let config = Config::new(config);
     let architectures: Vec<String> = config.require(FIELD)?;
     let known = |family: &&Family| match architectures.as_slice() {
         [one] => family.architectures.contains(&one.as_str()),
@@ -95,8 +95,9 @@ pub(crate) fn from_config(
         let what = format!("{architectures:?}; supported are {}", known.join(", "));
         return Err(Fault::field(FIELD, what));
     };
-    let spec = (family.from_config)(&config)?;
-    check::check(&spec)?;
+    let spec = (family.from_config)(&config.of_family(family.names.fields))?;
+    let fields = names::of_language(family.names, &config);
+    check::check(&spec).map_err(|fault| fields.told(fault))?;
     Ok((architectures.concat(), spec, family))
 }
 
@@ -112,13 +113,17 @@ pub(crate) fn from_gguf(
         let what = format!("{architecture:?}; supported are {}", known.join(", "));
         return Err(Fault::field(FIELD, what));
     };
-    let spec = (family.from_gguf)(&Gguf { metadata, tensors, architecture })?;
-    check::check(&spec)?;
+    let keys = Keys { metadata, architecture };
+    let spec = (family.from_gguf)(&Gguf { keys, tensors })?;
+    check::check(&spec).map_err(|fault| keys.told(fault))?;
     Ok((architecture.into(), spec, family))
 }
 
+/// Before the names of all but the output head, in most classes that have one.
+const WHOLE: &str = "model.";
+
 /// Gives tensors of a Hugging Face folder their canonical names and forms.
-pub(crate) fn adopt(
+fn adopt(
     spec: &DecoderSpec,
     family: &Family,
     tensors: Vec<Tensor>,
@@ -128,14 +133,14 @@ pub(crate) fn adopt(
         let theirs = tensor.name();
         let computed = theirs.ends_with("rotary_emb.inv_freq");
         // A class without an output head has no word for what is beside it.
-        let whole = || family.names.canonical(&format!("model.{theirs}"));
+        let whole = || family.names.canonical(&format!("{WHOLE}{theirs}"));
         let name = family.names.canonical(theirs).or_else(whole);
         let copied = spec.head.tied && name.as_deref() == Some("output.weight");
         if computed || copied || names::is_other_part(family.names, theirs) {
             continue;
         }
         let Some(name) = name else {
-            return Err(WeightsError::Unknown { tensor: theirs.into() });
+            return Err(WeightsError::unknown(theirs));
         };
         for tensor in (family.reform)(spec, tensor.renamed(name))? {
             adopted.extend(split::split(spec, tensor)?);
@@ -145,7 +150,7 @@ pub(crate) fn adopt(
 }
 
 /// Gives tensors of a GGUF file their canonical forms.
-pub(crate) fn adopt_gguf(
+fn adopt_gguf(
     spec: &DecoderSpec,
     family: &Family,
     tensors: Vec<Tensor>,
@@ -193,7 +198,35 @@ impl Family {
     }
 }
 
-/// Holds canonical tensors against the spec: all there, of the right shape, none over.
-pub(crate) fn assemble(spec: &DecoderSpec, tensors: Vec<Tensor>) -> Result<Weights, WeightsError> {
-    Weights::exactly(tensors, &spec.tensor_shapes())
+/// The tensors of a Hugging Face folder, held against the spec: all there, of the right shape, none
+/// over.
+pub(crate) fn assemble(
+    spec: &DecoderSpec,
+    family: &Family,
+    tensors: Vec<Tensor>,
+    config: &Map<String, Value>,
+) -> Result<Weights, WeightsError> {
+    // As in `adopt`.
+    let has_whole = tensors.iter().any(|tensor| tensor.name().starts_with(WHOLE));
+    let theirs = |ours: &str| {
+        let name = family.names.theirs(ours)?;
+        let stem = name.strip_prefix(WHOLE).filter(|_| !has_whole).map(str::to_owned);
+        Some(stem.unwrap_or(name))
+    };
+    let fields = names::of_language(family.names, &Config::new(config));
+    adopt(spec, family, tensors)
+        .and_then(|tensors| Weights::exactly(tensors, &spec.tensor_sizes()))
+        .map_err(|error| error.told(&fields, theirs))
+}
+
+/// The same of a GGUF file.
+pub(crate) fn assemble_gguf(
+    spec: &DecoderSpec,
+    family: &Family,
+    tensors: Vec<Tensor>,
+    keys: &Keys<'_>,
+) -> Result<Weights, WeightsError> {
+    adopt_gguf(spec, family, tensors)
+        .and_then(|tensors| Weights::exactly(tensors, &spec.tensor_sizes()))
+        .map_err(|error| error.told(keys, tensors::in_gguf))
 }

@@ -9,7 +9,7 @@ use super::{
     config::Config,
     experts::{self, Fused},
     gguf::{self, Gguf},
-    names::{ATTENTION, Names, PRE_NORMS, TOP},
+    names::{ATTENTION, LOCAL_EXPERTS, Names, PRE_NORMS, TOP},
     unchanged,
 };
 use engine_weights::Fault;
@@ -36,6 +36,7 @@ pub(super) const FAMILIES: [Family; 2] = [
                     ("block_sparse_moe.experts.*.w2", "ffn_down.*"),
                 ],
             ],
+            fields: LOCAL_EXPERTS,
         },
         reform: unchanged,
         // Its GGUF files call themselves "llama".
@@ -61,6 +62,7 @@ pub(super) const FAMILIES: [Family; 2] = [
                     ("mlp.experts.down_proj_bias", "ffn_down_exps.bias"),
                 ],
             ],
+            fields: LOCAL_EXPERTS,
         },
         reform: gpt_oss_experts,
         gguf: &["gpt-oss"],
@@ -74,9 +76,7 @@ fn mixtral(config: &Config<'_>) -> Result<DecoderSpec, Fault> {
     let mut spec = from_config(config, "mixtral", &defaults)?;
     let window = config.get("sliding_window")?;
     set_windows(&mut spec, window, |_| true);
-    let mixture =
-        experts::from_config(config, &spec, &["num_local_experts"], RouterScore::Softmax)?;
-    spec.experts = Some(mixture);
+    spec.experts = Some(experts::from_config(config, &spec, RouterScore::Softmax)?);
     spec.layers.iter_mut().for_each(|layer| layer.experts = true);
     Ok(spec)
 }
@@ -90,15 +90,14 @@ fn gpt_oss(config: &Config<'_>) -> Result<DecoderSpec, Fault> {
     spec.attention.bias = config.get("attention_bias")?.unwrap_or(true);
     spec.attention.output_bias = spec.attention.bias;
     spec.attention.sinks = true;
-    let limit = config.get("swiglu_limit")?.unwrap_or(LIMIT);
+    let limit = config.positive("swiglu_limit")?.unwrap_or(LIMIT);
     spec.feed_forward.activation = Activation::ClampedSwiglu { limit };
     let window = config.get("sliding_window")?.or(Some(128));
     match layer_types(config, spec.layers.len())? {
         Some(types) => set_windows(&mut spec, window, |i| types[i] == LayerType::Sliding),
         None => set_windows(&mut spec, window, |i| i.is_multiple_of(2)),
     }
-    let mut mixture =
-        experts::from_config(config, &spec, &["num_local_experts"], RouterScore::Softmax)?;
+    let mut mixture = experts::from_config(config, &spec, RouterScore::Softmax)?;
     mixture.router.bias = true;
     mixture.expert.bias = true;
     spec.experts = Some(mixture);
@@ -119,7 +118,7 @@ fn gpt_oss_gguf(file: &Gguf<'_>) -> Result<DecoderSpec, Fault> {
             yarn.truncate = false;
         }
     }
-    let window = file.get("attention.sliding_window")?;
+    let window = file.get("sliding_window")?;
     set_windows(&mut spec, window, |i| i.is_multiple_of(2));
     Ok(spec)
 }

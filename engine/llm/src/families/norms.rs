@@ -9,7 +9,7 @@ use super::{
     base::{Defaults, LayerType, from_config, layer_types, set_windows},
     config::Config,
     gguf::{self, Gguf},
-    names::{ATTENTION, GATED, LLAMA, Names, PRE_NORMS, TOP},
+    names::{ATTENTION, FIELDS, GATED, LLAMA, Names, PRE_NORMS, TOP},
     unchanged,
 };
 use engine_weights::Fault;
@@ -32,6 +32,7 @@ pub(super) const FAMILIES: [Family; 4] = [
                     ("self_attn.k_layernorm.norms.*", "attn_k_norm.*"),
                 ],
             ],
+            fields: FIELDS,
         },
         reform: unchanged,
         gguf: &["stablelm"],
@@ -52,6 +53,7 @@ pub(super) const FAMILIES: [Family; 4] = [
                     ("post_feedforward_layernorm", "post_ffw_norm"),
                 ],
             ],
+            fields: FIELDS,
         },
         reform: unchanged,
         gguf: &["olmo2"],
@@ -122,7 +124,7 @@ fn olmo2_gguf(file: &Gguf<'_>) -> Result<DecoderSpec, Fault> {
     if let Some(norm) = &mut spec.attention.qk_norm {
         norm.over = QkNormOver::All;
     }
-    let window = file.get("attention.sliding_window")?.filter(|size| *size > 0);
+    let window = file.get("sliding_window")?.filter(|size| *size > 0);
     set_windows(&mut spec, window, |i| !(i + 1).is_multiple_of(4));
     Ok(spec)
 }
@@ -140,7 +142,7 @@ fn cohere(config: &Config<'_>, family: &str) -> Result<DecoderSpec, Fault> {
     cohere_shape(&mut spec);
     spec.attention.bias = config.get("attention_bias")?.unwrap_or(false);
     spec.attention.output_bias = spec.attention.bias;
-    spec.head.scale = config.get("logit_scale")?.unwrap_or(0.0625);
+    spec.head.scale = config.positive("logit_scale")?.unwrap_or(0.0625);
     Ok(spec)
 }
 
@@ -155,7 +157,7 @@ fn command_r(config: &Config<'_>) -> Result<DecoderSpec, Fault> {
 fn command_r_gguf(file: &Gguf<'_>) -> Result<DecoderSpec, Fault> {
     let mut spec = gguf::from_gguf(file, RopeStyle::Interleaved)?;
     cohere_shape(&mut spec);
-    spec.head.scale = file.get("logit_scale")?.unwrap_or(0.0625);
+    spec.head.scale = file.keys.positive("logit_scale")?.unwrap_or(0.0625);
     Ok(spec)
 }
 
@@ -182,7 +184,7 @@ fn command_r7b(config: &Config<'_>) -> Result<DecoderSpec, Fault> {
 
 fn command_r7b_gguf(file: &Gguf<'_>) -> Result<DecoderSpec, Fault> {
     let mut spec = command_r_gguf(file)?;
-    let window = file.get("attention.sliding_window")?;
+    let window = file.get("sliding_window")?;
     slide(&mut spec, window, |i| !(i + 1).is_multiple_of(4));
     Ok(spec)
 }

@@ -7,7 +7,7 @@ use super::{
     base::{Defaults, from_config, set_windows},
     config::Config,
     gguf::{self, Gguf},
-    names::{Names, PRE_NORMS, TOP},
+    names::{FIELDS, Names, PRE_NORMS, TOP},
     unchanged,
 };
 use engine_weights::Fault;
@@ -26,6 +26,7 @@ const NAMES: Names = Names {
             ("mlp.down_proj", "ffn_down"),
         ],
     ],
+    fields: FIELDS,
 };
 
 pub(super) const FAMILIES: [Family; 1] = [Family {
@@ -48,7 +49,7 @@ fn phi3(config: &Config<'_>) -> Result<DecoderSpec, Fault> {
 
 fn phi3_gguf(file: &Gguf<'_>) -> Result<DecoderSpec, Fault> {
     let mut spec = gguf::from_gguf(file, RopeStyle::Half)?;
-    let window = file.get("attention.sliding_window")?.filter(|size| *size > 0);
+    let window = file.get("sliding_window")?.filter(|size| *size > 0);
     set_windows(&mut spec, window, |_| true);
     Ok(spec)
 }

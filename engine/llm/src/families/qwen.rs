@@ -9,7 +9,7 @@ use super::{
     config::Config,
     experts,
     gguf::{self, Gguf},
-    names::{ATTENTION, EXPERTS, GATED, LLAMA, Names, PRE_NORMS, TOP},
+    names::{ATTENTION, EPS, EXPERTS, GATED, LLAMA, Names, PRE_NORMS, TOP},
     unchanged,
 };
 use engine_weights::Fault;
@@ -31,10 +31,9 @@ const MOE: Names = Names {
             ("mlp.shared_expert_gate", "ffn_gate_inp_shexp"),
         ],
     ],
+    // By its names over time.
+    fields: &[EPS, ("num_experts", &["num_experts", "num_local_experts"])],
 };
-
-/// The field's names over time.
-const COUNTS: &[&str] = &["num_experts", "num_local_experts"];
 
 pub(super) const FAMILIES: [Family; 4] = [
     Family {
@@ -128,7 +127,7 @@ fn qwen2_moe(config: &Config<'_>) -> Result<DecoderSpec, Fault> {
     let mut spec = from_config(config, "qwen2_moe", &defaults)?;
     spec.attention.bias = config.get("qkv_bias")?.unwrap_or(true);
     windows(config, &mut spec)?;
-    let mut mixture = experts::from_config(config, &spec, COUNTS, RouterScore::Softmax)?;
+    let mut mixture = experts::from_config(config, &spec, RouterScore::Softmax)?;
     mixture.router.normalize = config.get("norm_topk_prob")?.unwrap_or(false);
     mixture.shared_width = Some(config.require("shared_expert_intermediate_size")?);
     mixture.shared_gate = true;
@@ -144,7 +143,7 @@ fn qwen3_moe(config: &Config<'_>) -> Result<DecoderSpec, Fault> {
     spec.attention.output_bias = spec.attention.bias;
     spec.attention.qk_norm = Some(head_norm(&spec));
     windows(config, &mut spec)?;
-    let mut mixture = experts::from_config(config, &spec, COUNTS, RouterScore::Softmax)?;
+    let mut mixture = experts::from_config(config, &spec, RouterScore::Softmax)?;
     mixture.router.normalize = config.get("norm_topk_prob")?.unwrap_or(false);
     spec.experts = Some(mixture);
     sparse_layers(config, &mut spec)?;

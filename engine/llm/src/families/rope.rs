@@ -1,15 +1,16 @@
 //! Rotary position embedding as configurations describe it.
 //!
-//! Invariant: a kind of scaling that is not in [`RopeScaling`] is refused, never ignored.
+//! Invariant: a kind of scaling that is not in [`RopeScaling`] is refused, never ignored; numbers of
+//! a rotation made here are positive, and it turns an even number of a head's elements.
 
 use kernels::quant::dequantize;
 
-use super::config::Config;
-use engine_weights::Fault;
+use super::{check, config::Config, gguf::Gguf};
+use engine_weights::{Fault, fields::Fields};
 
 use crate::{
     spec::{RopeScaling, RopeSpec, RopeStyle, Yarn},
-    weights::{Metadata, Tensor},
+    weights::Tensor,
 };
 
 /// GGUF tensors with a divisor for each frequency: for all lengths, or one of the other two.
@@ -18,6 +19,7 @@ pub(super) const LONG_FACTORS: &str = "rope_factors_long.weight";
 pub(super) const SHORT_FACTORS: &str = "rope_factors_short.weight";
 const DEFAULT_THETA: f32 = 10_000.0;
 const ORIGINAL: &str = "original_max_position_embeddings";
+const ORIGINAL_KEY: &str = "rope.scaling.original_context_length";
 
 /// `rope_parameters` (transformers 5), or `rope_theta` and `rope_scaling`; `rotated` is the share
 /// of a head that is rotated where the configuration does not say.
@@ -26,19 +28,14 @@ pub(super) fn from_config(
     head_dim: usize,
     rotated: f64,
 ) -> Result<RopeSpec, Fault> {
+    const SHARE: &str = "partial_rotary_factor";
     let parameters = config.object("rope_parameters")?;
     let object = parameters.or(config.object("rope_scaling")?);
-    let theta = match parameters {
-        Some(parameters) => parameters.get("rope_theta")?,
-        None => None,
-    };
-    let theta = theta.or(config.get("rope_theta")?).or(config.get("rotary_emb_base")?);
-    let share: Option<f64> = match parameters {
-        Some(parameters) => parameters.get("partial_rotary_factor")?,
-        None => None,
-    };
-    let share = share.or(config.get("partial_rotary_factor")?).or(config.get("rotary_pct")?);
+    let place = |field| parameters.filter(|object| object.has(field)).unwrap_or(*config);
+    let theta = place("rope_theta").positive("rope_theta")?;
+    let share: Option<f64> = place(SHARE).get(SHARE)?;
     let dim = (head_dim as f64 * share.unwrap_or(rotated)) as usize;
+    check::rotated(dim, head_dim).map_err(|fault| place(SHARE).told(fault))?;
     let rope = RopeSpec {
         style: RopeStyle::Half,
         theta: theta.unwrap_or(DEFAULT_THETA),
@@ -58,9 +55,10 @@ pub(super) fn from_parameters(
     config: &Config<'_>,
     head_dim: usize,
 ) -> Result<RopeSpec, Fault> {
+    check::rotated(head_dim, head_dim).map_err(|fault| config.told(fault))?;
     let rope = RopeSpec {
         style: RopeStyle::Half,
-        theta: object.get("rope_theta")?.unwrap_or(DEFAULT_THETA),
+        theta: object.positive("rope_theta")?.unwrap_or(DEFAULT_THETA),
         dim: head_dim,
         scaling: RopeScaling::None,
         magnitude: 1.0,
@@ -69,35 +67,41 @@ pub(super) fn from_parameters(
 }
 
 /// The scaling that `object` describes.
-pub(super) fn scale(
-    rope: RopeSpec,
-    object: &Config<'_>,
-    config: &Config<'_>,
-) -> Result<RopeSpec, Fault> {
-    const FIELD: &str = "rope_type";
-    let kind: Option<String> = object.get(FIELD)?.or(object.get("type")?);
-    let original = || match object.get(ORIGINAL)? {
-        Some(len) => Ok(len),
-        None => config.require(ORIGINAL),
-    };
-    let scaling = match kind.as_deref() {
+fn scale(rope: RopeSpec, object: &Config<'_>, config: &Config<'_>) -> Result<RopeSpec, Fault> {
+    let field = if object.has("rope_type") { "rope_type" } else { "type" };
+    let scaling = match object.get::<String>(field)?.as_deref() {
         None | Some("default") => RopeScaling::None,
-        Some("linear") => RopeScaling::Linear { factor: object.require("factor")? },
-        Some("llama3") => RopeScaling::Llama3 {
-            factor: object.require("factor")?,
-            low_freq_factor: object.require("low_freq_factor")?,
-            high_freq_factor: object.require("high_freq_factor")?,
-            original_max_len: original()?,
-        },
+        Some("linear") => RopeScaling::Linear { factor: object.require_positive("factor")? },
+        Some("llama3") => llama3(object, config)?,
         Some("yarn") => return yarn(rope, object, config),
         Some("longrope" | "su") => return long_rope(rope, object, config),
         Some(other) => {
             let what =
                 format!("{other:?}; supported are default, linear, llama3, yarn and longrope");
-            return Err(Fault::field(FIELD, what));
+            return Err(object.fault(field, what));
         }
     };
     Ok(RopeSpec { scaling, ..rope })
+}
+
+fn llama3(object: &Config<'_>, config: &Config<'_>) -> Result<RopeScaling, Fault> {
+    let low_freq_factor = object.require_positive("low_freq_factor")?;
+    let high_freq_factor = object.require_positive("high_freq_factor")?;
+    if high_freq_factor < low_freq_factor {
+        let what = format!("{high_freq_factor} is below low_freq_factor, {low_freq_factor}");
+        return Err(object.fault("high_freq_factor", what));
+    }
+    let place = if object.has(ORIGINAL) { object } else { config };
+    Ok(RopeScaling::Llama3 {
+        factor: object.require_positive("factor")?,
+        low_freq_factor,
+        high_freq_factor,
+        original_max_len: length(place, ORIGINAL, place.require(ORIGINAL)?)?,
+    })
+}
+
+fn length(fields: &impl Fields, field: &str, len: usize) -> Result<usize, Fault> {
+    if len == 0 { Err(fields.fault(field, "0 is not a length")) } else { Ok(len) }
 }
 
 /// `0.1 · m · ln(factor) + 1`: what YaRN multiplies with for longer contexts.
@@ -106,23 +110,24 @@ pub(super) fn yarn_magnitude(factor: f32, m: f32) -> f32 {
 }
 
 fn yarn(rope: RopeSpec, object: &Config<'_>, config: &Config<'_>) -> Result<RopeSpec, Fault> {
-    let factor = object.require("factor")?;
+    let factor = object.require_positive("factor")?;
     let original_max_len = match object.get(ORIGINAL)? {
-        Some(len) => len,
+        Some(len) => length(object, ORIGINAL, len)?,
         None => config.require("max_position_embeddings")?,
     };
     let (all, one) = (object.get::<f32>("mscale_all_dim")?, object.get::<f32>("mscale")?);
-    let magnitude = match (object.get("attention_factor")?, one, all) {
+    let magnitude = match (object.positive("attention_factor")?, one, all) {
         (Some(magnitude), ..) => magnitude,
         (None, Some(one), Some(all)) if one != 0.0 && all != 0.0 => {
-            yarn_magnitude(factor, one) / yarn_magnitude(factor, all)
+            let magnitude = yarn_magnitude(factor, one) / yarn_magnitude(factor, all);
+            object.check_positive("mscale", magnitude)?
         }
         _ => yarn_magnitude(factor, 1.0),
     };
     let yarn = Yarn {
         factor,
-        beta_fast: object.get("beta_fast")?.unwrap_or(32.0),
-        beta_slow: object.get("beta_slow")?.unwrap_or(1.0),
+        beta_fast: object.positive("beta_fast")?.unwrap_or(32.0),
+        beta_slow: object.positive("beta_slow")?.unwrap_or(1.0),
         original_max_len,
         truncate: object.get("truncate")?.unwrap_or(true),
     };
@@ -134,20 +139,19 @@ fn yarn(rope: RopeSpec, object: &Config<'_>, config: &Config<'_>) -> Result<Rope
 /// that of each prompt: what is in the cache would not fit otherwise.
 fn long_rope(rope: RopeSpec, object: &Config<'_>, config: &Config<'_>) -> Result<RopeSpec, Fault> {
     let max_len: usize = config.require("max_position_embeddings")?;
-    let original = match (object.get(ORIGINAL)?, config.get(ORIGINAL)?) {
-        (Some(len), _) | (None, Some(len)) => len,
-        (None, None) => max_len,
-    };
+    let place = if object.has(ORIGINAL) { object } else { config };
+    let original = place.get(ORIGINAL)?.unwrap_or(max_len);
     if original < 2 {
-        return Err(Fault::field(ORIGINAL, format!("{original} is not a length")));
+        return Err(place.fault(ORIGINAL, format!("{original} is not a length")));
     }
     let field = if max_len > original { "long_factor" } else { "short_factor" };
     let factors: Vec<f32> = object.require(field)?;
     if factors.len() != rope.dim / 2 {
         let what = format!("{} divisors for {} pairs", factors.len(), rope.dim / 2);
-        return Err(Fault::field(field, what));
+        return Err(object.fault(field, what));
     }
-    let magnitude = match object.get("attention_factor")? {
+    factors.iter().try_for_each(|factor| object.check_positive(field, *factor).map(drop))?;
+    let magnitude = match object.positive("attention_factor")? {
         Some(magnitude) => magnitude,
         None => {
             let factor = match object.get::<f64>("factor")? {
@@ -166,68 +170,63 @@ fn long_magnitude(factor: f64, original: usize) -> f32 {
 
 /// `ARCH.rope.*`, and the factors of [`FACTORS`] and the other two.
 pub(super) fn from_gguf(
-    metadata: &Metadata<'_>,
-    architecture: &str,
-    tensors: &[Tensor],
+    file: &Gguf<'_>,
     (head_dim, style): (usize, RopeStyle),
 ) -> Result<RopeSpec, Fault> {
-    let key = |name: &str| format!("{architecture}.rope.{name}");
-    let dim = metadata.get(&key("dimension_count"))?.unwrap_or(head_dim);
-    let theta = metadata.get(&key("freq_base"))?.unwrap_or(DEFAULT_THETA);
-    let magnitude = metadata.get(&key("scaling.attn_factor"))?.unwrap_or(1.0);
+    let dim = file.get("rope.dimension_count")?.unwrap_or(head_dim);
+    check::rotated(dim, head_dim).map_err(|fault| file.keys.told(fault))?;
+    let theta = file.keys.positive("rope.freq_base")?.unwrap_or(DEFAULT_THETA);
+    let magnitude = file.keys.positive("rope.scaling.attn_factor")?.unwrap_or(1.0);
     let mut rope = RopeSpec { style, theta, dim, scaling: RopeScaling::None, magnitude };
-    let kind_key = key("scaling.type");
-    match metadata.get::<&str>(&kind_key)? {
+    const KIND: &str = "rope.scaling.type";
+    match file.get::<&str>(KIND)? {
         None | Some("none") => {
-            if let Some(factor) = metadata.get(&key("scale_linear"))?
+            if let Some(factor) = file.keys.positive("rope.scale_linear")?
                 && factor != 1.0
             {
                 rope.scaling = RopeScaling::Linear { factor };
             }
         }
         Some("linear") => {
-            let factor = metadata.require(&key("scaling.factor"))?;
+            let factor = file.keys.require_positive("rope.scaling.factor")?;
             rope.scaling = RopeScaling::Linear { factor };
         }
-        Some("yarn") => yarn_from_gguf(metadata, architecture, &mut rope)?,
+        Some("yarn") => yarn_from_gguf(file, &mut rope)?,
         Some("longrope") => {}
         Some(other) => {
             let what = format!("{other:?}; supported are none, linear, yarn and longrope");
-            return Err(Fault::field(&kind_key, what));
+            return Err(file.keys.fault(KIND, what));
         }
     };
-    let original = metadata.get::<usize>(&key("scaling.original_context_length"))?;
-    let max_len: usize = metadata.require(&format!("{architecture}.context_length"))?;
+    let original = file.get::<usize>(ORIGINAL_KEY)?;
+    let max_len: usize = file.require("max_position_embeddings")?;
     let long = original.is_some_and(|original| max_len > original);
     let name = if long { LONG_FACTORS } else { SHORT_FACTORS };
-    let found = tensors.iter().find(|tensor| [FACTORS, name].contains(&tensor.name()));
+    let found = file.tensors.iter().find(|tensor| [FACTORS, name].contains(&tensor.name()));
     if let Some(tensor) = found {
         if rope.scaling != RopeScaling::None {
             let what = format!("is set, and there is {} too", tensor.name());
-            return Err(Fault::field(&kind_key, what));
+            return Err(file.keys.fault(KIND, what));
         }
         rope.scaling = factors(tensor, dim)?;
     }
     Ok(rope)
 }
 
-fn yarn_from_gguf(
-    metadata: &Metadata<'_>,
-    architecture: &str,
-    rope: &mut RopeSpec,
-) -> Result<(), Fault> {
-    let key = |name: &str| format!("{architecture}.rope.scaling.{name}");
-    let factor = metadata.require(&key("factor"))?;
-    let original_max_len = metadata.require(&key("original_context_length"))?;
+fn yarn_from_gguf(file: &Gguf<'_>, rope: &mut RopeSpec) -> Result<(), Fault> {
+    let positive = |name: &str| file.keys.positive(&format!("rope.scaling.{name}"));
+    let factor = file.keys.require_positive("rope.scaling.factor")?;
+    let original_max_len = length(&file.keys, ORIGINAL_KEY, file.require(ORIGINAL_KEY)?)?;
     rope.scaling = RopeScaling::Yarn(Yarn {
         factor,
-        beta_fast: metadata.get(&key("yarn_beta_fast"))?.unwrap_or(32.0),
-        beta_slow: metadata.get(&key("yarn_beta_slow"))?.unwrap_or(1.0),
+        beta_fast: positive("yarn_beta_fast")?.unwrap_or(32.0),
+        beta_slow: positive("yarn_beta_slow")?.unwrap_or(1.0),
         original_max_len,
         truncate: true,
     });
     // Files say nothing of it, or a factor on top of it.
-    rope.magnitude *= yarn_magnitude(factor, 1.0);
+    let magnitude = rope.magnitude * yarn_magnitude(factor, 1.0);
+    rope.magnitude = file.keys.check_positive("rope.scaling.attn_factor", magnitude)?;
     Ok(())
 }
 
@@ -238,5 +237,8 @@ fn factors(tensor: &Tensor, dim: usize) -> Result<RopeScaling, Fault> {
     }
     let mut factors = vec![0.0; dim / 2];
     dequantize(tensor.dtype(), tensor.bytes(), &mut factors);
+    if let Some(factor) = factors.iter().find(|factor| !(factor.is_finite() && **factor > 0.0)) {
+        return Err(Fault::tensor(tensor.name(), format!("{factor} is not a positive number")));
+    }
     Ok(RopeScaling::Factors(factors))
 }

@@ -3,6 +3,8 @@
 //! Invariant: a tensor that is none of these comes back as it is; one whose shape is not the
 //! spec's is refused by its name in the file.
 
+use engine_weights::Size;
+
 use crate::{
     spec::{DecoderSpec, LatentSpec},
     weights::{Tensor, WeightsError},
@@ -25,6 +27,7 @@ pub(super) fn split(spec: &DecoderSpec, tensor: Tensor) -> Parts {
         "ffn_gate_exps" | "ffn_up_exps" | "ffn_down_exps" => {
             let role = role.trim_end_matches("_exps");
             let num = spec.experts.as_ref().map_or(0, |experts| experts.num_experts);
+            let num = Size { num, by: &["num_experts"] };
             stack(num, &tensor, &|i| to(&format!("{role}.{i}")))
         }
         "attn_kv_b" => match &spec.attention.latent {
@@ -32,10 +35,11 @@ pub(super) fn split(spec: &DecoderSpec, tensor: Tensor) -> Parts {
             None => Ok(vec![tensor]),
         },
         "attn_k_b" | "attn_v_b" if tensor.shape().len() == 3 => {
-            stack(spec.attention.num_heads, &tensor, &|i| to(&format!("{role}.{i}")))
+            let num = Size { num: spec.attention.num_heads, by: &["num_attention_heads"] };
+            stack(num, &tensor, &|i| to(&format!("{role}.{i}")))
         }
         "attn_q_norm" | "attn_k_norm" if tensor.shape().len() == 2 => {
-            stack(tensor.shape()[0], &tensor, &|i| to(&format!("{role}.{i}")))
+            stack(tensor.shape()[0].into(), &tensor, &|i| to(&format!("{role}.{i}")))
         }
         _ => Ok(vec![tensor]),
     }
@@ -51,7 +55,8 @@ pub(super) fn parse(name: &str) -> Option<(&str, &str, &str)> {
 /// Queries, keys and values one after another.
 fn qkv(spec: &DecoderSpec, tensor: &Tensor, to: &dyn Fn(&str) -> String) -> Parts {
     let (q, kv) = (spec.attention.q_width(), spec.attention.kv_width());
-    outer(tensor, q + 2 * kv)?;
+    let by = &["num_attention_heads", "num_key_value_heads", "head_dim"];
+    tensor.check_outer(Size { num: q + 2 * kv, by })?;
     Ok(vec![
         tensor.part(&to("attn_q"), 0, q)?,
         tensor.part(&to("attn_k"), q, kv)?,
@@ -64,24 +69,26 @@ fn is_double(spec: &DecoderSpec, tensor: &Tensor) -> bool {
 }
 
 fn halves(width: usize, tensor: &Tensor, to: &dyn Fn(&str) -> String) -> Parts {
-    outer(tensor, 2 * width)?;
+    tensor.check_outer(Size { num: 2 * width, by: &["intermediate_size"] })?;
     Ok(vec![tensor.part(&to("ffn_gate"), 0, width)?, tensor.part(&to("ffn_up"), width, width)?])
 }
 
 /// One tensor for each of `num`.
-fn stack(num: usize, tensor: &Tensor, to: &dyn Fn(usize) -> String) -> Parts {
+fn stack(num: Size, tensor: &Tensor, to: &dyn Fn(usize) -> String) -> Parts {
     if tensor.shape().len() < 2 {
-        return Err(tensor.misshapen(&[num, 0]));
+        return Err(tensor.misshapen(&[num, 0.into()]));
     }
-    outer(tensor, num)?;
-    (0..num).map(|i| tensor.element(&to(i), i)).collect()
+    tensor.check_outer(num)?;
+    (0..num.num).map(|i| tensor.element(&to(i), i)).collect()
 }
 
 /// What heads make of latent vectors: keys, then values, head by head. Those of keys are turned
 /// over, as they are applied to queries.
 fn kv_b(heads: usize, latent: &LatentSpec, tensor: &Tensor, to: &dyn Fn(&str) -> String) -> Parts {
     let (nope, value) = (latent.nope_dim, latent.value_dim);
-    tensor.check_shape(&[heads * (nope + value), latent.kv_rank])?;
+    let by = &["num_attention_heads", "qk_nope_head_dim", "v_head_dim"];
+    let rank = Size { num: latent.kv_rank, by: &["kv_lora_rank"] };
+    tensor.check_shape(&[Size { num: heads * (nope + value), by }, rank])?;
     let mut parts = Vec::with_capacity(2 * heads);
     for head in 0..heads {
         let first = head * (nope + value);
@@ -90,15 +97,4 @@ fn kv_b(heads: usize, latent: &LatentSpec, tensor: &Tensor, to: &dyn Fn(&str) ->
         parts.push(tensor.part(&to(&format!("attn_v_b.{head}")), first + nope, value)?);
     }
     Ok(parts)
-}
-
-fn outer(tensor: &Tensor, want: usize) -> Result<(), WeightsError> {
-    match tensor.shape() {
-        [found, ..] if *found == want => Ok(()),
-        shape => {
-            let mut want = vec![want];
-            want.extend(shape.iter().skip(1));
-            Err(tensor.misshapen(&want))
-        }
-    }
 }

@@ -105,7 +105,7 @@ fn metadata_that_lies() {
             g.set("tokenizer.chat_template", 8, [&1_u64.to_le_bytes()[..], &[255]].concat());
         }),
         (&["split.count", "2"], &|g| g.set("split.count", 2, vec![2, 0])),
-        (&["intermediate_size", "9223372036854775808"], &|g| {
+        (&["llama.feed_forward_length", "9223372036854775808"], &|g| {
             g.set("llama.feed_forward_length", 10, (1_u64 << 63).to_le_bytes().into());
         }),
         (&["llama.expert_used_count"], &|g| g.set("llama.expert_count", 4, u32_bytes(8))),
@@ -136,28 +136,30 @@ fn a_tokenizer_that_does_not_fit() {
 fn sizes_that_cannot_be() {
     let set = |g: &mut Gguf, key: &str, value| g.set(&format!("llama.{key}"), 4, u32_bytes(value));
     check(&[
-        (&["num_layers", "0 is not between"], &|g| set(g, "block_count", 0)),
-        (&["num_layers", "4294967295"], &|g| set(g, "block_count", u32::MAX)),
+        (&["llama.block_count", "0 is not between"], &|g| set(g, "block_count", 0)),
+        (&["llama.block_count", "4294967295"], &|g| set(g, "block_count", u32::MAX)),
         (&["head_count", "3 does not divide", "32"], &|g| set(g, "attention.head_count", 3)),
         (&["head_count", "0 does not divide"], &|g| set(g, "attention.head_count", 0)),
-        (&["num_kv_heads", "3 does not divide"], &|g| set(g, "attention.head_count_kv", 3)),
-        (&["head_dim", "9 is odd"], &|g| set(g, "attention.key_length", 9)),
+        (&["llama.attention.head_count_kv", "3 does not divide"], &|g| {
+            set(g, "attention.head_count_kv", 3)
+        }),
+        (&["llama.attention.key_length", "of 9"], &|g| set(g, "attention.key_length", 9)),
         (&["value_length", "9"], &|g| set(g, "attention.value_length", 9)),
-        (&["rope dimension", "10"], &|g| set(g, "rope.dimension_count", 10)),
-        (&["hidden_size", "0"], &|g| {
+        (&["llama.rope.dimension_count", "10"], &|g| set(g, "rope.dimension_count", 10)),
+        (&["llama.embedding_length", "0"], &|g| {
             set(g, "embedding_length", 0);
             set(g, "attention.key_length", 8);
         }),
-        (&["norm_eps", "NaN"], &|g| {
+        (&["llama.attention.layer_norm_rms_epsilon", "NaN"], &|g| {
             g.set("llama.attention.layer_norm_rms_epsilon", 6, f32::NAN.to_le_bytes().into());
         }),
-        (&["rope theta", "-1"], &|g| {
+        (&["llama.rope.freq_base", "-1"], &|g| {
             g.set("llama.rope.freq_base", 6, (-1.0_f32).to_le_bytes().into());
         }),
         (&["llama.rope.scaling.type", "\"dynamic\""], &|g| {
             g.set("llama.rope.scaling.type", 8, string("dynamic"));
         }),
-        (&["rope factor", "0 is not"], &|g| {
+        (&["llama.rope.scaling.factor", "0 is not"], &|g| {
             g.set("llama.rope.scaling.type", 8, string("linear"));
             g.set("llama.rope.scaling.factor", 6, 0.0_f32.to_le_bytes().into());
         }),

@@ -232,11 +232,13 @@ fn shards_that_lie() {
 #[test]
 fn tensors_that_are_not_the_model() {
     check(&[
-        (&["blk.0.attn_k.weight", "[16, 32]", "[32, 32]"], &|f| {
+        (&["model.layers.0.self_attn.k_proj.weight", "[16, 32]", "[32, 32]"], &|f| {
             f.config["num_key_value_heads"] = json!(4);
         }),
-        (&["blk.0.attn_q.bias", "is missing"], &|f| f.config["attention_bias"] = json!(true)),
-        (&["blk.1.attn_norm.weight"], &|f| f.config["num_hidden_layers"] = json!(2)),
+        (&["model.layers.0.self_attn.q_proj.bias", "is missing"], &|f| {
+            f.config["attention_bias"] = json!(true)
+        }),
+        (&["model.layers.1.input_layernorm.weight"], &|f| f.config["num_hidden_layers"] = json!(2)),
         (&["model.layers.0.mlp.experts.weight", "has no place"], &|f| {
             f.index = None;
             let (_, second) = f.shards.remove(1);
@@ -254,30 +256,34 @@ fn a_config_that_lies() {
         (&["architectures", "Gpt9"], &|f| set(f, "architectures", json!(["Gpt9"]))),
         (&["architectures", "missing"], &|f| set(f, "architectures", json!(null))),
         (&["hidden_act", "tanh"], &|f| set(f, "hidden_act", json!("tanh"))),
-        (&["ffn_gate.bias", "missing"], &|f| set(f, "mlp_bias", json!(true))),
+        (&["mlp.gate_proj.bias", "missing"], &|f| set(f, "mlp_bias", json!(true))),
         (&["hidden_size", "missing"], &|f| set(f, "hidden_size", json!(null))),
         (&["hidden_size", "-32"], &|f| set(f, "hidden_size", json!(-32))),
         (&["hidden_size", "32.5"], &|f| set(f, "hidden_size", json!(32.5))),
         (&["vocab_size", "0 is not"], &|f| set(f, "vocab_size", json!(0))),
-        (&["max_model_len", "18446744073709551615"], &|f| {
+        (&["max_position_embeddings", "18446744073709551615"], &|f| {
             set(f, "max_position_embeddings", json!(u64::MAX));
         }),
         (&["num_attention_heads", "0 does not"], &|f| set(f, "num_attention_heads", json!(0))),
         (&["num_attention_heads", "5 does"], &|f| set(f, "num_attention_heads", json!(5))),
-        (&["head_dim", "7 is odd"], &|f| set(f, "head_dim", json!(7))),
+        (&["head_dim", "of 7"], &|f| set(f, "head_dim", json!(7))),
         (&["rms_norm_eps", "1e-5"], &|f| set(f, "rms_norm_eps", json!("1e-5"))),
-        (&["norm_eps", "inf"], &|f| set(f, "rms_norm_eps", json!(1e300))),
-        (&["rope_type", "dynamic"], &|f| set(f, "rope_scaling", json!({"type": "dynamic"}))),
-        (&["factor", "missing"], &|f| set(f, "rope_scaling", json!({"type": "linear"}))),
-        (&["rope factor", "0"], &|f| {
+        (&["rms_norm_eps", "inf"], &|f| set(f, "rms_norm_eps", json!(1e300))),
+        (&["rope_scaling.type", "dynamic"], &|f| {
+            set(f, "rope_scaling", json!({"type": "dynamic"}))
+        }),
+        (&["rope_scaling.factor", "missing"], &|f| {
+            set(f, "rope_scaling", json!({"type": "linear"}))
+        }),
+        (&["rope_scaling.factor", "0"], &|f| {
             set(f, "rope_scaling", json!({"type": "linear", "factor": 0}));
         }),
-        (&["high_freq_factor", "1 is below"], &|f| {
+        (&["rope_parameters.high_freq_factor", "1 is below"], &|f| {
             let scaling = json!({"rope_type": "llama3", "factor": 8, "low_freq_factor": 2,
                 "high_freq_factor": 1, "original_max_position_embeddings": 32});
             set(f, "rope_parameters", scaling);
         }),
-        (&["rope dimension", "16"], &|f| set(f, "partial_rotary_factor", json!(2.0))),
+        (&["partial_rotary_factor", "16"], &|f| set(f, "partial_rotary_factor", json!(2.0))),
     ]);
 }
 

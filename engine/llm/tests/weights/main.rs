@@ -2,6 +2,7 @@
 //! file contains makes opening panic.
 
 mod family_lies;
+mod fields;
 mod gguf_lies;
 mod gguf_writer;
 mod hugging_face_lies;

@@ -120,6 +120,11 @@ impl<'a> Metadata<'a> {
         }
     }
 
+    /// What the field holds, if it is there, as text for a message.
+    pub(super) fn text(&self, key: &str) -> Option<String> {
+        self.0.get(key).map(value_text)
+    }
+
     /// The field, which must be there.
     ///
     /// # Errors

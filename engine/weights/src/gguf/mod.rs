@@ -5,6 +5,7 @@
 //! `docs/gguf.md`.
 
 mod cursor;
+mod keys;
 mod metadata;
 mod vocab;
 
@@ -12,6 +13,7 @@ use bytes::Bytes;
 use kernels::quant::DType;
 
 use self::cursor::Cursor;
+pub use self::keys::Keys;
 pub use self::metadata::{FromValue, Metadata};
 pub use self::vocab::vocab;
 pub use self::vocab::{GgufVocab, TextList};
