@@ -9,7 +9,8 @@ use server_api::{InputTokenCount, ResponsesRequest};
 use super::context::{Context, read_context};
 use super::fit::fit;
 use super::keep::Keeper;
-use super::request::{self, NAMES};
+use super::names::told;
+use super::request;
 use super::wire::ResponsesWire;
 use super::{background, messages};
 use crate::chat::{self, Started};
@@ -49,7 +50,8 @@ pub(crate) async fn create(
     let Prepared { asked, context, items, is_kept, num_bytes } = prepared;
     let response = request::response(&asked, is_kept);
     let keeper = is_kept.then(|| keeper(&state, &caller, &context, false)).transpose()?;
-    let started = start(&state, &caller, &asked, &items, num_bytes).await?;
+    let own = (items.as_slice(), context.num_new);
+    let started = start(&state, &caller, &asked, own, num_bytes).await?;
     let (generation, wire) = wire(started, response, keeper);
     if asked.stream.unwrap_or(false) {
         return Ok(stream(generation, wire, state.limits()));
@@ -67,12 +69,13 @@ pub(crate) async fn count(
     ApiJson(asked, num_bytes): ApiJson<ResponsesRequest>,
 ) -> Result<Json<InputTokenCount>, ApiError> {
     let asked = ResponsesRequest { store: None, background: None, ..asked };
-    let Prepared { asked, items, num_bytes, .. } =
+    let Prepared { asked, context, items, num_bytes, .. } =
         prepare(&state, &caller, asked, num_bytes).await?;
     let messages = messages::of_items(asked.instructions.as_deref(), &items);
     let chat = request::to_chat(&asked, messages)?;
     let counted = chat::count(&state, chat, num_bytes).await;
-    let input_tokens = counted.map_err(|error| error.renamed(&NAMES))? as u64;
+    let counted = counted.map_err(|error| told(error, &asked, (&items, context.num_new)));
+    let input_tokens = counted? as u64;
     let object = "response.input_tokens".to_owned();
     Ok(Json(InputTokenCount { object, input_tokens }))
 }
@@ -106,8 +109,8 @@ async fn prepare(
     // Before anything is dropped, so that what is wrong is named by its place.
     messages::check_results(&items, context.num_new)?;
     if asked.truncation.as_deref() == Some("auto") {
-        let fitted = fit(state, &asked, items, num_bytes).await;
-        items = fitted.map_err(|error| error.renamed(&NAMES))?;
+        let fitted = fit(state, &asked, &mut items, num_bytes).await;
+        fitted.map_err(|error| told(error, &asked, (&items, context.num_new)))?;
     }
     Ok(Prepared { asked, context, items, is_kept, num_bytes })
 }
@@ -116,13 +119,13 @@ async fn start(
     state: &AppState,
     caller: &Caller,
     asked: &ResponsesRequest,
-    items: &[Value],
+    (items, num_new): (&[Value], usize),
     num_bytes: usize,
 ) -> Result<Started, ApiError> {
     let messages = messages::of_items(asked.instructions.as_deref(), items);
     let chat = request::to_chat(asked, messages)?;
     let started = chat::start(state, caller.clone(), chat, num_bytes).await;
-    started.map_err(|error| error.renamed(&NAMES))
+    started.map_err(|error| told(error, asked, (items, num_new)))
 }
 
 fn keeper(
@@ -188,7 +191,8 @@ async fn in_background(
     response.status = "queued".to_owned();
     let place = state.background().reserve(&caller.tenant, &response.id)?;
     let keeper = keeper(state, &caller, &context, true)?;
-    let started = start(state, &caller, &asked, &items, num_bytes).await?;
+    let own = (items.as_slice(), context.num_new);
+    let started = start(state, &caller, &asked, own, num_bytes).await?;
     keeper.queue(&response).await?;
     let events: std::sync::Arc<background::Events> = place.events.clone();
     let (generation, mut wire) = wire(started, response.clone(), None);

@@ -17,24 +17,24 @@ const MAX_ROUNDS: usize = 8;
 pub(super) async fn fit(
     state: &AppState,
     asked: &ResponsesRequest,
-    mut items: Vec<Value>,
+    items: &mut Vec<Value>,
     num_bytes: usize,
-) -> Result<Vec<Value>, ApiError> {
+) -> Result<(), ApiError> {
     let model = state.model_or_only(asked.model.as_deref())?;
     let limit = model.handle.limits().max_sequence_len() as usize;
     let reserved = asked.max_output_tokens.and_then(|num| usize::try_from(num).ok()).unwrap_or(1);
     let limit = limit.saturating_sub(reserved.max(1));
     for _ in 0..MAX_ROUNDS {
-        let messages = messages::of_items(asked.instructions.as_deref(), &items);
+        let messages = messages::of_items(asked.instructions.as_deref(), items);
         let chat = request::to_chat(asked, messages)?;
         let num_tokens = chat::count(state, chat, num_bytes).await?;
         if num_tokens <= limit || items.len() < 2 {
             break;
         }
         let excess = (num_tokens - limit) as f64 / num_tokens as f64;
-        drop_first(&mut items, excess);
+        drop_first(items, excess);
     }
-    Ok(items)
+    Ok(())
 }
 
 /// Drops items that come to this share of all, at least one, and results whose calls are gone.

@@ -9,15 +9,36 @@ use crate::ApiError;
 
 /// The messages of all items.
 pub(super) fn of_items(instructions: Option<&str>, items: &[Value]) -> Vec<ChatMessage> {
+    said(instructions, items).map(|said| said.message).collect()
+}
+
+/// The item that a message of [`of_items`] comes from, or the first of them; none of instructions.
+pub(super) fn item_of(
+    instructions: Option<&str>,
+    items: &[Value],
+    message: usize,
+) -> Option<usize> {
+    said(instructions, items).nth(message)?.item
+}
+
+fn said(instructions: Option<&str>, items: &[Value]) -> impl Iterator<Item = Said> {
     let outputs = items.iter().filter(|item| item["type"] == "function_call_output");
     let answered = outputs.filter_map(|item| item["call_id"].as_str()).collect();
     let mut chat = Chat { answered, ..Chat::default() };
     if let Some(instructions) = instructions {
         chat.push(message(Role::System, Content::Text(instructions.to_owned())));
     }
-    items.iter().for_each(|item| chat.add(item));
-    let turns = chat.turns.into_iter();
-    turns.flat_map(|turn| std::iter::once(turn.message).chain(turn.results)).collect()
+    for (i, item) in items.iter().enumerate() {
+        chat.item = Some(i);
+        chat.add(item);
+    }
+    chat.turns.into_iter().flat_map(|turn| std::iter::once(turn.said).chain(turn.results))
+}
+
+/// A message, and the item that it comes from.
+struct Said {
+    message: ChatMessage,
+    item: Option<usize>,
 }
 
 /// Each result must answer a call that came before it, and each call must have one; the last
@@ -72,14 +93,16 @@ fn is_cut(call: &Value) -> bool {
 /// A message, and the results of its calls: in a chat they come right after it, wherever they stand
 /// among the items.
 struct Turn {
-    message: ChatMessage,
-    results: Vec<ChatMessage>,
+    said: Said,
+    results: Vec<Said>,
 }
 
 /// The messages so far.
 #[derive(Default)]
 struct Chat<'a> {
     turns: Vec<Turn>,
+    /// Which one is added.
+    item: Option<usize>,
     /// Which of these has a call.
     called: HashMap<&'a str, usize>,
     /// The calls that have results.
@@ -90,7 +113,8 @@ struct Chat<'a> {
 
 impl<'a> Chat<'a> {
     fn push(&mut self, message: ChatMessage) {
-        self.turns.push(Turn { message, results: Vec::new() });
+        let said = Said { message, item: self.item };
+        self.turns.push(Turn { said, results: Vec::new() });
     }
 
     fn add(&mut self, item: &'a Value) {
@@ -134,9 +158,9 @@ impl<'a> Chat<'a> {
         let last = self
             .turns
             .last_mut()
-            .filter(|last| last.message.role == Role::Assistant && last.results.is_empty());
+            .filter(|last| last.said.message.role == Role::Assistant && last.results.is_empty());
         match last.filter(|_| self.thought.is_none()) {
-            Some(last) => last.message.tool_calls.get_or_insert_default().push(call),
+            Some(last) => last.said.message.tool_calls.get_or_insert_default().push(call),
             None => {
                 let reasoning_content = self.thought.take();
                 self.push(ChatMessage {
@@ -158,7 +182,7 @@ impl<'a> Chat<'a> {
         let result =
             ChatMessage { tool_call_id: Some(id.to_owned()), ..message(Role::Tool, output) };
         match self.called.get(id).and_then(|turn| self.turns.get_mut(*turn)) {
-            Some(turn) => turn.results.push(result),
+            Some(turn) => turn.results.push(Said { message: result, item: self.item }),
             None => self.push(result),
         }
     }

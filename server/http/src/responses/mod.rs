@@ -10,6 +10,7 @@ mod fit;
 mod items;
 mod keep;
 mod messages;
+mod names;
 mod output;
 mod request;
 pub(crate) mod retrieve;

@@ -24,18 +24,6 @@ const INCLUDABLE: [&str; 9] = [
     "web_search_call.results",
     "program_call.outputs",
 ];
-/// What the chat calls some fields, and what they are called here.
-pub(super) const NAMES: [(&str, &str); 9] = [
-    ("reasoning_effort", "reasoning.effort"),
-    ("verbosity", "text.verbosity"),
-    ("max_completion_tokens", "max_output_tokens"),
-    ("max_tokens", "max_output_tokens"),
-    ("messages", "input"),
-    ("response_format.json_schema", "text.format"),
-    ("response_format", "text.format"),
-    ("tool_choice.allowed_tools", "tool_choice"),
-    (".function.", "."),
-];
 
 /// Checks what the chat does not know of.
 pub(super) fn check(request: &ResponsesRequest) -> Result<(), ApiError> {

@@ -240,4 +240,22 @@ async fn other_apis_send_images_in_their_words() {
         let message = answer["error"]["message"].as_str().unwrap();
         assert!(message.contains(says), "{message}");
     }
+    let seen = |url: &str, detail: &str| {
+        let part = json!({"type": "input_image", "image_url": url, "detail": detail});
+        let said = json!({"role": "assistant", "content": "Which?"});
+        let input = json!([said, {"role": "user", "content": [part]}]);
+        json!({"model": "mock", "instructions": "See.", "input": input, "store": false})
+    };
+    for (body, field) in [
+        (seen("x", "auto"), "image_url"),
+        (seen(&data_url("image:7:damaged"), "auto"), "image_url"),
+        (seen(&data_url("image:7:x"), "closely"), "detail"),
+    ] {
+        let (status, answer) = post(&router, "/v1/responses", body).await;
+        assert_eq!(status, StatusCode::BAD_REQUEST);
+        let (param, message) = (&answer["error"]["param"], answer["error"]["message"].as_str());
+        let place = format!("input[1].content[0].{field}");
+        assert_eq!(*param, place, "{answer}");
+        assert!(message.unwrap().contains(&format!("'{place}'")), "{answer}");
+    }
 }
