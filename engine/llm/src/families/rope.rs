@@ -1,7 +1,7 @@
 //! Rotary position embedding as configurations describe it.
 //!
-//! Invariant: a kind of scaling that is not in [`RopeScaling`] is refused, never ignored; numbers of
-//! a rotation made here are positive, and it turns an even number of a head's elements.
+//! Invariant: a kind of scaling that is not in [`RopeScaling`] is refused, never ignored; numbers
+//! of a rotation made here are positive, and it turns an even number of a head's elements.
 
 use kernels::quant::dequantize;
 

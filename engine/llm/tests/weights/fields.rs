@@ -1,5 +1,5 @@
-//! Files that lie are told by the names that they have themselves: of fields, of tensors, and of the
-//! fields that decide on a tensor.
+//! Files that lie are told by the names that they have themselves: of fields, of tensors, and of
+//! the fields that decide on a tensor.
 //!
 //! A line of the cases is a golden family, what its file is made to say, and what the error has.
 

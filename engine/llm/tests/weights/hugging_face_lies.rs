@@ -235,9 +235,7 @@ fn tensors_that_are_not_the_model() {
         (&["model.layers.0.self_attn.k_proj.weight", "[16, 32]", "[32, 32]"], &|f| {
             f.config["num_key_value_heads"] = json!(4);
         }),
-        (&["model.layers.0.self_attn.q_proj.bias", "is missing"], &|f| {
-            f.config["attention_bias"] = json!(true)
-        }),
+        (&["q_proj.bias", "is missing"], &|f| f.config["attention_bias"] = json!(true)),
         (&["model.layers.1.input_layernorm.weight"], &|f| f.config["num_hidden_layers"] = json!(2)),
         (&["model.layers.0.mlp.experts.weight", "has no place"], &|f| {
             f.index = None;
@@ -269,12 +267,8 @@ fn a_config_that_lies() {
         (&["head_dim", "of 7"], &|f| set(f, "head_dim", json!(7))),
         (&["rms_norm_eps", "1e-5"], &|f| set(f, "rms_norm_eps", json!("1e-5"))),
         (&["rms_norm_eps", "inf"], &|f| set(f, "rms_norm_eps", json!(1e300))),
-        (&["rope_scaling.type", "dynamic"], &|f| {
-            set(f, "rope_scaling", json!({"type": "dynamic"}))
-        }),
-        (&["rope_scaling.factor", "missing"], &|f| {
-            set(f, "rope_scaling", json!({"type": "linear"}))
-        }),
+        (&["scaling.type", "dynamic"], &|f| set(f, "rope_scaling", json!({"type": "dynamic"}))),
+        (&["scaling.factor", "missing"], &|f| set(f, "rope_scaling", json!({"type": "linear"}))),
         (&["rope_scaling.factor", "0"], &|f| {
             set(f, "rope_scaling", json!({"type": "linear", "factor": 0}));
         }),
