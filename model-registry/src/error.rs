@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 use crate::limits::MAX_NEAR_NAMES;
 use crate::name::ModelName;
 
+const MIB: u64 = 1 << 20;
+
 /// An operation of the registry failed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -51,6 +53,21 @@ pub enum RegistryError {
         name: String,
         /// What is wrong.
         reason: String,
+    },
+    /// The disk has less room than the files take.
+    #[error(
+        "there is no room for it: {} MiB are needed (what is stored already not counted), {} MiB \
+         are free on the disk of {}; `agentbase model rm` frees what is not needed, --data-dir \
+         names another disk",
+        needed.div_ceil(MIB), free / MIB, path.display()
+    )]
+    NoRoom {
+        /// The registry's folder.
+        path: PathBuf,
+        /// Bytes of all files that are not stored yet.
+        needed: u64,
+        /// Bytes there are.
+        free: u64,
     },
     /// Another process is doing the same work.
     #[error("{what} is being stored by another process; wait for it to finish and try again")]

@@ -5,14 +5,14 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::io::SeekFrom;
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 use tokio::fs::File;
-use tokio::io::{AsyncReadExt, AsyncSeekExt, AsyncWriteExt};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::adapter::check_name;
+use crate::disk;
 use crate::error::RegistryError;
 use crate::layout;
 use crate::limits::{COPY_BUFFER_BYTES, MAX_COMMIT_ATTEMPTS};
@@ -38,8 +38,9 @@ impl Registry {
     /// model that has the name already. Content that is stored already is not copied again.
     ///
     /// # Errors
-    /// [`RegistryError::Refused`] says what is wrong with `path` and what to do; the others tell
-    /// of a disk that cannot be read or written. In each case the registry is as it was.
+    /// [`RegistryError::Refused`] says what is wrong with `path` and what to do,
+    /// [`RegistryError::NoRoom`], before anything is copied, that the disk is too full; the others
+    /// tell of a disk that cannot be read or written. In each case the registry is as it was.
     pub async fn import(
         &self,
         path: &Path,
@@ -100,9 +101,18 @@ impl Registry {
         let stored_sizes = self.store.blobs().await?.values().map(|blob| blob.size).collect();
         let links = origin.ours;
         let copying = Copying { registry: self, stage, stored_sizes, links, progress };
-        let mut gathered = Vec::with_capacity(source.files.len());
+        // First what takes no room: what is left over has to fit, all of it.
+        let mut found = Vec::with_capacity(source.files.len());
         for (idx, (file, path)) in source.files.iter().enumerate() {
-            gathered.push(copying.gather(file, path, format!("{idx}.part")).await?);
+            found.push(copying.find((file, path), format!("{idx}.part")).await?);
+        }
+        disk::check(&self.root, found.iter().map(Found::takes).fold(0, u64::saturating_add))?;
+        let mut gathered = Vec::with_capacity(found.len());
+        for (idx, ((file, path), found)) in source.files.iter().zip(found).enumerate() {
+            gathered.push(match found {
+                Found::Gathered(gathered) => gathered,
+                Found::Missing(_) => copying.copy((file, path), format!("{idx}.part")).await?,
+            });
         }
         let entries = gathered.iter().map(|file| file.entry.clone()).collect();
         let manifest = Manifest::new(name.clone(), source.format, entries, origin.told.clone());
@@ -121,43 +131,76 @@ struct Copying<'a> {
     progress: &'a dyn Progress,
 }
 
+/// A file of the source before anything is copied.
+enum Found {
+    /// Its content is stored, or it was linked.
+    Gathered(Gathered),
+    /// It has to be copied: so many bytes.
+    Missing(u64),
+}
+
+impl Found {
+    /// Bytes of the disk that it will take.
+    fn takes(&self) -> u64 {
+        match self {
+            Self::Gathered(_) => 0,
+            Self::Missing(size) => *size,
+        }
+    }
+}
+
 impl Copying<'_> {
-    /// Hashes one file and copies it to the staging folder, unless its content is stored.
-    async fn gather(
+    /// Hashes one file if it may be had without a copy.
+    async fn find(
         &self,
-        name: &str,
-        path: &Path,
+        (name, path): (&str, &Path),
         staged: String,
-    ) -> Result<Gathered, RegistryError> {
-        let mut file = File::open(path).await.map_err(RegistryError::io("cannot read", path))?;
-        let meta = file.metadata().await.map_err(RegistryError::io("cannot read", path))?;
-        let size = meta.len();
-        layout::check_size(name, Some(size)).map_err(|reason| refused(path, reason))?;
-        let entry = |sha256| FileEntry { name: name.to_owned(), size, sha256 };
+    ) -> Result<Found, RegistryError> {
+        let (mut file, size) = open(name, path).await?;
         let to = self.stage.path(&staged);
         let linked = self.links && fs::hard_link(path, &to).is_ok();
         // Only where some blob has this size can the content be stored already: then hashing
         // first saves the copy. Otherwise one pass does both.
-        if linked || self.stored_sizes.contains(&size) {
-            self.progress.start(name, Some(size));
-            let sha256 = hash_and_copy((&mut file, path), size, None, self.progress).await?;
-            if self.registry.store.has(&sha256, size).await? {
-                self.progress.reused(name, size);
-                self.progress.finish();
-                return Ok(Gathered { entry: entry(sha256), staged: None });
-            }
-            if linked {
-                file.sync_all().await.map_err(RegistryError::io("cannot write", &to))?;
-                self.progress.finish();
-                return Ok(Gathered { entry: entry(sha256), staged: Some(staged) });
-            }
-            file.seek(SeekFrom::Start(0)).await.map_err(RegistryError::io("cannot read", path))?;
+        if !linked && !self.stored_sizes.contains(&size) {
+            return Ok(Found::Missing(size));
         }
+        self.progress.start(name, Some(size));
+        let sha256 = hash_and_copy((&mut file, path), size, None, self.progress).await?;
+        self.progress.finish();
+        let entry = FileEntry { name: name.to_owned(), size, sha256 };
+        if self.registry.store.has(&entry.sha256, size).await? {
+            self.progress.reused(name, size);
+            return Ok(Found::Gathered(Gathered { entry, staged: None }));
+        }
+        if !linked {
+            return Ok(Found::Missing(size));
+        }
+        file.sync_all().await.map_err(RegistryError::io("cannot write", &to))?;
+        Ok(Found::Gathered(Gathered { entry, staged: Some(staged) }))
+    }
+
+    /// Hashes one file and copies it to the staging folder.
+    async fn copy(
+        &self,
+        (name, path): (&str, &Path),
+        staged: String,
+    ) -> Result<Gathered, RegistryError> {
+        let (mut file, size) = open(name, path).await?;
+        let to = self.stage.path(&staged);
         self.progress.start(name, Some(size));
         let sha256 = hash_and_copy((&mut file, path), size, Some(&to), self.progress).await?;
         self.progress.finish();
-        Ok(Gathered { entry: entry(sha256), staged: Some(staged) })
+        let entry = FileEntry { name: name.to_owned(), size, sha256 };
+        Ok(Gathered { entry, staged: Some(staged) })
     }
+}
+
+/// A file of the source, and its size.
+async fn open(name: &str, path: &Path) -> Result<(File, u64), RegistryError> {
+    let file = File::open(path).await.map_err(RegistryError::io("cannot read", path))?;
+    let size = file.metadata().await.map_err(RegistryError::io("cannot read", path))?.len();
+    layout::check_size(name, Some(size)).map_err(|reason| refused(path, reason))?;
+    Ok((file, size))
 }
 
 /// The SHA-256 of the `size` bytes of `file`, which are copied to `to`, durably, where it is given.

@@ -11,6 +11,7 @@
 //! engine can run it.
 
 mod adapter;
+mod disk;
 mod error;
 mod hub;
 mod import;
@@ -33,4 +34,5 @@ pub use manifest::{AdapterBase, FileEntry, Format, Manifest};
 pub use name::{InvalidName, ModelName};
 pub use progress::{NoProgress, Progress};
 pub use registry::{Check, Registry, RemovedBytes};
+pub use source::files_at;
 pub use workspace::Workspace;

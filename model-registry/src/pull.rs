@@ -6,6 +6,7 @@
 use sha2::{Digest, Sha256};
 
 use crate::adapter::check_name;
+use crate::disk;
 use crate::error::{HubError, RegistryError};
 use crate::hub::{HubClient, HubOptions, HubSource, RemoteFile, Repository, Wanted, download};
 use crate::layout::{self, GGUF_NAME, Layout, Listing};
@@ -33,7 +34,8 @@ impl Registry {
     ///
     /// # Errors
     /// [`RegistryError::Hub`] tells what the hub refused, lacks or sent wrongly;
-    /// [`RegistryError::Busy`] that another process pulls the same.
+    /// [`RegistryError::Busy`] that another process pulls the same, [`RegistryError::NoRoom`] that
+    /// the disk is too full for what the hub has announced.
     pub async fn pull(
         &self,
         source: &HubSource,
@@ -76,6 +78,7 @@ impl Pull<'_> {
         };
         let (mut files, index) = match layout.map_err(|reason| self.unusable(reason))? {
             Layout::Gguf(file) => {
+                self.check_room([&file]).await?;
                 let gguf = self.gather(&file, GGUF_NAME).await?;
                 if let Some(staged) = &gguf.staged {
                     match check_gguf(&self.stage.path(staged)) {
@@ -97,24 +100,54 @@ impl Pull<'_> {
             files.extend(self.shards(&file, &listing).await?);
             gathered.push(file);
         }
+        self.check_room(&files).await?;
         for name in files {
             gathered.push(self.gather(&name, &name).await?);
         }
         Ok((Format::SafeTensors, gathered))
     }
 
+    /// Refuses files that the disk has no room for, as far as the hub has told their sizes.
+    async fn check_room(
+        &self,
+        files: impl IntoIterator<Item = &String>,
+    ) -> Result<(), RegistryError> {
+        let mut needed: u64 = 0;
+        for file in files {
+            let remote = self.remote(file);
+            let Some(size) = remote.size else { continue };
+            if self.stored(&remote).await?.is_none() {
+                // What an earlier try has left is on the disk already.
+                let part = tokio::fs::metadata(self.stage.path(&part_name(file))).await;
+                let rest = size.saturating_sub(part.map_or(0, |part| part.len()));
+                needed = needed.saturating_add(rest);
+            }
+        }
+        disk::check(&self.registry.root, needed)
+    }
+
+    /// What the hub announced of a file.
+    fn remote(&self, file: &str) -> RemoteFile {
+        self.repository.files.get(file).cloned().unwrap_or_default()
+    }
+
+    /// The size and hash of a file whose content is known to be stored.
+    async fn stored(&self, remote: &RemoteFile) -> Result<Option<(u64, String)>, RegistryError> {
+        let RemoteFile { size: Some(size), sha256: Some(sha256) } = remote else { return Ok(None) };
+        let is_stored = self.registry.store.has(sha256, *size).await?;
+        Ok(is_stored.then(|| (*size, sha256.clone())))
+    }
+
     /// Fetches a file of the repository, which will be called `name`, unless its content is known
     /// to be stored.
     async fn gather(&self, file: &str, name: &str) -> Result<Gathered, RegistryError> {
-        let remote: RemoteFile = self.repository.files.get(file).cloned().unwrap_or_default();
-        if let RemoteFile { size: Some(size), sha256: Some(sha256) } = remote.clone()
-            && self.registry.store.has(&sha256, size).await?
-        {
+        let remote = self.remote(file);
+        if let Some((size, sha256)) = self.stored(&remote).await? {
             self.progress.reused(file, size);
             let entry = FileEntry { name: name.to_owned(), size, sha256 };
             return Ok(Gathered { entry, staged: None });
         }
-        let staged = format!("{}.part", hex(&Sha256::digest(file)));
+        let staged = part_name(file);
         let commit = &self.repository.commit;
         let wanted = Wanted { source: self.source, commit, name: file, remote };
         let to = self.stage.path(&staged);
@@ -154,4 +187,9 @@ impl Pull<'_> {
     fn unusable(&self, reason: String) -> HubError {
         HubError::Unusable { repo: self.source.repository(), reason }
     }
+}
+
+/// Where a file of the repository is staged.
+fn part_name(file: &str) -> String {
+    format!("{}.part", hex(&Sha256::digest(file)))
 }

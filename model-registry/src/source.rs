@@ -2,6 +2,7 @@
 //!
 //! Invariant: only regular files inside the folder are chosen, and no more than headers is read.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -16,6 +17,15 @@ pub(crate) struct Source {
     pub(crate) files: Vec<(String, PathBuf)>,
     /// Set for an adapter.
     pub(crate) adapter_of: Option<AdapterBase>,
+}
+
+/// Where the files lie that an import of `path` takes, by the names that they will have in the
+/// model. They are not the registry's: whoever owns them may change them.
+///
+/// # Errors
+/// [`RegistryError::Refused`] says what is wrong with `path` and what to do.
+pub fn files_at(path: &Path) -> Result<BTreeMap<String, PathBuf>, RegistryError> {
+    Ok(inspect(path)?.files.into_iter().collect())
 }
 
 /// Looks at a path and chooses the files to take, without reading more than headers.

@@ -1,5 +1,6 @@
 //! Pulling from a hub: what is fetched, how a cut download goes on, what is refused.
 
+mod room;
 mod server;
 
 use std::fs;
