@@ -1,6 +1,8 @@
 //! From a model's name to an engine and its text side.
 
 mod encoder;
+mod kinds;
+mod needs;
 mod queues;
 mod speech;
 mod text;
@@ -20,24 +22,24 @@ use engine_llm::{
     LlmEngine,
     adapters::{AdapterBase, MAX_RANK},
     executors::cpu::{CpuExecutor, CpuOptions, KvDtype, Precision, fastest_kv_dtype},
-    spec::DecoderSpec,
-    weights::{self, Model, Weights},
+    weights::{self, Model},
 };
 use engine_speech::Transcriber;
 use engine_text::{Prompts, TextModel};
 use model_registry::{Manifest, ModelName};
 
+pub(crate) use self::{
+    encoder::OpenedEncoder,
+    kinds::{Opened, OpenedDecoder, expect_decoder, named, open},
+    needs::{Fit, Needs},
+    queues::{encoding_config, planner_config, seeing_config, speech_config},
+    vision::LoadedVision,
+};
 use self::{
     encoder::encoder,
     speech::speech,
     text::text_model,
     vision::{open_vision, vision},
-};
-pub(crate) use self::{
-    encoder::{Opened, open_encoder},
-    queues::{encoding_config, planner_config, seeing_config, speech_config},
-    speech::open_speech,
-    vision::LoadedVision,
 };
 use crate::{cli::EngineArgs, data_dir, size::ByteSize};
 
@@ -111,6 +113,19 @@ impl EngineOptions {
         }
     }
 
+    /// What a decoder's executor is set up with, its packed weights being kept there.
+    fn cpu(&self, packed: Option<PathBuf>) -> CpuOptions {
+        CpuOptions {
+            threads: self.threads,
+            kv_cache_bytes: usize::try_from(self.kv_cache.0).unwrap_or(usize::MAX),
+            kv_dtype: self.kv_cache_dtype,
+            max_step_tokens: MAX_STEP_TOKENS,
+            precision: Precision::Fast,
+            max_adapter_rank: self.max_adapter_rank,
+            packed,
+        }
+    }
+
     /// The same, to run adapters too.
     pub(crate) fn with_adapters(self) -> Self {
         Self { max_adapter_rank: MAX_RANK, ..self }
@@ -142,12 +157,13 @@ pub(crate) async fn to_serve(
     loaded.await
 }
 
-/// Loads the model that the registry knows by `name`.
+/// Loads the decoder that the registry knows by `name`.
 ///
 /// # Errors
-/// If there is no such model, or it cannot be loaded.
+/// If there is no such model, it is none, or it cannot be loaded.
 pub(crate) async fn by_name(data_dir: &Path, name: &str, options: EngineOptions) -> Result<Loaded> {
     load_as(data_dir, name, move |manifest, files, packed| {
+        expect_decoder(&manifest, files, "only decoders write text")?;
         from_files(manifest, files, packed, options)
     })
     .await
@@ -186,15 +202,7 @@ fn from_files(
     let Model { spec, weights, text, base, .. } =
         named(files, weights::open(files)).with_context(of_model)?;
     let (vocab_size, made_for) = (spec.vocab_size, spec.max_model_len);
-    let cpu = CpuOptions {
-        threads: options.threads,
-        kv_cache_bytes: usize::try_from(options.kv_cache.0).unwrap_or(usize::MAX),
-        kv_dtype: options.kv_cache_dtype,
-        max_step_tokens: MAX_STEP_TOKENS,
-        precision: Precision::Fast,
-        max_adapter_rank: options.max_adapter_rank,
-        packed: Some(packed.clone()),
-    };
+    let cpu = options.cpu(Some(packed.clone()));
     // The two sides know nothing of each other, and a start waits for both.
     let (text, executor) = std::thread::scope(|scope| {
         let text = scope.spawn(|| named(files, text_model(&text, vocab_size)));
@@ -209,45 +217,6 @@ fn from_files(
     let max_model_len = options.max_model_len.map_or(made_for, |len| len.min(made_for));
     let engine = LlmEngine::new(Box::new(executor), vocab_size, max_model_len, MAX_STEP_SEQS);
     Ok(Loaded { manifest, engine, base, text: Arc::new(text), vision })
-}
-
-/// Whether these files are a model that can be run, of whatever kind.
-///
-/// # Errors
-/// What is wrong; the message names file and field.
-pub(crate) fn check(files: &BTreeMap<String, PathBuf>) -> Result<()> {
-    if open_speech(files)?.is_some() || open_encoder(files)?.is_some() {
-        return Ok(());
-    }
-    open(files).map(drop)
-}
-
-/// Opens weights and text, and checks that they belong together.
-///
-/// # Errors
-/// If a file is not what it should be; the message names file and field.
-pub(crate) fn open(files: &BTreeMap<String, PathBuf>) -> Result<(DecoderSpec, Weights, TextModel)> {
-    let Model { spec, weights, text, .. } = named(files, weights::open(files))?;
-    let text = named(files, text_model(&text, spec.vocab_size))?;
-    open_vision(files, &text)?;
-    Ok((spec, weights, text))
-}
-
-/// Where the registry keeps a file means nothing to whoever imported it: errors name the file.
-///
-/// # Errors
-/// The given one, in those words.
-pub(crate) fn named<T, E: Into<anyhow::Error>>(
-    files: &BTreeMap<String, PathBuf>,
-    result: std::result::Result<T, E>,
-) -> Result<T> {
-    result.map_err(|error| {
-        let mut message = format!("{:#}", error.into());
-        for (name, path) in files {
-            message = message.replace(&path.display().to_string(), name);
-        }
-        anyhow::Error::msg(message)
-    })
 }
 
 /// Reads a file whole, up to a limit.

@@ -1,18 +1,37 @@
 //! Progress bars on the terminal's error stream; plain silence where there is no terminal.
 
-use std::sync::Mutex;
+use std::{
+    collections::BTreeMap,
+    sync::{Mutex, PoisonError},
+};
 
 use indicatif::{ProgressBar, ProgressStyle};
 use model_registry::Progress;
 
+use crate::size::ByteSize;
+
 /// One bar at a time, named after the file it counts.
 #[derive(Default)]
-pub(crate) struct Bars(Mutex<Option<ProgressBar>>);
+pub(crate) struct Bars {
+    bar: Mutex<Option<ProgressBar>>,
+    /// Sizes of the files that were stored already.
+    reused: Mutex<BTreeMap<String, u64>>,
+}
 
 impl Bars {
     fn with(&self, act: impl FnOnce(&mut Option<ProgressBar>)) {
         // A poisoned bar is still only a bar.
-        act(&mut self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner));
+        act(&mut self.bar.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    /// Tells what was stored already, if anything was.
+    pub(crate) fn tell_reused(&self) {
+        let reused = self.reused.lock().unwrap_or_else(PoisonError::into_inner);
+        if !reused.is_empty() {
+            let (files, size) = (reused.len(), ByteSize(reused.values().sum()));
+            let files = if files == 1 { "1 file".to_owned() } else { format!("{files} files") };
+            crate::say(&format!("already stored, not copied again: {files} ({size})"));
+        }
     }
 }
 
@@ -46,8 +65,8 @@ impl Progress for Bars {
     }
 
     fn reused(&self, what: &str, bytes: u64) {
-        let size = crate::size::ByteSize(bytes);
-        self.with(|_| crate::say(&format!("{what}: already stored ({size}), not copied again")));
+        let mut reused = self.reused.lock().unwrap_or_else(PoisonError::into_inner);
+        reused.insert(what.to_owned(), bytes);
     }
 }
 

@@ -19,6 +19,9 @@ pub(crate) enum ModelCommand {
         /// The model that it is an adapter of: a LoRA as the PEFT library saves it
         #[arg(long)]
         base: Option<String>,
+        /// Store it even if this machine has not the memory that it needs, to be served elsewhere
+        #[arg(long, conflicts_with = "base")]
+        force: bool,
     },
     /// List imported models
     List {

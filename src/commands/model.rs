@@ -1,17 +1,20 @@
 //! `agentbase model …`: the registry from the command line.
 
-use std::{
-    collections::BTreeMap,
-    path::{Path, PathBuf},
-};
+mod import;
 
-use anyhow::{Context, Result};
+use std::path::Path;
+
+use anyhow::Result;
 use engine_core::EncoderOutput;
-use model_registry::{AdapterBase, HubOptions, HubSource, Manifest, ModelName};
-
+use model_registry::{AdapterBase, Manifest, ModelName};
 use serde_json::json;
 
-use crate::{adapters, cli::ModelCommand, data_dir, load, progress::Bars, size::ByteSize};
+use crate::{
+    cli::ModelCommand,
+    data_dir,
+    load::{self, Opened, OpenedDecoder, OpenedEncoder},
+    size::ByteSize,
+};
 
 /// Runs one of the subcommands.
 ///
@@ -20,53 +23,25 @@ use crate::{adapters, cli::ModelCommand, data_dir, load, progress::Bars, size::B
 pub(super) async fn run(command: ModelCommand, data_dir: &Path) -> Result<()> {
     let registry = data_dir::registry(data_dir)?;
     match command {
-        ModelCommand::Import { path, name, base: Some(base) } => {
-            let base = registry.get(&base.parse()?).await?;
-            let name = base.name.with_adapter(&adapter_name(&path, name)?)?;
-            let files = registry.files(&base).await?;
-            let registry = data_dir::registry_for_adapters(data_dir, &files)?;
-            let names = (&name, &base);
-            let manifest = registry.import_adapter(&path, names, &Bars::default()).await?;
-            outln!("imported {}", summary(&manifest))?;
-            if let Some(trained_on) = adapters::trained_on(&registry.files(&manifest).await?)
-                && !trained_on.rsplit('/').next().is_some_and(|last| names_same(last, &base))
-            {
-                let name = &base.name;
-                outln!(
-                    "note: trained on {trained_on:?}, says its adapter_config.json; shapes fit,"
-                )?;
-                outln!("      but whether that is {name} cannot be told")?;
-            }
+        ModelCommand::Import { path, name, base: Some(base), .. } => {
+            import::adapter((data_dir, &registry), &path, (name, &base)).await?;
         }
-        ModelCommand::Import { path, name, base: None } => {
+        ModelCommand::Import { path, name, base: None, force } => {
             let name: ModelName = name.unwrap_or_default().parse()?;
-            let manifest = registry.import(&path, &name, &Bars::default()).await?;
-            outln!("imported {}", summary(&manifest))?;
+            import::model(&registry, &path, &name, force).await?;
         }
-        ModelCommand::Pull { source, name } => {
-            let source: HubSource = source.parse()?;
-            let name = name.as_deref().unwrap_or_else(|| source.repo());
-            let name: ModelName = name.parse()?;
-            let options = HubOptions::from_env();
-            let manifest = registry.pull(&source, &name, &options, &Bars::default()).await?;
-            outln!("pulled {}", summary(&manifest))?;
-        }
+        ModelCommand::Pull { source, name } => import::pull(&registry, &source, name).await?,
         ModelCommand::Quantize(args) => super::quantize::run(*args, data_dir, &registry).await?,
         ModelCommand::List { json } => list(&registry.list().await?, json)?,
         ModelCommand::Show { name, json } => {
             let manifest = registry.get(&name.parse()?).await?;
-            match &manifest.adapter_of {
-                Some(base) => show_adapter(base, &manifest, json)?,
-                None => {
-                    let files = registry.files(&manifest).await?;
-                    if let Some((speech, _)) = load::open_speech(&files)? {
-                        show_speech(&speech, &manifest, json)?;
-                    } else if let Some((encoder, _)) = load::open_encoder(&files)? {
-                        show_encoder(&encoder, &manifest, json)?;
-                    } else {
-                        show(&files, &manifest, json)?;
-                    }
-                }
+            if let Some(base) = &manifest.adapter_of {
+                return show_adapter(base, &manifest, json);
+            }
+            match load::open(&registry.files(&manifest).await?)? {
+                Opened::Speech(speech) => show_speech(&speech, &manifest, json)?,
+                Opened::Encoder(encoder) => show_encoder(&encoder, &manifest, json)?,
+                Opened::Decoder(decoder) => show(&decoder, &manifest, json)?,
             }
         }
         ModelCommand::Rm { name } => {
@@ -76,22 +51,6 @@ pub(super) async fn run(command: ModelCommand, data_dir: &Path) -> Result<()> {
         }
     }
     Ok(())
-}
-
-/// Whether a model of this name elsewhere is called the same here.
-fn names_same(last: &str, base: &Manifest) -> bool {
-    last.eq_ignore_ascii_case(&base.name.to_string())
-}
-
-/// What an adapter is called after its base: as asked for, or as its folder.
-fn adapter_name(path: &Path, name: Option<String>) -> Result<String> {
-    let folder = || {
-        let path = path.canonicalize().ok()?;
-        Some(path.file_name()?.to_str()?.to_owned())
-    };
-    name.or_else(folder).with_context(|| {
-        format!("{} gives the adapter no name; say one with --name", path.display())
-    })
 }
 
 fn summary(manifest: &Manifest) -> String {
@@ -143,7 +102,7 @@ fn show_adapter(base: &AdapterBase, manifest: &Manifest, json: bool) -> Result<(
     show_files(manifest)
 }
 
-fn show_encoder(encoder: &load::Opened, manifest: &Manifest, json: bool) -> Result<()> {
+fn show_encoder(encoder: &OpenedEncoder, manifest: &Manifest, json: bool) -> Result<()> {
     let (architecture, max) = (encoder.architecture(), encoder.max_input_len());
     let (makes, labels) = match encoder.meaning() {
         EncoderOutput::Embedding { dim, .. } => (format!("embeddings of {dim} numbers"), &[][..]),
@@ -197,8 +156,8 @@ fn show_files(manifest: &Manifest) -> Result<()> {
     Ok(())
 }
 
-fn show(files: &BTreeMap<String, PathBuf>, manifest: &Manifest, json: bool) -> Result<()> {
-    let (spec, _, text) = load::open(files)?;
+fn show(decoder: &OpenedDecoder, manifest: &Manifest, json: bool) -> Result<()> {
+    let OpenedDecoder { spec, text, .. } = decoder;
     if json {
         let shown = json!({
             "manifest": manifest,

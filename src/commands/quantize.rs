@@ -13,7 +13,7 @@ use anyhow::{Context, Error, Result, anyhow, bail};
 use engine_core::Engine;
 use engine_llm::{
     LoadError,
-    weights::{self, DType, Model},
+    weights::{self, DType, Model, Weights},
 };
 use model_registry::{Manifest, ModelName, Registry, RegistryError, Workspace};
 use serde::Serialize;
@@ -54,13 +54,17 @@ pub(super) async fn run(args: QuantizeArgs, data_dir: &Path, registry: &Registry
     let to = to.unwrap_or_else(|| format!("{from}-{}", args.to.name().to_lowercase()));
     let to: ModelName = to.parse()?;
     let source = registry.get(&from).await?;
+    let files = registry.files(&source).await?;
+    load::expect_decoder(&source, &files, "only decoders can be quantised")?;
     let is_free = matches!(registry.get(&to).await, Err(RegistryError::NotFound { .. }));
     if !is_free && !args.force {
         bail!("there is a model called {to}; choose another --name, or replace it with --force");
     }
     let workspace = registry.workspace().await?;
     let done = tokio::select! {
-        done = quantise(&args, (data_dir, registry), (&source, &to), &workspace) => Some(done),
+        done = quantise(&args, (data_dir, registry), (&source, files, &to), &workspace) => {
+            Some(done)
+        }
         () = super::serve::signal() => None,
     };
     let closed = workspace.close().await;
@@ -79,7 +83,7 @@ pub(super) async fn run(args: QuantizeArgs, data_dir: &Path, registry: &Registry
 async fn quantise(
     args: &QuantizeArgs,
     (data_dir, registry): (&Path, &Registry),
-    (source, to): (&Manifest, &ModelName),
+    (source, files, to): (&Manifest, BTreeMap<String, PathBuf>, &ModelName),
     workspace: &Workspace,
 ) -> Result<()> {
     let text = match (&args.text, args.no_perplexity) {
@@ -99,12 +103,11 @@ async fn quantise(
         }
         None => Ok(None),
     };
-    let files = registry.files(source).await?;
-    let before = measure(&source.name, "before").await?;
     let (dtype, dir) = (args.to, workspace.dir());
-    let name = source.name.clone();
+    let (of, its) = (source.clone(), files.clone());
+    tokio::task::spawn_blocking(move || warn(&of, &its, dtype)).await??;
+    let before = measure(&source.name, "before").await?;
     let written = tokio::task::spawn_blocking(move || {
-        warn_of_loss(&name, &files, dtype)?;
         let mut bar = None;
         let written = weights::quantize(&files, dtype, &dir, &mut |done, all| {
             let what = || Counted::share(format!("to {}", dtype.name()), all);
@@ -143,27 +146,48 @@ async fn measured(
     scored.await?
 }
 
-/// Tells whoever quantises what is quantised already that the original would give a better model.
-fn warn_of_loss(name: &ModelName, files: &BTreeMap<String, PathBuf>, to: DType) -> Result<()> {
+/// Tells before it begins that the new model will be larger, or that the original would give a
+/// better one.
+fn warn(source: &Manifest, files: &BTreeMap<String, PathBuf>, to: DType) -> Result<()> {
     let Model { weights, .. } = load::named(files, weights::open(files))?;
-    let matrices = || weights.names().filter_map(|name| weights.get(name));
+    let name = &source.name;
+    if let Some((format, bits)) = quantised_already(&weights) {
+        let wanted = bits_per_weight(to.block_bytes(), to.block_len());
+        let more = if wanted < bits { ", and more is lost now" } else { "" };
+        crate::say(&format!(
+            "warning: {name} is quantised already ({format}, {bits:.1} bits a weight). What that \
+             lost does not come back{more}; made from the original, {} would be closer to it",
+            to.name(),
+        ));
+    }
+    let (before, after) = (source.total_bytes(), weights::quantized_len(files, to));
+    let after = load::named(files, after)?;
+    if after > before {
+        crate::say(&format!(
+            "warning: {} makes {name} larger: about {}, from {}",
+            to.name(),
+            ByteSize(after),
+            ByteSize(before),
+        ));
+    }
+    Ok(())
+}
+
+/// The format of a model's first matrix that is quantised, if one is, and the bits a weight of all.
+fn quantised_already(weights: &Weights) -> Option<(&'static str, f64)> {
     let (mut bytes, mut numbers, mut format) = (0, 0, None);
-    for tensor in matrices().filter(|tensor| tensor.shape().len() > 1) {
+    let tensors = weights.names().filter_map(|name| weights.get(name));
+    for tensor in tensors.filter(|tensor| tensor.shape().len() > 1) {
         bytes += tensor.bytes().len();
         numbers += tensor.shape().iter().product::<usize>();
         let whole = matches!(tensor.dtype(), DType::F32 | DType::F16 | DType::BF16);
         format = format.or((!whole).then(|| tensor.dtype().name()));
     }
-    let Some(format) = format else { return Ok(()) };
-    let bits = |bytes: usize, numbers: usize| 8.0 * bytes as f64 / numbers.max(1) as f64;
-    let (from, wanted) = (bits(bytes, numbers), bits(to.block_bytes(), to.block_len()));
-    crate::say(&format!(
-        "warning: {name} is quantised already ({format}, {from:.1} bits a weight). What that lost \
-         does not come back{}; made from the original, {} would be closer to it",
-        if wanted < from { ", and more is lost now" } else { ", and the file grows" },
-        to.name(),
-    ));
-    Ok(())
+    format.map(|format| (format, bits_per_weight(bytes, numbers)))
+}
+
+fn bits_per_weight(bytes: usize, numbers: usize) -> f64 {
+    8.0 * bytes as f64 / numbers.max(1) as f64
 }
 
 fn is_full(cause: &io::Error) -> bool {

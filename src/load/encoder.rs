@@ -21,12 +21,12 @@ use super::{EngineOptions, LoadedEncoder, named, read, text::text_model};
 const MAX_BATCH_TOKENS: usize = 8192;
 
 /// An encoder that was opened: one that sees both ways, or a decoder that is asked for its states.
-pub(crate) enum Opened {
+pub(crate) enum OpenedEncoder {
     Encoder(Box<Model>),
     Decoder(Box<DecoderModel>),
 }
 
-impl Opened {
+impl OpenedEncoder {
     pub(crate) fn architecture(&self) -> &str {
         match self {
             Self::Encoder(model) => &model.architecture,
@@ -49,6 +49,16 @@ impl Opened {
         made_for.min(MAX_BATCH_TOKENS)
     }
 
+    /// The bytes that its weights take in memory, about.
+    pub(super) fn kept_len(&self) -> u64 {
+        match self {
+            Self::Encoder(model) => weights::kept_len(&model.weights),
+            Self::Decoder(model) => {
+                weights::kept_len(&model.decoder.weights) + weights::kept_len(&model.weights)
+            }
+        }
+    }
+
     fn vocab_size(&self) -> usize {
         match self {
             Self::Encoder(model) => model.spec.vocab_size,
@@ -62,13 +72,13 @@ impl Opened {
 ///
 /// # Errors
 /// If a file is not what it should be; the message names file and field.
-pub(crate) fn open_encoder(
+pub(super) fn open_encoder(
     files: &BTreeMap<String, PathBuf>,
-) -> Result<Option<(Opened, TextModel)>> {
+) -> Result<Option<(OpenedEncoder, TextModel)>> {
     let opened = match named(files, engine_encoder::open(files))? {
-        Some(model) => Opened::Encoder(Box::new(model)),
+        Some(model) => OpenedEncoder::Encoder(Box::new(model)),
         None => match named(files, engine_encoder::open_decoder(files))? {
-            Some(model) => Opened::Decoder(Box::new(model)),
+            Some(model) => OpenedEncoder::Decoder(Box::new(model)),
             None => return Ok(None),
         },
     };
@@ -92,8 +102,8 @@ pub(super) fn encoder(
         packed: Some(packed.to_owned()),
     };
     let encoder: Box<dyn Encoder> = match opened {
-        Opened::Encoder(model) => Box::new(TextEncoder::new(&model, options)?),
-        Opened::Decoder(model) => Box::new(DecoderEmbedder::new(*model, options)?),
+        OpenedEncoder::Encoder(model) => Box::new(TextEncoder::new(&model, options)?),
+        OpenedEncoder::Decoder(model) => Box::new(DecoderEmbedder::new(*model, options)?),
     };
     let optional = |name: &str| files.get(name).map(|path| read(path)).transpose();
     let config = optional("config_sentence_transformers.json")?;

@@ -20,7 +20,7 @@ use super::{EngineOptions, LoadedSpeech, named, text::text_model};
 ///
 /// # Errors
 /// If a file is not what it should be; the message names file and field.
-pub(crate) fn open_speech(files: &BTreeMap<String, PathBuf>) -> Result<Option<(Model, TextModel)>> {
+pub(super) fn open_speech(files: &BTreeMap<String, PathBuf>) -> Result<Option<(Model, TextModel)>> {
     let Some(model) = named(files, engine_speech::open(files))? else { return Ok(None) };
     let source = named(files, weights::text_source(files, model.spec.vocab_size))?;
     let text = named(files, text_model(&source, model.spec.vocab_size))?;

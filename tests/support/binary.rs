@@ -17,6 +17,14 @@ pub(crate) fn agentbase(data_dir: &Path) -> Command {
     command
 }
 
+/// The same, ended by the system where it would write a file of more than some megabytes.
+pub(crate) fn limited(data_dir: &Path) -> Command {
+    let mut command = Command::new("sh");
+    command.args(["-c", "ulimit -f 65536; exec \"$0\" \"$@\"", env!("CARGO_BIN_EXE_agentbase")]);
+    command.arg("--data-dir").arg(data_dir).env_remove("AGENTBASE_DATA_DIR");
+    command
+}
+
 pub(crate) fn run(data_dir: &Path, args: &[&str]) -> Output {
     agentbase(data_dir).args(args).output().expect("the binary starts")
 }

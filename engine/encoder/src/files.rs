@@ -127,9 +127,7 @@ pub fn open(files: &Files) -> Result<Option<Model>, LoadError> {
     let found = families::find(&class).filter(|(_, kind)| *kind != Kind::Masked || has_modules);
     let Some((family, kind)) = found else {
         return if has_modules || class.ends_with("ForSequenceClassification") {
-            let known: Vec<_> = families::known().collect();
-            let what = format!("{class:?}; encoders that are supported are {}", known.join(", "));
-            Err(at_config(Fault::field(ARCHITECTURES, what)))
+            Err(at_config(Fault::Architecture { field: ARCHITECTURES, found: class }))
         } else {
             Ok(None)
         };

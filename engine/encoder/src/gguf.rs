@@ -25,7 +25,7 @@ use crate::{
 };
 
 /// The names of the architectures that are known.
-const KNOWN: [&str; 2] = ["bert", "nomic-bert"];
+pub const KNOWN: [&str; 2] = ["bert", "nomic-bert"];
 
 /// Opens the encoder in the file; `None` if it is something else.
 pub(crate) fn open(path: &Path) -> Result<Option<Model>, LoadError> {

@@ -18,5 +18,6 @@ pub use self::{
     executor::{DecoderEmbedder, EncoderError, EncoderOptions, Precision, Stack, TextEncoder},
     families::known as known_architectures,
     files::{DecoderModel, Model, open, open_decoder},
+    gguf::KNOWN as GGUF_ARCHITECTURES,
     spec::{EncoderSpec, StackSpec},
 };

@@ -12,16 +12,16 @@ use std::{
 };
 
 pub use engine_weights::{
-    DType, Progress, Tensor, Weights, WeightsError, can_quantize,
+    DType, Progress, Stored, Tensor, Weights, WeightsError, can_quantize,
     gguf::{GgufVocab, TextList},
-    quantize,
+    kept_len, memory, quantize, quantized_len,
 };
 use serde_json::{Map, Value};
 
 use engine_weights::{Fault, Files, LoadError, gguf, hugging_face};
 pub(crate) use engine_weights::{
     gguf::{FromValue, Metadata},
-    memory, mmap,
+    mmap,
 };
 
 use crate::{adapters::AdapterBase, families, spec::DecoderSpec};

@@ -4,7 +4,10 @@
 #[path = "support/golden.rs"]
 mod golden;
 
-use std::{collections::BTreeMap, path::Path};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
 
 use engine_llm::weights::{self, DType, Model, Tensor, TextSource};
 use kernels::quant::{can_quantize, dequantize};
@@ -36,6 +39,7 @@ fn distance(want: &Tensor, got: &Tensor) -> f64 {
 
 fn quantised(source: &Path, dtype: DType) -> Model {
     let dir = tempfile::tempdir().expect("a folder");
+    let told = weights::quantized_len(&files(source), dtype).expect("it opens");
     let (mut done, mut all) = (0, 0);
     let written = weights::quantize(&files(source), dtype, dir.path(), &mut |now, of| {
         assert!(now > done, "it goes on");
@@ -43,6 +47,10 @@ fn quantised(source: &Path, dtype: DType) -> Model {
     });
     let written = written.unwrap_or_else(|error| panic!("{dtype:?}: {error}"));
     assert!(done == all && all > 0, "{done} of {all}");
+    let len = |path: &PathBuf| std::fs::metadata(path).expect("it is there").len();
+    let len: u64 = files(&written).values().map(len).sum();
+    // A header lists a few dozen tensors.
+    assert!(len.abs_diff(told) < 8 << 10, "{dtype:?}: {told} were told, {len} were written");
     // What is mapped stays when the folder is gone.
     weights::open(&files(&written)).unwrap_or_else(|error| panic!("{dtype:?}: {error}"))
 }

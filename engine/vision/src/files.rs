@@ -16,7 +16,7 @@ use engine_weights::{
 use crate::{Preprocessing, VisionSpec};
 
 /// Classes of transformers that see so.
-const ARCHITECTURES: [&str; 2] =
+pub const ARCHITECTURES: [&str; 2] =
     ["Idefics3ForConditionalGeneration", "SmolVLMForConditionalGeneration"];
 /// Tensors of the language model begin so.
 const OTHER_PARTS: [&str; 2] = ["model.text_model.", "lm_head."];

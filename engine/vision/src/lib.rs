@@ -18,7 +18,7 @@ mod tower;
 
 pub use self::{
     decode::{MAX_BYTES, MAX_PIXELS, MAX_SIDE},
-    files::{Model, open},
+    files::{ARCHITECTURES, Model, open},
     preprocessing::Preprocessing,
     reader::Reader,
     spec::VisionSpec,

@@ -47,6 +47,15 @@ pub enum Fault {
         /// What is wrong, with the value found.
         what: String,
     },
+    /// The field that names the architecture, which is none that is asked for. Which are known,
+    /// only whoever knows the parsers of all kinds of models can tell.
+    #[error("field {}: {} is not supported", Quoted(field), Quoted(found))]
+    Architecture {
+        /// Its name.
+        field: &'static str,
+        /// What it says.
+        found: String,
+    },
     /// One tensor's description.
     #[error("tensor {}: {what}", Quoted(tensor))]
     Tensor {

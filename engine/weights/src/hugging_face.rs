@@ -5,6 +5,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    fs,
     path::{Path, PathBuf},
 };
 
@@ -44,6 +45,17 @@ pub fn tensors(files: &Files, config: &Map<String, Value>) -> Result<Vec<Tensor>
         Some(scheme) => scheme.restore(tensors).map_err(|f| LoadError::Files(f.to_string())),
         None => Ok(tensors),
     }
+}
+
+/// Whether a folder's weights are quantised so that opening them makes tensors in memory of all
+/// that they hold, of about the size of their files.
+///
+/// # Errors
+/// If the configuration cannot be read, or asks for what is not.
+pub fn is_restored(files: &Files) -> Result<bool, LoadError> {
+    let Some(config_json) = files.get(CONFIG) else { return Ok(false) };
+    let scheme = Scheme::from_config(&config(files)?).map_err(|fault| fault.at(config_json))?;
+    Ok(scheme.is_some_and(|scheme| scheme != Scheme::Ggml))
 }
 
 /// All tensors of one safetensors file, under their own names.
@@ -138,6 +150,12 @@ fn shards(index: &Map<String, Value>) -> Result<BTreeMap<String, BTreeSet<String
 /// If it cannot be read or contradicts its format.
 pub fn tensors_of(path: &Path) -> Result<Vec<Tensor>, LoadError> {
     parse(path, false)
+}
+
+/// How many bytes a file has.
+pub(crate) fn file_len(path: &Path) -> Result<u64, LoadError> {
+    let meta = fs::metadata(path);
+    meta.map(|meta| meta.len()).map_err(|cause| LoadError::Io { path: path.into(), cause })
 }
 
 /// Reads a JSON file whose value is an object.

@@ -20,6 +20,7 @@ mod quantization;
 mod quantize;
 mod reshape;
 mod safetensors;
+mod sizes;
 mod tensor;
 mod unfinished;
 mod weights;
@@ -30,7 +31,8 @@ pub use kernels::quant::{DType, can_quantize};
 
 pub use self::{
     error::{By, Fault, LoadError, Quoted, WeightsError},
-    quantize::{Progress, quantize},
+    quantize::{Progress, quantize, quantized_len},
+    sizes::{Stored, kept_len},
     tensor::Tensor,
     weights::{Size, Weights},
 };

@@ -14,17 +14,31 @@ pub fn available() -> Option<u64> {
     available_in(Path::new("/"))
 }
 
-/// The same, of a system whose files lie in `root`.
+/// Bytes that this process could have if it were alone: all that the system has, or the smallest
+/// limit of the process's control groups, if that is less. `None` where the system does not say.
+pub fn total() -> Option<u64> {
+    total_in(Path::new("/"))
+}
+
+/// [`available`] of a system whose files lie in `root`.
 fn available_in(root: &Path) -> Option<u64> {
-    let system = system(root);
+    // What is free, and what can be had back.
+    let system = system(root, "MemAvailable:");
     let group = groups(root).into_iter().filter_map(|group| group.left()).min();
     system.into_iter().chain(group).min()
 }
 
-/// `MemAvailable`: what is free, and what can be had back.
-fn system(root: &Path) -> Option<u64> {
+/// [`total`] of a system whose files lie in `root`.
+fn total_in(root: &Path) -> Option<u64> {
+    let system = system(root, "MemTotal:");
+    let group = groups(root).into_iter().filter_map(|group| group.number(group.limit)).min();
+    system.into_iter().chain(group).min()
+}
+
+/// A line of `/proc/meminfo`.
+fn system(root: &Path, field: &str) -> Option<u64> {
     let text = fs::read_to_string(root.join("proc/meminfo")).ok()?;
-    let line = text.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
+    let line = text.lines().find_map(|line| line.strip_prefix(field))?;
     line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()?.checked_mul(1024)
 }
 
@@ -38,14 +52,15 @@ struct Group {
 }
 
 impl Group {
+    /// What a file of it says. Version 2 writes "max" where there is no limit, which is no number.
+    fn number(&self, file: &str) -> Option<u64> {
+        fs::read_to_string(self.folder.join(file)).ok()?.trim().parse().ok()
+    }
+
     /// What is left of its limit, if it has one.
     fn left(&self) -> Option<u64> {
-        let number = |name: &str| -> Option<u64> {
-            fs::read_to_string(self.folder.join(name)).ok()?.trim().parse().ok()
-        };
-        // Version 2 writes "max" where there is no limit, which is no number.
-        let limit = number(self.limit)?;
-        let used = number(self.usage)?;
+        let limit = self.number(self.limit)?;
+        let used = self.number(self.usage)?;
         let stat = fs::read_to_string(self.folder.join("memory.stat")).unwrap_or_default();
         let field = |line: &str| {
             line.strip_prefix(self.reclaimable)?.strip_prefix(' ')?.trim().parse::<u64>().ok()
@@ -88,13 +103,31 @@ mod tests {
 
     /// What is available with these files.
     fn with(files: &[(&str, &str)]) -> Option<u64> {
+        of(files, available_in)
+    }
+
+    fn of(files: &[(&str, &str)], ask: fn(&Path) -> Option<u64>) -> Option<u64> {
         let root = tempfile::tempdir().expect("a folder");
         for (name, content) in files {
             let path = root.path().join(name);
             fs::create_dir_all(path.parent().expect("a folder")).expect("a folder");
             fs::write(path, content).expect("it writes");
         }
-        available_in(root.path())
+        ask(root.path())
+    }
+
+    #[test]
+    fn the_smallest_limit_counts_whatever_is_used() {
+        let meminfo = ("proc/meminfo", MEMINFO);
+        let total = |files: &[(&str, &str)]| of(files, total_in);
+        assert_eq!(total(&[]), None);
+        assert_eq!(total(&[meminfo]), Some(16_000_000 * 1024));
+        let group = ("proc/self/cgroup", "0::/a/b\n");
+        let around = ("sys/fs/cgroup/a/memory.max", "9000\n");
+        let own = ("sys/fs/cgroup/a/b/memory.max", "max\n");
+        let used = ("sys/fs/cgroup/a/memory.current", "8000\n");
+        assert_eq!(total(&[meminfo, group, own]), Some(16_000_000 * 1024));
+        assert_eq!(total(&[meminfo, group, own, around, used]), Some(9000));
     }
 
     #[test]

@@ -24,8 +24,10 @@ pub fn map(path: &Path) -> Result<Bytes, LoadError> {
     // SAFETY: the mapping is read-only and private to this process's reads. Another process that
     // writes to or truncates the file while it is mapped would change or take away bytes under
     // us; model files are therefore never edited in place: the registry's blobs are immutable,
-    // and files are replaced by renaming, which leaves this mapping on the old contents. Bytes
-    // are only ever read as numbers and checked text, for which every value is valid.
+    // and files are replaced by renaming, which leaves this mapping on the old contents. What is
+    // about to be imported is its owner's: of that little more than headers is read, the mapping
+    // is gone before it is copied, and the copy is checked anew. Bytes are only ever read as
+    // numbers and checked text, for which every value is valid.
     #[allow(unsafe_code)] // memory maps have no safe constructor; the argument is above
     let map = unsafe { memmap2::Mmap::map(&file) }.map_err(io)?;
     Ok(Bytes::from_owner(map))

@@ -91,9 +91,7 @@ pub(crate) fn from_config(
         _ => false,
     };
     let Some(family) = all().find(known) else {
-        let known: Vec<_> = all().flat_map(|family| family.architectures).copied().collect();
-        let what = format!("{architectures:?}; supported are {}", known.join(", "));
-        return Err(Fault::field(FIELD, what));
+        return Err(Fault::Architecture { field: FIELD, found: architectures.join(", ") });
     };
     let spec = (family.from_config)(&config.of_family(family.names.fields))?;
     let fields = names::of_language(family.names, &config);
@@ -109,9 +107,7 @@ pub(crate) fn from_gguf(
     const FIELD: &str = "general.architecture";
     let architecture = metadata.require::<&str>(FIELD)?;
     let Some(family) = all().find(|family| family.gguf.contains(&architecture)) else {
-        let known: Vec<_> = all().flat_map(|family| family.gguf).copied().collect();
-        let what = format!("{architecture:?}; supported are {}", known.join(", "));
-        return Err(Fault::field(FIELD, what));
+        return Err(Fault::Architecture { field: FIELD, found: architecture.to_owned() });
     };
     let keys = Keys { metadata, architecture };
     let spec = (family.from_gguf)(&Gguf { keys, tensors })?;

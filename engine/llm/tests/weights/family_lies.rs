@@ -110,10 +110,7 @@ fn sizes_that_cannot_be_or_do_not_fit() {
 }
 
 #[test]
-fn an_architecture_that_is_not_known_is_refused_with_those_that_are() {
+fn an_architecture_that_is_not_known_is_refused_by_name() {
     let error = error("qwen2", &json!({"architectures": ["MambaForCausalLM"]}));
-    for (architectures, _) in engine_llm::known_architectures() {
-        assert!(error.contains(architectures[0]), "{} is not in: {error}", architectures[0]);
-    }
-    assert!(error.contains("MambaForCausalLM"), "{error}");
+    assert!(error.contains("\"architectures\": \"MambaForCausalLM\" is not"), "{error}");
 }

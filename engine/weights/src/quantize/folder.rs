@@ -35,8 +35,7 @@ pub(super) fn write(
     let plan = plan(&tensors, dtype);
     config.insert("quantization_config".into(), json!({"quant_method": ggml::METHOD}));
     for (name, path) in files {
-        let weights = name.ends_with(".safetensors") || name.ends_with(".safetensors.index.json");
-        if !weights && name != CONFIG {
+        if !is_weights(name) && name != CONFIG {
             let copied = fs::copy(path, folder.join(name));
             copied.map_err(|cause| LoadError::Io { path: path.clone(), cause })?;
         }
@@ -54,6 +53,11 @@ pub(super) fn write(
     write_tensors((&plan, &tensors), 1, (&mut out, &path), progress)?;
     out.flush().map_err(io)?;
     Ok(folder.into())
+}
+
+/// Whether the file of this name holds tensors, or says where they are.
+pub(super) fn is_weights(name: &str) -> bool {
+    name.ends_with(".safetensors") || name.ends_with(".safetensors.index.json")
 }
 
 /// Names, types, shapes and places; spaces fill it up.

@@ -20,7 +20,9 @@ use kernels::quant::DType;
 use crate::{
     error::{Fault, LoadError},
     filled::filled,
-    tensor::Tensor,
+    gguf::GgufFile,
+    hugging_face::{self, file_len},
+    tensor::{Tensor, num_bytes},
 };
 
 /// Told what is done, of how much.
@@ -43,6 +45,30 @@ pub fn quantize(
         Some((_, path)) => gguf::write(path, dtype, &folder.join("model.gguf"), progress),
         None => folder::write(files, dtype, folder, progress),
     }
+}
+
+/// The bytes that the files which [`quantize`] writes will take together, but for what their
+/// headers may be longer or shorter by.
+///
+/// # Errors
+/// [`LoadError`] naming the file and the field or tensor that cannot be read.
+pub fn quantized_len(files: &BTreeMap<String, PathBuf>, dtype: DType) -> Result<u64, LoadError> {
+    let (tensors, rest) = match files.iter().find(|(name, _)| name.ends_with(".gguf")) {
+        Some((_, path)) => {
+            let bytes = map(path)?;
+            let tensors = GgufFile::parse(&bytes).map_err(|fault| fault.at(path))?.tensors;
+            let stored: usize = tensors.iter().map(|tensor| tensor.bytes().len()).sum();
+            (tensors, (bytes.len() - stored) as u64)
+        }
+        None => {
+            let others = files.iter().filter(|(name, _)| !folder::is_weights(name));
+            let rest = others.map(|(_, path)| file_len(path)).sum::<Result<u64, _>>()?;
+            (hugging_face::tensors(files, &hugging_face::config(files)?)?, rest)
+        }
+    };
+    let formats = plan::plan(&tensors, dtype);
+    let lens = formats.iter().zip(&tensors).filter_map(|(dtype, t)| num_bytes(*dtype, t.shape()));
+    Ok(rest + lens.map(|len| len as u64).sum::<u64>())
 }
 
 /// The tensor in its new format; `None` if it stays as it is.

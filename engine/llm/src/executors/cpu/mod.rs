@@ -141,6 +141,20 @@ impl CpuExecutor {
         })
     }
 
+    /// What an executor will take of the memory.
+    ///
+    /// # Errors
+    /// If a tensor is missing or misshapen.
+    pub fn needs(
+        spec: &DecoderSpec,
+        weights: &Weights,
+        options: &CpuOptions,
+    ) -> Result<Needs, CpuError> {
+        let mut decoder = DecoderWeights::load(spec, weights)?;
+        let shape = KvShape::of(spec, options.kv_dtype);
+        Ok(Needs::of(spec, &mut decoder, (&shape, options)))
+    }
+
     /// The last hidden state of one row of the last batch, normed as the output head sees it.
     ///
     /// # Panics
