@@ -112,7 +112,16 @@ fn configurations_that_cannot_be_or_do_not_fit() {
         ("bert", json!({"position_embedding_type": "relative_key"}), &["relative_key"]),
         ("roberta", json!({"pad_token_id": 258}), &["max_position_embeddings", "0"]),
         ("roberta", json!({"pad_token_id": u32::MAX}), &["max_position_embeddings"]),
-        ("mpnet", json!({"relative_attention_num_buckets": 0}), &["num_buckets", "0"]),
+    ] {
+        let error = Folder::of(name).set("config.json", &changes).error();
+        assert_parts(&format!("{name} {changes}"), &error, parts);
+    }
+}
+
+#[test]
+fn configurations_of_other_kinds_that_cannot_be_or_do_not_fit() {
+    for (name, changes, parts) in [
+        ("mpnet", json!({"relative_attention_num_buckets": 0}), &["num_buckets", "0"][..]),
         ("mpnet", json!({"relative_attention_num_buckets": HUGE}), &["num_buckets"]),
         (
             "mpnet",

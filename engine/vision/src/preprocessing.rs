@@ -77,7 +77,7 @@ impl Preprocessing {
             config.only(field, true)?;
         }
         config.only("resample", LANCZOS)?;
-        let edge = |field: &str, default| match config.object(field)? {
+        let edge = |field: &'static str, default| match config.object(field)? {
             Some(size) => size.require("longest_edge"),
             None => Ok(default),
         };

@@ -121,7 +121,7 @@ pub enum WeightsError {
         /// The file's name.
         tensor: String,
         /// The canonical name, if that is another form of it.
-        form: Option<String>,
+        form: Option<Box<str>>,
         /// By the model's description.
         want: Vec<usize>,
         /// In the file.

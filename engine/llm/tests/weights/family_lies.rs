@@ -25,6 +25,13 @@ pub(crate) fn error(family: &str, changes: &Value) -> String {
     ])
 }
 
+fn assert_told(family: &str, changes: &Value, parts: &[&str]) {
+    let error = error(family, changes);
+    for part in parts {
+        assert!(error.contains(part), "{family}: {part:?} is not in: {error}");
+    }
+}
+
 #[test]
 fn sizes_that_cannot_be_or_do_not_fit() {
     for (family, changes, parts) in [
@@ -84,7 +91,15 @@ fn sizes_that_cannot_be_or_do_not_fit() {
                 "original_max_position_embeddings": 32, "long_factor": [1]}}),
             &["long_factor", "1 divisors for 3 pairs"],
         ),
-        ("smollm3", json!({"no_rope_layers": [1]}), &["no_rope_layers", "1 entries"]),
+    ] {
+        assert_told(family, &changes, parts);
+    }
+}
+
+#[test]
+fn sizes_of_layers_of_several_kinds_that_cannot_be_or_do_not_fit() {
+    for (family, changes, parts) in [
+        ("smollm3", json!({"no_rope_layers": [1]}), &["no_rope_layers", "1 entries"][..]),
         ("llama4", json!({"attention_chunk_size": 0}), &["attention_chunk_size", "0"]),
         ("llama4", json!({"attention_chunk_size": 24}), &["attention_chunk_size", "24", "16"]),
         ("llama4", json!({"attention_chunk_size": HUGE}), &["attention_chunk_size", "922337"]),
@@ -102,10 +117,7 @@ fn sizes_that_cannot_be_or_do_not_fit() {
         ("idefics3", json!({"text_config": null}), &["text_config", "missing"]),
         ("smolvlm", json!({"text_config": {"model_type": "mistral"}}), &["model_type", "mistral"]),
     ] {
-        let error = error(family, &changes);
-        for part in parts {
-            assert!(error.contains(part), "{family}: {part:?} is not in: {error}");
-        }
+        assert_told(family, &changes, parts);
     }
 }
 

@@ -95,6 +95,7 @@ impl Setup {
     fn requantise(&self, section: Section) -> Result<()> {
         let all: &[Weights] = match section {
             Section::Bf16 => &[Weights::BF16, Weights::F16],
+            _ if section.shape().is_some() => &[],
             _ => &REQUANTISED,
         };
         for &weights in all {

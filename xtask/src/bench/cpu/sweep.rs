@@ -81,6 +81,8 @@ fn candidates(
         chosen = all().into_iter().take(narrowed_by[0].1).collect();
     }
     match work {
+        // Flash attention that is fast for one sequence may not take many.
+        Work::Engine(16) => add_without_flash(&mut chosen, all()),
         Work::Serve => add_smallest(&mut chosen, all()),
         Work::Prefix if contender != Contender::OpenVino => {
             let with = |slots: usize| move |v: Variant| Variant { slots: Some(slots), ..v };
@@ -94,6 +96,13 @@ fn candidates(
         _ => {}
     }
     chosen
+}
+
+/// Those without flash attention, which OpenVINO has no name for.
+fn add_without_flash(best: &mut Vec<Variant>, all: Vec<Variant>) {
+    if best.iter().any(|variant| variant.flash) {
+        best.extend(all.into_iter().filter(|variant| !variant.flash));
+    }
 }
 
 /// What needs the least memory may be none of the fastest: the file as it came, mapped and not

@@ -72,6 +72,8 @@ impl Contender {
             // It reads no GGUF in BF16.
             Section::Bf16 if self == Self::OpenVino => &[Weights::F16],
             Section::Bf16 => &[Weights::BF16, Weights::F16],
+            // Families are compared on one file.
+            _ if section.shape().is_some() => &[Weights::Q4_1],
             _ => &[Weights::Q4_1, Weights::Q4_0, Weights::Q8_0],
         };
         weights.iter().flat_map(|weights| self.settings(*weights)).collect()
@@ -137,9 +139,9 @@ pub(super) fn narrowed_by(
     work: Work,
 ) -> &'static [(Work, usize)] {
     match work {
-        // A section of a family is one of several: what takes half a minute is not tried 39 times.
+        // A section of a family is one of several, and this takes a minute.
         Work::Engine(16) if section.shape().is_some() => {
-            &[(Work::Prefill(512), 3), (Work::Decode(128), 3)]
+            &[(Work::Prefill(512), 1), (Work::Decode(128), 1)]
         }
         // It has no server.
         Work::Prefix if contender == Contender::OpenVino => &[(Work::Engine(32), 1)],

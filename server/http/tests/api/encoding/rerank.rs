@@ -84,11 +84,10 @@ async fn an_empty_document_among_others_is_ranked() {
     let documents = ["w1", "", "w2"];
     let score = |text: &str| sigmoid(pair_row(&reranker(), "w9", text)[0]);
     let by_angle = |text: &str| cosine(&row(&embedder(), "w9"), &row(&embedder(), text));
-    let scored: [(&str, &dyn Fn(&str) -> f32); 2] = [("rank", &score), ("emb", &by_angle)];
-    for (model, score) in scored {
+    for (model, scores) in [("rank", documents.map(score)), ("emb", documents.map(by_angle))] {
         let more = json!({"model": model, "documents": documents});
         let answer = well(&server, "/v2/rerank", body(more)).await;
-        let mut expected: Vec<_> = documents.map(score).into_iter().enumerate().collect();
+        let mut expected: Vec<_> = scores.into_iter().enumerate().collect();
         expected.sort_by(|(_, a), (_, b)| b.total_cmp(a));
         assert_ranks(&answer["results"], &expected);
     }
