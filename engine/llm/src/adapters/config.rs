@@ -6,7 +6,7 @@
 //! Source: PEFT's `tuners/lora/config.py`, `utils/other.py` (`get_pattern_key`) and
 //! `tuners/tuners_utils.py` (`check_target_module_exists`).
 
-use engine_weights::Fault;
+use engine_weights::{Fault, Quoted};
 use fancy_regex::{Regex, RegexBuilder};
 use serde_json::{Map, Value};
 
@@ -189,15 +189,14 @@ fn patterns<'a, T: serde::Deserialize<'a>>(
 ) -> Result<Vec<(Pattern, T)>, Fault> {
     let Some(object) = config.object(field)? else { return Ok(Vec::new()) };
     few(field, object.fields().len(), MAX_PATTERNS)?;
-    let one = |key: &'a String| {
-        let value = check(field, object.require(key).map_err(|fault| in_field(field, &fault))?)?;
+    // A pattern's dots are no objects within objects.
+    let one = |(key, value): (&'a String, &'a Value)| {
+        let value = T::deserialize(value)
+            .map_err(|error| Fault::field(field, format!("{}: {error}", Quoted(key))))?;
+        let value = check(field, value)?;
         Ok((Pattern::new(field, key, [r"^(.*\.)?(", ")$"])?, value))
     };
-    object.fields().keys().map(one).collect()
-}
-
-fn in_field(field: &str, fault: &Fault) -> Fault {
-    Fault::field(field, fault.to_string())
+    object.fields().iter().map(one).collect()
 }
 
 fn few(field: &str, num: usize, most: usize) -> Result<(), Fault> {
