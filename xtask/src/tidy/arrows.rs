@@ -47,6 +47,7 @@ const ARROWS: &[Arrow] = &[
     arrow("model-registry", &[], &[]),
     arrow("server-api", &[], &[]),
     arrow("server-guard", &[], &[]),
+    arrow("server-metering", &[], &[]),
     arrow(
         "server-http",
         &[

@@ -1,0 +1,209 @@
+//! Gives what was settled to the ledger, behind the requests.
+//!
+//! Invariant: what the ledger acknowledged is the journal's beginning up to a place, and nothing
+//! behind that place is removed. What it did not acknowledge is given again; so it is told of each
+//! request once or more, and never of one that was not settled.
+
+use std::error::Error;
+use std::io;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::{Builder, JoinHandle};
+use std::time::{Duration, Instant};
+
+use crate::{Entry, Journal};
+
+/// What a ledger says that could not take entries.
+pub type LedgerError = Box<dyn Error + Send + Sync>;
+
+/// Where settled requests are kept for good.
+pub trait Ledger: Send {
+    /// Takes entries, all or none; one whose request it has counts once.
+    ///
+    /// # Errors
+    /// If it has not taken them: they come again.
+    fn append(&mut self, entries: &[Entry]) -> Result<(), LedgerError>;
+}
+
+/// How a ledger is fed.
+#[derive(Clone, Copy, Debug)]
+pub struct FollowerOptions {
+    /// How long what was settled may lie before it is given.
+    pub every: Duration,
+    /// How many entries are given at once.
+    pub max_batch: usize,
+    /// How long it waits after a failure; twice as long after the next, up to `max_backoff`.
+    pub min_backoff: Duration,
+    /// The longest it waits.
+    pub max_backoff: Duration,
+}
+
+/// How far the ledger is behind.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Behind {
+    /// Bytes of the journal that it has not taken.
+    pub bytes: u64,
+    /// Whether ends of requests wait for the journal's disk.
+    pub waits_for_disk: bool,
+    /// How often it failed since it last took some.
+    pub num_failures: u32,
+    /// What it said then.
+    pub last_error: Option<String>,
+}
+
+/// Feeds a ledger on a thread of its own. Dropping it gives what there is once more, and ends.
+#[derive(Debug)]
+pub struct Follower {
+    shared: Arc<Shared>,
+    thread: Option<JoinHandle<()>>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    journal: Arc<Journal>,
+    state: Mutex<State>,
+    /// There is a reason not to wait.
+    wake: Condvar,
+    /// The ledger was asked.
+    asked: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    is_stopping: bool,
+    is_hurried: bool,
+    num_failures: u32,
+    last_error: Option<String>,
+}
+
+impl Default for FollowerOptions {
+    fn default() -> Self {
+        Self {
+            every: Duration::from_millis(250),
+            max_batch: 256,
+            min_backoff: Duration::from_millis(50),
+            max_backoff: Duration::from_secs(5),
+        }
+    }
+}
+
+impl Shared {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Follower {
+    /// Begins with what the journal still has of earlier processes.
+    ///
+    /// # Errors
+    /// If the system has no thread for it.
+    pub fn start(
+        journal: Arc<Journal>,
+        ledger: Box<dyn Ledger>,
+        options: FollowerOptions,
+    ) -> io::Result<Self> {
+        let shared = Arc::new(Shared {
+            journal,
+            state: Mutex::default(),
+            wake: Condvar::new(),
+            asked: Condvar::new(),
+        });
+        let thread = Builder::new().name("ledger".to_owned()).spawn({
+            let shared = Arc::clone(&shared);
+            move || run(&shared, ledger, options)
+        })?;
+        Ok(Self { shared, thread: Some(thread) })
+    }
+
+    /// How far the ledger is behind.
+    #[must_use]
+    pub fn behind(&self) -> Behind {
+        let (bytes, waits_for_disk) = self.shared.journal.behind();
+        let state = self.shared.state();
+        let (num_failures, last_error) = (state.num_failures, state.last_error.clone());
+        Behind { bytes, waits_for_disk, num_failures, last_error }
+    }
+
+    /// Waits until the ledger has all that was settled, and says whether it came to that in time.
+    /// At a start this goes before sums are read out of the ledger.
+    #[must_use]
+    pub fn drain(&self, timeout: Duration) -> bool {
+        let until = Instant::now() + timeout;
+        let mut state = self.shared.state();
+        loop {
+            if self.shared.journal.behind() == (0, false) {
+                return true;
+            }
+            let Some(left) = until.checked_duration_since(Instant::now()) else { return false };
+            state.is_hurried = true;
+            self.shared.wake.notify_one();
+            let waited = self.shared.asked.wait_timeout(state, left);
+            state = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+}
+
+impl Drop for Follower {
+    fn drop(&mut self) {
+        self.shared.state().is_stopping = true;
+        self.shared.wake.notify_one();
+        if let Some(thread) = self.thread.take() {
+            // One that panicked has said so; the journal keeps what was not taken.
+            let _ = thread.join();
+        }
+    }
+}
+
+fn run(shared: &Shared, mut ledger: Box<dyn Ledger>, options: FollowerOptions) {
+    let max_batch = options.max_batch.max(1);
+    let mut backoff = options.min_backoff;
+    loop {
+        let is_stopping = shared.state().is_stopping;
+        let given = give(&shared.journal, &mut *ledger, max_batch);
+        let mut state = shared.state();
+        let pause = match given {
+            Ok(num_given) => {
+                (state.num_failures, state.last_error) = (0, None);
+                backoff = options.min_backoff;
+                if num_given == max_batch { Duration::ZERO } else { options.every }
+            }
+            Err(error) => {
+                state.num_failures = state.num_failures.saturating_add(1);
+                state.last_error = Some(error.to_string());
+                let pause = backoff;
+                backoff = (backoff * 2).min(options.max_backoff);
+                if is_stopping {
+                    return;
+                }
+                pause
+            }
+        };
+        shared.asked.notify_all();
+        if pause.is_zero() {
+            continue;
+        }
+        if is_stopping {
+            return;
+        }
+        // Hurry is for what lies there, and not for a ledger that failed.
+        let is_asleep = |state: &mut State| {
+            !state.is_stopping && !(state.is_hurried && state.num_failures == 0)
+        };
+        let waited = shared.wake.wait_timeout_while(state, pause, is_asleep);
+        waited.unwrap_or_else(PoisonError::into_inner).0.is_hurried = false;
+    }
+}
+
+/// Gives the next entries, and says how many there were.
+fn give(
+    journal: &Journal,
+    ledger: &mut dyn Ledger,
+    max_batch: usize,
+) -> Result<usize, LedgerError> {
+    let (entries, upto) = journal.read(journal.acknowledged(), max_batch)?;
+    if !entries.is_empty() {
+        ledger.append(&entries)?;
+    }
+    journal.acknowledge(upto);
+    Ok(entries.len())
+}

@@ -1,0 +1,146 @@
+//! Names of accounts, requests and models.
+//!
+//! Invariant: a name is 1 to [`MAX_ID_BYTES`] bytes, so a record of the journal is bounded.
+
+use std::fmt;
+use std::sync::Arc;
+
+/// The longest name.
+pub const MAX_ID_BYTES: usize = 256;
+
+/// A text is no name.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{what} has {num_bytes} bytes: give it 1 to {MAX_ID_BYTES}")]
+pub struct IdError {
+    what: &'static str,
+    num_bytes: usize,
+}
+
+macro_rules! id {
+    ($name:ident, $what:literal, $doc:literal) => {
+        #[doc = $doc]
+        #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name(Arc<str>);
+
+        impl $name {
+            /// A name, if it has 1 to [`MAX_ID_BYTES`] bytes.
+            ///
+            /// # Errors
+            /// If it has not.
+            pub fn new(name: &str) -> Result<Self, IdError> {
+                match name.len() {
+                    1..=MAX_ID_BYTES => Ok(Self(name.into())),
+                    num_bytes => Err(IdError { what: $what, num_bytes }),
+                }
+            }
+
+            /// The name.
+            #[must_use]
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                fmt::Debug::fmt(&self.0, f)
+            }
+        }
+    };
+}
+
+id!(OrganizationId, "an organization's id", "Who pays.");
+id!(ProjectId, "a project's id", "A part of an organization.");
+id!(KeyId, "a key's id", "A key of a project: never the key itself.");
+id!(RequestId, "a request's id", "A request: no two have the same, ever.");
+id!(ModelId, "a model's id", "A version of a model, as prices name it.");
+id!(Tier, "a tier", "How a request is served, as prices name it: `standard`, `batch`, …");
+
+/// Whose request it is: each level has limits and counts of its own.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Path {
+    /// Who pays.
+    pub organization: OrganizationId,
+    /// Its project.
+    pub project: ProjectId,
+    /// The project's key.
+    pub key: KeyId,
+}
+
+impl Path {
+    /// The account at a level.
+    #[must_use]
+    pub fn account(&self, level: Level) -> AccountId {
+        let organization = self.organization.clone();
+        match level {
+            Level::Organization => AccountId::Organization(organization),
+            Level::Project => AccountId::Project(organization, self.project.clone()),
+            Level::Key => AccountId::Key(self.clone()),
+        }
+    }
+}
+
+/// One account of a path.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum AccountId {
+    /// An organization.
+    Organization(OrganizationId),
+    /// A project of an organization.
+    Project(OrganizationId, ProjectId),
+    /// A key, with what it belongs to.
+    Key(Path),
+}
+
+impl AccountId {
+    pub(crate) fn organization(&self) -> &OrganizationId {
+        match self {
+            Self::Organization(organization) | Self::Project(organization, _) => organization,
+            Self::Key(path) => &path.organization,
+        }
+    }
+}
+
+/// A level of a path; limits are looked at in this order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Level {
+    /// The organization.
+    Organization,
+    /// The project.
+    Project,
+    /// The key.
+    Key,
+}
+
+impl Level {
+    /// All, the highest first.
+    pub const ALL: [Self; 3] = [Self::Organization, Self::Project, Self::Key];
+}
+
+impl fmt::Display for Level {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Organization => "organization",
+            Self::Project => "project",
+            Self::Key => "key",
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_bounded() {
+        assert_eq!(KeyId::new("k1").unwrap().as_str(), "k1");
+        assert!(KeyId::new("").unwrap_err().to_string().starts_with("a key's id has 0 bytes"));
+        assert!(RequestId::new(&"x".repeat(MAX_ID_BYTES)).is_ok());
+        assert!(RequestId::new(&"x".repeat(MAX_ID_BYTES + 1)).is_err());
+    }
+}

@@ -1,0 +1,62 @@
+//! The files that segments are written to, so that tests have some that fail.
+
+use std::fmt;
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write};
+use std::path::Path;
+use std::sync::Arc;
+
+/// Where segments are made.
+pub(super) trait Disk: Send + Sync {
+    /// A new, empty file.
+    fn create(&self, path: &Path) -> io::Result<Arc<dyn SegmentFile>>;
+}
+
+/// A file that is written at its end.
+pub(super) trait SegmentFile: Send + Sync {
+    /// Writes all of it, or some and fails.
+    fn append(&self, bytes: &[u8]) -> io::Result<()>;
+
+    /// Takes back what is beyond a length.
+    fn truncate(&self, len: u64) -> io::Result<()>;
+
+    /// Returns when the disk has all.
+    fn sync(&self) -> io::Result<()>;
+}
+
+/// The system's files.
+pub(super) struct Files;
+
+impl Disk for Files {
+    fn create(&self, path: &Path) -> io::Result<Arc<dyn SegmentFile>> {
+        let file = OpenOptions::new().append(true).create_new(true).open(path)?;
+        Ok(Arc::new(file))
+    }
+}
+
+impl SegmentFile for File {
+    fn append(&self, bytes: &[u8]) -> io::Result<()> {
+        let mut file = self;
+        file.write_all(bytes)
+    }
+
+    fn truncate(&self, len: u64) -> io::Result<()> {
+        self.set_len(len)
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        self.sync_data()
+    }
+}
+
+impl fmt::Debug for dyn Disk {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Disk")
+    }
+}
+
+impl fmt::Debug for dyn SegmentFile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SegmentFile")
+    }
+}

@@ -1,0 +1,68 @@
+//! What the journal tells of a request.
+
+use crate::{ModelId, Path, Picos, RequestId, Tier, UnixMillis, Usage};
+
+/// How work ended. Its number is what the journal writes: new ones go to the end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Ending {
+    /// By itself.
+    Finished,
+    /// By what a budget or a quota paid for.
+    Capped,
+    /// By its client.
+    Cancelled,
+    /// By an error of ours.
+    Failed,
+    /// By whoever had the permit going away.
+    Dropped,
+    /// By the end of the process: what its last mark says is what is known of it.
+    Lost,
+}
+
+/// A request that was let in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Opened {
+    /// The request.
+    pub request: RequestId,
+    /// Whose it is.
+    pub path: Path,
+    /// The version of a model that works.
+    pub model: ModelId,
+    /// How it is served.
+    pub tier: Tier,
+    /// When it was let in: prices are those of then.
+    pub opened_at: UnixMillis,
+    /// The most that it could cost.
+    pub held: Picos,
+}
+
+/// A line of the ledger: a request that ended. Its request's id is its key: the same line may come
+/// twice, and counts once.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// The request.
+    pub opened: Opened,
+    /// When it ended.
+    pub settled_at: UnixMillis,
+    /// What was delivered.
+    pub usage: Usage,
+    /// What that costs, exactly.
+    pub cost: Picos,
+    /// How it ended.
+    pub ending: Ending,
+}
+
+/// What a request has delivered so far.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Mark {
+    pub(crate) request: RequestId,
+    pub(crate) at: UnixMillis,
+    pub(crate) usage: Usage,
+    pub(crate) cost: Picos,
+}
+
+impl Ending {
+    /// All of them.
+    pub const ALL: [Self; 6] =
+        [Self::Finished, Self::Capped, Self::Cancelled, Self::Failed, Self::Dropped, Self::Lost];
+}

@@ -1,0 +1,250 @@
+//! Records as bytes: numbers in groups of seven bits, the lowest first; names after their length.
+//!
+//! Invariant: what was encoded decodes as the same, and no bytes panic.
+
+use super::{Ending, Entry, Mark, Opened};
+use crate::{
+    KeyId, Meter, ModelId, OrganizationId, Path, Picos, ProjectId, RequestId, Tier, UnixMillis,
+    Usage,
+};
+
+const OPENED: u8 = 1;
+const MARK: u8 = 2;
+const SETTLED: u8 = 3;
+
+/// What the journal is told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Record {
+    Opened(Opened),
+    Mark(Mark),
+    Settled(Entry),
+}
+
+impl Record {
+    pub(crate) fn encode(&self, out: &mut Vec<u8>) {
+        match self {
+            Self::Opened(opened) => {
+                out.push(OPENED);
+                put_opened(out, opened);
+            }
+            Self::Mark(Mark { request, at, usage, cost }) => {
+                out.push(MARK);
+                put_name(out, request.as_str());
+                put_number(out, at.0.into());
+                put_sum(out, *usage, *cost);
+            }
+            Self::Settled(Entry { opened, settled_at, usage, cost, ending }) => {
+                out.push(SETTLED);
+                put_opened(out, opened);
+                put_number(out, settled_at.0.into());
+                put_sum(out, *usage, *cost);
+                out.push(*ending as u8);
+            }
+        }
+    }
+
+    /// `None` where these bytes, all of them, are no record that this version knows.
+    pub(crate) fn decode(bytes: &[u8]) -> Option<Self> {
+        let mut input = Input(bytes);
+        let record = match input.byte()? {
+            OPENED => Self::Opened(input.opened()?),
+            MARK => {
+                let (request, at) = (RequestId::new(input.name()?).ok()?, input.time()?);
+                let (usage, cost) = input.sum()?;
+                Self::Mark(Mark { request, at, usage, cost })
+            }
+            SETTLED => {
+                let (opened, settled_at) = (input.opened()?, input.time()?);
+                let (usage, cost) = input.sum()?;
+                let ending = *Ending::ALL.get(usize::from(input.byte()?))?;
+                Self::Settled(Entry { opened, settled_at, usage, cost, ending })
+            }
+            _ => return None,
+        };
+        input.0.is_empty().then_some(record)
+    }
+}
+
+fn put_number(out: &mut Vec<u8>, mut number: u128) {
+    while number >= 0x80 {
+        out.push(number as u8 | 0x80);
+        number >>= 7;
+    }
+    out.push(number as u8);
+}
+
+fn put_name(out: &mut Vec<u8>, name: &str) {
+    put_number(out, name.len() as u128);
+    out.extend_from_slice(name.as_bytes());
+}
+
+/// Its sign goes to the lowest bit.
+fn put_money(out: &mut Vec<u8>, money: Picos) {
+    put_number(out, ((money.get() << 1) ^ (money.get() >> 127)).cast_unsigned());
+}
+
+fn put_opened(out: &mut Vec<u8>, opened: &Opened) {
+    let Opened { request, path, model, tier, opened_at, held } = opened;
+    let Path { organization, project, key } = path;
+    put_name(out, request.as_str());
+    put_name(out, organization.as_str());
+    put_name(out, project.as_str());
+    put_name(out, key.as_str());
+    put_name(out, model.as_str());
+    put_name(out, tier.as_str());
+    put_number(out, opened_at.0.into());
+    put_money(out, *held);
+}
+
+/// A bit for each meter that counted something, and those counts.
+fn put_sum(out: &mut Vec<u8>, usage: Usage, cost: Picos) {
+    let which = usage.counts().fold(0u128, |which, (meter, _)| which | 1 << meter.place());
+    put_number(out, which);
+    usage.counts().for_each(|(_, units)| put_number(out, units.into()));
+    put_money(out, cost);
+}
+
+struct Input<'a>(&'a [u8]);
+
+impl<'a> Input<'a> {
+    fn byte(&mut self) -> Option<u8> {
+        let (first, rest) = self.0.split_first()?;
+        self.0 = rest;
+        Some(*first)
+    }
+
+    fn number(&mut self) -> Option<u128> {
+        let mut number = 0;
+        for shift in (0..u128::BITS).step_by(7) {
+            let byte = self.byte()?;
+            let group = u128::from(byte & 0x7f);
+            // The last group has two bits.
+            if (group << shift) >> shift != group {
+                return None;
+            }
+            number |= group << shift;
+            if byte & 0x80 == 0 {
+                return Some(number);
+            }
+        }
+        None
+    }
+
+    fn small(&mut self) -> Option<u64> {
+        self.number()?.try_into().ok()
+    }
+
+    fn time(&mut self) -> Option<UnixMillis> {
+        self.small().map(UnixMillis)
+    }
+
+    fn name(&mut self) -> Option<&'a str> {
+        let (name, rest) = self.0.split_at_checked(self.small()?.try_into().ok()?)?;
+        self.0 = rest;
+        str::from_utf8(name).ok()
+    }
+
+    fn money(&mut self) -> Option<Picos> {
+        let number = self.number()?;
+        Some(Picos::new((number >> 1).cast_signed() ^ -(number & 1).cast_signed()))
+    }
+
+    fn opened(&mut self) -> Option<Opened> {
+        Some(Opened {
+            request: RequestId::new(self.name()?).ok()?,
+            path: Path {
+                organization: OrganizationId::new(self.name()?).ok()?,
+                project: ProjectId::new(self.name()?).ok()?,
+                key: KeyId::new(self.name()?).ok()?,
+            },
+            model: ModelId::new(self.name()?).ok()?,
+            tier: Tier::new(self.name()?).ok()?,
+            opened_at: self.time()?,
+            held: self.money()?,
+        })
+    }
+
+    fn sum(&mut self) -> Option<(Usage, Picos)> {
+        let which = self.number()?;
+        if which >> Meter::ALL.len() != 0 {
+            return None;
+        }
+        let mut usage = Usage::NONE;
+        for meter in Meter::ALL.into_iter().filter(|meter| which >> meter.place() & 1 == 1) {
+            usage = usage.with(meter, self.small()?);
+        }
+        Some((usage, self.money()?))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    prop_compose! {
+        fn record()(
+            names in prop::array::uniform6("\\PC{1,40}"),
+            (held, cost) in any::<(i128, i128)>(),
+            units in prop::array::uniform9(prop_oneof![Just(0), any::<u64>()]),
+            (opened_at, at) in any::<(u64, u64)>(),
+            (kind, ending) in (0..3, 0..Ending::ALL.len()),
+        ) -> Record {
+            let [request, organization, project, key, model, tier] = names;
+            let counts = Meter::ALL.into_iter().zip(units);
+            let usage = counts.fold(Usage::NONE, |usage, (meter, n)| usage.with(meter, n));
+            let request = RequestId::new(&request).unwrap();
+            let (at, cost) = (UnixMillis(at), Picos::new(cost));
+            let opened = Opened {
+                request: request.clone(),
+                path: Path {
+                    organization: OrganizationId::new(&organization).unwrap(),
+                    project: ProjectId::new(&project).unwrap(),
+                    key: KeyId::new(&key).unwrap(),
+                },
+                model: ModelId::new(&model).unwrap(),
+                tier: Tier::new(&tier).unwrap(),
+                opened_at: UnixMillis(opened_at),
+                held: Picos::new(held),
+            };
+            let ending = Ending::ALL[ending];
+            match kind {
+                0 => Record::Opened(opened),
+                1 => Record::Mark(Mark { request, at, usage, cost }),
+                _ => Record::Settled(Entry { opened, settled_at: at, usage, cost, ending }),
+            }
+        }
+    }
+
+    #[test]
+    fn endings_have_their_places() {
+        for (place, ending) in Ending::ALL.into_iter().enumerate() {
+            assert_eq!(ending as usize, place);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_was_encoded_decodes_as_the_same_and_no_part_of_it_does(record in record()) {
+            let mut bytes = Vec::new();
+            record.encode(&mut bytes);
+            prop_assert_eq!(Record::decode(&bytes), Some(record));
+            for len in 0..bytes.len() {
+                prop_assert_eq!(Record::decode(&bytes[..len]), None);
+            }
+            bytes.push(0);
+            prop_assert_eq!(Record::decode(&bytes), None);
+        }
+
+        #[test]
+        fn no_bytes_panic(kind in 0..5u8, mut bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+            bytes.insert(0, kind);
+            if let Some(record) = Record::decode(&bytes) {
+                let mut again = Vec::new();
+                record.encode(&mut again);
+                prop_assert_eq!(Record::decode(&again), Some(record));
+            }
+        }
+    }
+}

@@ -1,0 +1,101 @@
+//! The files of a journal: what they are called, and what is in them.
+//!
+//! Invariant: numbers ascend, and what is in a lower one was written earlier.
+
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{self, Read, Seek, SeekFrom};
+use std::ops::{ControlFlow, Range};
+use std::path::{Path, PathBuf};
+
+use super::JournalError;
+use super::frame::{self, MAX_FRAME};
+use super::record::Record;
+
+/// What a segment begins with; the last byte is the version.
+pub(super) const HEADER: &[u8; 8] = b"abmeter1";
+pub(super) const HEADER_BYTES: u64 = HEADER.len() as u64;
+const EXTENSION: &str = "journal";
+/// How much is read at once.
+const CHUNK: u64 = 256 << 10;
+
+/// Keeps other processes away while the file is open.
+pub(super) fn lock(dir: &Path) -> Result<File, JournalError> {
+    fs::create_dir_all(dir).map_err(io_error("make", dir))?;
+    let path = dir.join("lock");
+    let file = OpenOptions::new().create(true).truncate(false).write(true).open(&path);
+    let file = file.map_err(io_error("open", &path))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(JournalError::Locked { dir: dir.to_owned() }),
+        Err(TryLockError::Error(source)) => Err(io_error("lock", &path)(source)),
+    }
+}
+
+/// Where a segment is.
+pub(super) fn path(dir: &Path, number: u64) -> PathBuf {
+    dir.join(format!("{number:020}.{EXTENSION}"))
+}
+
+/// The numbers of all segments, ascending.
+pub(super) fn list(dir: &Path) -> Result<Vec<u64>, JournalError> {
+    let mut numbers = Vec::new();
+    for entry in fs::read_dir(dir).map_err(io_error("list", dir))? {
+        let name = entry.map_err(io_error("list", dir))?.file_name();
+        let name = Path::new(&name);
+        if name.extension().is_some_and(|extension| extension == EXTENSION) {
+            let number = name.file_stem().and_then(|stem| stem.to_str()?.parse().ok());
+            // One that is called otherwise was not written by a journal.
+            numbers.push(number.ok_or_else(|| JournalError::Foreign { path: dir.join(name) })?);
+        }
+    }
+    numbers.sort_unstable();
+    Ok(numbers)
+}
+
+/// The size of a segment's file, if it is one: what is shorter than a header is an empty one.
+pub(super) fn size(path: &Path) -> Result<u64, JournalError> {
+    let mut head = Vec::new();
+    let file = File::open(path).map_err(io_error("open", path))?;
+    let size = file.metadata().map_err(io_error("read", path))?.len();
+    file.take(HEADER_BYTES).read_to_end(&mut head).map_err(io_error("read", path))?;
+    if HEADER.starts_with(&head) {
+        Ok(size)
+    } else {
+        Err(JournalError::Foreign { path: path.to_owned() })
+    }
+}
+
+/// Gives each whole record of a range of bytes, until told to stop; says where it came to.
+pub(super) fn read(
+    path: &Path,
+    range: Range<u64>,
+    mut each: impl FnMut(Record) -> ControlFlow<()>,
+) -> Result<u64, JournalError> {
+    let mut at = range.start;
+    let mut file = File::open(path).map_err(io_error("open", path))?;
+    file.seek(SeekFrom::Start(at)).map_err(io_error("read", path))?;
+    let mut input = file.take(range.end.saturating_sub(at));
+    let (mut bytes, mut given) = (Vec::new(), 0);
+    loop {
+        if bytes.len() - given < MAX_FRAME {
+            bytes.drain(..given);
+            given = 0;
+            let more = input.by_ref().take(CHUNK).read_to_end(&mut bytes);
+            more.map_err(io_error("read", path))?;
+        }
+        let Some(payload) = frame::payload(&bytes[given..]) else { return Ok(at) };
+        let unknown = || JournalError::Unknown { path: path.to_owned(), offset: at };
+        let record = Record::decode(payload).ok_or_else(unknown)?;
+        let len = frame::len_of(payload);
+        given += len;
+        at += len as u64;
+        if each(record).is_break() {
+            return Ok(at);
+        }
+    }
+}
+
+pub(super) fn io_error(what: &'static str, path: &Path) -> impl FnOnce(io::Error) -> JournalError {
+    let path = path.to_owned();
+    move |source| JournalError::Io { what, path, source }
+}

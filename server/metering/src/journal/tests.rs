@@ -1,0 +1,233 @@
+//! The journal on disks that fail, and its syncs.
+
+mod bad_disk;
+
+use std::path::Path;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Barrier};
+use std::thread;
+use std::time::Duration;
+
+use super::*;
+use crate::{
+    KeyId, Level, Meters, ModelId, OrganizationId, ProjectId, Refusal, RequestId, SystemClock,
+    Tier, Usage,
+};
+use bad_disk::{BadDisk, Faults, Shelf};
+
+impl Journal {
+    /// Until the disk has all that was written.
+    fn wait_for_flusher(&self) {
+        let mut writer = self.shared.writer();
+        while writer.has_unsynced() {
+            drop(writer);
+            self.shared.work.notify_one();
+            thread::sleep(Duration::from_millis(1));
+            writer = self.shared.writer();
+        }
+    }
+}
+
+fn open(dir: &Path, options: JournalOptions) -> (Arc<BadDisk>, Arc<Journal>) {
+    let disk = Arc::new(BadDisk::default());
+    let journal = Journal::open_on(Arc::new(Shelf(Arc::clone(&disk))), dir, options);
+    (disk, Arc::new(journal.unwrap()))
+}
+
+fn request(name: &str) -> crate::Ask {
+    crate::Ask {
+        request: RequestId::new(name).unwrap(),
+        model: ModelId::new("m").unwrap(),
+        tier: Tier::new("t").unwrap(),
+        input_tokens: 1,
+        max_output_tokens: 5,
+        other: Usage::NONE,
+    }
+}
+
+fn path() -> crate::Path {
+    crate::Path {
+        organization: OrganizationId::new("o").unwrap(),
+        project: ProjectId::new("p").unwrap(),
+        key: KeyId::new("k").unwrap(),
+    }
+}
+
+fn meters(journal: &Arc<Journal>) -> Meters {
+    Meters::new(Arc::clone(journal), crate::PriceBook::default(), Arc::new(SystemClock))
+}
+
+fn output(tokens: u64) -> Usage {
+    Usage::NONE.with(crate::Meter::OutputTokens, tokens)
+}
+
+/// Never of itself: the tests say when.
+fn seldom() -> JournalOptions {
+    JournalOptions { sync_every: Duration::from_secs(3600), ..JournalOptions::default() }
+}
+
+/// A disk is full while two requests run; then it has room again.
+fn full_for_a_while(faults: Faults) {
+    let dir = tempfile::tempdir().unwrap();
+    let (disk, journal) = open(dir.path(), seldom());
+    let meters = meters(&journal);
+    let admit = |name: &str| meters.admit(&path(), &request(name));
+    let (first, second) = (admit("first").unwrap(), admit("second").unwrap());
+    disk.set(faults);
+    let refused = admit("refused").unwrap_err();
+    assert!(matches!(refused, Refusal::Journal(JournalError::Io { .. })), "{refused}");
+    assert!(refused.to_string().contains("has room"), "{refused}");
+    assert!(!first.settle(output(3), Ending::Finished).is_written);
+    drop(second);
+    assert!(admit("refused too").is_err());
+    assert!(journal.behind().1);
+    let standing = meters.standing(&path().account(Level::Key));
+    assert_eq!((standing.in_flight, standing.total.usage), (0, output(3)));
+    disk.set(Faults::default());
+    assert!(admit("third").unwrap().settle(output(4), Ending::Finished).is_written);
+    assert!(!journal.behind().1);
+    let told = replay(dir.path()).unwrap();
+    let told = told.settled.iter().map(|it| (it.opened.request.as_str(), it.usage));
+    let expected = [("first", output(3)), ("second", Usage::NONE), ("third", output(4))];
+    assert_eq!(told.collect::<Vec<_>>(), expected);
+}
+
+#[test]
+fn a_full_disk_refuses_requests_and_loses_no_end_of_one() {
+    full_for_a_while(Faults { writes: true, ..Faults::default() });
+}
+
+#[test]
+fn what_a_failed_write_left_is_left_behind() {
+    full_for_a_while(Faults { writes: true, truncates: true, ..Faults::default() });
+    full_for_a_while(Faults { writes: true, truncates: true, creates: true, ..Faults::default() });
+}
+
+#[test]
+fn ends_that_wait_are_written_when_the_journal_is_closed() {
+    let dir = tempfile::tempdir().unwrap();
+    let (disk, journal) = open(dir.path(), seldom());
+    let permit = meters(&journal).admit(&path(), &request("a")).unwrap();
+    disk.set(Faults { writes: true, ..Faults::default() });
+    permit.settle(output(2), Ending::Finished);
+    disk.set(Faults::default());
+    drop(journal);
+    assert_eq!(replay(dir.path()).unwrap().settled[0].usage, output(2));
+}
+
+#[test]
+fn a_segment_with_an_open_request_stays_and_those_after_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let options =
+        JournalOptions { durability: Durability::BeforeAck, segment_bytes: 150, ..seldom() };
+    let (_, journal) = open(dir.path(), options);
+    let meters = meters(&journal);
+    let admit = |name: &str| meters.admit(&path(), &request(name)).unwrap();
+    let settle = |permit: crate::Permit| {
+        assert!(permit.settle(output(1), Ending::Finished).is_written);
+    };
+    let acknowledge_all = || {
+        let (entries, upto) = journal.read(journal.acknowledged(), 1_000).unwrap();
+        journal.acknowledge(upto);
+        entries.len()
+    };
+    settle(admit("before"));
+    let open = admit("open");
+    for name in ["a", "b", "c", "d"] {
+        settle(admit(name));
+    }
+    assert_eq!(acknowledge_all(), 5);
+    let before = segment::list(dir.path()).unwrap();
+    assert!(before.len() > 2, "{before:?}");
+    let told = replay(dir.path()).unwrap();
+    assert_eq!(told.lost.iter().map(|it| it.opened.request.as_str()).collect::<Vec<_>>(), ["open"]);
+    settle(open);
+    assert_eq!(acknowledge_all(), 1);
+    assert_eq!(segment::list(dir.path()).unwrap().len(), 1);
+    assert_eq!(journal.behind(), (0, false));
+}
+
+#[test]
+fn a_segment_stays_until_the_disk_has_how_its_requests_ended() {
+    let dir = tempfile::tempdir().unwrap();
+    let options = JournalOptions { segment_bytes: 60, ..seldom() };
+    let (disk, journal) = open(dir.path(), options);
+    let permit = meters(&journal).admit(&path(), &request("a")).unwrap();
+    disk.set(Faults { holds: true, ..Faults::default() });
+    permit.settle(output(1), Ending::Finished);
+    let (entries, upto) = journal.read(journal.acknowledged(), 9).unwrap();
+    journal.acknowledge(upto);
+    assert_eq!((entries.len(), segment::list(dir.path()).unwrap().len()), (1, 2));
+    disk.set(Faults::default());
+    journal.wait_for_flusher();
+    journal.acknowledge(upto);
+    assert_eq!(segment::list(dir.path()).unwrap().len(), 1);
+}
+
+#[test]
+fn before_each_acknowledgement_the_disk_has_it_and_one_sync_is_for_many() {
+    const NUM_THREADS: u64 = 32;
+    const NUM_REQUESTS: u64 = 8;
+    let dir = tempfile::tempdir().unwrap();
+    let options =
+        JournalOptions { durability: Durability::BeforeAck, segment_bytes: 4_000, ..seldom() };
+    let (disk, journal) = open(dir.path(), options);
+    let (meters, barrier) = (meters(&journal), Barrier::new(NUM_THREADS as usize));
+    thread::scope(|scope| {
+        for thread in 0..NUM_THREADS {
+            let (meters, journal, barrier, disk) = (&meters, &journal, &barrier, &disk);
+            scope.spawn(move || {
+                barrier.wait();
+                for idx in 0..NUM_REQUESTS {
+                    let ask = request(&format!("{thread}-{idx}"));
+                    let permit = meters.admit(&path(), &ask).unwrap();
+                    let number = permit.segment();
+                    let synced = disk.synced.lock().unwrap();
+                    let path = segment::path(&journal.shared.dir, number);
+                    let mut is_there = false;
+                    let range = segment::HEADER_BYTES..synced[&path];
+                    drop(synced);
+                    let found = segment::read(&path, range, |record| {
+                        is_there |=
+                            matches!(record, Record::Opened(it) if it.request == ask.request);
+                        std::ops::ControlFlow::Continue(())
+                    });
+                    found.unwrap();
+                    assert!(is_there);
+                    assert!(permit.settle(output(1), Ending::Finished).is_written);
+                }
+            });
+        }
+    });
+    let num_syncs = disk.num_syncs.load(Ordering::Relaxed);
+    assert!(num_syncs < NUM_THREADS * NUM_REQUESTS * 2, "{num_syncs} syncs");
+}
+
+#[test]
+fn a_disk_that_did_not_keep_what_it_was_given_is_not_trusted_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let options = JournalOptions { durability: Durability::BeforeAck, ..seldom() };
+    let (disk, journal) = open(dir.path(), options);
+    let meters = meters(&journal);
+    let running = meters.admit(&path(), &request("running")).unwrap();
+    disk.set(Faults { syncs: true, ..Faults::default() });
+    let refused = meters.admit(&path(), &request("refused")).unwrap_err();
+    assert!(matches!(refused, Refusal::Journal(JournalError::NotKept { .. })), "{refused}");
+    assert_eq!(meters.standing(&path().account(Level::Key)).in_flight, 1);
+    disk.set(Faults::default());
+    assert!(meters.admit(&path(), &request("refused too")).is_err());
+    // It is written, and whether the disk keeps it nobody knows.
+    assert!(!running.settle(output(1), Ending::Finished).is_written);
+    assert_eq!(replay(dir.path()).unwrap().settled[0].usage, output(1));
+}
+
+#[test]
+fn files_of_others_are_told_apart() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("notes.txt"), "mine").unwrap();
+    drop(Journal::open(dir.path(), seldom()).unwrap());
+    let foreign = segment::path(dir.path(), 7);
+    std::fs::write(&foreign, b"abmeter9 of a later version").unwrap();
+    let refused = Journal::open(dir.path(), seldom()).unwrap_err();
+    assert!(matches!(&refused, JournalError::Foreign { path } if *path == foreign), "{refused}");
+}

@@ -1,0 +1,170 @@
+//! All accounts, and how requests get in.
+//!
+//! Invariant: who has a permit is in the journal, and who is not in the journal holds nothing.
+
+use std::collections::HashMap;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use crate::journal::{Journal, Opened};
+use crate::organization::{Moment, Organization};
+use crate::{
+    AccountId, Clock, Limits, ModelId, OrganizationId, Path, Period, Permit, PriceBook, PriceError,
+    Quote, RateStatuses, Refusal, RequestId, Standing, Sum, Tier, Usage,
+};
+
+/// What a request asks for, at most.
+#[derive(Clone, Debug)]
+pub struct Ask {
+    /// The request: no other one, before or after, may have this id.
+    pub request: RequestId,
+    /// The version of a model that is to work.
+    pub model: ModelId,
+    /// How it is to be served.
+    pub tier: Tier,
+    /// Tokens of the prompt, whether a cache has them or not.
+    pub input_tokens: u64,
+    /// The most tokens it may generate; 0 where nothing is generated.
+    pub max_output_tokens: u64,
+    /// The most that it uses besides. Tokens of embeddings count for rates of input.
+    pub other: Usage,
+}
+
+/// All accounts of this process. A clone is the same.
+#[derive(Clone, Debug)]
+pub struct Meters(Arc<Shared>);
+
+#[derive(Debug)]
+pub(crate) struct Shared {
+    /// Written when an organization comes, and otherwise read.
+    organizations: RwLock<HashMap<OrganizationId, Arc<Organization>>>,
+    prices: RwLock<Arc<PriceBook>>,
+    pub(crate) journal: Arc<Journal>,
+    pub(crate) clock: Arc<dyn Clock>,
+}
+
+impl Meters {
+    /// No accounts yet. Those that nobody set limits for have none, and are made when a request of
+    /// theirs comes: let nobody ask whose key was not checked.
+    #[must_use]
+    pub fn new(journal: Arc<Journal>, prices: PriceBook, clock: Arc<dyn Clock>) -> Self {
+        Self(Arc::new(Shared {
+            organizations: RwLock::default(),
+            prices: RwLock::new(Arc::new(prices)),
+            journal,
+            clock,
+        }))
+    }
+
+    /// A permit for what is asked, which holds the most that it can use at each level; output is
+    /// capped where a budget or a quota pays for less, and for a token at least.
+    ///
+    /// Writes to the journal, and in [`Durability::BeforeAck`](crate::Durability::BeforeAck) waits
+    /// for the disk.
+    ///
+    /// # Errors
+    /// If a limit of a level does not let it in, or it cannot be recorded; nothing is taken then.
+    pub fn admit(&self, path: &Path, ask: &Ask) -> Result<Permit, Refusal> {
+        let shared = &self.0;
+        let moment = Moment { now: shared.clock.now(), utc: shared.clock.utc() };
+        let organization = self.organization(&path.organization);
+        let admitted = organization.admit(path, ask, &self.prices(), moment)?;
+        let opened = Opened {
+            request: ask.request.clone(),
+            path: path.clone(),
+            model: ask.model.clone(),
+            tier: ask.tier.clone(),
+            opened_at: moment.utc,
+            held: admitted.hold.cost(),
+        };
+        match shared.journal.begin(&opened) {
+            Ok(segment) => {
+                let opened = (opened, segment);
+                Ok(Permit::new(Arc::clone(shared), organization, opened, admitted, moment.now))
+            }
+            Err(error) => {
+                organization.undo(path, admitted.hold);
+                Err(error.into())
+            }
+        }
+    }
+
+    /// Other limits of an account, from now on; what it used and holds stays.
+    pub fn set_limits(&self, id: &AccountId, limits: Limits) {
+        self.organization(id.organization()).set_limits(id, limits, self.0.clock.now());
+    }
+
+    /// Other prices, for requests from now on.
+    pub fn set_prices(&self, prices: PriceBook) {
+        *self.0.prices.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(prices);
+    }
+
+    /// Prices that were agreed on with an organization, in place of those for all.
+    pub fn set_own_prices(&self, id: &OrganizationId, prices: Option<Arc<PriceBook>>) {
+        self.organization(id).set_prices(prices);
+    }
+
+    /// Adds what an account used in the present day or month, or ever, before this process began.
+    pub fn restore(&self, id: &AccountId, period: Period, used: &Sum) {
+        self.organization(id.organization()).restore(id, period, self.0.clock.utc(), used);
+    }
+
+    /// Adds what an organization used of a model's tier in the price list's present period before
+    /// this process began: free units and steps are counted from there.
+    pub fn restore_used(
+        &self,
+        id: &OrganizationId,
+        model: (&ModelId, &Tier),
+        period: Period,
+        used: &Sum,
+    ) {
+        self.organization(id).restore_used(model, period, self.0.clock.utc(), used);
+    }
+
+    /// Forgets a project or a key that is no more, with its limits; its organization keeps what it
+    /// used, and requests that run go on.
+    pub fn forget(&self, id: &AccountId) {
+        self.organization(id.organization()).forget(id);
+    }
+
+    /// What an account used and holds.
+    #[must_use]
+    pub fn standing(&self, id: &AccountId) -> Standing {
+        self.organization(id.organization()).standing(id, self.0.clock.utc())
+    }
+
+    /// How the rates of a path stand, of each kind that which leaves the least.
+    #[must_use]
+    pub fn rates(&self, path: &Path) -> RateStatuses {
+        self.organization(&path.organization).statuses(path, self.0.clock.now())
+    }
+
+    /// What a usage would cost an organization now, after what it used.
+    ///
+    /// # Errors
+    /// If the model has no price in this tier.
+    pub fn quote(
+        &self,
+        id: &OrganizationId,
+        (model, tier): (&ModelId, &Tier),
+        usage: Usage,
+    ) -> Result<Quote, PriceError> {
+        let organization = self.organization(id);
+        let utc = self.0.clock.utc();
+        let book = organization.prices().unwrap_or_else(|| self.prices());
+        book.quote((model, tier), usage, utc, organization.used(model, tier, utc))
+    }
+
+    fn prices(&self) -> Arc<PriceBook> {
+        Arc::clone(&self.0.prices.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn organization(&self, id: &OrganizationId) -> Arc<Organization> {
+        let known = self.0.organizations.read().unwrap_or_else(PoisonError::into_inner);
+        if let Some(organization) = known.get(id) {
+            return Arc::clone(organization);
+        }
+        drop(known);
+        let mut all = self.0.organizations.write().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(all.entry(id.clone()).or_default())
+    }
+}

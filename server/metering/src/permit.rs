@@ -1,0 +1,193 @@
+//! A permit for one request's work.
+//!
+//! Invariant: it is settled once, by whoever comes first: its owner, or its drop. What it has
+//! charged is what it was told was delivered, however many marks lie between.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::journal::{Ending, Entry, Mark, Opened};
+use crate::limits::Room;
+use crate::meters::Shared;
+use crate::organization::{Admitted, Hold, Organization, Work};
+use crate::rate::RateStatuses;
+use crate::{Level, Meter, Period, Picos, Prices, Usage};
+
+/// How far apart the journal's marks are: what a kill can lose of a request.
+pub const MARK_EVERY: Duration = Duration::from_secs(1);
+
+/// What left less room for output than was asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CappedBy {
+    /// A budget: a generation that ends there says so.
+    Budget {
+        /// Whose.
+        level: Level,
+        /// Of what.
+        period: Period,
+    },
+    /// A quota of output.
+    Quota {
+        /// Whose.
+        level: Level,
+        /// Of what.
+        period: Period,
+    },
+}
+
+/// What was charged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Receipt {
+    /// All that was delivered.
+    pub usage: Usage,
+    /// What it costs, exactly.
+    pub cost: Picos,
+    /// Whether the journal has it; if not, it is in memory until the disk takes it.
+    pub is_written: bool,
+}
+
+/// Leave to work, which holds the most that the work can use. Dropping it settles what was
+/// delivered, as [`Ending::Dropped`].
+#[derive(Debug)]
+pub struct Permit {
+    shared: Arc<Shared>,
+    organization: Arc<Organization>,
+    opened: Opened,
+    /// The journal's segment that it was opened in.
+    segment: u64,
+    prices: Option<Arc<Prices>>,
+    room: Room,
+    statuses: RateStatuses,
+    hold: Hold,
+    delivered: Usage,
+    charged: Usage,
+    cost: Picos,
+    marked_at: Instant,
+    is_settled: bool,
+}
+
+impl Permit {
+    pub(crate) fn new(
+        shared: Arc<Shared>,
+        organization: Arc<Organization>,
+        (opened, segment): (Opened, u64),
+        admitted: Admitted,
+        now: Instant,
+    ) -> Self {
+        let Admitted { prices, room, hold, statuses } = admitted;
+        Self {
+            shared,
+            organization,
+            opened,
+            segment,
+            prices,
+            room,
+            statuses,
+            hold,
+            delivered: Usage::NONE,
+            charged: Usage::NONE,
+            cost: Picos::ZERO,
+            marked_at: now,
+            is_settled: false,
+        }
+    }
+
+    /// The most tokens that may be generated; more would be billed, and could overspend.
+    #[must_use]
+    pub fn max_output_tokens(&self) -> u64 {
+        self.room.0
+    }
+
+    /// What made that less than was asked for.
+    #[must_use]
+    pub fn capped_by(&self) -> Option<CappedBy> {
+        self.room.1
+    }
+
+    /// How the rates stood after it was let in.
+    #[must_use]
+    pub fn rates(&self) -> RateStatuses {
+        self.statuses
+    }
+
+    /// The most that it can cost, as it was held.
+    #[must_use]
+    pub fn held(&self) -> Picos {
+        self.opened.held
+    }
+
+    /// Where the journal has its beginning.
+    #[cfg(test)]
+    pub(crate) fn segment(&self) -> u64 {
+        self.segment
+    }
+
+    /// Tells all that was delivered so far, not only since the last time: a count never falls.
+    ///
+    /// Costs a look at the clock, and a record of the journal once in [`MARK_EVERY`].
+    pub fn delivered(&mut self, usage: Usage) {
+        self.delivered = self.delivered.max(usage);
+        let now = self.shared.clock.now();
+        if now.saturating_duration_since(self.marked_at) >= MARK_EVERY {
+            self.marked_at = now;
+            self.charge();
+            // One that is not written is made up for by the next.
+            self.shared.journal.mark(&Mark {
+                request: self.opened.request.clone(),
+                at: self.shared.clock.utc(),
+                usage: self.charged,
+                cost: self.cost,
+            });
+        }
+    }
+
+    /// The work ended, and this is all that was delivered of it: counts as [`Permit::delivered`]
+    /// does. Returns when the journal has it, so that a client may be told.
+    ///
+    /// In [`Durability::BeforeAck`](crate::Durability::BeforeAck) it waits for the disk.
+    pub fn settle(mut self, usage: Usage, ending: Ending) -> Receipt {
+        self.delivered = self.delivered.max(usage);
+        self.close(ending)
+    }
+
+    /// Charges what was delivered since the last time.
+    fn charge(&mut self) {
+        let work = Work {
+            path: &self.opened.path,
+            model: &self.opened.model,
+            tier: &self.opened.tier,
+            prices: self.prices.as_deref(),
+        };
+        let more = self.delivered.saturating_sub(self.charged);
+        let utc = self.shared.clock.utc();
+        let cost = self.organization.charge(work, more, &mut self.hold, utc);
+        self.charged = self.delivered;
+        self.cost = self.cost.saturating_add(cost);
+    }
+
+    fn close(&mut self, ending: Ending) -> Receipt {
+        self.is_settled = true;
+        self.charge();
+        let output = self.charged.get(Meter::OutputTokens);
+        self.organization.release(&self.opened.path, std::mem::take(&mut self.hold), output);
+        let entry = Entry {
+            opened: self.opened.clone(),
+            settled_at: self.shared.clock.utc(),
+            usage: self.charged,
+            cost: self.cost,
+            ending,
+        };
+        // Nobody is told of one that was dropped: it waits for no disk.
+        let waits = ending != Ending::Dropped;
+        let is_written = self.shared.journal.settle(&entry, self.segment, waits);
+        Receipt { usage: self.charged, cost: self.cost, is_written }
+    }
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        if !self.is_settled {
+            self.close(Ending::Dropped);
+        }
+    }
+}
