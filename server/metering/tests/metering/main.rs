@@ -1,0 +1,8 @@
+//! Metering from outside: limits, budgets under threads, and what the ledger hears in the end.
+
+mod accounts;
+mod budget;
+mod fuzz;
+mod kill;
+mod replay;
+mod world;
