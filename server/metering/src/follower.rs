@@ -187,7 +187,7 @@ fn run(shared: &Shared, mut ledger: Box<dyn Ledger>, options: FollowerOptions) {
         }
         // Hurry is for what lies there, and not for a ledger that failed.
         let is_asleep = |state: &mut State| {
-            !state.is_stopping && !(state.is_hurried && state.num_failures == 0)
+            !(state.is_stopping || (state.is_hurried && state.num_failures == 0))
         };
         let waited = shared.wake.wait_timeout_while(state, pause, is_asleep);
         waited.unwrap_or_else(PoisonError::into_inner).0.is_hurried = false;

@@ -139,7 +139,8 @@ impl<'a> Input<'a> {
     }
 
     fn name(&mut self) -> Option<&'a str> {
-        let (name, rest) = self.0.split_at_checked(self.small()?.try_into().ok()?)?;
+        let len = self.small()?.try_into().ok()?;
+        let (name, rest) = self.0.split_at_checked(len)?;
         self.0 = rest;
         str::from_utf8(name).ok()
     }

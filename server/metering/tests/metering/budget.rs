@@ -101,7 +101,7 @@ fn of_a_thousand_that_use_less_the_rest_is_used_by_others_and_never_more() {
         }
     });
     let (spent, held) = spent(&world);
-    assert!(spent <= BUDGET && spent >= BUDGET * 95 / 100, "{spent}");
+    assert!((BUDGET * 95 / 100..=BUDGET).contains(&spent), "{spent}");
     assert_eq!(held, Picos::ZERO);
 }
 
