@@ -1,6 +1,7 @@
 //! The command line. Stable: scripts depend on it.
 
 mod bench;
+mod database;
 mod model;
 
 use std::{net::SocketAddr, path::PathBuf};
@@ -9,6 +10,7 @@ use clap::{Args, Parser, Subcommand, builder::FalseyValueParser};
 
 pub(crate) use self::{
     bench::{BatchShape, BenchArgs},
+    database::DatabaseArgs,
     model::{ModelCommand, QuantizeArgs},
 };
 use crate::{
@@ -49,6 +51,8 @@ pub(crate) enum Command {
     Bench(BenchArgs),
     /// Measure how well a model predicts a text, as llama.cpp's llama-perplexity does
     Perplexity(PerplexityArgs),
+    /// Bring the database up to date, which `serve` does too when it starts
+    Migrate(DatabaseArgs),
 }
 
 /// How models are run; the same for every command that runs one.
@@ -144,6 +148,9 @@ pub(crate) struct ServeArgs {
 
     #[command(flatten)]
     pub(crate) moderation: ModerationArgs,
+
+    #[command(flatten)]
+    pub(crate) database: DatabaseArgs,
 
     /// How long responses, conversations and stored chat completions are kept [default: 30]
     #[arg(long, value_name = "DAYS", env = "AGENTBASE_RETENTION_DAYS",

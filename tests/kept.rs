@@ -2,37 +2,10 @@
 
 mod support;
 
-use std::{
-    io::{Read, Write},
-    net::TcpStream,
-    sync::Mutex,
-    time::Duration,
-};
+use std::{sync::Mutex, time::Duration};
 
-use support::binary::{Server, import, succeed};
+use support::binary::{Server, id, import, send, succeed};
 use tempfile::TempDir;
-
-/// One request over a connection of its own; the body of a success.
-fn send(address: &str, key: &str, method: &str, path: &str, body: &str) -> Option<String> {
-    let mut stream = TcpStream::connect(address).ok()?;
-    let request = format!(
-        "{method} {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\
-         Authorization: Bearer {key}\r\nContent-Type: application/json\r\n\
-         Content-Length: {}\r\n\r\n{body}",
-        body.len()
-    );
-    stream.write_all(request.as_bytes()).ok()?;
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).ok()?;
-    let (head, body) = answer.split_once("\r\n\r\n")?;
-    head.starts_with("HTTP/1.1 200").then(|| body.to_owned())
-}
-
-/// The first id in a body.
-fn id(body: &str) -> String {
-    let (_, rest) = body.split_once("\"id\":\"").expect("an id");
-    rest.split('"').next().expect("its end").to_owned()
-}
 
 #[test]
 fn a_kill_loses_nothing_that_was_acknowledged() {

@@ -1,6 +1,7 @@
 //! One file per subcommand.
 
 mod bench;
+mod database;
 mod key;
 mod model;
 mod perplexity;
@@ -54,5 +55,6 @@ pub(crate) fn run(cli: Cli) -> Result<()> {
             let loaded = runtime.block_on(load::by_name(&data_dir, &args.name, options))?;
             perplexity::run(&args, loaded, options.threads)
         }
+        Command::Migrate(args) => runtime.block_on(database::migrated(&args, &data_dir)),
     }
 }

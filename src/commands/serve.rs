@@ -46,9 +46,10 @@ pub(super) async fn run(args: ServeArgs, data_dir: &Path) -> Result<()> {
         .await
         .with_context(|| format!("cannot listen on {listen}; choose another with --listen"))?;
     let address = listener.local_addr()?;
-    let store = Store::open(&data_dir::store(data_dir), store_limits(&args))
-        .await
-        .context("cannot open the store of responses and conversations")?;
+    let database = args.database.database(data_dir)?;
+    let store = Store::open(&database, store_limits(&args)).await.with_context(|| {
+        format!("cannot open the store of responses and conversations, {database}")
+    })?;
     // Last, so that a start which fails does not spend the one showing of the key.
     let (auth, num_tenants) = authentication(&args, data_dir)?;
     let mut limits = HttpLimits::default();

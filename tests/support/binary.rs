@@ -14,6 +14,7 @@ pub(crate) fn tiny(name: &str) -> PathBuf {
 pub(crate) fn agentbase(data_dir: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_agentbase"));
     command.arg("--data-dir").arg(data_dir).env_remove("AGENTBASE_DATA_DIR");
+    command.env_remove("DATABASE_URL");
     command
 }
 
@@ -113,4 +114,32 @@ impl Drop for Server {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// One request over a connection of its own; the body of a success.
+pub(crate) fn send(
+    address: &str,
+    key: &str,
+    method: &str,
+    path: &str,
+    body: &str,
+) -> Option<String> {
+    let mut stream = TcpStream::connect(address).ok()?;
+    let request = format!(
+        "{method} {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\
+         Authorization: Bearer {key}\r\nContent-Type: application/json\r\n\
+         Content-Length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    stream.write_all(request.as_bytes()).ok()?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).ok()?;
+    let (head, body) = answer.split_once("\r\n\r\n")?;
+    head.starts_with("HTTP/1.1 200").then(|| body.to_owned())
+}
+
+/// The first id in a body.
+pub(crate) fn id(body: &str) -> String {
+    let (_, rest) = body.split_once("\"id\":\"").expect("an id");
+    rest.split('"').next().expect("its end").to_owned()
 }

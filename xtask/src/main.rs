@@ -1,7 +1,7 @@
 //! The habits of this repository: `cargo xtask serve`, `test`, `tidy`, `licences`, `load`, `bench`.
 //!
-//! Invariant: a habit needs nothing but Rust, Python and a C compiler, keeps what it fetches in
-//! `.agentbase/`, and either does the whole thing or says exactly what to run.
+//! Invariant: a habit needs nothing but Rust, Python, a C compiler and PostgreSQL (for the tests),
+//! keeps what it fetches in `.agentbase/`, and either does the whole thing or says exactly what to run.
 
 // A command line speaks on its standard streams.
 #![allow(clippy::print_stdout, clippy::print_stderr)]
@@ -12,6 +12,7 @@ mod conformance;
 mod licences;
 mod load;
 mod node;
+mod postgres;
 mod repo;
 mod serve;
 mod server;

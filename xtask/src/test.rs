@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 
+use crate::postgres::Postgres;
 use crate::tally::{Tally, run_counted};
 use crate::{clients, licences, load, repo, server, shell, tidy, tools, weights};
 
@@ -104,8 +105,10 @@ fn fetch() -> Result<Tally> {
         .map(drop))
 }
 
-/// By nextest where it is installed; building it would take longer than it saves.
+/// By nextest where it is installed; building it would take longer than it saves. Beside a
+/// PostgreSQL, which ends with them.
 fn tests() -> Result<Tally> {
+    let postgres = Postgres::start()?;
     let mut command = if has_nextest() {
         cargo(&["nextest", "run", "--workspace", "--locked", "--no-fail-fast"])
     } else {
@@ -114,6 +117,7 @@ fn tests() -> Result<Tally> {
         command.args(["--lib", "--bins", "--tests"]);
         command
     };
+    command.env("AGENTBASE_TEST_POSTGRES", postgres.url());
     command.env("AGENTBASE_TEST_GGUF", weights::obtain()?);
     command.env("AGENTBASE_TEST_MINILM", weights::obtain_minilm()?);
     run_counted(command.env("AGENTBASE_TEST_CLASSIFIERS", weights::obtain_classifiers()?))

@@ -103,6 +103,11 @@ pub(crate) fn require_component(name: &str, subcommand: &str) -> Result<()> {
     Ok(())
 }
 
+/// How to install the server that tests need.
+pub(crate) fn install_postgres() -> String {
+    install("postgresql", "postgresql-server", "brew install postgresql")
+}
+
 fn install(debian: &str, fedora: &str, mac: &str) -> String {
     let sudo = if rustix::process::geteuid().is_root() { "" } else { "sudo " };
     let command = if cfg!(target_os = "macos") {

@@ -53,7 +53,9 @@ impl From<StoreError> for ApiError {
             StoreError::Timeout
             | StoreError::Database(_)
             | StoreError::Migration(_)
-            | StoreError::Create(_) => {
+            | StoreError::Create(_)
+            | StoreError::Restoring
+            | StoreError::Url(_) => {
                 // What is bound to a statement is no part of its error.
                 tracing::error!(%error, "the store failed");
                 let message = "What is kept cannot be reached now.";

@@ -1,9 +1,10 @@
 //! Chat completions that clients ask to be stored.
 
-use sqlx::{QueryBuilder, Sqlite, Transaction};
+use sqlx::{Database, Encode, QueryBuilder, Type};
 
 use crate::database::now;
 use crate::page::{Page, PageQuery};
+use crate::sql::{Bound, Transaction, execute, on, query};
 use crate::{Store, StoreError};
 
 /// What it is called in errors.
@@ -66,21 +67,23 @@ impl Store {
         metadata: &[(String, String)],
     ) -> Result<(), StoreError> {
         let work = async {
-            let mut transaction = self.write().await?;
+            let mut transaction = self.write(tenant).await?;
             let num_bytes = self.check_size(WHAT, completion.num_bytes())?;
             self.charge(&mut transaction, tenant, (1, num_bytes)).await?;
-            let insert = sqlx::query(INSERT)
-                .bind(tenant)
-                .bind(&completion.id)
-                .bind(completion.created_at)
-                .bind(self.expiry())
-                .bind(&completion.model)
-                .bind(&completion.body)
-                .bind(&completion.messages)
-                .bind(num_bytes);
-            insert.execute(&mut *transaction).await?;
+            execute!(
+                &mut transaction,
+                INSERT,
+                tenant,
+                completion.id,
+                completion.created_at,
+                self.expiry(),
+                completion.model,
+                completion.body,
+                completion.messages,
+                num_bytes
+            )?;
             add_metadata(&mut transaction, tenant, &completion.id, metadata).await?;
-            Ok(transaction.commit().await?)
+            transaction.commit().await
         };
         self.in_time(work).await
     }
@@ -90,8 +93,11 @@ impl Store {
     /// # Errors
     /// [`StoreError::NotFound`] if there is none.
     pub async fn completion(&self, tenant: &str, id: &str) -> Result<Completion, StoreError> {
-        let select = sqlx::query_as(SELECT).bind(tenant).bind(id).bind(now());
-        let row = self.in_time(async { Ok(select.fetch_optional(self.readers()).await?) }).await?;
+        let work = async {
+            let mut transaction = self.read(tenant).await?;
+            Ok(query!(&mut transaction, fetch_optional, SELECT, tenant, id, now())?)
+        };
+        let row = self.in_time(work).await?;
         let (created_at, model, body, messages) = row.ok_or_else(|| not_found(id))?;
         Ok(Completion { id: id.to_owned(), created_at, model, body, messages })
     }
@@ -108,19 +114,15 @@ impl Store {
     ) -> Result<(), StoreError> {
         let id = &completion.id;
         let work = async {
-            let mut transaction = self.write().await?;
+            let mut transaction = self.write(tenant).await?;
             let num_bytes = self.check_size(WHAT, completion.num_bytes())?;
-            let size = sqlx::query_as(SIZE).bind(tenant).bind(id).bind(now());
-            let size = size.fetch_optional(&mut *transaction).await?;
+            let size = query!(&mut transaction, fetch_optional, SIZE, tenant, id, now())?;
             let (before,): (i64,) = size.ok_or_else(|| not_found(id))?;
             self.charge(&mut transaction, tenant, (0, num_bytes - before)).await?;
-            let update = sqlx::query(UPDATE).bind(tenant).bind(id);
-            let update = update.bind(&completion.body).bind(num_bytes);
-            update.execute(&mut *transaction).await?;
-            let removed = sqlx::query(REMOVE_METADATA).bind(tenant).bind(id);
-            removed.execute(&mut *transaction).await?;
+            execute!(&mut transaction, UPDATE, tenant, id, completion.body, num_bytes)?;
+            execute!(&mut transaction, REMOVE_METADATA, tenant, id)?;
             add_metadata(&mut transaction, tenant, id, metadata).await?;
-            Ok(transaction.commit().await?)
+            transaction.commit().await
         };
         self.in_time(work).await
     }
@@ -147,30 +149,42 @@ impl Store {
             let found = self.completion(tenant, after).await;
             found.map_err(|error| error.of_cursor(WHAT))?;
         }
-        let mut sql = select_page(tenant, filter, query);
-        let list = sql.build_query_as().fetch(self.readers());
         let size = |(body,): &(String,)| body.len();
-        let page = self.in_time(Page::read(list, query, size)).await?;
+        let work = async {
+            let mut transaction = self.read(tenant).await?;
+            on!(&mut transaction, |connection| {
+                let mut sql = select_page(tenant, filter, query);
+                let list = sql.build_query_as().fetch(connection);
+                Page::read(list, query, size).await
+            })
+        };
+        let page = self.in_time(work).await?;
         Ok(page.map(|(body,)| body))
     }
 }
 
-fn select_page(tenant: &str, filter: &CompletionFilter, query: &PageQuery) -> QueryBuilder<Sqlite> {
+fn select_page<DB>(tenant: &str, filter: &CompletionFilter, query: &PageQuery) -> QueryBuilder<DB>
+where
+    DB: Database,
+    i64: for<'q> Encode<'q, DB> + Type<DB>,
+    String: for<'q> Encode<'q, DB> + Type<DB>,
+{
+    let text = |text: &str| text.bound().into_owned();
     let mut sql = QueryBuilder::new("SELECT body FROM completions AS c WHERE c.tenant = ");
     sql.push_bind(tenant.to_owned()).push(" AND c.expires_at > ").push_bind(now());
     if let Some(model) = &filter.model {
-        sql.push(" AND c.model = ").push_bind(model.clone());
+        sql.push(" AND c.model = ").push_bind(text(model));
     }
     for (name, value) in &filter.metadata {
         sql.push(" AND EXISTS (SELECT 1 FROM completion_metadata AS m WHERE m.tenant = c.tenant");
-        sql.push(" AND m.completion_id = c.id AND m.name = ").push_bind(name.clone());
-        sql.push(" AND m.value = ").push_bind(value.clone()).push(")");
+        sql.push(" AND m.completion_id = c.id AND m.name = ").push_bind(text(name));
+        sql.push(" AND m.value = ").push_bind(text(value)).push(")");
     }
     if let Some(after) = &query.after {
         let before_or_after = if query.descending { "<" } else { ">" };
         sql.push(" AND (c.created_at, c.position) ").push(before_or_after);
         sql.push(" (SELECT created_at, position FROM completions WHERE tenant = ");
-        sql.push_bind(tenant.to_owned()).push(" AND id = ").push_bind(after.clone()).push(")");
+        sql.push_bind(tenant.to_owned()).push(" AND id = ").push_bind(text(after)).push(")");
     }
     let direction = if query.descending { " DESC" } else { "" };
     sql.push(" ORDER BY c.created_at").push(direction).push(", c.position").push(direction);
@@ -179,14 +193,13 @@ fn select_page(tenant: &str, filter: &CompletionFilter, query: &PageQuery) -> Qu
 }
 
 async fn add_metadata(
-    transaction: &mut Transaction<'static, Sqlite>,
+    transaction: &mut Transaction,
     tenant: &str,
     id: &str,
     metadata: &[(String, String)],
 ) -> Result<(), StoreError> {
     for (name, value) in metadata {
-        let insert = sqlx::query(INSERT_METADATA).bind(tenant).bind(id).bind(name).bind(value);
-        insert.execute(&mut **transaction).await?;
+        execute!(transaction, INSERT_METADATA, tenant, id, name, value)?;
     }
     Ok(())
 }

@@ -3,11 +3,10 @@
 //! Invariant: an item's position is never given to another, so a list that is read page by page
 //! stays in order while it grows.
 
-use sqlx::{Sqlite, Transaction};
-
 use crate::conversations::{ITEMS_SIZE, not_found};
 use crate::database::now;
 use crate::page::{Page, PageQuery};
+use crate::sql::{Bound, Transaction, execute, on, query};
 use crate::{Store, StoreError};
 
 const GROW: &str = "UPDATE conversations SET num_items = num_items + $4,
@@ -48,24 +47,32 @@ impl Store {
         items: &[Item],
     ) -> Result<(), StoreError> {
         let work = async {
-            let mut transaction = self.write().await?;
+            let mut transaction = self.write(tenant).await?;
             self.append_to(&mut transaction, tenant, conversation, items).await?;
-            Ok(transaction.commit().await?)
+            transaction.commit().await
         };
         self.in_time(work).await
     }
 
     pub(crate) async fn append_to(
         &self,
-        transaction: &mut Transaction<'static, Sqlite>,
+        transaction: &mut Transaction,
         tenant: &str,
         conversation: &str,
         items: &[Item],
     ) -> Result<(), StoreError> {
         let num_items = i64::try_from(items.len()).unwrap_or(i64::MAX);
-        let grow = sqlx::query_as(GROW).bind(tenant).bind(conversation).bind(now());
-        let grow = grow.bind(num_items).bind(self.expiry());
-        let grown = grow.fetch_optional(&mut **transaction).await?;
+        let (fresh, expires_at) = (now(), self.expiry());
+        let grown = query!(
+            transaction,
+            fetch_optional,
+            GROW,
+            tenant,
+            conversation,
+            fresh,
+            num_items,
+            expires_at
+        )?;
         let (end, total): (i64, i64) = grown.ok_or_else(|| not_found(conversation))?;
         let max = self.limits().max_conversation_items;
         if u64::try_from(total).unwrap_or(0) > max {
@@ -75,9 +82,9 @@ impl Store {
         for (position, item) in (end - num_items..end).zip(items) {
             let size = self.check_size("item", item.json.len())?;
             num_bytes += size;
-            let insert = sqlx::query(INSERT_ITEM).bind(tenant).bind(conversation).bind(position);
-            let insert = insert.bind(&item.id).bind(&item.json).bind(size);
-            insert.execute(&mut **transaction).await.map_err(|error| duplicate(error, item))?;
+            let Item { id, json } = item;
+            execute!(transaction, INSERT_ITEM, tenant, conversation, position, id, json, size)
+                .map_err(|error| duplicate(error, item))?;
         }
         self.charge(transaction, tenant, (num_items, num_bytes)).await
     }
@@ -102,8 +109,11 @@ impl Store {
         id: &str,
     ) -> Result<(i64, String), StoreError> {
         self.conversation(tenant, conversation).await?;
-        let select = sqlx::query_as(SELECT_ITEM).bind(tenant).bind(conversation).bind(id);
-        let row = self.in_time(async { Ok(select.fetch_optional(self.readers()).await?) }).await?;
+        let work = async {
+            let mut transaction = self.read(tenant).await?;
+            Ok(query!(&mut transaction, fetch_optional, SELECT_ITEM, tenant, conversation, id)?)
+        };
+        let row = self.in_time(work).await?;
         row.ok_or_else(|| StoreError::NotFound { what: "item", id: id.to_owned() })
     }
 
@@ -127,10 +137,17 @@ impl Store {
         };
         let (sql, start) =
             if query.descending { (LIST_DOWN, i64::MAX) } else { (LIST_UP, i64::MIN) };
-        let list = sqlx::query_as(sql).bind(tenant).bind(conversation);
-        let list = list.bind(after.unwrap_or(start)).bind(query.num_read());
+        let (start, num_read) = (after.unwrap_or(start), query.num_read());
         let size = |(id, json): &(String, String)| id.len() + json.len();
-        let page = self.in_time(Page::read(list.fetch(self.readers()), query, size)).await?;
+        let work = async {
+            let mut transaction = self.read(tenant).await?;
+            on!(&mut transaction, |connection| {
+                let list = sqlx::query_as(sql).bind(tenant).bind(conversation.bound());
+                let list = list.bind(start).bind(num_read).fetch(connection);
+                Page::read(list, query, size).await
+            })
+        };
+        let page = self.in_time(work).await?;
         Ok(page.map(|(id, json)| Item { id, json }))
     }
 
@@ -146,16 +163,18 @@ impl Store {
     ) -> Result<Vec<Item>, StoreError> {
         self.conversation(tenant, conversation).await?;
         let max = self.limits().max_context_bytes;
-        let size = sqlx::query_as(ITEMS_SIZE).bind(tenant).bind(conversation);
-        let size = self.in_time(async { Ok(size.fetch_one(self.readers()).await?) }).await?;
-        let (num_bytes,): (i64,) = size;
-        let num_bytes = u64::try_from(num_bytes).unwrap_or(0);
-        if num_bytes > max {
-            return Err(StoreError::TooLarge { what: "conversation", num_bytes, max });
-        }
-        let list = sqlx::query_as(LIST_UP).bind(tenant).bind(conversation);
-        let list = list.bind(i64::MIN).bind(i64::MAX).fetch_all(self.readers());
-        let rows = self.in_time(async { Ok(list.await?) }).await?;
+        let work = async {
+            let mut transaction = self.read(tenant).await?;
+            let size = query!(&mut transaction, fetch_one, ITEMS_SIZE, tenant, conversation)?;
+            let (num_bytes,): (i64,) = size;
+            let num_bytes = u64::try_from(num_bytes).unwrap_or(0);
+            if num_bytes > max {
+                return Err(StoreError::TooLarge { what: "conversation", num_bytes, max });
+            }
+            let (from, all, rows) = (i64::MIN, i64::MAX, &mut transaction);
+            Ok(query!(rows, fetch_all, LIST_UP, tenant, conversation, from, all)?)
+        };
+        let rows = self.in_time(work).await?;
         Ok(rows.into_iter().map(|(id, json)| Item { id, json }).collect())
     }
 
@@ -171,15 +190,14 @@ impl Store {
     ) -> Result<(), StoreError> {
         self.positioned(tenant, conversation, id).await?;
         let work = async {
-            let mut transaction = self.write().await?;
-            let removed = sqlx::query_as(REMOVE_ITEM).bind(tenant).bind(conversation).bind(id);
-            let removed = removed.fetch_optional(&mut *transaction).await?;
+            let mut transaction = self.write(tenant).await?;
+            let row = &mut transaction;
+            let removed = query!(row, fetch_optional, REMOVE_ITEM, tenant, conversation, id)?;
             let (num_bytes,): (i64,) =
                 removed.ok_or_else(|| StoreError::NotFound { what: "item", id: id.to_owned() })?;
-            let shrink = sqlx::query(SHRINK).bind(tenant).bind(conversation);
-            shrink.execute(&mut *transaction).await?;
+            execute!(&mut transaction, SHRINK, tenant, conversation)?;
             self.charge(&mut transaction, tenant, (-1, -num_bytes)).await?;
-            Ok(transaction.commit().await?)
+            transaction.commit().await
         };
         self.in_time(work).await
     }

@@ -1,8 +1,7 @@
 //! Conversations: made, noted on and forgotten with their items.
 
-use sqlx::{Sqlite, Transaction};
-
 use crate::database::now;
+use crate::sql::{Transaction, execute, query};
 use crate::{Item, Store, StoreError};
 
 const INSERT: &str = "INSERT INTO conversations
@@ -13,7 +12,8 @@ const SELECT: &str = "SELECT created_at, metadata FROM conversations
 const UPDATE: &str = "UPDATE conversations SET metadata = $4, num_bytes = $5
     WHERE tenant = $1 AND id = $2 AND expires_at > $3 RETURNING created_at";
 const SIZE: &str = "SELECT num_bytes, num_items FROM conversations WHERE tenant = $1 AND id = $2";
-pub(crate) const ITEMS_SIZE: &str = "SELECT COALESCE(SUM(num_bytes), 0) FROM conversation_items
+pub(crate) const ITEMS_SIZE: &str = "SELECT CAST(COALESCE(SUM(num_bytes), 0) AS BIGINT)
+    FROM conversation_items
     WHERE tenant = $1 AND conversation_id = $2";
 const REMOVE: &str = "DELETE FROM conversations WHERE tenant = $1 AND id = $2";
 
@@ -41,16 +41,15 @@ impl Store {
     ) -> Result<(), StoreError> {
         let Conversation { id, created_at, metadata } = conversation;
         let work = async {
-            let mut transaction = self.write().await?;
+            let mut transaction = self.write(tenant).await?;
             let num_bytes = self.check_size("conversation", metadata.len())?;
             self.charge(&mut transaction, tenant, (1, num_bytes)).await?;
-            let insert = sqlx::query(INSERT).bind(tenant).bind(id).bind(created_at);
-            let insert = insert.bind(self.expiry()).bind(metadata).bind(num_bytes);
-            insert.execute(&mut *transaction).await?;
+            let (row, expires_at) = (&mut transaction, self.expiry());
+            execute!(row, INSERT, tenant, id, created_at, expires_at, metadata, num_bytes)?;
             if !items.is_empty() {
                 self.append_to(&mut transaction, tenant, id, items).await?;
             }
-            Ok(transaction.commit().await?)
+            transaction.commit().await
         };
         self.in_time(work).await
     }
@@ -60,8 +59,11 @@ impl Store {
     /// # Errors
     /// [`StoreError::NotFound`] if there is none.
     pub async fn conversation(&self, tenant: &str, id: &str) -> Result<Conversation, StoreError> {
-        let select = sqlx::query_as(SELECT).bind(tenant).bind(id).bind(now());
-        let row = self.in_time(async { Ok(select.fetch_optional(self.readers()).await?) }).await?;
+        let work = async {
+            let mut transaction = self.read(tenant).await?;
+            Ok(query!(&mut transaction, fetch_optional, SELECT, tenant, id, now())?)
+        };
+        let row = self.in_time(work).await?;
         let (created_at, metadata) = row.ok_or_else(|| not_found(id))?;
         Ok(Conversation { id: id.to_owned(), created_at, metadata })
     }
@@ -77,15 +79,14 @@ impl Store {
         metadata: &str,
     ) -> Result<Conversation, StoreError> {
         let work = async {
-            let mut transaction = self.write().await?;
+            let mut transaction = self.write(tenant).await?;
             let num_bytes = self.check_size("conversation", metadata.len())?;
-            let size = sqlx::query_as(SIZE).bind(tenant).bind(id);
-            let size = size.fetch_optional(&mut *transaction).await?;
+            let size = query!(&mut transaction, fetch_optional, SIZE, tenant, id)?;
             let (before, _): (i64, i64) = size.ok_or_else(|| not_found(id))?;
             self.charge(&mut transaction, tenant, (0, num_bytes - before)).await?;
-            let update = sqlx::query_as(UPDATE).bind(tenant).bind(id).bind(now());
-            let update = update.bind(metadata).bind(num_bytes);
-            let updated = update.fetch_optional(&mut *transaction).await?;
+            let row = &mut transaction;
+            let updated =
+                query!(row, fetch_optional, UPDATE, tenant, id, now(), metadata, num_bytes)?;
             let (created_at,) = updated.ok_or_else(|| not_found(id))?;
             transaction.commit().await?;
             Ok(Conversation { id: id.to_owned(), created_at, metadata: metadata.to_owned() })
@@ -99,25 +100,23 @@ impl Store {
     /// [`StoreError::NotFound`] if there is none.
     pub async fn delete_conversation(&self, tenant: &str, id: &str) -> Result<(), StoreError> {
         let work = async {
-            let mut transaction = self.write().await?;
+            let mut transaction = self.write(tenant).await?;
             self.remove_conversation(&mut transaction, tenant, id).await?;
-            Ok(transaction.commit().await?)
+            transaction.commit().await
         };
         self.in_time(work).await
     }
 
     pub(crate) async fn remove_conversation(
         &self,
-        transaction: &mut Transaction<'static, Sqlite>,
+        transaction: &mut Transaction,
         tenant: &str,
         id: &str,
     ) -> Result<(), StoreError> {
-        let size = sqlx::query_as(SIZE).bind(tenant).bind(id);
-        let size = size.fetch_optional(&mut **transaction).await?;
+        let size = query!(transaction, fetch_optional, SIZE, tenant, id)?;
         let (own, num_items): (i64, i64) = size.ok_or_else(|| not_found(id))?;
-        let items = sqlx::query_as(ITEMS_SIZE).bind(tenant).bind(id);
-        let (of_items,): (i64,) = items.fetch_one(&mut **transaction).await?;
-        sqlx::query(REMOVE).bind(tenant).bind(id).execute(&mut **transaction).await?;
+        let (of_items,): (i64,) = query!(transaction, fetch_one, ITEMS_SIZE, tenant, id)?;
+        execute!(transaction, REMOVE, tenant, id)?;
         self.charge(transaction, tenant, (-1 - num_items, -own - of_items)).await
     }
 }

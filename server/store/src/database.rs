@@ -1,28 +1,28 @@
 //! The database: opened, brought up to date, and asked within a time limit.
 //!
-//! Invariant: one connection writes, so writers of this process never wait for a lock they cannot
-//! get; a commit is on disk before it returns. SQLite's work runs on threads of its own.
+//! Invariant: a tenant's writers take turns, on SQLite all writers do, so none waits for a lock it
+//! cannot get; a commit is on disk before it returns.
 
-use std::fs::OpenOptions;
+mod lock;
+mod place;
+mod postgres;
+mod presence;
+mod sqlite;
+
 use std::future::Future;
-use std::path::Path;
-use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{SystemTime, UNIX_EPOCH};
 
-use sqlx::migrate::{Migration, MigrationType, Migrator};
-use sqlx::sqlite::{
-    SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
-};
-use sqlx::{SqlStr, Sqlite, Transaction};
+use sqlx::postgres::PgPool;
+use sqlx::sqlite::SqlitePool;
 
+pub(crate) use self::lock::FileLock;
+pub use self::place::Database;
+pub(crate) use self::postgres::{RESTORE_OR_SERVE, connect as connect_postgres};
+pub(crate) use self::presence::Presence;
+pub(crate) use self::sqlite::{connect as connect_sqlite, create_private};
+use crate::sql::{Transaction, query};
 use crate::{Limits, StoreError};
-
-const MIGRATIONS: [(i64, &str, &str); 1] =
-    [(1, "kept", include_str!("../migrations/0001_kept.sql"))];
-/// Connections that read.
-const NUM_READERS: u32 = 4;
-/// For a lock that another process holds.
-const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// What is kept; cloning shares it.
 #[derive(Clone, Debug)]
@@ -30,43 +30,71 @@ pub struct Store(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
-    writer: SqlitePool,
-    readers: SqlitePool,
+    pools: Pools,
+    /// What tells other processes that this one uses the database.
+    presence: Mutex<Option<Presence>>,
+    process: i64,
     limits: Limits,
 }
 
+#[derive(Debug)]
+enum Pools {
+    Sqlite { writer: SqlitePool, readers: SqlitePool },
+    Postgres(PgPool),
+}
+
 impl Store {
-    /// Opens the database in a file, which is made if there is none, and ends what an earlier
-    /// process left unfinished.
+    /// Opens a database, a file is made if there is none, and ends what processes that are no more
+    /// left unfinished.
     ///
     /// # Errors
-    /// If the file cannot be made, is no database, or is of a newer version.
-    pub async fn open(path: &Path, limits: Limits) -> Result<Self, StoreError> {
-        create_private(path)?;
-        let options = SqliteConnectOptions::new()
-            .filename(path)
-            .journal_mode(SqliteJournalMode::Wal)
-            // Each commit reaches the disk before it is acknowledged.
-            .synchronous(SqliteSynchronous::Full)
-            .busy_timeout(BUSY_TIMEOUT)
-            .foreign_keys(true)
-            // What is deleted is overwritten.
-            .pragma("secure_delete", "ON")
-            .optimize_on_close(false, None);
-        let pool =
-            |num| SqlitePoolOptions::new().max_connections(num).acquire_timeout(limits.timeout);
-        let writer = pool(1).connect_with(options.clone()).await?;
-        migrator().run(&writer).await?;
-        let readers = pool(NUM_READERS).connect_with(options.read_only(true)).await?;
-        let store = Self(Arc::new(Inner { writer, readers, limits }));
-        store.fail_unfinished().await?;
-        Ok(store)
+    /// If the file cannot be made or the server not be reached; if it is no database, is of a newer
+    /// version, or is being restored.
+    pub async fn open(database: &Database, limits: Limits) -> Result<Self, StoreError> {
+        match database {
+            Database::File(path) => {
+                let (mut lock, alone) = FileLock::acquire(path).await?;
+                let (writer, readers) = sqlite::open(path, limits.timeout).await?;
+                let store = Self::new(Pools::Sqlite { writer, readers }, 0, limits);
+                // Who is alone knows that nobody works on what is unfinished.
+                if alone {
+                    store.fail_unfinished().await?;
+                    lock.share().await?;
+                }
+                store.announce(Presence::File(lock));
+                Ok(store)
+            }
+            Database::Postgres(options) => {
+                let (pool, presence) = postgres::open(options, limits.timeout).await?;
+                let store = Self::new(Pools::Postgres(pool), presence.process(), limits);
+                store.announce(Presence::Session(presence));
+                store.fail_unfinished().await?;
+                Ok(store)
+            }
+        }
     }
 
-    /// Waits for what is being written, and closes the file.
+    fn new(pools: Pools, process: i64, limits: Limits) -> Self {
+        Self(Arc::new(Inner { pools, presence: Mutex::new(None), process, limits }))
+    }
+
+    fn announce(&self, presence: Presence) {
+        *self.0.presence.lock().unwrap_or_else(PoisonError::into_inner) = Some(presence);
+    }
+
+    /// Waits for what is being written, and closes the database.
     pub async fn close(&self) {
-        self.0.readers.close().await;
-        self.0.writer.close().await;
+        match &self.0.pools {
+            Pools::Sqlite { writer, readers } => {
+                readers.close().await;
+                writer.close().await;
+            }
+            Pools::Postgres(pool) => pool.close().await,
+        }
+        let presence = self.0.presence.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(presence) = presence {
+            presence.end().await;
+        }
     }
 
     /// The limits in force.
@@ -75,12 +103,41 @@ impl Store {
         &self.0.limits
     }
 
-    pub(crate) fn readers(&self) -> &SqlitePool {
-        &self.0.readers
+    /// The number that others know this process by.
+    pub(crate) fn process(&self) -> i64 {
+        self.0.process
     }
 
-    pub(crate) async fn write(&self) -> Result<Transaction<'static, Sqlite>, StoreError> {
-        Ok(self.0.writer.begin().await?)
+    /// A transaction that sees one tenant's rows; it is not committed.
+    pub(crate) async fn read(&self, tenant: &str) -> Result<Transaction, StoreError> {
+        match &self.0.pools {
+            Pools::Sqlite { readers, .. } => Ok(Transaction::Sqlite(readers.begin().await?)),
+            Pools::Postgres(pool) => postgres::begin(pool, postgres::OF_TENANT, tenant).await,
+        }
+    }
+
+    /// A transaction that writes one tenant's rows, when its other writers are done.
+    pub(crate) async fn write(&self, tenant: &str) -> Result<Transaction, StoreError> {
+        match &self.0.pools {
+            Pools::Sqlite { writer, .. } => Ok(Transaction::Sqlite(writer.begin().await?)),
+            Pools::Postgres(pool) => postgres::begin(pool, postgres::TURN_OF_TENANT, tenant).await,
+        }
+    }
+
+    /// A transaction of housekeeping, which sees all tenants' rows.
+    pub(crate) async fn write_every(&self) -> Result<Transaction, StoreError> {
+        match &self.0.pools {
+            Pools::Sqlite { writer, .. } => Ok(Transaction::Sqlite(writer.begin().await?)),
+            Pools::Postgres(pool) => postgres::begin(pool, postgres::EVERY_TENANT, "on").await,
+        }
+    }
+
+    /// Fails what processes left that ended without this one, where others may share the database.
+    pub(crate) async fn fail_left(&self) -> Result<(), StoreError> {
+        match &self.0.pools {
+            Pools::Sqlite { .. } => Ok(()),
+            Pools::Postgres(_) => self.in_time(self.fail_unfinished()).await,
+        }
     }
 
     /// Does `work`, or gives up on it: a transaction that is dropped is rolled back.
@@ -101,12 +158,11 @@ impl Store {
         not_found: fn(&str) -> StoreError,
     ) -> Result<(), StoreError> {
         let work = async {
-            let mut transaction = self.write().await?;
-            let removed = sqlx::query_as(sql).bind(tenant).bind(id);
-            let removed = removed.fetch_optional(&mut *transaction).await?;
+            let mut transaction = self.write(tenant).await?;
+            let removed = query!(&mut transaction, fetch_optional, sql, tenant, id)?;
             let (num_bytes,): (i64,) = removed.ok_or_else(|| not_found(id))?;
             self.charge(&mut transaction, tenant, (-1, -num_bytes)).await?;
-            Ok(transaction.commit().await?)
+            transaction.commit().await
         };
         self.in_time(work).await
     }
@@ -122,21 +178,4 @@ impl Store {
 pub(crate) fn now() -> i64 {
     let now = SystemTime::now().duration_since(UNIX_EPOCH);
     now.map_or(0, |now| i64::try_from(now.as_secs()).unwrap_or(i64::MAX))
-}
-
-fn migrator() -> Migrator {
-    let migration = |(version, name, sql): (i64, &'static str, &'static str)| {
-        let (kind, sql) = (MigrationType::Simple, SqlStr::from_static(sql));
-        Migration::new(version, name.into(), kind, sql, false)
-    };
-    Migrator::with_migrations(MIGRATIONS.into_iter().map(migration).collect())
-}
-
-/// Makes an empty file that only its owner can read; SQLite's other files take after it.
-fn create_private(path: &Path) -> std::io::Result<()> {
-    let mut options = OpenOptions::new();
-    options.append(true).create(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options.open(path).map(drop)
 }

@@ -60,6 +60,12 @@ pub enum StoreError {
     /// The file cannot be made.
     #[error("cannot create the database: {0}")]
     Create(#[from] std::io::Error),
+    /// It is being replaced, or migrated.
+    #[error("another process is restoring or migrating the database; wait for its end")]
+    Restoring,
+    /// No URL of a database that can be used. It may hold a password, and is not told.
+    #[error("{0}: a database's URL is postgres://USER:PASSWORD@HOST/DATABASE, or sqlite:FILE")]
+    Url(&'static str),
 }
 
 impl StoreError {

@@ -2,7 +2,8 @@
 //!
 //! Invariant: every function takes the tenant, and every statement names it, so no row of another
 //! tenant can be read or changed. What expired is not read, whether it was swept or not. A function
-//! that returned has its change on disk. Bodies are texts that nothing here looks into.
+//! that returned has its change on disk. Bodies are texts that nothing here looks into. SQLite and
+//! PostgreSQL are asked with the same statements.
 
 mod completions;
 mod conversation_items;
@@ -10,16 +11,19 @@ mod conversations;
 mod database;
 mod error;
 mod limits;
+mod migrations;
 mod page;
 mod responses;
+mod sql;
 mod sweep;
 mod usage;
 
 pub use completions::{Completion, CompletionFilter};
 pub use conversation_items::Item;
 pub use conversations::Conversation;
-pub use database::Store;
+pub use database::{Database, Store};
 pub use error::StoreError;
 pub use limits::Limits;
+pub use migrations::{Migrated, migrate};
 pub use page::{Page, PageQuery};
 pub use responses::{Kept, Response, UNFINISHED};

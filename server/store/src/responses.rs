@@ -2,17 +2,16 @@
 //!
 //! Invariant: a response that is finished never changes again.
 
-use sqlx::{Sqlite, Transaction};
-
 use crate::database::now;
+use crate::sql::{Transaction, execute, query};
 use crate::{Item, Store, StoreError};
 
 /// The states that a response leaves.
 pub const UNFINISHED: [&str; 2] = ["queued", "in_progress"];
 
 const INSERT: &str = "INSERT INTO responses (tenant, id, created_at, expires_at, status,
-    previous_id, conversation_id, body, input, num_bytes)
-    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)";
+    previous_id, conversation_id, body, input, num_bytes, process)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)";
 const INSERT_OUTPUT: &str = "INSERT INTO response_outputs (tenant, item_id, response_id)
     VALUES ($1, $2, $3)";
 const SELECT_MAKER: &str = "SELECT response_id FROM response_outputs
@@ -28,6 +27,12 @@ const SET_STATUS: &str = "UPDATE responses SET status = $3 WHERE tenant = $1 AND
     AND status IN ('queued', 'in_progress')";
 const FAIL_UNFINISHED: &str =
     "UPDATE responses SET status = 'failed' WHERE status IN ('queued', 'in_progress')";
+/// PostgreSQL knows which processes live: each holds a lock of its own number.
+const FAIL_LEFT: &str = "UPDATE responses SET status = 'failed'
+    WHERE status IN ('queued', 'in_progress') AND NOT EXISTS (SELECT 1 FROM pg_locks
+        WHERE locktype = 'advisory' AND objsubid = 1 AND granted
+        AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+        AND ((CAST(classid AS BIGINT) << 32) | CAST(objid AS BIGINT)) = process)";
 
 /// A response to keep.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -83,10 +88,10 @@ impl Store {
         items: &[Item],
     ) -> Result<(), StoreError> {
         let work = async {
-            let mut transaction = self.write().await?;
+            let mut transaction = self.write(tenant).await?;
             self.charge_and_insert(&mut transaction, tenant, (1, 0), response).await?;
             self.append(&mut transaction, tenant, response, items).await?;
-            Ok(transaction.commit().await?)
+            transaction.commit().await
         };
         self.in_time(work).await
     }
@@ -103,9 +108,10 @@ impl Store {
         items: &[Item],
     ) -> Result<bool, StoreError> {
         let work = async {
-            let mut transaction = self.write().await?;
-            let removed = sqlx::query_as(REMOVE_UNFINISHED).bind(tenant).bind(&response.id);
-            let Some((num_bytes,)) = removed.fetch_optional(&mut *transaction).await? else {
+            let mut transaction = self.write(tenant).await?;
+            let (row, id) = (&mut transaction, &response.id);
+            let removed = query!(row, fetch_optional, REMOVE_UNFINISHED, tenant, id)?;
+            let Some((num_bytes,)) = removed else {
                 return Ok(false);
             };
             let freed: (i64, i64) = (0, num_bytes);
@@ -120,35 +126,37 @@ impl Store {
     /// `num_rows` more, and what the response has beyond the bytes that were freed.
     async fn charge_and_insert(
         &self,
-        transaction: &mut Transaction<'static, Sqlite>,
+        transaction: &mut Transaction,
         tenant: &str,
         (num_rows, freed): (i64, i64),
         response: &Response,
     ) -> Result<(), StoreError> {
         let num_bytes = self.check_size("response", response.num_bytes())?;
         self.charge(transaction, tenant, (num_rows, num_bytes - freed)).await?;
-        let insert = sqlx::query(INSERT)
-            .bind(tenant)
-            .bind(&response.id)
-            .bind(response.created_at)
-            .bind(self.expiry())
-            .bind(&response.status)
-            .bind(&response.previous_id)
-            .bind(&response.conversation_id)
-            .bind(&response.body)
-            .bind(&response.input)
-            .bind(num_bytes);
-        insert.execute(&mut **transaction).await?;
+        execute!(
+            transaction,
+            INSERT,
+            tenant,
+            response.id,
+            response.created_at,
+            self.expiry(),
+            response.status,
+            response.previous_id,
+            response.conversation_id,
+            response.body,
+            response.input,
+            num_bytes,
+            self.process()
+        )?;
         for item in &response.output_ids {
-            let insert = sqlx::query(INSERT_OUTPUT).bind(tenant).bind(item).bind(&response.id);
-            insert.execute(&mut **transaction).await?;
+            execute!(transaction, INSERT_OUTPUT, tenant, item, response.id)?;
         }
         Ok(())
     }
 
     async fn append(
         &self,
-        transaction: &mut Transaction<'static, Sqlite>,
+        transaction: &mut Transaction,
         tenant: &str,
         response: &Response,
         items: &[Item],
@@ -164,8 +172,11 @@ impl Store {
     /// # Errors
     /// [`StoreError::NotFound`] if there is none.
     pub async fn response(&self, tenant: &str, id: &str) -> Result<Kept, StoreError> {
-        let select = sqlx::query_as(SELECT).bind(tenant).bind(id).bind(now());
-        let row = self.in_time(async { Ok(select.fetch_optional(self.readers()).await?) }).await?;
+        let work = async {
+            let mut transaction = self.read(tenant).await?;
+            Ok(query!(&mut transaction, fetch_optional, SELECT, tenant, id, now())?)
+        };
+        let row = self.in_time(work).await?;
         let row = row.ok_or_else(|| not_found(id))?;
         let (status, previous_id, conversation_id, body, input) = row;
         Ok(Kept { status, previous_id, conversation_id, body, input })
@@ -176,8 +187,11 @@ impl Store {
     /// # Errors
     /// [`StoreError::NotFound`] if there is none.
     pub async fn maker(&self, tenant: &str, item: &str) -> Result<Kept, StoreError> {
-        let select = sqlx::query_as(SELECT_MAKER).bind(tenant).bind(item);
-        let row = self.in_time(async { Ok(select.fetch_optional(self.readers()).await?) }).await?;
+        let work = async {
+            let mut transaction = self.read(tenant).await?;
+            Ok(query!(&mut transaction, fetch_optional, SELECT_MAKER, tenant, item)?)
+        };
+        let row = self.in_time(work).await?;
         let not_found = || StoreError::NotFound { what: "item", id: item.to_owned() };
         let (id,): (String,) = row.ok_or_else(not_found)?;
         self.response(tenant, &id).await.map_err(|error| match error {
@@ -193,11 +207,11 @@ impl Store {
     /// [`StoreError::TooLarge`] if they are too much for one context.
     pub async fn chain(&self, tenant: &str, id: &str) -> Result<Vec<Kept>, StoreError> {
         let work = async {
+            let mut transaction = self.read(tenant).await?;
             let (mut ids, mut next, mut total) = (Vec::new(), Some(id.to_owned()), 0);
             let limits = self.limits();
             while let Some(id) = next {
-                let link = sqlx::query_as(LINK).bind(tenant).bind(&id).bind(now());
-                let link = link.fetch_optional(self.readers()).await?;
+                let link = query!(&mut transaction, fetch_optional, LINK, tenant, id, now())?;
                 let (previous, num_bytes): (_, i64) = link.ok_or_else(|| not_found(&id))?;
                 ids.push(id);
                 total += u64::try_from(num_bytes).unwrap_or(0);
@@ -231,9 +245,8 @@ impl Store {
         status: &str,
     ) -> Result<bool, StoreError> {
         let work = async {
-            let mut transaction = self.write().await?;
-            let update = sqlx::query(SET_STATUS).bind(tenant).bind(id).bind(status);
-            let updated = update.execute(&mut *transaction).await?.rows_affected();
+            let mut transaction = self.write(tenant).await?;
+            let updated = execute!(&mut transaction, SET_STATUS, tenant, id, status)?;
             transaction.commit().await?;
             Ok(updated > 0)
         };
@@ -250,11 +263,14 @@ impl Store {
 
     /// What a process that is no more was working on will not go on.
     pub(crate) async fn fail_unfinished(&self) -> Result<(), StoreError> {
-        let mut transaction = self.write().await?;
-        let failed = sqlx::query(FAIL_UNFINISHED).execute(&mut *transaction).await?;
+        let mut transaction = self.write_every().await?;
+        let failed = match &transaction {
+            Transaction::Sqlite(_) => execute!(&mut transaction, FAIL_UNFINISHED)?,
+            Transaction::Postgres(_) => execute!(&mut transaction, FAIL_LEFT)?,
+        };
         transaction.commit().await?;
-        if failed.rows_affected() > 0 {
-            tracing::warn!(responses = failed.rows_affected(), "left unfinished, now failed");
+        if failed > 0 {
+            tracing::warn!(responses = failed, "left unfinished, now failed");
         }
         Ok(())
     }

@@ -1,27 +1,38 @@
 //! Removes what expired.
 //!
-//! Invariant: a batch is bounded and commits by itself, so writers wait for no more than one.
+//! Invariant: a transaction is one tenant's, bounded, and commits by itself, so writers wait for no
+//! more than one.
 
 use std::time::Duration;
 
 use crate::database::now;
+use crate::sql::query;
 use crate::{Store, StoreError};
 
-/// Rows of each kind in a batch.
+/// Rows of each kind, and of each tenant, in a batch.
 const BATCH: i64 = 100;
 /// Between batches of one sweep, for others to write.
 const PAUSE: Duration = Duration::from_millis(20);
 /// Between sweeps.
 const INTERVAL: Duration = Duration::from_secs(600);
 
-const RESPONSES: &str = "DELETE FROM responses WHERE (tenant, id) IN
-    (SELECT tenant, id FROM responses WHERE expires_at <= $1 ORDER BY expires_at LIMIT $2)
-    RETURNING tenant, num_bytes";
-const COMPLETIONS: &str = "DELETE FROM completions WHERE (tenant, id) IN
-    (SELECT tenant, id FROM completions WHERE expires_at <= $1 ORDER BY expires_at LIMIT $2)
-    RETURNING tenant, num_bytes";
-const CONVERSATIONS: &str = "SELECT tenant, id FROM conversations WHERE expires_at <= $1
-    ORDER BY expires_at LIMIT $2";
+/// Whose things expired: of those that expired first.
+const TENANTS: &str = "SELECT tenant FROM (SELECT tenant FROM responses
+        WHERE expires_at <= $1 ORDER BY expires_at LIMIT $2) AS r
+    UNION SELECT tenant FROM (SELECT tenant FROM completions
+        WHERE expires_at <= $1 ORDER BY expires_at LIMIT $2) AS c
+    UNION SELECT tenant FROM (SELECT tenant FROM conversations
+        WHERE expires_at <= $1 ORDER BY expires_at LIMIT $2) AS v";
+const RESPONSES: &str = "DELETE FROM responses WHERE tenant = $1 AND id IN
+    (SELECT id FROM responses WHERE tenant = $1 AND expires_at <= $2
+        ORDER BY expires_at LIMIT $3)
+    RETURNING num_bytes";
+const COMPLETIONS: &str = "DELETE FROM completions WHERE tenant = $1 AND id IN
+    (SELECT id FROM completions WHERE tenant = $1 AND expires_at <= $2
+        ORDER BY expires_at LIMIT $3)
+    RETURNING num_bytes";
+const CONVERSATIONS: &str = "SELECT id FROM conversations
+    WHERE tenant = $1 AND expires_at <= $2 ORDER BY expires_at LIMIT $3";
 
 impl Store {
     /// Removes a batch of what expired; how many things those were.
@@ -29,32 +40,47 @@ impl Store {
     /// # Errors
     /// If the database fails.
     pub async fn sweep_batch(&self) -> Result<usize, StoreError> {
-        let work = async {
-            let (now, mut num_removed) = (now(), 0);
-            let mut transaction = self.write().await?;
-            for sql in [RESPONSES, COMPLETIONS] {
-                let removed = sqlx::query_as(sql).bind(now).bind(BATCH);
-                let removed: Vec<(String, i64)> = removed.fetch_all(&mut *transaction).await?;
-                num_removed += removed.len();
-                for (tenant, num_bytes) in removed {
-                    self.charge(&mut transaction, &tenant, (-1, -num_bytes)).await?;
-                }
-            }
-            let expired = sqlx::query_as(CONVERSATIONS).bind(now).bind(BATCH);
-            let expired: Vec<(String, String)> = expired.fetch_all(&mut *transaction).await?;
-            num_removed += expired.len();
-            for (tenant, id) in expired {
-                self.remove_conversation(&mut transaction, &tenant, &id).await?;
-            }
-            transaction.commit().await?;
-            Ok(num_removed)
+        let expired = async {
+            let mut transaction = self.write_every().await?;
+            Ok(query!(&mut transaction, fetch_all, TENANTS, now(), BATCH)?)
         };
-        self.in_time(work).await
+        let tenants: Vec<(String,)> = self.in_time(expired).await?;
+        let mut num_removed = 0;
+        for (tenant,) in tenants {
+            num_removed += self.in_time(self.sweep_tenant(&tenant)).await?;
+        }
+        Ok(num_removed)
+    }
+
+    async fn sweep_tenant(&self, tenant: &str) -> Result<usize, StoreError> {
+        let (now, mut num_removed) = (now(), 0);
+        let mut transaction = self.write(tenant).await?;
+        for sql in [RESPONSES, COMPLETIONS] {
+            let removed: Vec<(i64,)> =
+                query!(&mut transaction, fetch_all, sql, tenant, now, BATCH)?;
+            num_removed += removed.len();
+            let num_rows = i64::try_from(removed.len()).unwrap_or(i64::MAX);
+            let num_bytes: i64 = removed.iter().map(|(num_bytes,)| num_bytes).sum();
+            if num_rows > 0 {
+                self.charge(&mut transaction, tenant, (-num_rows, -num_bytes)).await?;
+            }
+        }
+        let expired: Vec<(String,)> =
+            query!(&mut transaction, fetch_all, CONVERSATIONS, tenant, now, BATCH)?;
+        num_removed += expired.len();
+        for (id,) in expired {
+            self.remove_conversation(&mut transaction, tenant, &id).await?;
+        }
+        transaction.commit().await?;
+        Ok(num_removed)
     }
 
     /// Removes what expires, for as long as it is polled.
     pub async fn sweep_forever(self) {
         loop {
+            if let Err(error) = self.fail_left().await {
+                tracing::warn!(%error, "what other processes left is not failed");
+            }
             match self.sweep_batch().await {
                 Ok(0) => tokio::time::sleep(INTERVAL).await,
                 Ok(_) => tokio::time::sleep(PAUSE).await,

@@ -3,8 +3,7 @@
 //! Invariant: a tenant's row says what its other rows come to, since both change in one
 //! transaction.
 
-use sqlx::{Sqlite, Transaction};
-
+use crate::sql::{Transaction, query};
 use crate::{Store, StoreError};
 
 const CHARGE: &str = "INSERT INTO tenants (tenant, num_rows, num_bytes) VALUES ($1, $2, $3)
@@ -34,20 +33,22 @@ impl Store {
     /// # Errors
     /// If the database fails.
     pub async fn used(&self, tenant: &str) -> Result<(i64, i64), StoreError> {
-        let used = sqlx::query_as(USED).bind(tenant).fetch_optional(self.readers());
-        let used = self.in_time(async { Ok(used.await?) }).await?;
-        Ok(used.unwrap_or_default())
+        let work = async {
+            let mut transaction = self.read(tenant).await?;
+            let used = query!(&mut transaction, fetch_optional, USED, tenant)?;
+            Ok(used.unwrap_or_default())
+        };
+        self.in_time(work).await
     }
 
     /// Adds to what a tenant keeps; what is less is never refused.
     pub(crate) async fn charge(
         &self,
-        transaction: &mut Transaction<'static, Sqlite>,
+        transaction: &mut Transaction,
         tenant: &str,
         (num_rows, num_bytes): (i64, i64),
     ) -> Result<(), StoreError> {
-        let charged = sqlx::query_as(CHARGE).bind(tenant).bind(num_rows).bind(num_bytes);
-        let used = charged.fetch_one(&mut **transaction).await?;
+        let used = query!(transaction, fetch_one, CHARGE, tenant, num_rows, num_bytes)?;
         if num_rows > 0 || num_bytes > 0 { self.check(used) } else { Ok(()) }
     }
 

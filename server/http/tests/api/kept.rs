@@ -11,7 +11,7 @@ use engine_mock::{MockEngine, MockModel};
 use scheduler_batching::{Handle, PlannerConfig};
 use serde_json::Value;
 use server_http::{AppState, AuthError, Authenticate, Caller, HttpLimits, Metrics, router};
-use server_store::{Limits, Store};
+use server_store::{Database, Limits, Store};
 use tempfile::TempDir;
 use tower::ServiceExt;
 
@@ -41,7 +41,8 @@ pub(crate) async fn says(text: &str) -> Kept {
 
 pub(crate) async fn kept(model: MockModel, limits: Limits) -> Kept {
     let folder = tempfile::tempdir().unwrap();
-    let store = Store::open(&folder.path().join("store.db"), limits).await.unwrap();
+    let store = Store::open(&Database::File(folder.path().join("store.db")), limits);
+    let store = store.await.unwrap();
     let metrics = Arc::new(Metrics::new());
     let engine = MockEngine::new(EngineLimits { max_model_len: 2048, ..LIMITS }, model);
     let model = served("mock", engine, PlannerConfig::default(), &metrics);

@@ -2,7 +2,14 @@
 
 use server_store::{Completion, CompletionFilter, Store, StoreError};
 
-use crate::{Opened, brief, is_missing, page};
+use crate::{On, Opened, brief, is_missing, page};
+
+crate::on_both! {
+    they_are_listed_by_time_and_found_by_metadata,
+    within_a_second_they_stay_in_the_order_they_came_in,
+    they_are_updated_and_deleted_by_their_tenant,
+    what_expired_is_not_listed,
+}
 
 fn completion(id: &str, created_at: i64) -> Completion {
     Completion {
@@ -22,9 +29,8 @@ async fn listed(store: &Store, filter: &CompletionFilter, after: Option<&str>) -
     store.completions("a", filter, &page(after, 9, false)).await.unwrap().rows
 }
 
-#[tokio::test]
-async fn they_are_listed_by_time_and_found_by_metadata() {
-    let opened = Opened::new().await;
+async fn they_are_listed_by_time_and_found_by_metadata(on: On) {
+    let opened = Opened::new(on).await;
     let store = &opened.store;
     // Two of the same second.
     for (id, time, metadata) in [
@@ -49,9 +55,8 @@ async fn they_are_listed_by_time_and_found_by_metadata() {
     assert!(listed(store, &other, None).await.is_empty());
 }
 
-#[tokio::test]
-async fn within_a_second_they_stay_in_the_order_they_came_in() {
-    let Opened { store, .. } = &Opened::new().await;
+async fn within_a_second_they_stay_in_the_order_they_came_in(on: On) {
+    let Opened { store, .. } = &Opened::new(on).await;
     for id in ["z", "a", "m"] {
         store.add_completion("a", &completion(id, 7), &[]).await.unwrap();
         // Others' do not come between.
@@ -66,9 +71,8 @@ async fn within_a_second_they_stay_in_the_order_they_came_in() {
     assert_eq!(down.rows, ["body of b", "body of m", "body of z"]);
 }
 
-#[tokio::test]
-async fn they_are_updated_and_deleted_by_their_tenant() {
-    let Opened { store, .. } = &Opened::new().await;
+async fn they_are_updated_and_deleted_by_their_tenant(on: On) {
+    let Opened { store, .. } = &Opened::new(on).await;
     store.add_completion("a", &completion("c", 1), &pairs(&[("k", "v")])).await.unwrap();
     let new = Completion { body: "new".to_owned(), ..completion("c", 1) };
     assert!(is_missing(store.completion("b", "c").await));
@@ -92,9 +96,8 @@ async fn they_are_updated_and_deleted_by_their_tenant() {
     assert_eq!(store.used("a").await.unwrap(), (0, 0));
 }
 
-#[tokio::test]
-async fn what_expired_is_not_listed() {
-    let Opened { store, .. } = &Opened::with(brief()).await;
+async fn what_expired_is_not_listed(on: On) {
+    let Opened { store, .. } = &Opened::with(on, brief()).await;
     store.add_completion("a", &completion("c", 1), &pairs(&[("k", "v")])).await.unwrap();
     assert!(listed(store, &CompletionFilter::default(), None).await.is_empty());
     assert_eq!(store.sweep_batch().await.unwrap(), 1);

@@ -2,7 +2,16 @@
 
 use server_store::{Conversation, Item, Limits, Response, Store, StoreError};
 
-use crate::{Opened, brief, is_missing, item, page, response};
+use crate::{On, Opened, brief, is_missing, item, page, response};
+
+crate::on_both! {
+    items_stay_in_order_page_by_page,
+    tenants_see_only_their_own,
+    metadata_is_replaced_and_everything_goes_together,
+    a_response_and_its_items_are_kept_together_or_not_at_all,
+    a_conversation_is_bounded,
+    what_expired_is_not_read_and_then_removed,
+}
 
 fn conversation(id: &str) -> Conversation {
     Conversation { id: id.to_owned(), created_at: 7, metadata: "{}".to_owned() }
@@ -13,9 +22,8 @@ async fn ids(store: &Store, after: Option<&str>, limit: u32, down: bool) -> (Vec
     (page.rows.into_iter().map(|item| item.id).collect(), page.has_more)
 }
 
-#[tokio::test]
-async fn items_stay_in_order_page_by_page() {
-    let opened = Opened::new().await;
+async fn items_stay_in_order_page_by_page(on: On) {
+    let opened = Opened::new(on).await;
     let first = ["i1", "i2"].map(item);
     opened.store.add_conversation("a", &conversation("c"), &first).await.unwrap();
     opened.store.add_items("a", "c", &["i3", "i4"].map(item)).await.unwrap();
@@ -39,9 +47,8 @@ async fn items_stay_in_order_page_by_page() {
     assert_eq!(store.item("a", "c", "i5").await.unwrap(), "{\"id\":\"i5\"}");
 }
 
-#[tokio::test]
-async fn tenants_see_only_their_own() {
-    let Opened { store, .. } = &Opened::new().await;
+async fn tenants_see_only_their_own(on: On) {
+    let Opened { store, .. } = &Opened::new(on).await;
     store.add_conversation("a", &conversation("c"), &[item("i")]).await.unwrap();
     assert!(is_missing(store.conversation("b", "c").await));
     assert!(is_missing(store.update_conversation("b", "c", "{}").await));
@@ -58,9 +65,8 @@ async fn tenants_see_only_their_own() {
     assert_eq!(store.used("b").await.unwrap(), (0, 0));
 }
 
-#[tokio::test]
-async fn metadata_is_replaced_and_everything_goes_together() {
-    let Opened { store, .. } = &Opened::new().await;
+async fn metadata_is_replaced_and_everything_goes_together(on: On) {
+    let Opened { store, .. } = &Opened::new(on).await;
     store.add_conversation("a", &conversation("c"), &["i1", "i2"].map(item)).await.unwrap();
     let updated = store.update_conversation("a", "c", "{\"k\":\"v\"}").await.unwrap();
     assert_eq!(updated, store.conversation("a", "c").await.unwrap());
@@ -77,9 +83,8 @@ async fn metadata_is_replaced_and_everything_goes_together() {
     assert!(ids(store, None, 9, false).await.0.is_empty());
 }
 
-#[tokio::test]
-async fn a_response_and_its_items_are_kept_together_or_not_at_all() {
-    let Opened { store, .. } = &Opened::new().await;
+async fn a_response_and_its_items_are_kept_together_or_not_at_all(on: On) {
+    let Opened { store, .. } = &Opened::new(on).await;
     store.add_conversation("a", &conversation("c"), &[item("i1")]).await.unwrap();
     let joined =
         |id: &str| Response { conversation_id: Some("c".to_owned()), ..response(id, None) };
@@ -93,10 +98,9 @@ async fn a_response_and_its_items_are_kept_together_or_not_at_all() {
     assert!(is_missing(store.add_response("a", &joined("r3"), &[item("i5")]).await));
 }
 
-#[tokio::test]
-async fn a_conversation_is_bounded() {
+async fn a_conversation_is_bounded(on: On) {
     let limits = Limits { max_conversation_items: 3, max_context_bytes: 30, ..Limits::default() };
-    let Opened { store, .. } = &Opened::with(limits).await;
+    let Opened { store, .. } = &Opened::with(on, limits).await;
     store.add_conversation("a", &conversation("c"), &["i1", "i2"].map(item)).await.unwrap();
     let more = store.add_items("a", "c", &["i3", "i4"].map(item)).await;
     assert!(matches!(more, Err(StoreError::TooMany { max: 3, .. })));
@@ -111,9 +115,8 @@ async fn a_conversation_is_bounded() {
     ));
 }
 
-#[tokio::test]
-async fn what_expired_is_not_read_and_then_removed() {
-    let opened = Opened::with(brief()).await;
+async fn what_expired_is_not_read_and_then_removed(on: On) {
+    let opened = Opened::with(on, brief()).await;
     let added = opened.store.add_conversation("a", &conversation("c"), &[]).await;
     added.unwrap();
     assert!(is_missing(opened.store.conversation("a", "c").await));

@@ -2,11 +2,21 @@
 
 use server_store::{Limits, Response, StoreError};
 
-use crate::{Opened, brief, is_missing, item, response};
+use crate::{On, Opened, brief, is_missing, item, response};
 
-#[tokio::test]
-async fn what_was_kept_is_there_after_reopening() {
-    let opened = Opened::new().await;
+crate::on_both! {
+    what_was_kept_is_there_after_reopening,
+    tenants_see_only_their_own,
+    an_item_leads_to_the_response_that_made_it,
+    a_chain_is_whole_or_refused,
+    what_finished_never_changes,
+    what_was_left_unfinished_has_failed_after_reopening,
+    limits_are_the_tenants_own,
+    what_expired_is_not_read_and_then_removed,
+}
+
+async fn what_was_kept_is_there_after_reopening(on: On) {
+    let opened = Opened::new(on).await;
     opened.store.add_response("a", &response("r1", None), &[]).await.unwrap();
     opened.store.add_response("a", &response("r2", Some("r1")), &[]).await.unwrap();
     let opened = opened.reopen(Limits::default()).await;
@@ -18,9 +28,8 @@ async fn what_was_kept_is_there_after_reopening() {
     assert_eq!(bodies, ["{\"id\":\"r1\"}", "{\"id\":\"r2\"}"]);
 }
 
-#[tokio::test]
-async fn tenants_see_only_their_own() {
-    let Opened { store, .. } = &Opened::new().await;
+async fn tenants_see_only_their_own(on: On) {
+    let Opened { store, .. } = &Opened::new(on).await;
     store.add_response("a", &response("r1", None), &[]).await.unwrap();
     let running = Response { status: "queued".to_owned(), ..response("r2", Some("r1")) };
     store.add_response("a", &running, &[]).await.unwrap();
@@ -40,9 +49,8 @@ async fn tenants_see_only_their_own() {
     assert_eq!(store.response("a", "r2").await.unwrap().status, "queued");
 }
 
-#[tokio::test]
-async fn an_item_leads_to_the_response_that_made_it() {
-    let Opened { store, .. } = &Opened::new().await;
+async fn an_item_leads_to_the_response_that_made_it(on: On) {
+    let Opened { store, .. } = &Opened::new(on).await;
     let made = Response { output_ids: vec!["i".to_owned()], ..response("r", None) };
     store.add_response("a", &made, &[]).await.unwrap();
     assert_eq!(store.maker("a", "i").await.unwrap().body, made.body);
@@ -51,10 +59,9 @@ async fn an_item_leads_to_the_response_that_made_it() {
     assert!(is_missing(store.maker("a", "i").await));
 }
 
-#[tokio::test]
-async fn a_chain_is_whole_or_refused() {
+async fn a_chain_is_whole_or_refused(on: On) {
     let limits = Limits { max_chain: 3, ..Limits::default() };
-    let Opened { store, .. } = &Opened::with(limits).await;
+    let Opened { store, .. } = &Opened::with(on, limits).await;
     store.add_response("a", &response("r0", None), &[]).await.unwrap();
     for (id, previous) in [("r1", "r0"), ("r2", "r1"), ("r3", "r2")] {
         store.add_response("a", &response(id, Some(previous)), &[]).await.unwrap();
@@ -68,9 +75,8 @@ async fn a_chain_is_whole_or_refused() {
     assert!(matches!(store.chain("a", "loop").await, Err(StoreError::TooMany { .. })));
 }
 
-#[tokio::test]
-async fn what_finished_never_changes() {
-    let Opened { store, .. } = &Opened::new().await;
+async fn what_finished_never_changes(on: On) {
+    let Opened { store, .. } = &Opened::new(on).await;
     let queued = Response { status: "queued".to_owned(), ..response("r", None) };
     store.add_response("a", &queued, &[]).await.unwrap();
     assert!(store.set_status("a", "r", "in_progress").await.unwrap());
@@ -83,9 +89,8 @@ async fn what_finished_never_changes() {
     assert_eq!(store.used("a").await.unwrap(), (1, 6));
 }
 
-#[tokio::test]
-async fn what_was_left_unfinished_has_failed_after_reopening() {
-    let opened = Opened::new().await;
+async fn what_was_left_unfinished_has_failed_after_reopening(on: On) {
+    let opened = Opened::new(on).await;
     for (id, status) in [("r1", "queued"), ("r2", "in_progress"), ("r3", "completed")] {
         let response = Response { status: status.to_owned(), ..response(id, None) };
         opened.store.add_response("a", &response, &[]).await.unwrap();
@@ -96,10 +101,9 @@ async fn what_was_left_unfinished_has_failed_after_reopening() {
     }
 }
 
-#[tokio::test]
-async fn limits_are_the_tenants_own() {
+async fn limits_are_the_tenants_own(on: On) {
     let limits = Limits { max_rows: 2, max_object_bytes: 100, max_bytes: 150, ..Limits::default() };
-    let Opened { store, .. } = &Opened::with(limits).await;
+    let Opened { store, .. } = &Opened::with(on, limits).await;
     let large = |id: &str, num| Response { body: "x".repeat(num), ..response(id, None) };
     let error = store.add_response("a", &large("r", 200), &[]).await;
     assert!(matches!(error, Err(StoreError::TooLarge { max: 100, .. })), "{error:?}");
@@ -118,9 +122,8 @@ async fn limits_are_the_tenants_own() {
     assert_eq!(store.used("a").await.unwrap(), (2, 110));
 }
 
-#[tokio::test]
-async fn what_expired_is_not_read_and_then_removed() {
-    let opened = Opened::with(brief()).await;
+async fn what_expired_is_not_read_and_then_removed(on: On) {
+    let opened = Opened::with(on, brief()).await;
     for idx in 0..250 {
         let response = response(&format!("r{idx}"), None);
         opened.store.add_response("a", &response, &[item("i")]).await.unwrap();

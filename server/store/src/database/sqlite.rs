@@ -1,0 +1,59 @@
+//! SQLite: one connection writes, others read. Its work runs on threads of its own.
+//!
+//! Invariant: a commit is on disk before it returns, and what is deleted is overwritten.
+
+use std::fs::OpenOptions;
+use std::path::Path;
+use std::time::Duration;
+
+use sqlx::sqlite::{
+    SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
+};
+use sqlx::{ConnectOptions, SqliteConnection};
+
+use crate::{StoreError, migrations};
+
+/// Connections that read.
+const NUM_READERS: u32 = 4;
+/// For a lock that another process holds.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The connection that writes and those that read; the file is made if there is none.
+pub(super) async fn open(
+    path: &Path,
+    timeout: Duration,
+) -> Result<(SqlitePool, SqlitePool), StoreError> {
+    create_private(path)?;
+    let pool = |num| SqlitePoolOptions::new().max_connections(num).acquire_timeout(timeout);
+    let writer = pool(1).connect_with(options(path)).await?;
+    migrations::of_sqlite(None).run(&writer).await?;
+    let readers = pool(NUM_READERS).connect_with(options(path).read_only(true)).await?;
+    Ok((writer, readers))
+}
+
+/// One connection to a file that is there.
+pub(crate) async fn connect(path: &Path) -> Result<SqliteConnection, StoreError> {
+    Ok(options(path).connect().await?)
+}
+
+fn options(path: &Path) -> SqliteConnectOptions {
+    SqliteConnectOptions::new()
+        .filename(path)
+        .journal_mode(SqliteJournalMode::Wal)
+        // Each commit reaches the disk before it is acknowledged.
+        .synchronous(SqliteSynchronous::Full)
+        .busy_timeout(BUSY_TIMEOUT)
+        .foreign_keys(true)
+        // What is deleted is overwritten.
+        .pragma("secure_delete", "ON")
+        .optimize_on_close(false, None)
+}
+
+/// Makes an empty file that only its owner can read; SQLite's other files take after it.
+pub(crate) fn create_private(path: &Path) -> std::io::Result<()> {
+    let mut options = OpenOptions::new();
+    options.append(true).create(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path).map(drop)
+}

@@ -1,0 +1,149 @@
+//! Databases in the PostgreSQL of `AGENTBASE_TEST_POSTGRES`, the URL of a superuser; and that its
+//! row-level security is a wall of its own.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use server_store::{Conversation, Database};
+use sqlx::postgres::PgConnectOptions;
+use sqlx::{AssertSqlSafe, ConnectOptions, Connection, PgConnection};
+
+use crate::{On, Opened, item, response};
+
+const URL: &str = "AGENTBASE_TEST_POSTGRES";
+/// An ordinary role: no superuser, and bound by row-level security.
+const ROLE: &str = "agentbase_test";
+/// Made at once by several processes, it fails in all but one of them.
+const MAKE_ROLE: &str = "DO $$ BEGIN CREATE ROLE agentbase_test LOGIN NOSUPERUSER NOBYPASSRLS;
+    EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL; END $$";
+
+/// Whether there is a PostgreSQL; if not, it says so.
+#[allow(clippy::print_stderr, reason = "who runs the tests is told")]
+pub(crate) fn is_there() -> bool {
+    let is_there = std::env::var_os(URL).is_some();
+    if !is_there {
+        eprintln!("SKIPPED: {URL} names no PostgreSQL; `cargo xtask test` starts one");
+    }
+    is_there
+}
+
+fn options() -> PgConnectOptions {
+    std::env::var(URL).expect("it is set").parse().expect("a URL")
+}
+
+/// A new database, for the role that owns it.
+pub(crate) async fn fresh() -> Database {
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    let number = COUNT.fetch_add(1, Ordering::Relaxed);
+    let name = format!("test_{}_{number}", std::process::id());
+    let mut admin = options().connect().await.unwrap();
+    sqlx::raw_sql(MAKE_ROLE).execute(&mut admin).await.unwrap();
+    // Left by an earlier process of the same number.
+    for sql in [
+        format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)"),
+        format!("CREATE DATABASE {name} OWNER {ROLE} TEMPLATE template0"),
+    ] {
+        sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut admin).await.unwrap();
+    }
+    admin.close().await.unwrap();
+    Database::Postgres(Box::new(options().username(ROLE).database(&name)))
+}
+
+/// A connection beside the store's, as the same role.
+pub(crate) async fn connect(database: &Database) -> PgConnection {
+    let Database::Postgres(options) = database else { panic!("this is not PostgreSQL") };
+    options.connect().await.unwrap()
+}
+
+const TABLES: [&str; 7] = [
+    "tenants",
+    "responses",
+    "response_outputs",
+    "conversations",
+    "conversation_items",
+    "completions",
+    "completion_metadata",
+];
+
+/// Statements that name no tenant at all.
+#[tokio::test]
+async fn a_statement_without_a_tenant_sees_the_transactions_own_rows() {
+    if !is_there() {
+        return;
+    }
+    let Opened { store, database, .. } = &Opened::new(On::Postgres).await;
+    for (tenant, num) in [("a", 1), ("b", 2)] {
+        for idx in 0..num {
+            let id = format!("{tenant}{idx}");
+            let mut made = response(&id, None);
+            made.output_ids = vec![format!("i{idx}")];
+            store.add_response(tenant, &made, &[]).await.unwrap();
+            let conversation = Conversation { id, created_at: 7, metadata: "{}".to_owned() };
+            store.add_conversation(tenant, &conversation, &[item("i")]).await.unwrap();
+            let completion = server_store::Completion { id: conversation.id, ..Default::default() };
+            let metadata = [("k".to_owned(), "v".to_owned())];
+            store.add_completion(tenant, &completion, &metadata).await.unwrap();
+        }
+    }
+    let mut connection = connect(database).await;
+    for (tenant, expected) in [("a", 1), ("b", 2), ("c", 0), ("", 0)] {
+        for table in TABLES {
+            let seen = seen(&mut connection, tenant, table).await;
+            let expected = if table == "tenants" { expected.min(1) } else { expected };
+            assert_eq!(seen, (expected, 0), "{tenant} in {table}");
+        }
+    }
+    // Whoever does not say for whom sees nothing, and changes nothing.
+    for table in TABLES {
+        let (count,): (i64,) =
+            sqlx::query_as(AssertSqlSafe(format!("SELECT COUNT(*) FROM {table}")))
+                .fetch_one(&mut connection)
+                .await
+                .unwrap();
+        assert_eq!(count, 0, "{table}");
+    }
+    let removed = sqlx::query("DELETE FROM responses").execute(&mut connection).await.unwrap();
+    assert_eq!(removed.rows_affected(), 0);
+    assert!(store.response("a", "a0").await.is_ok());
+}
+
+/// How many rows there are for a tenant, and how many of them are others'.
+async fn seen(connection: &mut PgConnection, tenant: &str, table: &str) -> (i64, i64) {
+    let mut transaction = connection.begin().await.unwrap();
+    let set = sqlx::query("SELECT set_config('app.tenant', $1, true)").bind(tenant);
+    set.execute(&mut *transaction).await.unwrap();
+    let count = format!("SELECT COUNT(*), COUNT(*) FILTER (WHERE tenant <> $1) FROM {table}");
+    let count = sqlx::query_as(AssertSqlSafe(count)).bind(tenant);
+    count.fetch_one(&mut *transaction).await.unwrap()
+}
+
+#[tokio::test]
+async fn rows_of_another_tenant_cannot_be_written() {
+    if !is_there() {
+        return;
+    }
+    let Opened { database, .. } = &Opened::new(On::Postgres).await;
+    let mut connection = connect(database).await;
+    let mut transaction = connection.begin().await.unwrap();
+    let set = sqlx::query("SELECT set_config('app.tenant', 'a', true)");
+    set.execute(&mut *transaction).await.unwrap();
+    let insert = |tenant| format!("INSERT INTO tenants VALUES ('{tenant}', 0, 0)");
+    let own = sqlx::query(AssertSqlSafe(insert("a"))).execute(&mut *transaction).await;
+    assert_eq!(own.unwrap().rows_affected(), 1);
+    let others = sqlx::query(AssertSqlSafe(insert("b"))).execute(&mut *transaction).await;
+    let error = others.unwrap_err().to_string();
+    assert!(error.contains("row-level security"), "{error}");
+}
+
+/// A table that a later migration adds has the wall, too.
+#[tokio::test]
+async fn every_table_has_the_second_wall() {
+    if !is_there() {
+        return;
+    }
+    let Opened { database, .. } = &Opened::new(On::Postgres).await;
+    let open = "SELECT relname FROM pg_class WHERE relkind = 'r' AND relname <> '_sqlx_migrations'
+        AND relnamespace = 'public'::regnamespace AND NOT (relrowsecurity AND relforcerowsecurity)";
+    let mut connection = connect(database).await;
+    let open: Vec<(String,)> = sqlx::query_as(open).fetch_all(&mut connection).await.unwrap();
+    assert_eq!(open, []);
+}

@@ -1,0 +1,27 @@
+//! The arguments of what works on the database.
+
+use std::path::Path;
+
+use anyhow::Result;
+use clap::Args;
+use server_store::Database;
+
+use crate::data_dir;
+
+/// Which database.
+#[derive(Args, Clone, Debug, Default)]
+pub(crate) struct DatabaseArgs {
+    /// postgres://USER:PASSWORD@HOST/DATABASE [default: SQLite, in store.db in the data directory]
+    #[arg(long, value_name = "URL", env = "DATABASE_URL", hide_env_values = true)]
+    pub(crate) database_url: Option<String>,
+}
+
+impl DatabaseArgs {
+    /// The database of the URL, or the file in the data directory.
+    pub(crate) fn database(&self, data_dir: &Path) -> Result<Database> {
+        match &self.database_url {
+            Some(url) => Ok(Database::from_url(url)?),
+            None => Ok(Database::File(data_dir::store(data_dir))),
+        }
+    }
+}
