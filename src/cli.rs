@@ -10,7 +10,7 @@ use clap::{Args, Parser, Subcommand, builder::FalseyValueParser};
 
 pub(crate) use self::{
     bench::{BatchShape, BenchArgs},
-    database::DatabaseArgs,
+    database::{BackupArgs, DatabaseArgs, RestoreArgs},
     model::{ModelCommand, QuantizeArgs},
 };
 use crate::{
@@ -53,6 +53,10 @@ pub(crate) enum Command {
     Perplexity(PerplexityArgs),
     /// Bring the database up to date, which `serve` does too when it starts
     Migrate(DatabaseArgs),
+    /// Write what the database holds into a new file; a server may go on meanwhile
+    Backup(BackupArgs),
+    /// Put back what a backup holds, in place of what the database has
+    Restore(RestoreArgs),
 }
 
 /// How models are run; the same for every command that runs one.

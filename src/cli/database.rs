@@ -1,6 +1,6 @@
 //! The arguments of what works on the database.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use clap::Args;
@@ -24,4 +24,26 @@ impl DatabaseArgs {
             None => Ok(Database::File(data_dir::store(data_dir))),
         }
     }
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct BackupArgs {
+    /// The file, which must not be there yet
+    pub(crate) file: PathBuf,
+
+    #[command(flatten)]
+    pub(crate) database: DatabaseArgs,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct RestoreArgs {
+    /// What `agentbase backup` wrote, from SQLite or from PostgreSQL
+    pub(crate) file: PathBuf,
+
+    /// Replace what the database holds
+    #[arg(long)]
+    pub(crate) force: bool,
+
+    #[command(flatten)]
+    pub(crate) database: DatabaseArgs,
 }

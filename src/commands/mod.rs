@@ -56,5 +56,7 @@ pub(crate) fn run(cli: Cli) -> Result<()> {
             perplexity::run(&args, loaded, options.threads)
         }
         Command::Migrate(args) => runtime.block_on(database::migrated(&args, &data_dir)),
+        Command::Backup(args) => runtime.block_on(database::backed_up(&args, &data_dir)),
+        Command::Restore(args) => runtime.block_on(database::restored(&args, &data_dir)),
     }
 }

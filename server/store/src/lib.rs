@@ -5,6 +5,7 @@
 //! that returned has its change on disk. Bodies are texts that nothing here looks into. SQLite and
 //! PostgreSQL are asked with the same statements.
 
+mod backup;
 mod completions;
 mod conversation_items;
 mod conversations;
@@ -18,6 +19,7 @@ mod sql;
 mod sweep;
 mod usage;
 
+pub use backup::{Backup, BackupError, Restored, backup, restore};
 pub use completions::{Completion, CompletionFilter};
 pub use conversation_items::Item;
 pub use conversations::Conversation;

@@ -78,6 +78,11 @@ pub(crate) fn of_postgres() -> Migrator {
     migrator(|_, _| true)
 }
 
+/// The newest version that this program knows.
+pub(crate) fn newest() -> i64 {
+    MIGRATIONS.iter().map(|(version, ..)| *version).max().unwrap_or(0)
+}
+
 fn migrator(is_wanted: impl Fn(i64, On) -> bool) -> Migrator {
     let wanted = MIGRATIONS.into_iter().filter(|(version, _, on, _)| is_wanted(*version, *on));
     let migration = |(version, name, _, sql): (i64, &'static str, On, &'static str)| {

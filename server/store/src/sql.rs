@@ -9,6 +9,9 @@ use sqlx::{Postgres, Sqlite};
 
 use crate::StoreError;
 
+/// Lets a transaction of PostgreSQL see the rows of all tenants.
+pub(crate) const SEE_EVERY_TENANT: &str = "SELECT set_config('app.every_tenant', 'on', true)";
+
 /// A transaction of either database; dropped, it is rolled back.
 #[derive(Debug)]
 pub(crate) enum Transaction {
