@@ -1,5 +1,5 @@
-//! The database as who runs a server sees it: brought up to date, backed up and restored, beside the
-//! real binary that serves from it. On SQLite, and on PostgreSQL where there is one.
+//! The database as who runs a server sees it: brought up to date, backed up and restored, beside
+//! the real binary that serves from it. On SQLite, and on PostgreSQL where there is one.
 
 mod support;
 

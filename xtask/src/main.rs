@@ -1,7 +1,8 @@
 //! The habits of this repository: `cargo xtask serve`, `test`, `tidy`, `licences`, `load`, `bench`.
 //!
 //! Invariant: a habit needs nothing but Rust, Python, a C compiler and PostgreSQL (for the tests),
-//! keeps what it fetches in `.agentbase/`, and either does the whole thing or says exactly what to run.
+//! keeps what it fetches in `.agentbase/`, and either does the whole thing or says exactly what to
+//! run.
 
 // A command line speaks on its standard streams.
 #![allow(clippy::print_stdout, clippy::print_stderr)]

@@ -41,8 +41,8 @@ pub(crate) async fn says(text: &str) -> Kept {
 
 pub(crate) async fn kept(model: MockModel, limits: Limits) -> Kept {
     let folder = tempfile::tempdir().unwrap();
-    let store = Store::open(&Database::File(folder.path().join("store.db")), limits);
-    let store = store.await.unwrap();
+    let file = Database::File(folder.path().join("store.db"));
+    let store = Store::open(&file, limits).await.unwrap();
     let metrics = Arc::new(Metrics::new());
     let engine = MockEngine::new(EngineLimits { max_model_len: 2048, ..LIMITS }, model);
     let model = served("mock", engine, PlannerConfig::default(), &metrics);
