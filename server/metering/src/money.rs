@@ -54,18 +54,6 @@ impl Micros {
         self.0
     }
 
-    /// The sum, where it fits.
-    #[must_use]
-    pub fn checked_add(self, other: Self) -> Option<Self> {
-        self.0.checked_add(other.0).map(Self)
-    }
-
-    /// The difference, where it fits.
-    #[must_use]
-    pub fn checked_sub(self, other: Self) -> Option<Self> {
-        self.0.checked_sub(other.0).map(Self)
-    }
-
     /// The same amount.
     #[must_use]
     pub fn to_picos(self) -> Picos {
@@ -87,18 +75,6 @@ impl Picos {
     #[must_use]
     pub const fn get(self) -> i128 {
         self.0
-    }
-
-    /// The sum, where it fits.
-    #[must_use]
-    pub fn checked_add(self, other: Self) -> Option<Self> {
-        self.0.checked_add(other.0).map(Self)
-    }
-
-    /// The difference, where it fits.
-    #[must_use]
-    pub fn checked_sub(self, other: Self) -> Option<Self> {
-        self.0.checked_sub(other.0).map(Self)
     }
 
     /// The sum, or the largest amount: more than any budget, which refuses all after it.

@@ -101,7 +101,8 @@ fn candidates(
 /// Those without flash attention, which OpenVINO has no name for.
 fn add_without_flash(best: &mut Vec<Variant>, all: Vec<Variant>) {
     if best.iter().any(|variant| variant.flash) {
-        best.extend(all.into_iter().filter(|variant| !variant.flash));
+        let without = all.into_iter().filter(|variant| !variant.flash && !best.contains(variant));
+        best.extend(without.collect::<Vec<_>>());
     }
 }
 
