@@ -8,10 +8,10 @@ use std::thread;
 use std::time::Instant;
 
 use server_metering::{
-    Ask, Budget, Ending, Follower, FollowerOptions, Journal, JournalOptions, KeyId, Ledger,
-    LedgerError, Level, Limits, Meter, Meters, Micros, ModelId, OrganizationId, Path, Period,
-    Price, PriceBook, Prices, ProjectId, Quota, RequestId, SystemClock, Tariff, Tier, Usage,
-    Validity,
+    Ask, Budget, Ending, Endpoint, Follower, FollowerOptions, Journal, JournalOptions, KeyId,
+    Ledger, LedgerError, Level, Limits, Meter, Meters, Micros, ModelId, OrganizationId, Path,
+    Period, Price, PriceBook, Prices, ProjectId, Quota, RequestId, SystemClock, Tariff, Tier,
+    Usage, Validity,
 };
 
 const ROUNDS: usize = 5;
@@ -76,6 +76,7 @@ fn per_second(num_threads: u64, num_organizations: u64) -> u64 {
     let _follower = follower.expect("a thread");
     let model = ModelId::new("llama-3.1-8b@0123456789abcdef").expect("a name");
     let tier = Tier::new("standard").expect("a name");
+    let endpoint = Endpoint::new("/v1/chat/completions").expect("a name");
     let meters = Meters::new(journal, prices(&model, &tier), Arc::new(SystemClock));
     for level in Level::ALL {
         for organization in 0..num_organizations {
@@ -85,7 +86,7 @@ fn per_second(num_threads: u64, num_organizations: u64) -> u64 {
     let began = Instant::now();
     thread::scope(|scope| {
         for thread in 0..num_threads {
-            let (meters, model, tier) = (&meters, &model, &tier);
+            let (meters, model, tier, endpoint) = (&meters, &model, &tier, &endpoint);
             scope.spawn(move || {
                 for idx in 0..NUM_REQUESTS / num_threads {
                     let path = path((thread + idx) % num_organizations);
@@ -93,6 +94,8 @@ fn per_second(num_threads: u64, num_organizations: u64) -> u64 {
                         request: RequestId::new(&format!("req_{thread}_{idx}")).expect("a name"),
                         model: model.clone(),
                         tier: tier.clone(),
+                        endpoint: endpoint.clone(),
+                        tag: None,
                         input_tokens: 500,
                         max_output_tokens: 1_000,
                         other: Usage::NONE,

@@ -60,6 +60,8 @@ id!(ProjectId, "a project's id", "A part of an organization.");
 id!(KeyId, "a key's id", "A key of a project: never the key itself.");
 id!(RequestId, "a request's id", "A request: no two have the same, ever.");
 id!(ModelId, "a model's id", "A version of a model, as prices name it.");
+id!(Endpoint, "an endpoint", "What was asked for, as reports name it: `/v1/chat/completions`, …");
+id!(Tag, "a tag", "What a client groups its requests by.");
 id!(Tier, "a tier", "How a request is served, as prices name it: `standard`, `batch`, …");
 
 /// Whose request it is: each level has limits and counts of its own.

@@ -31,8 +31,8 @@ pub use account::Standing;
 pub use clock::{Clock, SystemClock, UnixMillis};
 pub use follower::{Behind, Follower, FollowerOptions, Ledger, LedgerError};
 pub use id::{
-    AccountId, IdError, KeyId, Level, MAX_ID_BYTES, ModelId, OrganizationId, Path, ProjectId,
-    RequestId, Tier,
+    AccountId, Endpoint, IdError, KeyId, Level, MAX_ID_BYTES, ModelId, OrganizationId, Path,
+    ProjectId, RequestId, Tag, Tier,
 };
 pub use journal::{
     Durability, Ending, Entry, Journal, JournalError, JournalOptions, Opened, Recovered, Replay,

@@ -8,8 +8,8 @@ use std::sync::{Arc, PoisonError, RwLock};
 use crate::journal::{Journal, Opened};
 use crate::organization::{Moment, Organization};
 use crate::{
-    AccountId, Clock, Limits, ModelId, OrganizationId, Path, Period, Permit, PriceBook, PriceError,
-    Quote, RateStatuses, Refusal, RequestId, Standing, Sum, Tier, Usage,
+    AccountId, Clock, Endpoint, Limits, ModelId, OrganizationId, Path, Period, Permit, PriceBook,
+    PriceError, Quote, RateStatuses, Refusal, RequestId, Standing, Sum, Tag, Tier, Usage,
 };
 
 /// What a request asks for, at most.
@@ -21,6 +21,10 @@ pub struct Ask {
     pub model: ModelId,
     /// How it is to be served.
     pub tier: Tier,
+    /// What is asked for.
+    pub endpoint: Endpoint,
+    /// What the client groups it with.
+    pub tag: Option<Tag>,
     /// Tokens of the prompt, whether a cache has them or not.
     pub input_tokens: u64,
     /// The most tokens it may generate; 0 where nothing is generated.
@@ -73,6 +77,8 @@ impl Meters {
             path: path.clone(),
             model: ask.model.clone(),
             tier: ask.tier.clone(),
+            endpoint: ask.endpoint.clone(),
+            tag: ask.tag.clone(),
             opened_at: moment.utc,
             held: admitted.hold.cost(),
         };

@@ -21,10 +21,11 @@ pub enum Period {
 
 impl Period {
     /// All of them.
-    pub(crate) const ALL: [Self; 3] = [Self::Day, Self::Month, Self::Total];
+    pub const ALL: [Self; 3] = [Self::Day, Self::Month, Self::Total];
 
     /// Which one a moment is in: the days since 1970, or the months since the year 0.
-    pub(crate) fn number(self, at: UnixMillis) -> u64 {
+    #[must_use]
+    pub fn number(self, at: UnixMillis) -> u64 {
         let days = at.0 / MILLIS_PER_DAY;
         match self {
             Self::Day => days,

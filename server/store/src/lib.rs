@@ -5,6 +5,7 @@
 //! that returned has its change on disk. Bodies are texts that nothing here looks into. SQLite and
 //! PostgreSQL are asked with the same statements.
 
+mod accounts;
 mod backup;
 mod completions;
 mod conversation_items;
@@ -15,6 +16,7 @@ mod limits;
 mod migrations;
 mod page;
 mod responses;
+mod revisions;
 mod sql;
 mod sweep;
 mod usage;

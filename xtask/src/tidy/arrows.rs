@@ -45,6 +45,7 @@ const ARROWS: &[Arrow] = &[
     arrow("engine-mock", &["engine-core"], &[]),
     arrow("scheduler-batching", &["engine-core"], &["engine-mock"]),
     arrow("model-registry", &[], &[]),
+    arrow("server-accounts", &["server-metering"], &[]),
     arrow("server-api", &[], &[]),
     arrow("server-guard", &[], &[]),
     arrow("server-metering", &[], &[]),
@@ -62,7 +63,7 @@ const ARROWS: &[Arrow] = &[
         ],
         &["engine-mock"],
     ),
-    arrow("server-store", &[], &[]),
+    arrow("server-store", &["server-accounts", "server-metering"], &[]),
     arrow(
         "agentbase",
         &[

@@ -1,6 +1,6 @@
 //! What the journal tells of a request.
 
-use crate::{ModelId, Path, Picos, RequestId, Tier, UnixMillis, Usage};
+use crate::{Endpoint, ModelId, Path, Picos, RequestId, Tag, Tier, UnixMillis, Usage};
 
 /// How work ended. Its number is what the journal writes: new ones go to the end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -30,6 +30,10 @@ pub struct Opened {
     pub model: ModelId,
     /// How it is served.
     pub tier: Tier,
+    /// What was asked for.
+    pub endpoint: Endpoint,
+    /// What its client groups it with.
+    pub tag: Option<Tag>,
     /// When it was let in: prices are those of then.
     pub opened_at: UnixMillis,
     /// The most that it could cost.
@@ -65,4 +69,17 @@ impl Ending {
     /// All of them.
     pub const ALL: [Self; 6] =
         [Self::Finished, Self::Capped, Self::Cancelled, Self::Failed, Self::Dropped, Self::Lost];
+
+    /// What the ledger calls it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Finished => "finished",
+            Self::Capped => "capped",
+            Self::Cancelled => "cancelled",
+            Self::Failed => "failed",
+            Self::Dropped => "dropped",
+            Self::Lost => "lost",
+        }
+    }
 }

@@ -4,8 +4,8 @@
 
 use super::{Ending, Entry, Mark, Opened};
 use crate::{
-    KeyId, Meter, ModelId, OrganizationId, Path, Picos, ProjectId, RequestId, Tier, UnixMillis,
-    Usage,
+    Endpoint, KeyId, Meter, ModelId, OrganizationId, Path, Picos, ProjectId, RequestId, Tag, Tier,
+    UnixMillis, Usage,
 };
 
 const OPENED: u8 = 1;
@@ -84,7 +84,7 @@ fn put_money(out: &mut Vec<u8>, money: Picos) {
 }
 
 fn put_opened(out: &mut Vec<u8>, opened: &Opened) {
-    let Opened { request, path, model, tier, opened_at, held } = opened;
+    let Opened { request, path, model, tier, endpoint, tag, opened_at, held } = opened;
     let Path { organization, project, key } = path;
     put_name(out, request.as_str());
     put_name(out, organization.as_str());
@@ -92,6 +92,8 @@ fn put_opened(out: &mut Vec<u8>, opened: &Opened) {
     put_name(out, key.as_str());
     put_name(out, model.as_str());
     put_name(out, tier.as_str());
+    put_name(out, endpoint.as_str());
+    put_name(out, tag.as_ref().map_or("", Tag::as_str));
     put_number(out, opened_at.0.into());
     put_money(out, *held);
 }
@@ -160,9 +162,19 @@ impl<'a> Input<'a> {
             },
             model: ModelId::new(self.name()?).ok()?,
             tier: Tier::new(self.name()?).ok()?,
+            endpoint: Endpoint::new(self.name()?).ok()?,
+            tag: self.tag()?,
             opened_at: self.time()?,
             held: self.money()?,
         })
+    }
+
+    /// None is an empty name, which no tag is.
+    fn tag(&mut self) -> Option<Option<Tag>> {
+        match self.name()? {
+            "" => Some(None),
+            name => Tag::new(name).ok().map(Some),
+        }
     }
 
     fn sum(&mut self) -> Option<(Usage, Picos)> {
@@ -186,13 +198,14 @@ mod tests {
 
     prop_compose! {
         fn record()(
-            names in prop::array::uniform6("\\PC{1,40}"),
+            names in prop::array::uniform7("\\PC{1,40}"),
+            tag in "\\PC{0,40}",
             (held, cost) in any::<(i128, i128)>(),
             units in prop::array::uniform9(prop_oneof![Just(0), any::<u64>()]),
             (opened_at, at) in any::<(u64, u64)>(),
             (kind, ending) in (0..3, 0..Ending::ALL.len()),
         ) -> Record {
-            let [request, organization, project, key, model, tier] = names;
+            let [request, organization, project, key, model, tier, endpoint] = names;
             let counts = Meter::ALL.into_iter().zip(units);
             let usage = counts.fold(Usage::NONE, |usage, (meter, n)| usage.with(meter, n));
             let request = RequestId::new(&request).unwrap();
@@ -206,6 +219,8 @@ mod tests {
                 },
                 model: ModelId::new(&model).unwrap(),
                 tier: Tier::new(&tier).unwrap(),
+                endpoint: Endpoint::new(&endpoint).unwrap(),
+                tag: Tag::new(&tag).ok(),
                 opened_at: UnixMillis(opened_at),
                 held: Picos::new(held),
             };

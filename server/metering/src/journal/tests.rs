@@ -39,6 +39,8 @@ fn request(name: &str) -> crate::Ask {
         request: RequestId::new(name).unwrap(),
         model: ModelId::new("m").unwrap(),
         tier: Tier::new("t").unwrap(),
+        endpoint: crate::Endpoint::new("e").unwrap(),
+        tag: None,
         input_tokens: 1,
         max_output_tokens: 5,
         other: Usage::NONE,

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use server_metering::{
-    Ask, Clock, Entry, Follower, FollowerOptions, Journal, JournalOptions, KeyId, Ledger,
+    Ask, Clock, Endpoint, Entry, Follower, FollowerOptions, Journal, JournalOptions, KeyId, Ledger,
     LedgerError, Meter, Meters, Micros, ModelId, OrganizationId, Path, Period, Price, PriceBook,
     Prices, ProjectId, RequestId, Tariff, Tier, UnixMillis, Usage, Validity,
 };
@@ -165,6 +165,8 @@ pub(crate) fn ask(request: impl ToString, input_tokens: u64, max_output_tokens: 
         request: RequestId::new(&request.to_string()).unwrap(),
         model: model(),
         tier: tier(),
+        endpoint: Endpoint::new("e").unwrap(),
+        tag: None,
         input_tokens,
         max_output_tokens,
         other: Usage::NONE,

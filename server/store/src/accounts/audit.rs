@@ -1,0 +1,65 @@
+//! The audit log.
+//!
+//! Invariant: rows are only added, each to the end of its organization's chain, by one writer at a
+//! time: the organization's writers take turns.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use server_accounts::{Allowed, AuditEvent, AuditRecord, Kind, new_id};
+
+use crate::StoreError;
+use crate::sql::{Transaction, execute, query};
+
+const LAST: &str = "SELECT position, hash FROM audit_log WHERE organization_id = $1
+    ORDER BY position DESC LIMIT 1";
+const INSERT: &str = "INSERT INTO audit_log (organization_id, position, id, at, actor, address,
+    action, target, project_id, detail, hash)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)";
+
+/// Adds what was done to the log of an organization, in the transaction that does it, which was
+/// begun to write for that organization.
+pub(crate) async fn append<P>(
+    transaction: &mut Transaction,
+    allowed: &Allowed<P>,
+    event: AuditEvent,
+) -> Result<(), StoreError> {
+    let organization = allowed.organization();
+    let last: Option<(i64, String)> = query!(transaction, fetch_optional, LAST, organization)?;
+    let (last, previous) = last.unwrap_or_default();
+    let record = AuditRecord {
+        organization: organization.to_owned(),
+        position: last + 1,
+        id: new_id(Kind::AuditRecord),
+        at: millis(),
+        actor: allowed.actor().to_owned(),
+        address: allowed.address().map(str::to_owned),
+        action: event.action.to_owned(),
+        target: event.target,
+        project: event.project,
+        detail: event.detail,
+        hash: String::new(),
+    };
+    let record = record.sealed(&previous);
+    execute!(
+        transaction,
+        INSERT,
+        organization,
+        record.position,
+        record.id,
+        record.at,
+        record.actor,
+        record.address,
+        record.action,
+        record.target,
+        record.project,
+        record.detail,
+        record.hash
+    )?;
+    Ok(())
+}
+
+/// Unix time in milliseconds.
+fn millis() -> i64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    now.map_or(0, |now| i64::try_from(now.as_millis()).unwrap_or(i64::MAX))
+}
