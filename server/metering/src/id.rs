@@ -2,6 +2,7 @@
 //!
 //! Invariant: a name is 1 to [`MAX_ID_BYTES`] bytes, so a record of the journal is bounded.
 
+use std::borrow::Borrow;
 use std::fmt;
 use std::sync::Arc;
 
@@ -37,6 +38,13 @@ macro_rules! id {
             /// The name.
             #[must_use]
             pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        /// Maps by these names are asked by texts: both hash as the text does.
+        impl Borrow<str> for $name {
+            fn borrow(&self) -> &str {
                 &self.0
             }
         }

@@ -10,6 +10,7 @@
 //! delivers, and settles it. A [`Follower`] gives what was settled to the [`Ledger`].
 
 mod account;
+mod book;
 mod clock;
 mod follower;
 mod id;
@@ -28,6 +29,7 @@ mod sums;
 mod tariff;
 
 pub use account::Standing;
+pub use book::{PriceBook, PriceError, Priced, Validity};
 pub use clock::{Clock, SystemClock, UnixMillis};
 pub use follower::{Behind, Follower, FollowerOptions, Ledger, LedgerError};
 pub use id::{
@@ -44,7 +46,7 @@ pub use meters::{Ask, Meters};
 pub use money::{Micros, MoneyError, Picos};
 pub use period::Period;
 pub use permit::{CappedBy, MARK_EVERY, Permit, Receipt};
-pub use price::{PriceBook, PriceError, Prices, Quote, Validity};
+pub use price::{Prices, Quote};
 pub use rate::{RateKind, RateStatus, RateStatuses};
 pub use refusal::Refusal;
 pub use sums::Sum;

@@ -8,8 +8,8 @@ use std::sync::{Arc, PoisonError, RwLock};
 use crate::journal::{Journal, Opened};
 use crate::organization::{Moment, Organization};
 use crate::{
-    AccountId, Clock, Endpoint, Limits, ModelId, OrganizationId, Path, Period, Permit, PriceBook,
-    PriceError, Quote, RateStatuses, Refusal, RequestId, Standing, Sum, Tag, Tier, Usage,
+    AccountId, Clock, Durability, Endpoint, Limits, ModelId, OrganizationId, Path, Period, Permit,
+    PriceBook, PriceError, Quote, RateStatuses, Refusal, RequestId, Standing, Sum, Tag, Tier, Usage,
 };
 
 /// What a request asks for, at most.
@@ -115,7 +115,8 @@ impl Meters {
     }
 
     /// Adds what an organization used of a model's tier in the price list's present period before
-    /// this process began: free units and steps are counted from there.
+    /// this process began: free units and steps are counted from there. It counts towards the list
+    /// that prices the model now.
     pub fn restore_used(
         &self,
         id: &OrganizationId,
@@ -123,7 +124,11 @@ impl Meters {
         period: Period,
         used: &Sum,
     ) {
-        self.organization(id).restore_used(model, period, self.0.clock.utc(), used);
+        let (organization, utc) = (self.organization(id), self.0.clock.utc());
+        let book = organization.prices().unwrap_or_else(|| self.prices());
+        let priced = book.find(model.0, model.1, utc);
+        let list = priced.as_ref().map_or(model, |priced| (&priced.model, &priced.tier));
+        organization.restore_used(list, period, utc, used);
     }
 
     /// Forgets a project or a key that is no more, with its limits; its organization keeps what it
@@ -136,6 +141,12 @@ impl Meters {
     #[must_use]
     pub fn standing(&self, id: &AccountId) -> Standing {
         self.organization(id.organization()).standing(id, self.0.clock.utc())
+    }
+
+    /// When the disk has what was admitted or settled: whether that waits for it.
+    #[must_use]
+    pub fn durability(&self) -> Durability {
+        self.0.journal.durability()
     }
 
     /// How the rates of a path stand, of each kind that which leaves the least.
@@ -157,7 +168,9 @@ impl Meters {
         let organization = self.organization(id);
         let utc = self.0.clock.utc();
         let book = organization.prices().unwrap_or_else(|| self.prices());
-        book.quote((model, tier), usage, utc, organization.used(model, tier, utc))
+        let priced = book.find(model, tier, utc);
+        let list = priced.as_ref().map_or((model, tier), |priced| (&priced.model, &priced.tier));
+        book.quote((model, tier), usage, utc, organization.used(list.0, list.1, utc))
     }
 
     fn prices(&self) -> Arc<PriceBook> {

@@ -19,8 +19,8 @@ use crate::rate::{RateStatuses, Taken};
 use crate::refusal::Refusal;
 use crate::sums::{PeriodSum, Sum};
 use crate::{
-    AccountId, Ask, KeyId, Level, Limits, Meter, ModelId, Path, Period, Picos, PriceBook, Prices,
-    ProjectId, Standing, Tier, UnixMillis, Usage,
+    AccountId, Ask, KeyId, Level, Limits, Meter, ModelId, Path, Period, Picos, PriceBook, Priced,
+    Prices, ProjectId, Standing, Tier, UnixMillis, Usage,
 };
 
 #[derive(Debug, Default)]
@@ -32,7 +32,7 @@ struct Tree {
     projects: HashMap<ProjectId, Project>,
     /// What was agreed on with it, in place of the prices for all.
     prices: Option<Arc<PriceBook>>,
-    /// What it used of each price list's period.
+    /// What it used of each price list's period, by what the list is of.
     used: HashMap<(ModelId, Tier), PeriodSum>,
 }
 
@@ -52,7 +52,7 @@ pub(crate) struct Moment {
 /// What a request that was let in has taken.
 #[derive(Debug)]
 pub(crate) struct Admitted {
-    pub(crate) prices: Option<Arc<Prices>>,
+    pub(crate) priced: Option<Priced>,
     pub(crate) room: Room,
     pub(crate) hold: Hold,
     pub(crate) statuses: RateStatuses,
@@ -71,9 +71,7 @@ pub(crate) struct Hold {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Work<'a> {
     pub(crate) path: &'a Path,
-    pub(crate) model: &'a ModelId,
-    pub(crate) tier: &'a Tier,
-    pub(crate) prices: Option<&'a Prices>,
+    pub(crate) priced: Option<&'a Priced>,
 }
 
 impl Hold {
@@ -98,12 +96,12 @@ impl Organization {
     ) -> Result<Admitted, Refusal> {
         let mut tree = self.tree();
         let book = tree.prices.as_deref().unwrap_or(book);
-        let prices = book.prices(&ask.model, &ask.tier, moment.utc).cloned();
-        let need = need(ask, prices.as_deref());
+        let priced = book.find(&ask.model, &ask.tier, moment.utc);
+        let need = need(ask, priced.as_ref().map(|priced| &*priced.prices));
         let mut room: Room = (need.output, None);
         let mut levels = tree.made(path);
         for (level, account) in Level::ALL.into_iter().zip(&levels) {
-            if prices.is_none() && account.has_budget() {
+            if priced.is_none() && account.has_budget() {
                 let (model, tier) = (ask.model.clone(), ask.tier.clone());
                 return Err(Refusal::NotPriced { model, tier, level });
             }
@@ -120,7 +118,7 @@ impl Organization {
             *taken = account.take(asked, &hold.sum);
             account.tighten(&mut statuses, moment.now);
         }
-        Ok(Admitted { prices, room, hold, statuses })
+        Ok(Admitted { priced, room, hold, statuses })
     }
 
     /// Counts what was used since the last time, and says what it costs.
@@ -132,8 +130,8 @@ impl Organization {
         utc: UnixMillis,
     ) -> Picos {
         let mut tree = self.tree();
-        let cost = work.prices.map_or(Picos::ZERO, |prices| {
-            let used = tree.used(work.model, work.tier, prices.period());
+        let cost = work.priced.map_or(Picos::ZERO, |Priced { model, tier, prices }| {
+            let used = tree.used(model, tier, prices.period());
             let cost = prices.cost(usage, used.get(utc).usage);
             used.add(utc, &Sum { usage, cost });
             cost

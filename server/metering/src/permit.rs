@@ -11,7 +11,7 @@ use crate::limits::Room;
 use crate::meters::Shared;
 use crate::organization::{Admitted, Hold, Organization, Work};
 use crate::rate::RateStatuses;
-use crate::{Level, Meter, Period, Picos, Prices, Usage};
+use crate::{Level, Meter, Period, Picos, Priced, Usage};
 
 /// How far apart the journal's marks are: what a kill can lose of a request.
 pub const MARK_EVERY: Duration = Duration::from_secs(1);
@@ -55,7 +55,7 @@ pub struct Permit {
     opened: Opened,
     /// The journal's segment that it was opened in.
     segment: u64,
-    prices: Option<Arc<Prices>>,
+    priced: Option<Priced>,
     room: Room,
     statuses: RateStatuses,
     hold: Hold,
@@ -74,13 +74,13 @@ impl Permit {
         admitted: Admitted,
         now: Instant,
     ) -> Self {
-        let Admitted { prices, room, hold, statuses } = admitted;
+        let Admitted { priced, room, hold, statuses } = admitted;
         Self {
             shared,
             organization,
             opened,
             segment,
-            prices,
+            priced,
             room,
             statuses,
             hold,
@@ -152,12 +152,7 @@ impl Permit {
 
     /// Charges what was delivered since the last time.
     fn charge(&mut self) {
-        let work = Work {
-            path: &self.opened.path,
-            model: &self.opened.model,
-            tier: &self.opened.tier,
-            prices: self.prices.as_deref(),
-        };
+        let work = Work { path: &self.opened.path, priced: self.priced.as_ref() };
         let more = self.delivered.saturating_sub(self.charged);
         let utc = self.shared.clock.utc();
         let cost = self.organization.charge(work, more, &mut self.hold, utc);

@@ -1,16 +1,8 @@
-//! Prices of models, by their tiers and over time.
+//! What all meters of a price list cost together.
 //!
-//! Invariant: at any moment a model's tier has one price list or none. A request is charged by the
-//! list of when it was opened.
+//! Invariant: no usage costs more than its ceiling.
 
-use std::collections::HashMap;
-use std::ops::Range;
-use std::sync::Arc;
-
-use crate::{Meter, Micros, ModelId, Period, Picos, Price, Tariff, Tier, UnixMillis, Usage};
-
-/// The most lists of a model's tier over time.
-const MAX_LISTS: usize = 1_000;
+use crate::{Meter, Micros, Period, Picos, Price, Tariff, Usage};
 
 /// The price list of a model's tier; a meter that it does not name costs nothing.
 ///
@@ -19,64 +11,6 @@ const MAX_LISTS: usize = 1_000;
 pub struct Prices {
     period: Period,
     tariffs: [Option<Tariff>; Meter::ALL.len()],
-}
-
-/// From when on a list holds, and until when.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Validity {
-    /// The first moment.
-    pub from: UnixMillis,
-    /// The first moment after it, if there is one.
-    pub until: Option<UnixMillis>,
-}
-
-/// Price lists by model, tier and time.
-#[derive(Clone, Debug, Default)]
-pub struct PriceBook {
-    models: HashMap<ModelId, HashMap<Tier, Vec<Listed>>>,
-}
-
-#[derive(Clone, Debug)]
-struct Listed {
-    valid: Range<UnixMillis>,
-    prices: Arc<Prices>,
-}
-
-/// Why there is no price.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum PriceError {
-    /// A list would hold for no time.
-    #[error("prices of {model} ({tier}) end before they begin: let `until` be after `from`")]
-    Never {
-        /// The model.
-        model: ModelId,
-        /// Its tier.
-        tier: Tier,
-    },
-    /// Two lists would hold at once.
-    #[error("{model} ({tier}) has other prices in that time: let them end before these begin")]
-    Overlap {
-        /// The model.
-        model: ModelId,
-        /// Its tier.
-        tier: Tier,
-    },
-    /// There are too many lists.
-    #[error("{model} ({tier}) has {MAX_LISTS} price lists over time: remove old ones")]
-    TooMany {
-        /// The model.
-        model: ModelId,
-        /// Its tier.
-        tier: Tier,
-    },
-    /// No list holds at that time.
-    #[error("{model} has no price in the tier {tier}: add one to the price list")]
-    NotPriced {
-        /// The model.
-        model: ModelId,
-        /// The tier that was asked for.
-        tier: Tier,
-    },
 }
 
 /// What a usage would cost.
@@ -131,6 +65,13 @@ impl Prices {
         tariff.map(Tariff::ceiling).unwrap_or_default()
     }
 
+    /// What a usage would cost after what was `used` of the period.
+    pub(crate) fn quote(&self, usage: Usage, used: Usage) -> Quote {
+        let lines: Vec<_> = self.lines(usage, used).collect();
+        let exact = self.cost(usage, used);
+        Quote { lines, exact, total: exact.told() }
+    }
+
     fn lines(&self, usage: Usage, used: Usage) -> impl Iterator<Item = (Meter, u64, Picos)> {
         let used = self.folded(used);
         self.folded(usage).counts().filter_map(move |(meter, units)| {
@@ -150,72 +91,6 @@ impl Prices {
     }
 }
 
-impl Validity {
-    /// Always.
-    pub const ALWAYS: Self = Self { from: UnixMillis(0), until: None };
-}
-
-impl PriceBook {
-    /// Adds a list.
-    ///
-    /// # Errors
-    /// If it holds for no time, or while another one of the same model and tier does.
-    pub fn add(
-        &mut self,
-        model: &ModelId,
-        tier: &Tier,
-        valid: Validity,
-        prices: Prices,
-    ) -> Result<(), PriceError> {
-        let names = || (model.clone(), tier.clone());
-        let valid = valid.from..valid.until.unwrap_or(UnixMillis(u64::MAX));
-        if valid.is_empty() {
-            let (model, tier) = names();
-            return Err(PriceError::Never { model, tier });
-        }
-        let lists = self.models.entry(model.clone()).or_default().entry(tier.clone()).or_default();
-        let place = lists.partition_point(|listed| listed.valid.start < valid.start);
-        let ends_late = place.checked_sub(1).is_some_and(|idx| lists[idx].valid.end > valid.start);
-        if ends_late || lists.get(place).is_some_and(|next| next.valid.start < valid.end) {
-            let (model, tier) = names();
-            return Err(PriceError::Overlap { model, tier });
-        }
-        if lists.len() >= MAX_LISTS {
-            let (model, tier) = names();
-            return Err(PriceError::TooMany { model, tier });
-        }
-        lists.insert(place, Listed { valid, prices: Arc::new(prices) });
-        Ok(())
-    }
-
-    /// The list that holds at a moment.
-    #[must_use]
-    pub fn prices(&self, model: &ModelId, tier: &Tier, at: UnixMillis) -> Option<&Arc<Prices>> {
-        let lists = self.models.get(model)?.get(tier)?;
-        let listed = &lists[lists.partition_point(|it| it.valid.start <= at).checked_sub(1)?];
-        (at < listed.valid.end).then_some(&listed.prices)
-    }
-
-    /// What a usage would cost at a moment, after what was `used` of the list's period.
-    ///
-    /// # Errors
-    /// If the model has no price in this tier at that moment.
-    pub fn quote(
-        &self,
-        (model, tier): (&ModelId, &Tier),
-        usage: Usage,
-        at: UnixMillis,
-        used: Usage,
-    ) -> Result<Quote, PriceError> {
-        let prices = self
-            .prices(model, tier, at)
-            .ok_or_else(|| PriceError::NotPriced { model: model.clone(), tier: tier.clone() })?;
-        let lines: Vec<_> = prices.lines(usage, used).collect();
-        let exact = prices.cost(usage, used);
-        Ok(Quote { lines, exact, total: exact.told() })
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -227,37 +102,6 @@ mod tests {
 
     fn list(micros: i64) -> Prices {
         Prices::new(Period::Month).with(Meter::InputTokens, flat(micros))
-    }
-
-    fn names() -> (ModelId, Tier) {
-        (ModelId::new("m@1").unwrap(), Tier::new("standard").unwrap())
-    }
-
-    #[test]
-    fn a_list_holds_in_its_time_and_no_two_at_once() {
-        let (model, tier) = names();
-        let mut book = PriceBook::default();
-        let time = |from, until: Option<u64>| Validity {
-            from: UnixMillis(from),
-            until: until.map(UnixMillis),
-        };
-        book.add(&model, &tier, time(20, None), list(2)).unwrap();
-        book.add(&model, &tier, time(10, Some(20)), list(1)).unwrap();
-        for (from, until) in [(5, Some(11)), (19, Some(20)), (15, None), (25, Some(26)), (0, None)]
-        {
-            let added = book.add(&model, &tier, time(from, until), list(9));
-            assert!(matches!(added, Err(PriceError::Overlap { .. })), "{from} {until:?}");
-        }
-        let added = book.add(&model, &tier, time(5, Some(5)), list(9));
-        assert!(matches!(added, Err(PriceError::Never { .. })));
-        let usage = Usage::NONE.with(Meter::InputTokens, 1);
-        let quote = |at| book.quote((&model, &tier), usage, UnixMillis(at), Usage::NONE);
-        let cost = |at| quote(at).map(|quote| quote.exact.get()).ok();
-        assert_eq!([9, 10, 19, 20, 99].map(cost), [None, Some(1), Some(1), Some(2), Some(2)]);
-        assert_eq!(quote(10).unwrap().total, Micros::new(1));
-        assert!(quote(9).unwrap_err().to_string().contains("no price in the tier standard"));
-        let batch = Tier::new("batch").unwrap();
-        assert!(book.prices(&model, &batch, UnixMillis(10)).is_none());
     }
 
     #[test]

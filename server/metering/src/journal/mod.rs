@@ -153,6 +153,11 @@ impl Journal {
         self.recovered
     }
 
+    /// When the disk has what is acknowledged.
+    pub(crate) fn durability(&self) -> Durability {
+        self.shared.options.durability
+    }
+
     /// Writes that a request is let in, and says in which segment.
     pub(crate) fn begin(&self, opened: &Opened) -> Result<u64, JournalError> {
         let frame = frame::frame(&Record::Opened(opened.clone()));

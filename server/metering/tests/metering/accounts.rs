@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use server_metering::{
-    AccountId, Budget, Ending, JournalError, JournalOptions, Level, Limits, Meter, Micros, Path,
-    Period, Picos, Price, Prices, Quota, RateKind, RateStatuses, Refusal, Standing, Step, Sum,
-    Tariff, Terms, Tier, Usage,
+    AccountId, Ask, Budget, Ending, JournalError, JournalOptions, Level, Limits, Meter, Micros,
+    ModelId, Path, Period, Picos, Price, PriceBook, Prices, Quota, RateKind, RateStatuses, Refusal,
+    Standing, Step, Sum, Tariff, Terms, Tier, Usage, Validity,
 };
 
 use crate::world::{
@@ -153,15 +153,47 @@ fn own_prices_stand_in_place_of_those_for_all() {
 fn a_model_without_a_price_is_free_unless_there_is_a_budget() {
     let world = World::new();
     let path = path("o", "p", "k");
-    let mut batch = ask("a", 1, 1);
-    batch.tier = Tier::new("batch").unwrap();
-    let permit = world.meters.admit(&path, &batch).unwrap();
+    let mut other = ask("a", 1, 1);
+    other.model = ModelId::new("other@1").unwrap();
+    let permit = world.meters.admit(&path, &other).unwrap();
     assert_eq!(permit.settle(tokens(1, 1), Ending::Finished).cost, Picos::ZERO);
     let budget = Budget { period: Period::Total, amount: Micros::MAX };
     let limits = Limits { budgets: vec![budget], ..Limits::default() };
     world.meters.set_limits(&path.account(Level::Project), limits);
-    let refused = world.meters.admit(&path, &batch).unwrap_err();
+    let refused = world.meters.admit(&path, &other).unwrap_err();
     assert!(matches!(refused, Refusal::NotPriced { level: Level::Project, .. }), "{refused}");
+}
+
+#[test]
+fn versions_and_tiers_that_share_a_list_share_its_free_units() {
+    let terms = Terms {
+        free_units: 10,
+        steps: vec![Step { from: 0, price: Price::per_million(Micros::new(2)).unwrap() }],
+        committed: None,
+    };
+    let list = Prices::new(Period::Month).with(Meter::InputTokens, Tariff::new(&terms).unwrap());
+    let (mut book, name) = (PriceBook::default(), ModelId::new("tiny").unwrap());
+    book.add(&name, &tier(), Validity::ALWAYS, list).unwrap();
+    let world = World::with(JournalOptions::default(), book);
+    let (path, other) = (path("o", "p", "k"), path("other", "p", "k"));
+    let flex = Tier::new("flex").unwrap();
+    let ask = |request: &str, version: &str, tier: &Tier| {
+        let model = ModelId::new(version).unwrap();
+        let ask = Ask { model, tier: tier.clone(), ..ask(request, 6, 0) };
+        let permit = world.meters.admit(&path, &ask).unwrap();
+        permit.settle(tokens(6, 0), Ending::Finished).cost.get()
+    };
+    assert_eq!(ask("a", "tiny@1", &tier()), 0);
+    assert_eq!(ask("b", "tiny@2", &flex), 4);
+    let one = ModelId::new("tiny@1").unwrap();
+    let quote = world.meters.quote(&path.organization, (&one, &flex), tokens(6, 0)).unwrap();
+    assert_eq!(quote.exact.get(), 12);
+    // What the ledger has of one before a start counts for all too.
+    let used = Sum { usage: tokens(9, 0), cost: Picos::ZERO };
+    world.meters.restore_used(&other.organization, (&one, &flex), Period::Month, &used);
+    let two = ModelId::new("tiny@2").unwrap();
+    let quote = world.meters.quote(&other.organization, (&two, &tier()), tokens(6, 0)).unwrap();
+    assert_eq!(quote.exact.get(), 10);
 }
 
 #[test]
