@@ -117,9 +117,9 @@ impl Run {
 
     fn obey(&mut self, command: Command) {
         match command {
-            Command::Submit(request, sender) => {
+            Command::Submit(request, told) => {
                 let id = request.id;
-                if !self.tracks.begin(&request, sender) {
+                if !self.tracks.begin(&request, told) {
                     return;
                 }
                 if let Err(error) = self.planner.take(*request) {

@@ -11,12 +11,13 @@ use tokio::sync::mpsc::UnboundedSender;
 
 use crate::gate::Gate;
 use crate::planner::check;
+use crate::stream::Start;
 use crate::{EventStream, PlannerConfig, Stats, SubmitError};
 
 /// What a driver is told.
 pub(crate) enum Command {
-    /// Entered the gate; events go to the sender.
-    Submit(Box<Request>, UnboundedSender<Event>),
+    /// Entered the gate; events go to the sender, and beside it when it is first computed.
+    Submit(Box<Request>, (UnboundedSender<Event>, Start)),
     Cancel(RequestId),
     CancelChoice(RequestId, u32),
     Shutdown(Shutdown),
@@ -75,8 +76,10 @@ impl Handle {
         gate.enter(&request.scope.tenant)?;
         // Bounded by what a request can emit; see `EventStream`.
         let (sender, events) = tokio::sync::mpsc::unbounded_channel();
-        let stream = EventStream::new(request.id, request.n, events, self.commands.clone());
-        match self.commands.send(Command::Submit(Box::new(request), sender)) {
+        let start = Start::default();
+        let received = (events, start.clone());
+        let stream = EventStream::new(request.id, request.n, received, self.commands.clone());
+        match self.commands.send(Command::Submit(Box::new(request), (sender, start))) {
             Ok(()) => Ok(stream),
             Err(_) => Err(SubmitError::ShuttingDown),
         }

@@ -4,7 +4,8 @@
 //! before it cancels the request within one step.
 
 use std::future::poll_fn;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::mpsc::Sender;
 use std::task::{Context, Poll, ready};
 
@@ -12,6 +13,31 @@ use engine_core::{Event, RequestError, RequestId};
 use tokio::sync::mpsc::UnboundedReceiver;
 
 use crate::handle::Command;
+
+/// Whether a request was ever computed, and how much of its prompt was cached then. A clone is the
+/// same.
+#[derive(Clone)]
+pub(crate) struct Start(Arc<AtomicU32>);
+
+/// No prompt has so many tokens.
+const NOT_YET: u32 = u32::MAX;
+
+impl Default for Start {
+    fn default() -> Self {
+        Self(Arc::new(AtomicU32::new(NOT_YET)))
+    }
+}
+
+impl Start {
+    /// It is computed from now on.
+    pub(crate) fn set(&self, num_cached: u32) {
+        self.0.store(num_cached, Ordering::Release);
+    }
+
+    fn get(&self) -> Option<u32> {
+        Some(self.0.load(Ordering::Acquire)).filter(|num_cached| *num_cached != NOT_YET)
+    }
+}
 
 /// The events of one request.
 ///
@@ -23,6 +49,7 @@ pub struct EventStream {
     events: UnboundedReceiver<Event>,
     commands: Sender<Command>,
     cancelled: Box<[AtomicBool]>,
+    start: Start,
     ended: bool,
 }
 
@@ -30,16 +57,22 @@ impl EventStream {
     pub(crate) fn new(
         id: RequestId,
         n: u32,
-        events: UnboundedReceiver<Event>,
+        (events, start): (UnboundedReceiver<Event>, Start),
         commands: Sender<Command>,
     ) -> Self {
         let cancelled = (0..n).map(|_| AtomicBool::new(false)).collect();
-        Self { id, events, commands, cancelled, ended: false }
+        Self { id, events, commands, cancelled, start, ended: false }
     }
 
     /// The request's id.
     pub fn id(&self) -> RequestId {
         self.id
+    }
+
+    /// How many tokens of the prompt came from the prefix cache; `None` until the request is first
+    /// computed. Known before its first event.
+    pub fn num_cached(&self) -> Option<u32> {
+        self.start.get()
     }
 
     /// The next event; `None` after the last. Cancel-safe.

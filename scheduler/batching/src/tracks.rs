@@ -12,9 +12,11 @@ use tokio::sync::mpsc::UnboundedSender;
 
 use crate::handle::Shared;
 use crate::observer::{Observer, Outcome, RequestEnd, StepSize};
+use crate::stream::Start;
 
 struct Track {
     sender: UnboundedSender<Event>,
+    start: Start,
     tenant: TenantId,
     submitted: Instant,
     /// When each choice's latest token came.
@@ -37,7 +39,11 @@ impl Tracks {
     }
 
     /// Begins to follow a request that entered the gate; false if its id is taken.
-    pub(crate) fn begin(&mut self, request: &Request, sender: UnboundedSender<Event>) -> bool {
+    pub(crate) fn begin(
+        &mut self,
+        request: &Request,
+        (sender, start): (UnboundedSender<Event>, Start),
+    ) -> bool {
         let tenant = request.scope.tenant.clone();
         let Entry::Vacant(entry) = self.tracks.entry(request.id) else {
             self.shared.gate.leave(&tenant);
@@ -47,6 +53,7 @@ impl Tracks {
         };
         entry.insert(Track {
             sender,
+            start,
             tenant,
             submitted: Instant::now(),
             last_tokens: vec![None; request.n as usize],
@@ -69,9 +76,11 @@ impl Tracks {
         }
     }
 
-    pub(crate) fn admitted(&mut self, ids: impl Iterator<Item = RequestId>) {
-        for id in ids {
+    /// These are computed from now on, with so many tokens of the prompt from the cache.
+    pub(crate) fn admitted(&mut self, all: impl Iterator<Item = (RequestId, u32)>) {
+        for (id, num_cached) in all {
             let Some(track) = self.tracks.get_mut(&id) else { continue };
+            track.start.set(num_cached);
             if std::mem::take(&mut track.is_waiting) {
                 self.shared.gate.leave(&track.tenant);
                 self.observer.queued(track.submitted.elapsed());

@@ -143,7 +143,7 @@ impl Planner {
             live.usage.cached_tokens = seq.num_computed as u32;
             self.counts.prompt_tokens += u64::from(live.usage.prompt_tokens);
             self.counts.cached_tokens += seq.num_computed as u64;
-            self.admitted.push(seq.common.request.id);
+            self.admitted.push((seq.common.request.id, live.usage.cached_tokens));
             self.queue.request_admitted(seq.common.tenant());
             self.queue.charge(seq.common.tenant(), seq.num_remaining());
         }

@@ -46,7 +46,7 @@ pub struct Planner {
     next_seq: u64,
     next_step: u64,
     events: Vec<(RequestId, Event)>,
-    admitted: Vec<RequestId>,
+    admitted: Vec<(RequestId, u32)>,
     counts: Stats,
 }
 
@@ -152,8 +152,9 @@ impl Planner {
         self.events.drain(..)
     }
 
-    /// Requests admitted for the first time since the last call.
-    pub fn drain_admitted(&mut self) -> std::vec::Drain<'_, RequestId> {
+    /// Requests admitted for the first time since the last call, each with how many tokens of its
+    /// prompt were cached.
+    pub fn drain_admitted(&mut self) -> std::vec::Drain<'_, (RequestId, u32)> {
         self.admitted.drain(..)
     }
 

@@ -2,6 +2,7 @@
 
 mod alive;
 mod rig;
+mod started;
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};

@@ -101,7 +101,7 @@ impl Market {
         let step = self.planner.plan().unwrap();
         let out = self.engine.execute(&step);
         self.planner.commit(step, out);
-        let admitted: Vec<_> = self.planner.drain_admitted().collect();
+        let admitted: Vec<_> = self.planner.drain_admitted().map(|(id, _)| id).collect();
         for id in &admitted {
             let (tenant, num_prompt) = self.requests[id];
             self.served[tenant] += num_prompt;

@@ -229,7 +229,7 @@ impl World {
     }
 
     fn listen(&mut self) -> Result<(), String> {
-        let admitted: Vec<_> = self.planner.drain_admitted().collect();
+        let admitted: Vec<_> = self.planner.drain_admitted().map(|(id, _)| id).collect();
         for id in admitted {
             self.waiting.remove(&id);
             self.history.admitted(&self.requests[&id]);
