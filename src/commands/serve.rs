@@ -5,7 +5,6 @@ mod loading;
 use std::{net::SocketAddr, path::Path, sync::Arc, time::Duration};
 
 use anyhow::{Context, Result, bail};
-use engine_core::TenantId;
 use model_registry::ModelName;
 use scheduler_batching::PlannerConfig;
 use server_http::{
@@ -154,18 +153,18 @@ struct KeyFile(Keys);
 impl Authenticate for KeyFile {
     fn check(&self, bearer: Option<&str>) -> Result<Caller, AuthError> {
         let owner = self.0.owner(bearer.ok_or(AuthError::Missing)?).ok_or(AuthError::Invalid)?;
-        Ok(caller(owner))
+        caller(&owner)
     }
 
     fn signer(&self, id: &str) -> Result<Signer, AuthError> {
         let (owner, secret) = self.0.signer(id).ok_or(AuthError::UnknownAccessKey)?;
         let secret = secret.ok_or(AuthError::NoSecret)?.into();
-        Ok(Signer { caller: caller(owner), secret })
+        Ok(Signer { caller: caller(&owner)?, secret })
     }
 }
 
-fn caller(owner: KeyOwner) -> Caller {
-    Caller { tenant: TenantId(owner.tenant.into()), key_id: owner.id.into() }
+fn caller(owner: &KeyOwner) -> Result<Caller, AuthError> {
+    Ok(Caller::of_tenant(&owner.tenant, &owner.id)?)
 }
 
 /// The models to serve: those named, or all there are.

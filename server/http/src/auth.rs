@@ -7,12 +7,15 @@ use axum::http::{HeaderMap, HeaderName, header};
 use axum::middleware::Next;
 use axum::response::Response;
 use engine_core::TenantId;
+use server_metering::{IdError, KeyId, OrganizationId, Path, ProjectId};
 
 use crate::observe::RequestId;
 use crate::ticket::Ticket;
-use crate::{ApiError, AppState};
+use crate::{ApiError, AppState, anthropic, meter};
 
 const X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
+/// The only project of an organization without accounts.
+const DEFAULT_PROJECT: &str = "default";
 
 /// Who a request is from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,6 +24,30 @@ pub struct Caller {
     pub tenant: TenantId,
     /// Which key was used; fit for a log.
     pub key_id: Arc<str>,
+    /// Whose limits hold for it, and who pays.
+    pub path: Path,
+}
+
+impl Caller {
+    /// Who has a key of an organization's project: the organization is the tenant.
+    #[must_use]
+    pub fn new(path: Path) -> Self {
+        let (tenant, key_id) = (path.organization.as_str(), path.key.as_str());
+        Self { tenant: TenantId(tenant.into()), key_id: key_id.into(), path }
+    }
+
+    /// Who has a key where there are no accounts: its tenant is an organization with one project,
+    /// `default`.
+    ///
+    /// # Errors
+    /// If a name is empty or longer than names of accounts may be.
+    pub fn of_tenant(tenant: &str, key_id: &str) -> Result<Self, IdError> {
+        Ok(Self::new(Path {
+            organization: OrganizationId::new(tenant)?,
+            project: ProjectId::new(DEFAULT_PROJECT)?,
+            key: KeyId::new(key_id)?,
+        }))
+    }
 }
 
 /// Why a request is not let in.
@@ -44,6 +71,14 @@ pub enum AuthError {
          with it and restart the server, or send the key itself as a bearer token."
     )]
     NoSecret,
+}
+
+/// A key that no account can have.
+impl From<IdError> for AuthError {
+    fn from(error: IdError) -> Self {
+        tracing::warn!(%error, "a key is refused");
+        Self::Invalid
+    }
 }
 
 /// Whose signature it is, and what it is made with.
@@ -85,7 +120,7 @@ pub struct NoAuth;
 
 impl Authenticate for NoAuth {
     fn check(&self, _bearer: Option<&str>) -> Result<Caller, AuthError> {
-        Ok(Caller { tenant: TenantId("local".into()), key_id: "none".into() })
+        Ok(Caller::of_tenant("local", "none")?)
     }
 
     fn is_open(&self) -> bool {
@@ -113,8 +148,13 @@ pub(crate) async fn admit(
 ) -> Result<Response, ApiError> {
     tracing::Span::current().record("key_id", &*caller.key_id);
     let ticket = ticket(state, &caller, &request)?;
+    let is_anthropics = anthropic::is_meant(&request);
     request.extensions_mut().insert(caller);
-    Ok(ticket.scope(next.run(request)).await)
+    let mut response = Arc::clone(&ticket).scope(next.run(request)).await;
+    if let Some(rates) = ticket.rates() {
+        meter::tell(response.headers_mut(), rates, is_anthropics);
+    }
+    Ok(response)
 }
 
 /// What goes with the request to its end.

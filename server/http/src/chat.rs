@@ -3,10 +3,12 @@
 use std::sync::Arc;
 
 use server_api::{ChatMessage, ChatRequest, Content, Role};
+use server_metering::{Meter, Usage};
 
 use crate::generation::Generation;
 use crate::images::{self, Images};
 use crate::json::Generate;
+use crate::meter::{self, Wanted};
 use crate::prompt::{Chat, ChatPrompt, chat_tokens};
 use crate::source::{PromptTokens, Source};
 use crate::tools::Tools;
@@ -53,11 +55,14 @@ pub(crate) async fn start(
     let (num_prompt, max_tokens) = (tokens.len(), source::max_tokens(&source, tokens.len(), None)?);
     let mut prompts = vec![PromptTokens { tokens, insets: Vec::new(), echo, max_tokens }];
     source::check_size(&source, &prompts, state.limits())?;
+    let num_images = images.as_ref().map_or(0, Images::num);
+    let other = Usage::NONE.with(Meter::Images, num_images);
+    let metered = meter::admit(state, Wanted::answers(&source, &prompts, other)).await?;
     // Last, as it takes longest.
     if let Some(images) = images {
         prompts[0].insets = images.insets(state, &source, &prompts[0].tokens).await?;
     }
-    let generation = Generation::start(state, &source, prompts).await?;
+    let generation = Generation::start(state, &source, prompts, metered).await?;
     Ok(Started { source, tools, opens_thought, num_prompt, generation })
 }
 

@@ -3,6 +3,7 @@
 //! Invariant: deltas joined are the choice's text; a token's score goes out with the first
 //! character of its text, and nothing goes out of tokens that lie in a stop text.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use engine_core::{TokenId, TokenLogprobs};
@@ -49,6 +50,10 @@ pub(crate) struct ChoiceText {
     /// Tokens that were scored and not yet given out.
     pending: Vec<Scored>,
     num_tokens: u32,
+    /// Where the text of each token begins that has not begun to go out.
+    held: VecDeque<usize>,
+    /// Whether the last token is one that ends an answer.
+    met_end: bool,
     /// Characters that the tokens so far have made, and how many of them were given out.
     num_chars: usize,
     num_emitted: usize,
@@ -70,6 +75,8 @@ impl ChoiceText {
             stops: StopMatcher::new(params.stop_texts.clone(), params.include_stop),
             pending: Vec::new(),
             num_tokens: 0,
+            held: VecDeque::new(),
+            met_end: false,
             num_chars: offset,
             num_emitted: offset,
             ended: false,
@@ -85,6 +92,19 @@ impl ChoiceText {
         self.ended
     }
 
+    /// Whether the last token that was taken in ends an answer.
+    pub(crate) fn met_end(&self) -> bool {
+        self.met_end
+    }
+
+    /// Tokens of which any text has gone out, if the last `num_withheld` characters that were given
+    /// out went no further.
+    pub(crate) fn num_out(&mut self, num_withheld: usize) -> u32 {
+        let num_gone = self.num_emitted.saturating_sub(num_withheld);
+        while self.held.pop_front_if(|start| *start < num_gone).is_some() {}
+        self.num_tokens - self.held.len() as u32
+    }
+
     /// Takes no more in.
     pub(crate) fn stop(&mut self) {
         self.ended = true;
@@ -96,8 +116,10 @@ impl ChoiceText {
             return Piece::default();
         }
         self.num_tokens += 1;
+        self.held.push_back(self.num_chars);
+        self.met_end = self.params.ends_with(token);
         let scored = scores.map(|scores| Scored::new(scores, self.num_chars));
-        if self.params.ends_with(token) && !self.params.include_stop {
+        if self.met_end && !self.params.include_stop {
             // Who has a prompt scored counts on one score for each token, and cuts this one off.
             self.pending.extend(scored.filter(|_| self.params.echo));
             return Piece::default();
@@ -114,6 +136,7 @@ impl ChoiceText {
         self.ended = true;
         if piece.stopped.is_none() {
             piece.text += &self.stops.finish();
+            self.num_emitted = self.num_chars;
             piece.tokens.append(&mut self.pending);
         }
         piece

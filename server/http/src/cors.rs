@@ -8,6 +8,8 @@ use std::time::Duration;
 use axum::http::HeaderValue;
 use tower_http::cors::{AllowHeaders, AllowMethods, AllowOrigin, CorsLayer, ExposeHeaders};
 
+use crate::meter::RATE_HEADERS;
+
 /// How long a browser keeps what it was allowed.
 const MAX_AGE: Duration = Duration::from_secs(600);
 
@@ -49,6 +51,7 @@ impl CorsOrigins {
             "retry-after",
             "idempotent-replayed",
         ];
+        let told = told.into_iter().chain(RATE_HEADERS);
         let told = told.map(axum::http::HeaderName::from_static);
         let layer = CorsLayer::new()
             .allow_origin(origins)

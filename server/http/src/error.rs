@@ -29,7 +29,7 @@ pub struct ApiError {
 }
 
 impl ApiError {
-    fn new(status: StatusCode, kind: &str, message: impl Into<String>) -> Self {
+    pub(crate) fn new(status: StatusCode, kind: &str, message: impl Into<String>) -> Self {
         let mut message = message.into();
         if let Some((end, _)) = message.char_indices().nth(MAX_MESSAGE_CHARS) {
             message.truncate(end);
@@ -156,7 +156,10 @@ impl ApiError {
 
     /// Whether clients are told not to try again, as they do by themselves after some statuses.
     pub(crate) fn is_final(&self) -> bool {
-        matches!(self.body.code.as_deref(), Some("deadline_exceeded" | "request_cancelled"))
+        matches!(
+            self.body.code.as_deref(),
+            Some("deadline_exceeded" | "request_cancelled" | "insufficient_quota")
+        )
     }
 
     /// Whether the tenant ended it.

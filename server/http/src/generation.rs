@@ -1,19 +1,24 @@
 //! From events to texts: the one pipeline behind chat and plain completions, streamed or not.
 //!
 //! Invariant: each choice gets its deltas and then exactly one end; the usage comes last, once,
-//! and nothing comes after it or after an error. Dropping a generation cancels what still runs.
+//! and nothing comes after it or after an error. Dropping a generation cancels what still runs. Its
+//! permit is settled once, before its end is told (`meter` says with what).
 
 mod run;
+mod tally;
 
 use std::future::poll_fn;
 use std::task::{Context, Poll, ready};
 use std::time::Instant;
 
 use server_api::Usage;
+use server_metering::Ending;
 use tracing::Span;
 
 use self::run::Run;
+use self::tally::Tally;
 use crate::choice::Scored;
+use crate::meter::Metered;
 use crate::metrics::AdapterMeter;
 use crate::source::{PromptTokens, Source};
 use crate::ticket::Life;
@@ -39,6 +44,13 @@ pub(crate) struct Generation {
     num_prompt: usize,
     /// Counts what an adapter was used for.
     meter: Option<AdapterMeter>,
+    metered: Metered,
+    tally: Tally,
+    /// Whether outputs reach the client as they come, and whether any did.
+    is_streamed: bool,
+    has_delivered: bool,
+    /// What is told last, once it is settled.
+    last: Option<Result<Output, ApiError>>,
     ended: bool,
     failed: bool,
     started: Instant,
@@ -53,14 +65,16 @@ impl Generation {
         state: &AppState,
         source: &Source,
         prompts: Vec<PromptTokens>,
+        metered: Metered,
     ) -> Result<Self, ApiError> {
         let adapter = adapters::load(state, &source.model).await?;
         let life = Life::of_current(source.params.timeout);
         life.check()?;
         let num_prompt = prompts.iter().map(|prompt| prompt.tokens.len()).sum();
+        let (cap, other) = (metered.cap(), metered.other());
         let runs = prompts.into_iter().enumerate().map(|(prompt_idx, prompt)| {
             let first_index = prompt_idx as u32 * source.params.n;
-            Run::start((source, adapter.as_ref()), prompt, first_index)
+            Run::start((source, adapter.as_ref()), prompt, first_index, cap)
         });
         let runs = runs.collect::<Result<_, ApiError>>()?;
         Ok(Self {
@@ -69,12 +83,23 @@ impl Generation {
             usage: Usage::default(),
             num_prompt,
             meter: source.model.adapter.as_ref().map(|info| state.metrics().adapter(&info.id)),
+            metered,
+            tally: Tally::new(cap, other),
+            is_streamed: false,
+            has_delivered: false,
+            last: None,
             ended: false,
             failed: false,
             started: Instant::now(),
             life,
             span: Span::current(),
         })
+    }
+
+    /// From now on outputs reach the client as they come. Else it gets nothing before
+    /// [`Self::settle`].
+    pub(crate) fn stream(&mut self) {
+        self.is_streamed = true;
     }
 
     /// What comes next; `None` after the usage or an error.
@@ -87,30 +112,73 @@ impl Generation {
         &mut self,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Output, ApiError>>> {
-        while !self.ended {
-            let next = match self.life.poll_over(cx) {
-                Poll::Ready(error) => Some(Err(error)),
-                Poll::Pending => ready!(self.poll_runs(cx)),
+        while self.last.is_none() && !self.ended {
+            let (next, ending) = match self.life.poll_over(cx) {
+                Poll::Ready(error) => (Some(Err(error)), Ending::Cancelled),
+                Poll::Pending => (ready!(self.poll_runs(cx)), Ending::Failed),
             };
-            let output = match next {
-                Some(Ok(Output::Usage(usage))) => {
-                    usage::add(&mut self.usage, usage);
-                    continue;
+            match next {
+                Some(Ok(Output::Usage(usage))) => usage::add(&mut self.usage, usage),
+                Some(Ok(output)) => {
+                    self.deliver();
+                    return Poll::Ready(Some(Ok(output)));
                 }
-                Some(Ok(output)) => Ok(output),
                 Some(Err(error)) => {
+                    self.failed = true;
+                    self.settle_early(ending);
                     self.runs.clear(); // What still runs is of no use any more.
-                    (self.ended, self.failed) = (true, true);
-                    Err(error)
+                    self.last = Some(Err(error));
                 }
                 None => {
-                    self.ended = true;
-                    Ok(Output::Usage(self.usage))
+                    if self.is_streamed {
+                        self.settle_end();
+                    }
+                    self.last = Some(Ok(Output::Usage(self.usage)));
                 }
-            };
-            return Poll::Ready(Some(output));
+            }
         }
-        Poll::Ready(None)
+        ready!(self.metered.poll_settled(cx));
+        self.ended = true;
+        Poll::Ready(self.last.take())
+    }
+
+    /// An output goes out.
+    fn deliver(&mut self) {
+        if self.is_streamed {
+            self.has_delivered = true;
+            self.metered.delivered(self.tally.handed_out());
+        }
+    }
+
+    /// The whole answer is about to be told in one piece: settles it first. One that ended and is
+    /// not told is not charged.
+    pub(crate) async fn settle(&mut self) {
+        if self.ended && !self.failed {
+            self.settle_end();
+        }
+        self.metered.settled().await;
+    }
+
+    fn settle_end(&mut self) {
+        let is_capped = self.tally.is_capped();
+        let ending = if is_capped { Ending::Capped } else { Ending::Finished };
+        self.metered.settle(self.tally.told(&self.usage), ending);
+    }
+
+    /// Its client wants no more of it.
+    pub(crate) async fn cancel(&mut self) {
+        self.settle_early(Ending::Cancelled);
+        self.metered.settled().await;
+    }
+
+    fn settle_early(&mut self, ending: Ending) {
+        self.runs.iter_mut().for_each(|run| run.count_prompt(&mut self.tally));
+        let usage = match (self.is_streamed, ending) {
+            (_, Ending::Failed) if !self.has_delivered => server_metering::Usage::NONE,
+            (true, _) => self.tally.handed_out(),
+            (false, _) => self.tally.begun(),
+        };
+        self.metered.settle(usage, ending);
     }
 
     /// One line in the log at the end of a stream, whose answer was logged when it began.
@@ -139,7 +207,7 @@ impl Generation {
         let mut num_pending = 0;
         while num_pending < self.runs.len() {
             self.first_run %= self.runs.len();
-            match self.runs[self.first_run].poll_next(cx) {
+            match self.runs[self.first_run].poll_next(cx, &mut self.tally) {
                 Poll::Ready(Some(output)) => return Poll::Ready(Some(output)),
                 Poll::Ready(None) => {
                     // The order of those that are left does not matter.
@@ -160,6 +228,10 @@ impl Drop for Generation {
     fn drop(&mut self) {
         if let Some(meter) = &self.meter {
             meter.count(self.num_prompt as u64, self.num_completion());
+        }
+        // An answer in one piece that was made and not settled is one that could not be told.
+        if !self.ended {
+            self.settle_early(Ending::Dropped);
         }
     }
 }

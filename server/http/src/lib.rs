@@ -3,8 +3,8 @@
 //! Where each step of a request happens: `serve` (connection) → `observe` (id, span, metrics) →
 //! `local` (host and origin, without keys) → `auth` (caller) → `json` (body) → the API's folder, or
 //! `routes` (handler) → `chat`, `params` (ranges) → `prompt` (tokens) → `generation` (submit,
-//! events → text) → `wire` (SSE or one JSON body). What encoders answer is in `encoding`, what
-//! recordings say in `audio`.
+//! events → text) → `wire` (SSE or one JSON body). Before `generation`, `encoding` (what encoders
+//! answer) or `audio` (what recordings say) work, `meter` lets a request in, where it is metered.
 //!
 //! Invariant: a handler holds nothing that outlives its response; dropping the response's body, or
 //! the handler while it waits, cancels the work.
@@ -36,6 +36,7 @@ mod images;
 mod json;
 mod limits;
 mod local;
+mod meter;
 mod metrics;
 mod names;
 mod observe;

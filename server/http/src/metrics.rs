@@ -62,6 +62,7 @@ pub struct Metrics {
     http_duration: HistogramVec,
     http_requests: IntCounterVec,
     guard_actions: IntCounterVec,
+    refusals: IntCounterVec,
     adapters: [IntCounterVec; 3],
     gauges: Vec<(IntGaugeVec, ReadGauge)>,
     /// Locked while counts are carried over, so that two scrapes do not add the same twice.
@@ -134,6 +135,11 @@ impl Metrics {
                 "What guards did about texts.",
                 &["guard", "side", "action"],
             ),
+            refusals: count(
+                "agentbase_metering_refusals_total",
+                "Requests that limits did not let in, by the reason and whose limit it is.",
+                &["reason", "level"],
+            ),
             adapters: ADAPTER_COUNTERS.map(|(name, help)| count(name, help, &["model"])),
             gauges: GAUGES.iter().map(gauge).collect(),
             counters: Mutex::new(
@@ -171,6 +177,11 @@ impl Metrics {
         let labels = [method, route, &status.to_string()];
         self.http_requests.with_label_values(&labels).inc();
         self.http_duration.with_label_values(&[route]).observe(took.as_secs_f64());
+    }
+
+    /// A request was not let in: why, and by whose limit.
+    pub(crate) fn refused(&self, labels: [&str; 2]) {
+        self.refusals.with_label_values(&labels).inc();
     }
 
     /// A guard's name, on which side it is and what it did.

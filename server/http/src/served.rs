@@ -10,7 +10,7 @@ use engine_text::{Prompts, TextModel};
 use scheduler_batching::{EncoderHandle, Handle, Shutdown, SpeechHandle, Stats};
 
 use crate::images::Vision;
-use crate::{ApiError, adapters::AdapterInfo};
+use crate::{ApiError, adapters::AdapterInfo, meter};
 
 /// A model that can generate text.
 #[derive(Clone)]
@@ -36,10 +36,7 @@ pub struct ServedModel {
 impl ServedModel {
     /// Changes when the version does; short enough for every chunk of a stream.
     pub(crate) fn fingerprint(&self) -> String {
-        let version = self.adapter.as_ref().map_or(&self.version, |adapter| &adapter.version);
-        let digest = version.rsplit(':').next().unwrap_or_default();
-        let end = digest.char_indices().nth(12).map_or(digest.len(), |(end, _)| end);
-        format!("fp_{}", &digest[..end])
+        format!("fp_{}", meter::short(meter::version(self)))
     }
 }
 

@@ -8,6 +8,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use scheduler_batching::Shutdown;
 use server_guard::Guards;
+use server_metering::Meters;
 use server_store::Store;
 use tokio::sync::Semaphore;
 
@@ -63,6 +64,7 @@ struct Inner {
     adapter_jobs: Arc<Semaphore>,
     moderator: Option<Moderator>,
     image_urls: Option<Arc<ImageUrls>>,
+    meters: Option<Meters>,
 }
 
 impl AppState {
@@ -245,6 +247,10 @@ impl AppState {
 
     pub(crate) fn image_urls(&self) -> Option<&Arc<ImageUrls>> {
         self.0.image_urls.as_ref()
+    }
+
+    pub(crate) fn meters(&self) -> Option<&Meters> {
+        self.0.meters.as_ref()
     }
 
     pub(crate) fn tickets(&self) -> &Arc<Tickets> {

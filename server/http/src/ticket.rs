@@ -8,13 +8,14 @@ use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::http::{HeaderMap, HeaderName};
 use engine_core::TenantId;
 use futures_util::task::AtomicWaker;
+use server_metering::RateStatuses;
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use crate::{ApiError, params};
@@ -69,6 +70,8 @@ pub(crate) struct Ticket {
     max: Option<Duration>,
     cancelled: AtomicBool,
     waker: AtomicWaker,
+    /// How its caller's rates stand, for the head of its answer.
+    rates: OnceLock<RateStatuses>,
 }
 
 impl Ticket {
@@ -89,6 +92,7 @@ impl Ticket {
             max,
             cancelled: AtomicBool::new(false),
             waker: AtomicWaker::new(),
+            rates: OnceLock::new(),
         }))
     }
 
@@ -113,6 +117,11 @@ impl Ticket {
             named.insert(key, Arc::downgrade(self));
             self.names.lock().unwrap_or_else(PoisonError::into_inner).push(name.to_owned());
         }
+    }
+
+    /// How its caller's rates stood when it was let in or refused, if it is metered.
+    pub(crate) fn rates(&self) -> Option<&RateStatuses> {
+        self.rates.get()
     }
 
     fn cancel(&self) {
@@ -143,6 +152,13 @@ impl Drop for Ticket {
 pub(crate) fn name_current(id: &str) {
     if let Some(ticket) = Ticket::current() {
         ticket.name(id);
+    }
+}
+
+/// The current request's caller has rates that stand so.
+pub(crate) fn note_rates(rates: RateStatuses) {
+    if let Some(ticket) = Ticket::current() {
+        let _ = ticket.rates.set(rates);
     }
 }
 

@@ -104,10 +104,11 @@ pub(crate) type Sealing = Pin<Box<dyn Future<Output = Result<(), ApiError>> + Se
 
 /// Answers with events as they come; silence is filled.
 pub(crate) fn stream<W: Wire + Unpin>(
-    generation: Generation,
+    mut generation: Generation,
     mut wire: W,
     limits: &HttpLimits,
 ) -> Response {
+    generation.stream();
     let interval = limits.keep_alive;
     let silence = Box::pin(tokio::time::sleep(interval));
     let (mut ready, wrote) = (Vec::new(), Instant::now());
@@ -246,9 +247,19 @@ pub(crate) struct Answer {
     pub(crate) stop_text: Option<usize>,
 }
 
-/// Waits for all choices and the usage.
+/// Waits for all choices and the usage, and settles what they are.
 pub(crate) async fn collect(
     mut generation: Generation,
+    num_choices: usize,
+) -> Result<(Vec<Answer>, Usage), ApiError> {
+    let collected = gather(&mut generation, num_choices).await?;
+    generation.settle().await;
+    Ok(collected)
+}
+
+/// The same of an answer that something else must be done with before it is settled and told.
+pub(crate) async fn gather(
+    generation: &mut Generation,
     num_choices: usize,
 ) -> Result<(Vec<Answer>, Usage), ApiError> {
     let mut answers: Vec<Answer> = (0..num_choices).map(|_| Answer::default()).collect();

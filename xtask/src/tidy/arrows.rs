@@ -59,6 +59,7 @@ const ARROWS: &[Arrow] = &[
             "scheduler-batching",
             "server-api",
             "server-guard",
+            "server-metering",
             "server-store",
         ],
         &["engine-mock"],

@@ -37,14 +37,18 @@ pub(crate) fn is_spoken(headers: &HeaderMap) -> bool {
     headers.contains_key(VERSION)
 }
 
+/// Whether a request is one of Anthropic's API, by its path or by who asks.
+pub(crate) fn is_meant(request: &Request) -> bool {
+    let path = request.uri().path();
+    let below = path.strip_prefix("/v1/messages");
+    below.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        || (!path.starts_with("/model/") && is_spoken(request.headers()))
+}
+
 /// Around all routes, as Anthropic's clients also ask for what others have, or nobody: writes
 /// errors that came from below anew, and tells the request's id.
 pub(crate) async fn shape(request: Request, next: Next) -> Response {
-    let path = request.uri().path();
-    let is_own = path
-        .strip_prefix("/v1/messages")
-        .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
-    if !is_own && (path.starts_with("/model/") || !is_spoken(request.headers())) {
+    if !is_meant(&request) {
         return next.run(request).await;
     }
     let id = request.extensions().get::<RequestId>().cloned();

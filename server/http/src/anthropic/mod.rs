@@ -15,7 +15,7 @@ use axum::routing::post;
 
 use crate::{AppState, auth, idempotency, router};
 
-pub(crate) use errors::{is_spoken, shape};
+pub(crate) use errors::{is_meant, is_spoken, shape};
 pub(crate) use messages::writer;
 pub(crate) use names::Names;
 pub(crate) use request::{check_budget, to_chat};

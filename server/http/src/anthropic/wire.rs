@@ -8,6 +8,7 @@ use server_api::{Message, MessagesUsage, OutputBlock, Usage};
 
 use super::errors;
 use crate::generation::Output;
+use crate::meter::BUDGET;
 use crate::wire::new_id;
 use crate::wire::{Answer, Wire};
 use crate::{ApiError, ticket};
@@ -103,7 +104,7 @@ impl MessagesWire {
     fn finish(&mut self, reason: &str, stop_text: Option<usize>) {
         let stopped_by = stop_text.and_then(|which| self.stop_texts.get(which).cloned());
         let reason = match (reason, &stopped_by, self.has_calls) {
-            ("length", ..) => "max_tokens",
+            ("length" | BUDGET, ..) => "max_tokens",
             ("content_filter", ..) => "refusal",
             (_, Some(_), _) => "stop_sequence",
             (_, None, true) => "tool_use",

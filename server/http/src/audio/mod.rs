@@ -92,7 +92,7 @@ async fn answer(
         let input = input(state, &model, &asked, task).await?;
         let samples = samples(state, file).await?;
         let input = SpeechInput { samples, ..input };
-        (Recording::submit(state, caller, model, input)?, asked)
+        (Recording::submit(state, caller, model, input).await?, asked)
     };
     match asked.stream {
         true => Ok(run::stream(recording, state.limits())),

@@ -5,16 +5,18 @@
 
 use std::future::poll_fn;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use axum::response::Response;
 use engine_core::{Segment, SpeechInput, SpeechStep};
 use futures_util::stream;
 use scheduler_batching::{SpeechRefusal, SpeechStream, SubmitError};
 use server_api::{AudioUsage, TranscriptionEvent, TranscriptionWord};
+use server_metering::{Ending, Meter, Usage};
 
 use super::words;
 use crate::guard::{GuardedText, OutputGuards};
+use crate::meter::{self, Metered, Wanted};
 use crate::served::ServedSpeech;
 use crate::ticket::Life;
 use crate::wire::{SSE, event_stream, write_event};
@@ -46,12 +48,18 @@ pub(super) struct Recording {
     guard: Option<GuardedText>,
     seconds: f64,
     language: String,
+    metered: Metered,
+    /// All of it, as meters count it; nothing until some of what is said is known.
+    used: Usage,
+    is_streamed: bool,
+    /// The error that ended it, until it is settled and told.
+    last: Option<ApiError>,
     ended: bool,
 }
 
 impl Recording {
     /// Queues it.
-    pub(super) fn submit(
+    pub(super) async fn submit(
         state: &AppState,
         caller: &Caller,
         model: Arc<ServedSpeech>,
@@ -60,35 +68,68 @@ impl Recording {
         let life = Life::of_current(None);
         life.check()?;
         let seconds = input.samples.len() as f64 / f64::from(model.info().sample_rate);
+        // Part of a millisecond counts as one.
+        let num_millis = input.samples.len() as u64 * 1000;
+        let num_millis = num_millis.div_ceil(u64::from(model.info().sample_rate).max(1));
+        let all = Usage::NONE.with(Meter::AudioMillis, num_millis);
+        let wanted = Wanted::to_read(caller, (&model.id, &model.version), all);
+        let metered = meter::admit(state, wanted).await?;
         let steps = model.handle.submit(&caller.tenant, input).map_err(refused)?;
         let guard = OutputGuards::of(state).follow(1).pop();
-        let language = String::new();
-        Ok(Self { model, steps, life, guard, seconds, language, ended: false })
+        Ok(Self {
+            model,
+            steps,
+            life,
+            guard,
+            seconds,
+            language: String::new(),
+            metered,
+            used: Usage::NONE,
+            is_streamed: false,
+            last: None,
+            ended: false,
+        })
     }
 
     /// What is said next, maybe nothing; after the end there is nothing more.
     fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Vec<Said>, ApiError>>> {
-        if self.ended {
-            return Poll::Ready(None);
-        }
-        if let Poll::Ready(error) = self.life.poll_over(cx) {
+        if self.last.is_none() && !self.ended {
+            let (said, ending) = match self.life.poll_over(cx) {
+                Poll::Ready(error) => (Some(Err(error)), Ending::Cancelled),
+                Poll::Pending => (ready!(self.poll_step(cx)), Ending::Failed),
+            };
+            self.last = match said {
+                Some(Ok(said)) => {
+                    self.used = self.metered.other();
+                    if self.is_streamed {
+                        self.metered.delivered(self.used);
+                    }
+                    return Poll::Ready(Some(Ok(said)));
+                }
+                Some(Err(error)) => {
+                    // What the client has got nothing of is charged if it was its client's wish.
+                    let is_free = ending == Ending::Failed && !self.is_streamed;
+                    self.metered.settle(if is_free { Usage::NONE } else { self.used }, ending);
+                    Some(error)
+                }
+                None => {
+                    self.metered.settle(self.metered.other(), Ending::Finished);
+                    None
+                }
+            };
             self.ended = true;
-            return Poll::Ready(Some(Err(error)));
         }
-        let step = match self.steps.poll_next(cx) {
-            Poll::Pending => return Poll::Pending,
-            Poll::Ready(None) => {
-                self.ended = true;
-                return Poll::Ready(None);
-            }
-            Poll::Ready(Some(step)) => step,
-        };
-        let said = match step {
+        ready!(self.metered.poll_settled(cx));
+        Poll::Ready(self.last.take().map(Err))
+    }
+
+    /// What the model says next, as guards let it through.
+    fn poll_step(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Vec<Said>, ApiError>>> {
+        let step = ready!(self.steps.poll_next(cx));
+        Poll::Ready(step.map(|step| match step {
             Ok(step) => self.said(step),
             Err(error) => Err(ApiError::from_request(&error, "file")),
-        };
-        self.ended |= said.is_err();
-        Poll::Ready(Some(said))
+        }))
     }
 
     async fn next(&mut self) -> Option<Result<Vec<Said>, ApiError>> {
@@ -155,6 +196,13 @@ impl Recording {
     }
 }
 
+impl Drop for Recording {
+    /// Nothing happens if it was settled.
+    fn drop(&mut self) {
+        self.metered.settle(self.used, Ending::Dropped);
+    }
+}
+
 /// What a recording of so many seconds is counted as.
 pub(super) fn usage(seconds: f64) -> AudioUsage {
     AudioUsage { kind: "duration".to_owned(), seconds: seconds.ceil() as u64 }
@@ -218,7 +266,8 @@ impl Events {
 }
 
 /// Answers with events as text is found; silence is filled.
-pub(super) fn stream(recording: Recording, limits: &HttpLimits) -> Response {
+pub(super) fn stream(mut recording: Recording, limits: &HttpLimits) -> Response {
+    recording.is_streamed = true;
     let keep_alive = limits.keep_alive;
     let events = Some(Events { recording, text: String::new() });
     let events = stream::unfold(events, move |events| async move {

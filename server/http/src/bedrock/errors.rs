@@ -38,6 +38,7 @@ fn kind(error: &ApiError) -> (String, StatusCode) {
     let (name, status) = match (error.status(), code.as_str()) {
         (status, name) if name.ends_with("Exception") => return (code, status),
         (_, "idempotency_key_reused") => ("ConflictException", StatusCode::BAD_REQUEST),
+        (_, "insufficient_quota") => ("ServiceQuotaExceededException", StatusCode::BAD_REQUEST),
         (_, "model_loading") => ("ModelNotReadyException", StatusCode::TOO_MANY_REQUESTS),
         (StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN, _) => {
             ("AccessDeniedException", StatusCode::FORBIDDEN)

@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 use server_api::Usage;
 
 use crate::generation::Output;
+use crate::meter::BUDGET;
 use crate::wire::Answer;
 
 /// Whose form.
@@ -41,7 +42,8 @@ impl TextWire {
     }
 
     fn piece(&self, text: &str, end: Option<(&str, Usage)>) -> Value {
-        let reason = end.map(|(reason, _)| reason);
+        // Makers have no word for a budget.
+        let reason = end.map(|(reason, _)| if reason == BUDGET { "length" } else { reason });
         match self.maker {
             Maker::Mistral => json!({"outputs": [{"text": text, "stop_reason": reason}]}),
             Maker::Meta => json!({

@@ -58,7 +58,7 @@ pub(crate) async fn create(
     }
     let (owners, inputs) = pieces(&state, &model, texts).await?;
     let places = input::Places::of("input", inputs.len());
-    let Encoded { rows, .. } = rows(&caller, &model, inputs, &places).await?;
+    let Encoded { rows, .. } = rows(&state, &caller, &model, inputs, &places).await?;
     let (labels, activation) = classify::labels(&model)?;
     let mut worst = vec![vec![f32::NEG_INFINITY; labels.len()]; num_texts];
     for (owner, mut row) in owners.into_iter().zip(rows) {

@@ -9,9 +9,11 @@ use std::sync::Arc;
 use engine_core::EncodeInput;
 use scheduler_batching::{EncodeRefusal, InvalidInput, SubmitError};
 use server_api::InputUsage;
+use server_metering::{Ending, Meter, Usage};
 
 use super::input::{Asked, Places};
 use super::tokens::tokens;
+use crate::meter::{self, Wanted};
 use crate::served::ServedEncoder;
 use crate::ticket::Life;
 use crate::{ApiError, AppState, Caller};
@@ -32,11 +34,12 @@ pub(super) async fn encode(
 ) -> Result<Encoded, ApiError> {
     let places = asked.places;
     let inputs = tokens(state, model, asked).await?;
-    rows(caller, model, inputs, &places).await
+    rows(state, caller, model, inputs, &places).await
 }
 
 /// The rows of what is tokens already.
 pub(super) async fn rows(
+    state: &AppState,
     caller: &Caller,
     model: &ServedEncoder,
     inputs: Vec<Arc<EncodeInput>>,
@@ -46,16 +49,25 @@ pub(super) async fn rows(
     life.check()?;
     let num_tokens = inputs.iter().map(|input| input.tokens.len() as u64).sum();
     let usage = InputUsage { prompt_tokens: num_tokens, total_tokens: num_tokens };
+    let used = Usage::NONE.with(Meter::EmbeddingTokens, num_tokens);
+    let wanted = Wanted::to_read(caller, (&model.id, &model.version), used);
+    let mut metered = meter::admit(state, wanted).await?;
     let submitted = model.handle.submit(&caller.tenant, inputs);
     let rows = submitted.map_err(|refusal| refused(refusal, places))?;
-    tokio::select! {
+    let (rows, used, ending) = tokio::select! {
         biased;
-        error = poll_fn(|cx| life.poll_over(cx)) => Err(error),
-        rows = rows => {
-            let rows = rows.map_err(|error| ApiError::from_request(&error, places.rest.0))?;
-            Ok(Encoded { rows, usage })
+        error = poll_fn(|cx| life.poll_over(cx)) => (Err(error), Usage::NONE, Ending::Cancelled),
+        rows = rows => match rows {
+            Ok(rows) => (Ok(rows), used, Ending::Finished),
+            Err(error) => {
+                let error = ApiError::from_request(&error, places.rest.0);
+                (Err(error), Usage::NONE, Ending::Failed)
+            }
         }
-    }
+    };
+    metered.settle(used, ending);
+    metered.settled().await;
+    Ok(Encoded { rows: rows?, usage })
 }
 
 fn refused(refusal: EncodeRefusal, places: &Places) -> ApiError {

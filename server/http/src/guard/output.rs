@@ -75,6 +75,12 @@ impl GuardedText {
         self.stopped
     }
 
+    /// Characters of the text that are not decided on. Behind a guard that has rewritten any they
+    /// are about as many.
+    pub(crate) fn num_withheld(&self) -> usize {
+        self.stages.iter().map(|stage| stage.num_in - stage.num_decided).sum()
+    }
+
     pub(crate) fn push(&mut self, text: String, tokens: Vec<Scored>) -> Guarded {
         self.advance(Guarded { text, tokens, stopped: false }, false)
     }

@@ -71,6 +71,11 @@ struct Image {
 }
 
 impl Images {
+    /// How many there are.
+    pub(crate) fn num(&self) -> u64 {
+        self.all.len() as u64
+    }
+
     /// What the prompt must be told.
     pub(crate) fn sight(&self) -> Sight {
         let plans = self.all.iter().map(|image| image.plan.clone()).collect();

@@ -28,7 +28,7 @@ pub(crate) async fn create(
 ) -> Result<Response, ApiError> {
     check_calls(&body.request.messages)?;
     let keep = Keep::asked(&state, &caller, &mut body.options, &body.request.messages).await?;
-    let Started { source, tools, opens_thought, generation, .. } =
+    let Started { source, tools, opens_thought, mut generation, .. } =
         start(&state, caller, body, num_bytes).await?;
     let wire = ChatWire::new(&source, &tools, opens_thought);
     if source.params.stream {
@@ -37,10 +37,11 @@ pub(crate) async fn create(
             None => wire::stream(generation, wire, state.limits()),
         });
     }
-    let (answers, usage) = wire::collect(generation, source.params.n as usize).await?;
+    let (answers, usage) = wire::gather(&mut generation, source.params.n as usize).await?;
     let completion = wire.completion(answers, usage);
     if let Some(keep) = keep {
         keep.keep(&completion).await?;
     }
+    generation.settle().await;
     Ok(Json(completion).into_response())
 }

@@ -13,6 +13,7 @@ use super::TokenNames;
 use crate::choice::Scored;
 use crate::generation::{Generation, Output};
 use crate::json::{ApiJson, Generate};
+use crate::meter::{self, Wanted};
 use crate::openapi::{CompletionBody, Refusals};
 use crate::prompt::{Prompts, Tokenized, prompt_tokens};
 use crate::source::{PromptTokens, Source};
@@ -75,7 +76,9 @@ pub(crate) async fn start(
     let prompts: Vec<_> = prompts.collect::<Result<_, ApiError>>()?;
     source::check_size(&source, &prompts, state.limits())?;
     let num_choices = prompts.len() * source.params.n as usize;
-    let generation = Generation::start(state, &source, prompts).await?;
+    let wanted = Wanted::answers(&source, &prompts, server_metering::Usage::NONE);
+    let metered = meter::admit(state, wanted).await?;
+    let generation = Generation::start(state, &source, prompts, metered).await?;
     Ok(Started { source, num_choices, generation })
 }
 

@@ -128,16 +128,23 @@ async fn work(place: Place, mut generation: Generation, mut wire: ResponsesWire,
     let (tenant, id) = (&place.key.0.0, &place.key.1);
     let events = &place.events;
     let mut has_begun = false;
+    generation.stream();
     loop {
         let output = tokio::select! {
-            () = place.stop.notified() => return events.push(&[wire.cancelled(0)]),
+            () = place.stop.notified() => {
+                generation.cancel().await;
+                return events.push(&[wire.cancelled(0)]);
+            }
             output = generation.next() => output,
         };
         let Some(output) = output else { break };
         if !std::mem::replace(&mut has_begun, true) {
             match keeper.store.set_status(tenant, id, "in_progress").await {
                 // It was cancelled or deleted.
-                Ok(false) => return events.push(&[wire.cancelled(0)]),
+                Ok(false) => {
+                    generation.cancel().await;
+                    return events.push(&[wire.cancelled(0)]);
+                }
                 Ok(true) => {}
                 Err(error) => tracing::warn!(%error, "a response's status was not kept"),
             }

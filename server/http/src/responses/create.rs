@@ -164,6 +164,7 @@ async fn whole(
     if let Some(sealing) = wire.seal() {
         sealing.await?;
     }
+    generation.settle().await;
     Ok(wire.into_response())
 }
 

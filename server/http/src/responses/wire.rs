@@ -15,6 +15,7 @@ use super::keep::Keeper;
 use super::output::{
     call, counted, empty_part, id, is_message, is_reasoning, message, reasoning, shown,
 };
+use crate::meter::BUDGET;
 use crate::openai::{TokenNames, token_logprobs};
 use crate::wire::{Sealing, Wire};
 use crate::{ApiError, generation::Output, storage::unix_time};
@@ -208,7 +209,7 @@ impl ResponsesWire {
         if self.response.output.is_empty() {
             self.open(message(), events);
         }
-        if matches!(reason, "length" | "content_filter") {
+        if matches!(reason, "length" | "content_filter" | BUDGET) {
             self.close("incomplete", events);
             self.response.status = "incomplete".to_owned();
             let details =

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, RwLock};
 
 use server_guard::Guards;
+use server_metering::Meters;
 use server_store::Store;
 use tokio::sync::Semaphore;
 
@@ -29,6 +30,7 @@ pub struct AppStateBuilder {
     adapters: Option<Arc<dyn Adapters>>,
     moderator: Option<Moderator>,
     image_urls: Option<Arc<ImageUrls>>,
+    meters: Option<Meters>,
 }
 
 /// Adapters that are brought into memory at once; those who provide them read one at a time.
@@ -48,6 +50,7 @@ impl AppStateBuilder {
             adapters: None,
             moderator: None,
             image_urls: None,
+            meters: None,
         }
     }
 
@@ -129,6 +132,13 @@ impl AppStateBuilder {
         self
     }
 
+    /// What lets requests in and counts what they use; nothing does if not called.
+    #[must_use]
+    pub fn meters(mut self, meters: Meters) -> Self {
+        self.meters = Some(meters);
+        self
+    }
+
     /// The state.
     #[must_use]
     pub fn build(self) -> AppState {
@@ -139,7 +149,7 @@ impl AppStateBuilder {
         let audio_jobs = Permits::new(max_audio_jobs, max_waiting_audio);
         let background = Background::new(&self.limits);
         let Self { models, auth, limits, metrics, guards, store, cors, adapters, .. } = self;
-        let (moderator, image_urls) = (self.moderator, self.image_urls);
+        let (moderator, image_urls, meters) = (self.moderator, self.image_urls, self.meters);
         let adapter_jobs = Arc::new(Semaphore::new(MAX_ADAPTER_JOBS));
         let (models, guards) = (RwLock::new(models), Arc::new(guards));
         let (tickets, answers) = (Arc::default(), Answers::new(&limits));
@@ -161,6 +171,7 @@ impl AppStateBuilder {
             adapter_jobs,
             moderator,
             image_urls,
+            meters,
         }))
     }
 }

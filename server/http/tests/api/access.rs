@@ -6,7 +6,6 @@ use std::sync::{Arc, Mutex};
 use axum::Router;
 use axum::body::Body;
 use axum::http::{Request, StatusCode};
-use engine_core::TenantId;
 use engine_mock::{Fault, MockEngine, MockModel};
 use scheduler_batching::PlannerConfig;
 use serde_json::{Value, json};
@@ -24,7 +23,7 @@ impl Authenticate for TwoKeys {
         let tenant = bearer.ok_or(AuthError::Missing)?.strip_suffix("-secret");
         let tenant = tenant.filter(|tenant| ["a", "b"].contains(tenant));
         let tenant = tenant.ok_or(AuthError::Invalid)?;
-        Ok(Caller { tenant: TenantId(tenant.into()), key_id: format!("key-of-{tenant}").into() })
+        Ok(Caller::of_tenant(tenant, &format!("key-of-{tenant}"))?)
     }
 }
 

@@ -7,7 +7,6 @@ use axum::Router;
 use axum::body::Body;
 use axum::http::{Request, StatusCode};
 use chrono::DateTime;
-use engine_core::TenantId;
 use engine_mock::{MockEngine, MockModel};
 use hmac::{Hmac, Mac};
 use scheduler_batching::PlannerConfig;
@@ -24,7 +23,7 @@ const PATH: &str = "/model/mock/converse";
 struct Keys;
 
 fn caller(tenant: &str) -> Caller {
-    Caller { tenant: TenantId(tenant.into()), key_id: format!("key-of-{tenant}").into() }
+    Caller::of_tenant(tenant, &format!("key-of-{tenant}")).unwrap()
 }
 
 impl Authenticate for Keys {

@@ -6,7 +6,7 @@ use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::http::{Request, StatusCode};
 use axum::response::Response;
-use engine_core::{EngineLimits, TenantId};
+use engine_core::EngineLimits;
 use engine_mock::{MockEngine, MockModel};
 use scheduler_batching::{Handle, PlannerConfig};
 use serde_json::Value;
@@ -23,7 +23,7 @@ struct Names;
 impl Authenticate for Names {
     fn check(&self, bearer: Option<&str>) -> Result<Caller, AuthError> {
         let tenant = bearer.ok_or(AuthError::Missing)?;
-        Ok(Caller { tenant: TenantId(tenant.into()), key_id: tenant.into() })
+        Ok(Caller::of_tenant(tenant, tenant)?)
     }
 }
 

@@ -1,20 +1,20 @@
 //! `POST /embed` and `/similarity`.
 
-use std::sync::Arc;
-
 use axum::Extension;
 use axum::extract::State;
 use axum::response::Response;
-use engine_text::Cut;
-use server_api::{EmbedRequest, Prompt, SimilarityRequest, TeiError};
+use server_api::{EmbedRequest, SimilarityRequest, TeiError};
 
-use crate::encoding::input::{Asked, check_count, empty, tei_cut};
+use crate::encoding::input::{Asked, Input, Places, check_count, empty, tei_cut};
 use crate::encoding::run::{Encoded, encode};
 use crate::encoding::vectors::{Shape, cosine};
 use crate::encoding::{BYTES_PER_NUMBER, answer};
 use crate::json::ApiJson;
 use crate::served::{Purpose, ServedEncoder};
 use crate::{ApiError, AppState, Caller, guard};
+
+const FIELD: &str = "inputs";
+const SOURCE: &str = "inputs.source_sentence";
 
 /// The embeddings of texts.
 #[utoipa::path(post, path = "/embed", tag = "Text Embeddings Inference", operation_id = "embed",
@@ -31,8 +31,10 @@ pub(crate) async fn create(
     let normalize = ("normalize", request.normalize);
     let shape = Shape::asked(model.info(), request.dimensions, normalize)?;
     let cut = tei_cut(&model, request.truncate, request.truncation_direction);
-    let asked = Texts { prompt: request.inputs, field: "inputs", cut, name: request.prompt_name };
-    let mut rows = rows(&state, &caller, &model, asked).await?;
+    let before = prompt(&model, request.prompt_name.as_deref())?;
+    let inputs = guard::prompt(&state, &model.text, request.inputs, FIELD).await?;
+    let asked = Asked { cut, prompt: before, ..Asked::of(inputs, FIELD, state.limits())? };
+    let Encoded { mut rows, .. } = encode(&state, &caller, &model, asked).await?;
     let num_numbers: usize = rows.iter().map(Vec::len).sum();
     let body = move || {
         rows.iter_mut().for_each(|row| shape.apply(row));
@@ -58,45 +60,32 @@ pub(crate) async fn similarity(
     let field = "inputs.sentences";
     check_count(request.inputs.sentences.len(), field, state.limits())?;
     if request.inputs.source_sentence.is_empty() {
-        return Err(empty("inputs.source_sentence"));
+        return Err(empty(SOURCE));
     }
-    let of = |texts: Vec<String>, field: &'static str| {
-        let name = parameters.prompt_name.clone();
-        Texts { prompt: Prompt::Texts(texts), field, cut, name }
-    };
-    let source = of(vec![request.inputs.source_sentence], "inputs.source_sentence");
-    let source = rows(&state, &caller, &model, source).await?;
-    let sentences = rows(&state, &caller, &model, of(request.inputs.sentences, field)).await?;
-    let near = |row: &Vec<f32>| source.first().map(|source| cosine(source, row));
-    let near: Vec<f32> = sentences.iter().filter_map(near).collect();
+    let source = vec![request.inputs.source_sentence];
+    let source = guard::texts(&state, &model.text, source, SOURCE).await?;
+    let sentences = guard::texts(&state, &model.text, request.inputs.sentences, field).await?;
+    let places = Places { first: (SOURCE, source.len()), rest: (field, sentences.len()) };
+    let inputs: Vec<Input> = source.into_iter().chain(sentences).map(Input::Text).collect();
+    if let Some(idx) = inputs.iter().position(|input| input.size() == 0) {
+        return Err(empty(&places.name(idx)));
+    }
+    let prompt = prompt(&model, parameters.prompt_name.as_deref())?;
+    let asked = Asked { cut, prompt, ..Asked::new(inputs, places) };
+    let Encoded { rows, .. } = encode(&state, &caller, &model, asked).await?;
+    let (source, sentences) = rows.split_first().ok_or_else(ApiError::internal)?;
+    let near: Vec<f32> = sentences.iter().map(|row| cosine(source, row)).collect();
     answer(&state, near.len() * BYTES_PER_NUMBER, move || near).await
 }
 
-struct Texts {
-    prompt: Prompt,
-    field: &'static str,
-    cut: Cut,
-    /// Of the prompt.
-    name: Option<String>,
-}
-
-async fn rows(
-    state: &AppState,
-    caller: &Caller,
-    model: &Arc<ServedEncoder>,
-    texts: Texts,
-) -> Result<Vec<Vec<f32>>, ApiError> {
-    let Texts { prompt, field, cut, name } = texts;
-    let before = model.prompts.get(name.as_deref()).map_err(|names| {
+/// What the prompt of that name puts before each text.
+fn prompt(model: &ServedEncoder, name: Option<&str>) -> Result<String, ApiError> {
+    let before = model.prompts.get(name).map_err(|names| {
         let message = format!(
             "'prompt_name' is none of this model's prompts, which are: {}.",
             if names.is_empty() { "none".to_owned() } else { names.join(", ") }
         );
         ApiError::invalid(Some("prompt_name"), message)
     })?;
-    let before = before.to_owned();
-    let prompt = guard::prompt(state, &model.text, prompt, field).await?;
-    let asked = Asked { cut, prompt: before, ..Asked::of(prompt, field, state.limits())? };
-    let Encoded { rows, .. } = encode(state, caller, model, asked).await?;
-    Ok(rows)
+    Ok(before.to_owned())
 }

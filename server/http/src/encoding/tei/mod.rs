@@ -33,6 +33,7 @@ fn body(error: &ApiError) -> Response {
     let is_full = body.code.as_deref() == Some("queue_full");
     let (status, error_type) = match error.status() {
         StatusCode::SERVICE_UNAVAILABLE if is_full => (StatusCode::TOO_MANY_REQUESTS, "Overloaded"),
+        status @ StatusCode::TOO_MANY_REQUESTS => (status, "Overloaded"),
         StatusCode::SERVICE_UNAVAILABLE => (StatusCode::SERVICE_UNAVAILABLE, "Unhealthy"),
         StatusCode::INTERNAL_SERVER_ERROR => (StatusCode::FAILED_DEPENDENCY, "Backend"),
         StatusCode::GATEWAY_TIMEOUT => (StatusCode::GATEWAY_TIMEOUT, "Backend"),
