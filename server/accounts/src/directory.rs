@@ -40,7 +40,7 @@ pub struct KnownKey {
     /// What it may; of a project's key, use models.
     pub role: Role,
     /// What it may be used for.
-    pub scopes: Scopes,
+    pub scopes: Arc<Scopes>,
 }
 
 /// Why a key is not let in.
@@ -235,7 +235,7 @@ impl Entry {
             path: Path { organization, project, key },
             kind: change.kind,
             role: change.role,
-            scopes: change.scopes,
+            scopes: Arc::new(change.scopes),
         };
         let (expires_at, secrets) = (change.expires_at, change.secrets);
         (change.id, Some(Self { known: Arc::new(known), expires_at, secrets }))

@@ -1,19 +1,25 @@
 //! Who asks. The check itself is the composition root's; here it meets HTTP.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
-use axum::extract::{Request, State};
-use axum::http::{HeaderMap, HeaderName, header};
+use axum::extract::{MatchedPath, Request, State};
+use axum::http::{HeaderMap, HeaderName, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::Response;
 use engine_core::TenantId;
-use server_metering::{IdError, KeyId, OrganizationId, Path, ProjectId};
+use server_accounts::Scopes;
+use server_metering::{Endpoint, IdError, KeyId, OrganizationId, Path, ProjectId, Tag};
 
 use crate::observe::RequestId;
-use crate::ticket::Ticket;
+use crate::ticket::{Asked, Ticket};
 use crate::{ApiError, AppState, anthropic, meter};
 
 const X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
+/// What a client groups its requests by, in reports of usage.
+const TAG: HeaderName = HeaderName::from_static("x-agentbase-tag");
+/// Seconds to wait for the database that has the keys.
+const RETRY_S: u32 = 5;
 /// The only project of an organization without accounts.
 const DEFAULT_PROJECT: &str = "default";
 
@@ -26,14 +32,16 @@ pub struct Caller {
     pub key_id: Arc<str>,
     /// Whose limits hold for it, and who pays.
     pub path: Path,
+    /// What the key may be used for.
+    pub scopes: Arc<Scopes>,
 }
 
 impl Caller {
     /// Who has a key of an organization's project: the organization is the tenant.
     #[must_use]
-    pub fn new(path: Path) -> Self {
+    pub fn new(path: Path, scopes: Arc<Scopes>) -> Self {
         let (tenant, key_id) = (path.organization.as_str(), path.key.as_str());
-        Self { tenant: TenantId(tenant.into()), key_id: key_id.into(), path }
+        Self { tenant: TenantId(tenant.into()), key_id: key_id.into(), path, scopes }
     }
 
     /// Who has a key where there are no accounts: its tenant is an organization with one project,
@@ -42,16 +50,17 @@ impl Caller {
     /// # Errors
     /// If a name is empty or longer than names of accounts may be.
     pub fn of_tenant(tenant: &str, key_id: &str) -> Result<Self, IdError> {
-        Ok(Self::new(Path {
+        let path = Path {
             organization: OrganizationId::new(tenant)?,
             project: ProjectId::new(DEFAULT_PROJECT)?,
             key: KeyId::new(key_id)?,
-        }))
+        };
+        Ok(Self::new(path, Arc::default()))
     }
 }
 
 /// Why a request is not let in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum AuthError {
     /// No key was sent.
     #[error(
@@ -71,6 +80,34 @@ pub enum AuthError {
          with it and restart the server, or send the key itself as a bearer token."
     )]
     NoSecret,
+    /// The key's time is over.
+    #[error("This API key has expired: make another one, or set a later end.")]
+    Expired,
+    /// The key is for something else, or whoever it belongs to may not go on.
+    #[error("{0}")]
+    Forbidden(String),
+    /// Keys cannot be checked.
+    #[error("API keys cannot be checked at the moment: try again.")]
+    Unavailable,
+}
+
+/// Where a request comes from.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Peer(pub(crate) IpAddr);
+
+impl From<AuthError> for ApiError {
+    fn from(error: AuthError) -> Self {
+        let message = error.to_string();
+        match error {
+            AuthError::Forbidden(_) => forbidden("insufficient_permissions", message),
+            AuthError::Unavailable => Self::unavailable("keys_unavailable", message, RETRY_S),
+            _ => Self::unauthorized(message),
+        }
+    }
+}
+
+fn forbidden(code: &'static str, message: impl Into<String>) -> ApiError {
+    ApiError::refused(StatusCode::FORBIDDEN, code, message)
 }
 
 /// A key that no account can have.
@@ -86,8 +123,9 @@ impl From<IdError> for AuthError {
 pub struct Signer {
     /// Who signs.
     pub caller: Caller,
-    /// The AWS secret access key. It has no `Debug`: nothing may log it.
-    pub secret: Arc<str>,
+    /// The AWS secret access keys that hold, two while a key is rotated. It has no `Debug`: nothing
+    /// may log them.
+    pub secrets: Vec<Arc<str>>,
 }
 
 /// Says who a key belongs to. Called on every request: it must be quick and must not block.
@@ -135,7 +173,7 @@ pub(crate) async fn require_caller(
     next: Next,
 ) -> Result<Response, ApiError> {
     let caller = state.auth().check(key(request.headers()));
-    let caller = caller.map_err(|error| ApiError::unauthorized(error.to_string()))?;
+    let caller = caller.map_err(ApiError::from)?;
     admit(&state, caller, request, next).await
 }
 
@@ -147,6 +185,7 @@ pub(crate) async fn admit(
     next: Next,
 ) -> Result<Response, ApiError> {
     tracing::Span::current().record("key_id", &*caller.key_id);
+    check_scopes(&caller.scopes, &request)?;
     let ticket = ticket(state, &caller, &request)?;
     let is_anthropics = anthropic::is_meant(&request);
     request.extensions_mut().insert(caller);
@@ -164,7 +203,42 @@ fn ticket(state: &AppState, caller: &Caller, request: &Request) -> Result<Arc<Ti
     if let Some(RequestId(id)) = request.extensions().get() {
         ticket.name(id);
     }
+    let route = request.extensions().get::<MatchedPath>().map(MatchedPath::as_str);
+    ticket.note(Asked {
+        // Routes are short.
+        endpoint: Endpoint::new(route.unwrap_or("other")).map_err(|_| ApiError::internal())?,
+        tag: tag(request.headers())?,
+        scopes: Arc::clone(&caller.scopes),
+    });
     Ok(ticket)
+}
+
+/// What a key may be used for, as far as the request's head tells.
+fn check_scopes(scopes: &Scopes, request: &Request) -> Result<(), ApiError> {
+    let path = request.uri().path();
+    if !scopes.allow_endpoint(path) {
+        let path: String = path.chars().take(128).collect();
+        let message = format!("This API key is not allowed to use {path}.");
+        return Err(forbidden("insufficient_permissions", message));
+    }
+    let peer = request.extensions().get().map(|Peer(address)| *address);
+    if !scopes.allow_address(peer) {
+        let message = "This API key is not allowed to be used from your network address.";
+        return Err(forbidden("ip_not_authorized", message));
+    }
+    Ok(())
+}
+
+/// What the client groups its requests by.
+fn tag(headers: &HeaderMap) -> Result<Option<Tag>, ApiError> {
+    let Some(value) = headers.get(TAG) else { return Ok(None) };
+    match value.to_str().map(Tag::new) {
+        Ok(Ok(tag)) => Ok(Some(tag)),
+        _ => {
+            let message = format!("Invalid value for '{TAG}': give it 1 to 256 ASCII characters.");
+            Err(ApiError::invalid(Some(TAG.as_str()), message))
+        }
+    }
 }
 
 /// Anthropic's clients have a header of their own for it.

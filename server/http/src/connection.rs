@@ -23,6 +23,7 @@ use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
+use crate::auth::Peer;
 use crate::tls::{HTTP2, Tls};
 use crate::waiting::Visit;
 use crate::write_timeout::WriteTimeout;
@@ -153,6 +154,7 @@ fn head_timed_out(limits: &HttpLimits) -> String {
 pub(crate) struct Requests {
     pub(crate) router: Router,
     pub(crate) visit: Arc<Visit>,
+    pub(crate) peer: Peer,
 }
 
 impl Service<Request<Incoming>> for Requests {
@@ -160,7 +162,8 @@ impl Service<Request<Incoming>> for Requests {
     type Error = Infallible;
     type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>> + Send>>;
 
-    fn call(&self, request: Request<Incoming>) -> Self::Future {
+    fn call(&self, mut request: Request<Incoming>) -> Self::Future {
+        request.extensions_mut().insert(self.peer);
         let running = Running::new(&self.visit);
         // A router is always ready.
         let response = tower::Service::call(&mut self.router.clone(), request);

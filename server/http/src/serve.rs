@@ -13,6 +13,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
+use crate::auth::Peer;
 use crate::connection::{Requests, attend};
 use crate::waiting::Waiting;
 use crate::{HttpLimits, Tls};
@@ -67,7 +68,8 @@ pub async fn serve(
             Some(_) = connections.join_next() => {}
             (socket, peer, permit) = accept(&listener, &permits) => {
                 let visit = Arc::new(waiting.arrive(peer.ip()));
-                let requests = Requests { router: router.clone(), visit };
+                let peer = Peer(peer.ip());
+                let requests = Requests { router: router.clone(), visit, peer };
                 let (tls, limits, stop) = (tls.clone(), limits.clone(), stop.clone());
                 connections.spawn(async move {
                     attend(socket, tls, requests, limits, stop).await;

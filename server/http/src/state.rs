@@ -19,7 +19,7 @@ use crate::images::ImageUrls;
 use crate::permits::Permits;
 use crate::responses::Background;
 use crate::served::{Kind, Purpose, Served, ServedEncoder, ServedModel, wrong_kind};
-use crate::ticket::Tickets;
+use crate::ticket::{self, Tickets};
 use crate::{ApiError, Authenticate, CorsOrigins, HttpLimits, Metrics};
 
 mod builder;
@@ -105,6 +105,9 @@ impl AppState {
 
     /// The model that a request names, of whatever kind.
     pub(crate) fn served(&self, id: &str) -> Result<Served, ApiError> {
+        if !ticket::allows_model(id) {
+            return Err(ApiError::model_not_found(clip(id)));
+        }
         if !self.has_base(id)
             && let Some(info) = self.adapter(id)?
         {

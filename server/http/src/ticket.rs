@@ -15,7 +15,8 @@ use std::time::Duration;
 use axum::http::{HeaderMap, HeaderName};
 use engine_core::TenantId;
 use futures_util::task::AtomicWaker;
-use server_metering::RateStatuses;
+use server_accounts::Scopes;
+use server_metering::{Endpoint, RateStatuses, Tag};
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use crate::{ApiError, params};
@@ -72,6 +73,19 @@ pub(crate) struct Ticket {
     waker: AtomicWaker,
     /// How its caller's rates stand, for the head of its answer.
     rates: OnceLock<RateStatuses>,
+    /// What its head says it is about.
+    asked: OnceLock<Asked>,
+}
+
+/// What a request is about, as its head says.
+#[derive(Clone, Debug)]
+pub(crate) struct Asked {
+    /// Its route.
+    pub(crate) endpoint: Endpoint,
+    /// What its client groups it with.
+    pub(crate) tag: Option<Tag>,
+    /// What its key may be used for.
+    pub(crate) scopes: Arc<Scopes>,
 }
 
 impl Ticket {
@@ -93,6 +107,7 @@ impl Ticket {
             cancelled: AtomicBool::new(false),
             waker: AtomicWaker::new(),
             rates: OnceLock::new(),
+            asked: OnceLock::new(),
         }))
     }
 
@@ -124,6 +139,11 @@ impl Ticket {
         self.rates.get()
     }
 
+    /// What it is about, once.
+    pub(crate) fn note(&self, asked: Asked) {
+        let _ = self.asked.set(asked);
+    }
+
     fn cancel(&self) {
         self.cancelled.store(true, Ordering::Release);
         self.waker.wake();
@@ -146,6 +166,16 @@ impl Drop for Ticket {
             named.remove(&(self.tenant.clone(), name, self.number));
         }
     }
+}
+
+/// Whether the current request's key is for a model.
+pub(crate) fn allows_model(id: &str) -> bool {
+    current_asked().is_none_or(|asked| asked.scopes.allow_model(id))
+}
+
+/// What the current request is about.
+pub(crate) fn current_asked() -> Option<Asked> {
+    CURRENT.try_with(|ticket| ticket.asked.get().cloned()).ok().flatten()
 }
 
 /// Lets the current request be found by the id of its answer.

@@ -9,7 +9,8 @@ use crate::journal::{Journal, Opened};
 use crate::organization::{Moment, Organization};
 use crate::{
     AccountId, Clock, Durability, Endpoint, Limits, ModelId, OrganizationId, Path, Period, Permit,
-    PriceBook, PriceError, Quote, RateStatuses, Refusal, RequestId, Standing, Sum, Tag, Tier, Usage,
+    PriceBook, PriceError, Quote, RateStatuses, Refusal, RequestId, Standing, Sum, Tag, Tier,
+    Usage,
 };
 
 /// What a request asks for, at most.

@@ -37,12 +37,12 @@ async fn signed(state: &AppState, request: Request) -> Result<(Caller, Request),
     let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_secs());
     // Before the body is read, all that can be known without it.
     let signature = Signature::of(request.headers(), SERVICE, now)?;
-    let Signer { caller, secret } =
+    let Signer { caller, secrets } =
         state.auth().signer(&signature.access_key_id).map_err(refused)?;
     let (head, body) = request.into_parts();
     let body = json::read(Request::from_parts(head.clone(), body), state.limits()).await?;
     let num_bytes = body.len();
-    let check = move || signature.check(&secret, &head, &body).map(|()| (head, body));
+    let check = move || signature.check(&secrets, &head, &body).map(|()| (head, body));
     let (head, body) = run_sized(state, num_bytes, check).await??;
     Ok((caller, Request::from_parts(head, Body::from(body))))
 }
@@ -51,7 +51,11 @@ fn refused(error: AuthError) -> ApiError {
     let name = match error {
         AuthError::Missing => "MissingAuthenticationTokenException",
         AuthError::UnknownAccessKey => "UnrecognizedClientException",
-        AuthError::Invalid | AuthError::NoSecret => "AccessDeniedException",
+        AuthError::Expired => "ExpiredTokenException",
+        AuthError::Unavailable => return error.into(),
+        AuthError::Invalid | AuthError::NoSecret | AuthError::Forbidden(_) => {
+            "AccessDeniedException"
+        }
     };
     forbidden(name, error.to_string())
 }

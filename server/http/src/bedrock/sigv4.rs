@@ -4,6 +4,8 @@
 //! that were signed, by the secret, at most [`MAX_SKEW_S`] ago or ahead. Signatures are compared in
 //! constant time.
 
+use std::sync::Arc;
+
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, Uri, header};
 use chrono::NaiveDateTime;
@@ -108,8 +110,13 @@ impl Signature {
         })
     }
 
-    /// Whether `secret` signed this very request.
-    pub(super) fn check(&self, secret: &str, head: &Parts, body: &[u8]) -> Result<(), ApiError> {
+    /// Whether one of the secrets signed this very request.
+    pub(super) fn check(
+        &self,
+        secrets: &[Arc<str>],
+        head: &Parts,
+        body: &[u8],
+    ) -> Result<(), ApiError> {
         let invalid = |message: &str| Err(forbidden("InvalidSignatureException", message));
         let payload = to_hex(&Sha256::digest(body));
         if head.headers.get("x-amz-content-sha256").is_some_and(|told| *told != *payload) {
@@ -122,11 +129,14 @@ impl Signature {
             self.timestamp,
             to_hex(&request)
         );
-        let mut key = format!("AWS4{secret}").into_bytes();
-        for part in [day.as_str(), region, service, TERMINATOR] {
-            key = hmac(&key, part).finalize().into_bytes().to_vec();
-        }
-        if hmac(&key, &to_sign).verify_slice(&self.mac).is_err() {
+        let is_signed_by = |secret: &Arc<str>| {
+            let mut key = format!("AWS4{secret}").into_bytes();
+            for part in [day.as_str(), region, service, TERMINATOR] {
+                key = hmac(&key, part).finalize().into_bytes().to_vec();
+            }
+            hmac(&key, &to_sign).verify_slice(&self.mac).is_ok()
+        };
+        if !secrets.iter().any(is_signed_by) {
             return invalid(
                 "The signature does not match the request. Check the secret access key, and that \
                  nothing between client and server changes the request.",

@@ -27,8 +27,8 @@ use std::task::{Context, Poll, ready};
 
 use engine_core::Class;
 use server_metering::{
-    Ask, CappedBy, Durability, Ending, IdError, MAX_ID_BYTES, ModelId, Permit, Receipt, RequestId,
-    Tier, Usage,
+    Ask, CappedBy, Durability, Ending, Endpoint, IdError, MAX_ID_BYTES, ModelId, Permit, Receipt,
+    RequestId, Tier, Usage,
 };
 use tokio::task::JoinHandle;
 
@@ -81,11 +81,17 @@ impl<'a> Wanted<'a> {
             Class::Normal => "standard",
             Class::Low => "flex",
         };
+        let asked = ticket::current_asked();
         Ok(Ask {
             // Not the client's own id, which it may use again.
             request: RequestId::new(&format!("req_{:032x}", rand::random::<u128>()))?,
             model: model_id(self.model)?,
             tier: Tier::new(tier)?,
+            endpoint: match &asked {
+                Some(asked) => asked.endpoint.clone(),
+                None => Endpoint::new("other")?,
+            },
+            tag: asked.and_then(|asked| asked.tag),
             input_tokens: self.input_tokens,
             max_output_tokens: self.max_output_tokens,
             other: self.other,

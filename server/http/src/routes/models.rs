@@ -9,22 +9,24 @@ use server_api::{Model, ModelList};
 
 use crate::openapi::Refusals;
 use crate::served::{Kind, Served};
-use crate::{ApiError, AppState, anthropic};
+use crate::{ApiError, AppState, anthropic, ticket};
 
 /// All models that are ready to answer; with `anthropic-version`, in Anthropic's shape.
 #[utoipa::path(get, path = "/v1/models", tag = "Models",
     responses((status = 200, description = "The models, by id", body = ModelList), Refusals))]
 pub(crate) async fn list(State(state): State<AppState>, headers: HeaderMap) -> Response {
-    let adapted = state.adapted_models().await;
+    let mut adapted = state.adapted_models().await;
+    adapted.retain(|model| ticket::allows_model(&model.id));
     if anthropic::is_spoken(&headers) {
         // Its clients can only chat.
         let models = [state.ready_generators(), adapted].concat();
-        let models = models.iter().map(|model| anthropic::models::describe(model));
+        let models = models.iter().filter(|model| ticket::allows_model(&model.id));
+        let models = models.map(|model| anthropic::models::describe(model));
         return Json(anthropic::models::page(models.collect())).into_response();
     }
     let adapted = adapted.into_iter().map(Served::Generator);
-    let data = state.ready_models().into_iter().chain(adapted).map(|model| describe(&model));
-    let data = data.collect();
+    let ready = state.ready_models().into_iter().filter(|model| ticket::allows_model(model.id()));
+    let data = ready.chain(adapted).map(|model| describe(&model)).collect();
     Json(ModelList { object: "list".to_owned(), data }).into_response()
 }
 

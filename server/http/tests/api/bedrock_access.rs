@@ -37,8 +37,8 @@ impl Authenticate for Keys {
 
     fn signer(&self, id: &str) -> Result<Signer, AuthError> {
         match id {
-            "A" => Ok(Signer { caller: caller("a"), secret: "of a".into() }),
-            "B" => Ok(Signer { caller: caller("b"), secret: "of b".into() }),
+            "A" => Ok(Signer { caller: caller("a"), secrets: vec!["of a".into()] }),
+            "B" => Ok(Signer { caller: caller("b"), secrets: vec!["of b".into()] }),
             "OLD" => Err(AuthError::NoSecret),
             _ => Err(AuthError::UnknownAccessKey),
         }

@@ -34,6 +34,7 @@ mod responses;
 mod responses_bad;
 mod responses_cancelled;
 mod responses_kept;
+mod scopes;
 mod socket;
 mod status;
 mod stored;

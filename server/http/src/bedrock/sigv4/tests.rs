@@ -27,7 +27,11 @@ fn head(method: &str, uri: &str, headers: Headers<'_>) -> Parts {
 }
 
 fn check(head: &Parts, body: &[u8]) -> Result<(), ApiError> {
-    Signature::of(&head.headers, "service", NOW)?.check(SECRET, head, body)
+    Signature::of(&head.headers, "service", NOW)?.check(
+        &["other".into(), SECRET.into()],
+        head,
+        body,
+    )
 }
 
 /// Of the suite that AWS publishes.

@@ -1,0 +1,146 @@
+//! The journal, what feeds the ledger from it, and the limits that go on from there.
+//!
+//! Invariant: limits begin with what the ledger says only when it has all that earlier processes
+//! left in the journals of this folder.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use server_metering::{
+    Behind, Clock, Durability, Follower, FollowerOptions, Journal, JournalError, JournalOptions,
+    Meters, PriceBook, SystemClock,
+};
+use server_store::{SqlLedger, Store};
+use tokio::runtime::Handle;
+use tokio::task::spawn_blocking;
+
+use crate::AccessError;
+
+/// Processes that share a folder, each with a journal of its own in it.
+const MAX_JOURNALS: usize = 64;
+
+/// How books are kept.
+#[derive(Clone, Debug)]
+pub struct BooksOptions {
+    /// Where the journals are.
+    pub folder: PathBuf,
+    /// When the disk has what was acknowledged.
+    pub durability: Durability,
+    /// How long a start waits for the ledger, and an end.
+    pub patience: Duration,
+}
+
+/// The books of this process.
+#[derive(Debug)]
+pub struct Books {
+    meters: Meters,
+    follower: Arc<Follower>,
+    patience: Duration,
+}
+
+impl Books {
+    /// Opens the journal, gives the ledger what earlier processes left, and fills the limits with
+    /// what was used.
+    ///
+    /// # Errors
+    /// If the folder, a journal or the database fails, or the ledger does not take it in time.
+    pub async fn open(store: &Store, options: BooksOptions) -> Result<Self, AccessError> {
+        let journals = spawn_blocking({
+            let options = options.clone();
+            move || journals(&options)
+        });
+        let mut journals = journals.await.map_err(|error| AccessError::Thread(error.into()))??;
+        // The first one is this process's; the others were left by processes that are no more.
+        let own = Arc::new(journals.remove(0));
+        for left in journals {
+            drop(drained(store, Arc::new(left), options.patience).await?);
+        }
+        let follower = drained(store, Arc::clone(&own), options.patience).await?;
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let meters = Meters::new(own, PriceBook::default(), Arc::clone(&clock));
+        store.restore_sums(&meters, clock.utc()).await?;
+        Ok(Self { meters, follower: Arc::new(follower), patience: options.patience })
+    }
+
+    /// What lets requests in.
+    #[must_use]
+    pub fn meters(&self) -> &Meters {
+        &self.meters
+    }
+
+    /// How far the ledger is behind.
+    #[must_use]
+    pub fn behind(&self) -> Behind {
+        self.follower.behind()
+    }
+
+    /// Gives the ledger what is left. What it does not take is in the journal at the next start.
+    pub async fn close(self) {
+        let Self { meters, follower, patience } = self;
+        let closing = spawn_blocking(move || {
+            let is_drained = follower.drain(patience);
+            drop((follower, meters));
+            is_drained
+        });
+        if !matches!(closing.await, Ok(true)) {
+            tracing::warn!("the ledger has not taken all usage: it will at the next start");
+        }
+    }
+}
+
+/// A follower whose ledger has all that the journal had.
+async fn drained(
+    store: &Store,
+    journal: Arc<Journal>,
+    patience: Duration,
+) -> Result<Follower, AccessError> {
+    let recovered = journal.recovered();
+    if recovered.num_lost > 0 || recovered.cut_bytes > 0 {
+        tracing::info!(
+            num_requests = recovered.num_lost,
+            cut_bytes = recovered.cut_bytes,
+            "requests that a process left unfinished are billed by what they had delivered"
+        );
+    }
+    let ledger = Box::new(SqlLedger::new(store.clone(), Handle::current()));
+    let follower = Follower::start(journal, ledger, FollowerOptions::default());
+    let follower = follower.map_err(AccessError::Thread)?;
+    let waiting = spawn_blocking(move || {
+        let is_drained = follower.drain(patience);
+        (is_drained, follower)
+    });
+    let (is_drained, follower) =
+        waiting.await.map_err(|error| AccessError::Thread(error.into()))?;
+    if is_drained {
+        return Ok(follower);
+    }
+    let error = follower.behind().last_error.unwrap_or_else(|| "it takes too long".to_owned());
+    Err(AccessError::Behind(patience, error))
+}
+
+/// The journal of this process, and those that nobody has.
+fn journals(options: &BooksOptions) -> Result<Vec<Journal>, AccessError> {
+    let folder = &options.folder;
+    let failed = |source| AccessError::Folder { folder: folder.clone(), source };
+    std::fs::create_dir_all(folder).map_err(failed)?;
+    let kept = JournalOptions { durability: options.durability, ..JournalOptions::default() };
+    let mut journals = Vec::new();
+    for number in 0..MAX_JOURNALS {
+        let dir = folder.join(number.to_string());
+        if !journals.is_empty() && !is_left(&dir) {
+            continue;
+        }
+        match Journal::open(&dir, kept) {
+            Ok(journal) => journals.push(journal),
+            Err(JournalError::InUse { .. }) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    if journals.is_empty() { Err(AccessError::TooMany(MAX_JOURNALS)) } else { Ok(journals) }
+}
+
+/// Whether there is a journal.
+fn is_left(dir: &Path) -> bool {
+    dir.is_dir()
+}

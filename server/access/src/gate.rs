@@ -1,0 +1,89 @@
+//! Who may ask, by the keys in memory.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+use server_accounts::{Directory, KeyError, KeyKind, KnownKey};
+use server_http::{AuthError, Authenticate, Caller, Signer};
+use server_metering::{KeyId, OrganizationId};
+
+/// Keys whose use is remembered at once.
+const MAX_USED: usize = 1 << 17;
+
+/// Lets keys in. A clone is the same.
+#[derive(Clone, Debug)]
+pub struct Gate {
+    directory: Directory,
+    /// By organization and key, the second it was last used in.
+    used: Arc<Mutex<HashMap<(OrganizationId, KeyId), i64>>>,
+}
+
+impl Gate {
+    pub(crate) fn new(directory: Directory) -> Self {
+        Self { directory, used: Arc::default() }
+    }
+
+    /// Remembers that a key was used.
+    fn note(&self, known: &KnownKey, unix: i64) {
+        let name = (known.path.organization.clone(), known.path.key.clone());
+        let mut used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
+        if used.len() < MAX_USED || used.contains_key(&name) {
+            used.insert(name, unix);
+        }
+    }
+
+    /// Which keys were used since the last time, and when: organization, key, Unix seconds.
+    pub(crate) fn take_used(&self) -> Vec<(String, String, i64)> {
+        let used = std::mem::take(&mut *self.used.lock().unwrap_or_else(PoisonError::into_inner));
+        let told = |((organization, key), at): ((OrganizationId, KeyId), i64)| {
+            (organization.as_str().to_owned(), key.as_str().to_owned(), at)
+        };
+        used.into_iter().map(told).collect()
+    }
+}
+
+impl Authenticate for Gate {
+    fn check(&self, bearer: Option<&str>) -> Result<Caller, AuthError> {
+        let now = now();
+        let known = self.directory.check(bearer.ok_or(AuthError::Missing)?, now);
+        let known = known.map_err(refused)?;
+        self.note(&known, now.1);
+        caller(known)
+    }
+
+    fn signer(&self, id: &str) -> Result<Signer, AuthError> {
+        let now = now();
+        let (known, secrets) = self.directory.signer(id, now).map_err(|error| match error {
+            KeyError::Unknown => AuthError::UnknownAccessKey,
+            error => refused(error),
+        })?;
+        self.note(&known, now.1);
+        Ok(Signer { caller: caller(known)?, secrets })
+    }
+}
+
+/// By the clock for ages, and in Unix seconds.
+fn now() -> (Instant, i64) {
+    let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    (Instant::now(), i64::try_from(unix.as_secs()).unwrap_or(i64::MAX))
+}
+
+fn caller(known: Arc<KnownKey>) -> Result<Caller, AuthError> {
+    match known.kind {
+        KeyKind::Project => Ok(Caller::new(known.path.clone(), Arc::clone(&known.scopes))),
+        KeyKind::Admin => Err(AuthError::Forbidden(
+            "This is an admin key, which uses no models: send a key of a project.".to_owned(),
+        )),
+    }
+}
+
+fn refused(error: KeyError) -> AuthError {
+    match error {
+        KeyError::Unknown => AuthError::Invalid,
+        KeyError::Expired => AuthError::Expired,
+        KeyError::NoSecret => AuthError::NoSecret,
+        KeyError::Stale => AuthError::Unavailable,
+        KeyError::Archived | KeyError::Suspended(_) => AuthError::Forbidden(error.to_string()),
+    }
+}
