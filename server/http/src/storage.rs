@@ -50,11 +50,14 @@ impl From<StoreError> for ApiError {
             StoreError::Full { .. } => {
                 Self::refused(StatusCode::FORBIDDEN, "storage_limit_exceeded", message)
             }
+            StoreError::Exists { .. } => Self::invalid(None, message).code("already_exists"),
+            StoreError::Invalid { .. } => Self::invalid(None, message),
             StoreError::Timeout
             | StoreError::Database(_)
             | StoreError::Migration(_)
             | StoreError::Create(_)
             | StoreError::Restoring
+            | StoreError::Unreadable { .. }
             | StoreError::Url(_) => {
                 // What is bound to a statement is no part of its error.
                 tracing::error!(%error, "the store failed");

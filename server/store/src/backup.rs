@@ -77,9 +77,7 @@ async fn copy_of_rows(options: &PgConnectOptions, image: &Path) -> Result<i64, B
     }
     let mut image: SqliteConnection = image::connect(image).await?;
     migrations::of_sqlite(Some(version)).run(&mut image).await?;
-    // All tables as they are at one moment.
-    let begin = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
-    let mut moment = connection.begin_with(begin).await?;
+    let mut moment = connection.begin_with(sql::ONE_MOMENT).await?;
     sqlx::query(sql::SEE_EVERY_TENANT).execute(&mut *moment).await?;
     let mut into = image.begin().await?;
     for table in rows::tables(&mut into).await? {

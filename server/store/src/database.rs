@@ -9,6 +9,7 @@ mod postgres;
 mod presence;
 mod sqlite;
 
+use std::collections::BTreeSet;
 use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -119,15 +120,34 @@ impl Store {
     /// A transaction that writes one tenant's rows, when its other writers are done.
     pub(crate) async fn write(&self, tenant: &str) -> Result<Transaction, StoreError> {
         match &self.0.pools {
-            Pools::Sqlite { writer, .. } => Ok(Transaction::Sqlite(writer.begin().await?)),
+            Pools::Sqlite { writer, .. } => sqlite::begin(writer).await,
             Pools::Postgres(pool) => postgres::begin(pool, postgres::TURN_OF_TENANT, tenant).await,
+        }
+    }
+
+    /// A transaction that sees all tenants' rows as they are at one moment; it is not committed.
+    pub(crate) async fn read_every(&self) -> Result<Transaction, StoreError> {
+        match &self.0.pools {
+            Pools::Sqlite { readers, .. } => Ok(Transaction::Sqlite(readers.begin().await?)),
+            Pools::Postgres(pool) => postgres::begin_moment(pool).await,
+        }
+    }
+
+    /// A transaction that writes rows of several tenants, when their other writers are done.
+    pub(crate) async fn write_several(
+        &self,
+        tenants: &BTreeSet<&str>,
+    ) -> Result<Transaction, StoreError> {
+        match &self.0.pools {
+            Pools::Sqlite { writer, .. } => sqlite::begin(writer).await,
+            Pools::Postgres(pool) => postgres::begin_several(pool, tenants).await,
         }
     }
 
     /// A transaction of housekeeping, which sees all tenants' rows.
     pub(crate) async fn write_every(&self) -> Result<Transaction, StoreError> {
         match &self.0.pools {
-            Pools::Sqlite { writer, .. } => Ok(Transaction::Sqlite(writer.begin().await?)),
+            Pools::Sqlite { writer, .. } => sqlite::begin(writer).await,
             Pools::Postgres(pool) => postgres::begin(pool, postgres::EVERY_TENANT, "on").await,
         }
     }

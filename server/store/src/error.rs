@@ -48,6 +48,32 @@ pub enum StoreError {
         /// The id.
         id: String,
     },
+    /// Something of that id is there already.
+    #[error("there is a {what} '{id}' already: choose another id")]
+    Exists {
+        /// `project`, `organization`, …
+        what: &'static str,
+        /// The id.
+        id: String,
+    },
+    /// It cannot be made or changed like that.
+    #[error("the {what} cannot be like that: {why}")]
+    Invalid {
+        /// `name`, `project`, `limits`, …
+        what: &'static str,
+        /// What is wrong, and what would be right.
+        why: String,
+    },
+    /// A row is there that this version does not understand.
+    #[error("the {what} '{id}' is kept in a form that this version does not read: {why}")]
+    Unreadable {
+        /// `project`, `key`, …
+        what: &'static str,
+        /// Its id.
+        id: String,
+        /// What is wrong.
+        why: String,
+    },
     /// The database did not answer in time.
     #[error("the database did not answer in time")]
     Timeout,
@@ -69,6 +95,10 @@ pub enum StoreError {
 }
 
 impl StoreError {
+    pub(crate) fn invalid(what: &'static str, why: impl ToString) -> Self {
+        Self::Invalid { what, why: why.to_string() }
+    }
+
     /// Where it was a `sought` that was not found, and a page was to come after it.
     pub(crate) fn of_cursor(self, sought: &str) -> Self {
         match self {

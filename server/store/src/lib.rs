@@ -1,7 +1,9 @@
-//! What clients ask to be kept, in SQL: responses, conversations and chat completions.
+//! What is in SQL: organizations, their projects, keys and audit logs, and what clients ask to be
+//! kept.
 //!
-//! Invariant: every function takes the tenant, and every statement names it, so no row of another
-//! tenant can be read or changed. What expired is not read, whether it was swept or not. A function
+//! Invariant: every function takes the tenant, by name or as leave to do something in it, and every
+//! statement names it, so no row of another tenant can be read or changed; but for what is said to
+//! be of all tenants. What expired is not read, whether it was swept or not. A function
 //! that returned has its change on disk. Bodies are texts that nothing here looks into. SQLite and
 //! PostgreSQL are asked with the same statements.
 
@@ -21,6 +23,10 @@ mod sql;
 mod sweep;
 mod usage;
 
+pub use accounts::audit::{AuditError, AuditFilter};
+pub use accounts::keys::{ImportedKey, Key, KeyUpdate, NewAdminKey, NewKey};
+pub use accounts::organizations::{Organization, OrganizationUpdate};
+pub use accounts::projects::{Project, ProjectUpdate};
 pub use backup::{Backup, BackupError, Restored, backup, restore};
 pub use completions::{Completion, CompletionFilter};
 pub use conversation_items::Item;

@@ -52,6 +52,15 @@ impl<T> Page<T> {
     pub(crate) fn map<U>(self, read: impl FnMut(T) -> U) -> Page<U> {
         Page { rows: self.rows.into_iter().map(read).collect(), has_more: self.has_more }
     }
+
+    /// Of what `read` makes of the rows, if it can.
+    pub(crate) fn try_map<U>(
+        self,
+        read: impl FnMut(T) -> Result<U, StoreError>,
+    ) -> Result<Page<U>, StoreError> {
+        let rows = self.rows.into_iter().map(read).collect::<Result<_, _>>()?;
+        Ok(Page { rows, has_more: self.has_more })
+    }
 }
 
 impl PageQuery {

@@ -8,7 +8,7 @@ use crate::{Store, StoreError};
 
 const NEXT: &str = "INSERT INTO revisions (id, last) VALUES (0, 1)
     ON CONFLICT (id) DO UPDATE SET last = revisions.last + 1 RETURNING last";
-const LAST: &str = "SELECT last FROM revisions WHERE id = 0";
+pub(crate) const LAST: &str = "SELECT last FROM revisions WHERE id = 0";
 
 /// The next number, for the rows that this transaction changes.
 pub(crate) async fn next(transaction: &mut Transaction) -> Result<i64, StoreError> {

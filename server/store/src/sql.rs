@@ -12,6 +12,9 @@ use crate::StoreError;
 /// Lets a transaction of PostgreSQL see the rows of all tenants.
 pub(crate) const SEE_EVERY_TENANT: &str = "SELECT set_config('app.every_tenant', 'on', true)";
 
+/// Begins a transaction of PostgreSQL that reads all tables as they are at one moment.
+pub(crate) const ONE_MOMENT: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
+
 /// A transaction of either database; dropped, it is rolled back.
 #[derive(Debug)]
 pub(crate) enum Transaction {

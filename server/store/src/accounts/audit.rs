@@ -3,12 +3,16 @@
 //! Invariant: rows are only added, each to the end of its organization's chain, by one writer at a
 //! time: the organization's writers take turns.
 
+mod read;
+
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use serde_json::Value;
 use server_accounts::{Allowed, AuditEvent, AuditRecord, Kind, new_id};
 
+pub use self::read::{AuditError, AuditFilter};
 use crate::StoreError;
-use crate::sql::{Transaction, execute, query};
+use crate::sql::{Bound, Transaction, execute, query};
 
 const LAST: &str = "SELECT position, hash FROM audit_log WHERE organization_id = $1
     ORDER BY position DESC LIMIT 1";
@@ -31,12 +35,13 @@ pub(crate) async fn append<P>(
         position: last + 1,
         id: new_id(Kind::AuditRecord),
         at: millis(),
-        actor: allowed.actor().to_owned(),
-        address: allowed.address().map(str::to_owned),
+        // As the database gives it back: the hash is of that.
+        actor: allowed.actor().bound().into_owned(),
+        address: allowed.address().map(|address| address.bound().into_owned()),
         action: event.action.to_owned(),
-        target: event.target,
-        project: event.project,
-        detail: event.detail,
+        target: event.target.bound().into_owned(),
+        project: event.project.map(|project| project.bound().into_owned()),
+        detail: event.detail.bound().into_owned(),
         hash: String::new(),
     };
     let record = record.sealed(&previous);
@@ -56,6 +61,27 @@ pub(crate) async fn append<P>(
         record.hash
     )?;
     Ok(())
+}
+
+/// The same, which ends the change.
+pub(crate) async fn commit<P>(
+    mut transaction: Transaction,
+    allowed: &Allowed<P>,
+    event: AuditEvent,
+) -> Result<(), StoreError> {
+    append(&mut transaction, allowed, event).await?;
+    transaction.commit().await
+}
+
+/// An event with its detail.
+pub(crate) fn event(
+    action: &'static str,
+    target: &str,
+    project: Option<&str>,
+    detail: Value,
+) -> AuditEvent {
+    let (target, project) = (target.to_owned(), project.map(str::to_owned));
+    AuditEvent { action, target, project, detail: detail.to_string() }
 }
 
 /// Unix time in milliseconds.

@@ -1,5 +1,12 @@
 //! Organizations and what belongs to them.
 //!
-//! Invariant: a change of an organization and its line of the audit log are one transaction.
+//! Invariant: a change of an organization and its line of the audit log are one transaction, and
+//! what a request depends on has the next revision in it.
 
 pub(crate) mod audit;
+pub(crate) mod changes;
+mod check;
+pub(crate) mod keys;
+mod list;
+pub(crate) mod organizations;
+pub(crate) mod projects;

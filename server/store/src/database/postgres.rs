@@ -4,13 +4,14 @@
 //! rule; a tenant's writers take turns, and so does housekeeping. What is given up on here ends
 //! there too.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
 use sqlx::{ConnectOptions, Connection, PgConnection};
 
 use super::presence::Session;
-use crate::sql::Transaction;
+use crate::sql::{ONE_MOMENT, SEE_EVERY_TENANT, Transaction};
 use crate::{StoreError, migrations};
 
 /// Connections to one server, of the hundred that it has by default.
@@ -23,6 +24,9 @@ pub(super) const OF_TENANT: &str = "SELECT set_config('app.tenant', $1, true)";
 /// The same, and waits for the tenant's other writers.
 pub(super) const TURN_OF_TENANT: &str = "SELECT set_config('app.tenant', $1, true),
     pg_advisory_xact_lock(hashtextextended($1, 0))";
+/// Waits for the other writers of each of some tenants.
+const TURN_OF_EACH: &str = "SELECT COUNT(pg_advisory_xact_lock(hashtextextended(t, 0)))
+    FROM (SELECT t FROM unnest($1::TEXT[]) WITH ORDINALITY AS u (t, n) ORDER BY n) AS s";
 /// Sees all tenants, when nobody else does housekeeping.
 pub(super) const EVERY_TENANT: &str = "SELECT set_config('app.every_tenant', $1, true),
     pg_advisory_xact_lock(24935, 0)";
@@ -69,5 +73,25 @@ pub(super) async fn begin(
 ) -> Result<Transaction, StoreError> {
     let mut transaction = pool.begin().await?;
     sqlx::query(first).bind(value).execute(&mut *transaction).await?;
+    Ok(Transaction::Postgres(transaction))
+}
+
+/// A transaction that sees all tenants at one moment.
+pub(super) async fn begin_moment(pool: &PgPool) -> Result<Transaction, StoreError> {
+    let mut transaction = pool.begin_with(ONE_MOMENT).await?;
+    sqlx::query(SEE_EVERY_TENANT).execute(&mut *transaction).await?;
+    Ok(Transaction::Postgres(transaction))
+}
+
+/// A transaction that writes for several tenants. All who wait for several do so in one order, so
+/// none waits for another in a circle.
+pub(super) async fn begin_several(
+    pool: &PgPool,
+    tenants: &BTreeSet<&str>,
+) -> Result<Transaction, StoreError> {
+    let mut transaction = pool.begin().await?;
+    sqlx::query(SEE_EVERY_TENANT).execute(&mut *transaction).await?;
+    let tenants: Vec<&str> = tenants.iter().copied().collect();
+    sqlx::query(TURN_OF_EACH).bind(tenants).execute(&mut *transaction).await?;
     Ok(Transaction::Postgres(transaction))
 }

@@ -11,6 +11,7 @@ use sqlx::sqlite::{
 };
 use sqlx::{ConnectOptions, SqliteConnection};
 
+use crate::sql::Transaction;
 use crate::{StoreError, migrations};
 
 /// Connections that read.
@@ -29,6 +30,12 @@ pub(super) async fn open(
     migrations::of_sqlite(None).run(&writer).await?;
     let readers = pool(NUM_READERS).connect_with(options(path).read_only(true)).await?;
     Ok((writer, readers))
+}
+
+/// A transaction that writes. It waits for other processes' at its beginning: who has read before
+/// could not wait any more, since what it read might be old then.
+pub(super) async fn begin(writer: &SqlitePool) -> Result<Transaction, StoreError> {
+    Ok(Transaction::Sqlite(writer.begin_with("BEGIN IMMEDIATE").await?))
 }
 
 /// One connection to a file that is there.

@@ -1,6 +1,7 @@
 //! Real databases: what is kept, for whom, and for how long. Every test runs on SQLite and on
 //! PostgreSQL, a database of its own each.
 
+mod accounts;
 mod backups;
 mod completions;
 mod conversations;
