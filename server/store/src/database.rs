@@ -12,7 +12,7 @@ mod sqlite;
 use std::collections::BTreeSet;
 use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use sqlx::postgres::PgPool;
 use sqlx::sqlite::SqlitePool;
@@ -165,8 +165,7 @@ impl Store {
         &self,
         work: impl Future<Output = Result<T, StoreError>>,
     ) -> Result<T, StoreError> {
-        let in_time = tokio::time::timeout(self.0.limits.timeout, work).await;
-        in_time.unwrap_or(Err(StoreError::Timeout))
+        within(self.0.limits.timeout, work).await
     }
 
     /// Removes one row by a statement that returns its bytes.
@@ -192,6 +191,14 @@ impl Store {
         let retention = i64::try_from(self.0.limits.retention.as_secs()).unwrap_or(i64::MAX);
         now().saturating_add(retention)
     }
+}
+
+/// Does `work`, or gives up on it when its time is over.
+pub(crate) async fn within<T>(
+    timeout: Duration,
+    work: impl Future<Output = Result<T, StoreError>>,
+) -> Result<T, StoreError> {
+    tokio::time::timeout(timeout, work).await.unwrap_or(Err(StoreError::Timeout))
 }
 
 /// Unix time in seconds.

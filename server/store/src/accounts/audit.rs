@@ -7,7 +7,7 @@ mod read;
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use serde_json::Value;
+use serde_json::{Map, Value, json};
 use server_accounts::{Allowed, AuditEvent, AuditRecord, Kind, new_id};
 
 pub use self::read::{AuditError, AuditFilter};
@@ -82,6 +82,13 @@ pub(crate) fn event(
 ) -> AuditEvent {
     let (target, project) = (target.to_owned(), project.map(str::to_owned));
     AuditEvent { action, target, project, detail: detail.to_string() }
+}
+
+/// The detail of a change: what of it was asked for.
+pub(crate) fn requested<const N: usize>(changes: [(&str, Option<Value>); N]) -> Value {
+    let asked = changes.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?)));
+    let asked: Map<String, Value> = asked.collect();
+    json!({ "changes_requested": asked })
 }
 
 /// Unix time in milliseconds.

@@ -11,10 +11,13 @@ use server_accounts::{
 };
 
 use super::keys::read_kind;
-use crate::database::now;
+use crate::database::{now, within};
 use crate::revisions::LAST;
 use crate::sql::{Transaction, query};
 use crate::{Store, StoreError};
+
+/// For all that there is.
+const TIMEOUTS_OF_ALL: u32 = 12;
 
 const ORGANIZATIONS: &str = "SELECT id, archived_at, suspended, limits FROM organizations
     WHERE revision > $1";
@@ -55,7 +58,9 @@ impl Store {
             }
             changes(&mut transaction, since, revision).await
         };
-        self.in_time(work).await
+        // No request waits for the first load, and it may be of everything.
+        let timeouts = if since <= 0 { TIMEOUTS_OF_ALL } else { 1 };
+        within(self.limits().timeout.saturating_mul(timeouts), work).await
     }
 }
 

@@ -1,6 +1,6 @@
 //! Organizations: each is a tenant.
 
-use serde_json::json;
+use serde_json::{Value, json};
 use server_accounts::{Allowed, AuditEvent, LimitsData, may};
 
 use super::audit;
@@ -173,11 +173,11 @@ impl Store {
         let settings = update.settings.as_deref().map(check::settings).transpose()?;
         // Values of settings may be private: which they are is told, not what they are.
         let names: Option<Vec<&String>> = settings.as_ref().map(|map| map.keys().collect());
-        let changes = json!({ "changes_requested": {
-            "name": name,
-            "requires_two_factors": update.requires_two_factors,
-            "settings": names,
-        }});
+        let changes = audit::requested([
+            ("name", name.as_ref().map(|name| json!(name))),
+            ("requires_two_factors", update.requires_two_factors.map(Value::from)),
+            ("settings", names.map(|names| json!(names))),
+        ]);
         let two_factors = update.requires_two_factors.map(i64::from);
         let work = async {
             let mut transaction = self.write(id).await?;

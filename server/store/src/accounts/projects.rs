@@ -183,7 +183,10 @@ impl Store {
         let map = update.settings.as_deref().map(check::settings).transpose()?;
         // Values of settings may be private: which they are is told, not what they are.
         let names: Option<Vec<&String>> = map.as_ref().map(|map| map.keys().collect());
-        let changes = json!({ "changes_requested": { "name": name, "settings": names } });
+        let changes = audit::requested([
+            ("name", name.as_ref().map(|name| json!(name))),
+            ("settings", names.map(|names| json!(names))),
+        ]);
         let event = audit::event("project.updated", id, Some(id), changes);
         let work = async {
             let (organization, settings) = (allowed.organization(), &update.settings);

@@ -7,7 +7,7 @@ use server_store::{Conversation, Database};
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, PgConnection};
 
-use crate::{On, Opened, item, response};
+use crate::{On, Opened, accounts, item, response};
 
 const URL: &str = "AGENTBASE_TEST_POSTGRES";
 /// An ordinary role: no superuser, and bound by row-level security.
@@ -87,7 +87,7 @@ async fn a_statement_without_a_tenant_sees_the_transactions_own_rows() {
     let mut connection = connect(database).await;
     for (tenant, expected) in [("a", 1), ("b", 2), ("c", 0), ("", 0)] {
         for table in TABLES {
-            let seen = seen(&mut connection, tenant, table).await;
+            let seen = seen(&mut connection, tenant, table, "tenant").await;
             let expected = if table == "tenants" { expected.min(1) } else { expected };
             assert_eq!(seen, (expected, 0), "{tenant} in {table}");
         }
@@ -106,12 +106,38 @@ async fn a_statement_without_a_tenant_sees_the_transactions_own_rows() {
     assert!(store.response("a", "a0").await.is_ok());
 }
 
+/// The same of accounts.
+#[tokio::test]
+async fn a_statement_without_an_organization_sees_the_transactions_own_rows() {
+    if !is_there() {
+        return;
+    }
+    let Opened { store, database, .. } = &accounts::populated(On::Postgres).await;
+    accounts::make_key(store, "b", "p").await;
+    let mut connection = connect(database).await;
+    for (organization, expected) in
+        [("a", [1, 2, 0, 0, 3]), ("b", [1, 2, 1, 1, 4]), ("c", [0; 5]), ("", [0; 5])]
+    {
+        let tables = ["organizations", "projects", "keys", "key_secrets", "audit_log"];
+        for (table, expected) in tables.into_iter().zip(expected) {
+            let column = if table == "organizations" { "id" } else { "organization_id" };
+            let seen = seen(&mut connection, organization, table, column).await;
+            assert_eq!(seen, (expected, 0), "{organization} in {table}");
+        }
+    }
+}
+
 /// How many rows there are for a tenant, and how many of them are others'.
-async fn seen(connection: &mut PgConnection, tenant: &str, table: &str) -> (i64, i64) {
+async fn seen(
+    connection: &mut PgConnection,
+    tenant: &str,
+    table: &str,
+    column: &str,
+) -> (i64, i64) {
     let mut transaction = connection.begin().await.unwrap();
     let set = sqlx::query("SELECT set_config('app.tenant', $1, true)").bind(tenant);
     set.execute(&mut *transaction).await.unwrap();
-    let count = format!("SELECT COUNT(*), COUNT(*) FILTER (WHERE tenant <> $1) FROM {table}");
+    let count = format!("SELECT COUNT(*), COUNT(*) FILTER (WHERE {column} <> $1) FROM {table}");
     let count = sqlx::query_as(AssertSqlSafe(count)).bind(tenant);
     count.fetch_one(&mut *transaction).await.unwrap()
 }

@@ -74,16 +74,11 @@ impl Store {
         if let Some(scopes) = &update.scopes {
             check::scopes(scopes)?;
         }
-        let mut changes = serde_json::Map::new();
-        if let Some(name) = &name {
-            changes.insert("name".to_owned(), json!(name));
-        }
-        if let Some(scopes) = &update.scopes {
-            changes.insert("scopes".to_owned(), json!(scopes));
-        }
-        if let Some(end) = update.expires_at {
-            changes.insert("expires_at".to_owned(), json!(end));
-        }
+        let changes = audit::requested([
+            ("name", name.as_ref().map(|name| json!(name))),
+            ("scopes", update.scopes.as_ref().map(|scopes| json!(scopes))),
+            ("expires_at", update.expires_at.map(|end| json!(end))),
+        ]);
         let work = async {
             let organization = allowed.organization();
             let mut transaction = self.write(organization).await?;
@@ -94,7 +89,6 @@ impl Store {
             let end = update.expires_at.unwrap_or(key.expires_at);
             let row = &mut transaction;
             execute!(row, UPDATE, organization, id, name, scopes, end, revision)?;
-            let changes = json!({ "changes_requested": changes });
             let event = audit::event("api_key.updated", id, Some(&key.project), changes);
             audit::commit(transaction, allowed, event).await
         };

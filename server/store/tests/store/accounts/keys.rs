@@ -240,4 +240,19 @@ async fn keys_note_when_they_were_used_last(on: On) {
     assert_eq!(store.key(&may("a"), &key.id).await.unwrap().used_at, Some(50));
     assert_eq!(store.key(&may("b"), &other.id).await.unwrap().used_at, Some(60));
     assert_eq!(store.revision().await.unwrap(), revision);
+    // Those who tell of it and those who change keys do not wait for each other in a circle.
+    let (forth, back) = (many.clone(), many.iter().rev().cloned().collect::<Vec<_>>());
+    let touch = async |used: &[(String, String, i64)]| {
+        for _ in 0..5 {
+            store.touch_keys(used).await.unwrap();
+        }
+    };
+    let change = async |organization: &str, id: &str| {
+        for _ in 0..5 {
+            let limits = LimitsData::default();
+            store.set_key_limits(&may(organization), id, &limits).await.unwrap();
+        }
+    };
+    tokio::join!(touch(&forth), touch(&back), change("a", &key.id), change("b", &other.id));
+    assert_eq!(store.key(&may("a"), &key.id).await.unwrap().used_at, Some(50));
 }

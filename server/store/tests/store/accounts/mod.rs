@@ -17,7 +17,7 @@ pub(crate) fn may<P: Demand>(organization: &str) -> Allowed<P> {
     Actor::operator().allow(organization).unwrap()
 }
 
-/// Leave of a developer who may nothing outside of one project.
+/// Leave of somebody who may all in one project, and nothing outside of it.
 pub(crate) fn may_in<P: Demand>(organization: &str, project: &str) -> Allowed<P> {
     let nothing = Role { name: "none".to_owned(), permissions: [].into() };
     let all = Role::find_usual("owner").unwrap().permissions;

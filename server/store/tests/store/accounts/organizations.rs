@@ -68,7 +68,8 @@ async fn they_are_changed_suspended_and_archived(on: On) {
     ];
     assert_eq!(actions(store, "a").await, expected);
     let log = store.audit_log(&may("a"), &Default::default(), &all()).await.unwrap().rows;
-    assert!(log[1].detail.contains("token") && !log[1].detail.contains("private"));
+    let detail = "{\"changes_requested\":{\"requires_two_factors\":true,\"settings\":[\"token\"]}}";
+    assert_eq!(log[1].detail, detail);
     assert!(log[3].detail.contains("an invoice is due"));
     // Of one that is not there nothing changes, and nothing is noted.
     assert!(is_missing(store.update_organization(&may("b"), &update).await));
