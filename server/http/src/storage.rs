@@ -43,6 +43,7 @@ impl From<StoreError> for ApiError {
             }
             StoreError::NotListed => not_listed(),
             StoreError::TooLarge { .. } => Self::invalid(None, message).code("too_large_to_keep"),
+            StoreError::Billing(_) => Self::invalid(None, message),
             StoreError::TooMany { .. } => Self::invalid(None, message).code("too_many"),
             StoreError::Duplicate { .. } => {
                 Self::invalid(Some("items"), message).code("duplicate_item")

@@ -26,7 +26,8 @@ CREATE TABLE ledger (
 CREATE INDEX ledger_by_time ON ledger (organization_id, settled_at);
 
 -- Sums of it by the hour a request was settled in, Unix hours: what reports read. Written in the
--- transaction that writes the ledger.
+-- transaction that writes the ledger. A sum may be of more than 64 bits of pico-units, which are
+-- 9.2 million of the currency: its cost is cost_micros × 10⁶ + cost_picos pico-units.
 CREATE TABLE usage_hours (
     organization_id TEXT NOT NULL,
     hour BIGINT NOT NULL,
@@ -46,7 +47,8 @@ CREATE TABLE usage_hours (
     compute_millis BIGINT NOT NULL,
     storage_byte_hours BIGINT NOT NULL,
     provisioned_hours BIGINT NOT NULL,
-    cost BIGINT NOT NULL,
+    cost_micros BIGINT NOT NULL,
+    cost_picos BIGINT NOT NULL,
     PRIMARY KEY (organization_id, hour, project_id, key_id, model, tier, endpoint, tag)
 );
 
@@ -71,7 +73,8 @@ CREATE TABLE usage_sums (
     compute_millis BIGINT NOT NULL,
     storage_byte_hours BIGINT NOT NULL,
     provisioned_hours BIGINT NOT NULL,
-    cost BIGINT NOT NULL,
+    cost_micros BIGINT NOT NULL,
+    cost_picos BIGINT NOT NULL,
     PRIMARY KEY (organization_id, project_id, key_id, model, tier, period, number)
 );
 CREATE INDEX usage_sums_by_period ON usage_sums (period, number);

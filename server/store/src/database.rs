@@ -22,7 +22,7 @@ pub use self::place::Database;
 pub(crate) use self::postgres::{RESTORE_OR_SERVE, connect as connect_postgres};
 pub(crate) use self::presence::Presence;
 pub(crate) use self::sqlite::{connect as connect_sqlite, create_private};
-use crate::sql::{Transaction, query};
+use crate::sql::{SEE_EVERY_TENANT, Transaction, query};
 use crate::{Limits, StoreError};
 
 /// What is kept; cloning shares it.
@@ -152,6 +152,32 @@ impl Store {
         }
     }
 
+    /// The same beside others: for what needs no turns.
+    pub(crate) async fn write_every_unlocked(&self) -> Result<Transaction, StoreError> {
+        match &self.0.pools {
+            Pools::Sqlite { writer, .. } => Ok(Transaction::Sqlite(writer.begin().await?)),
+            Pools::Postgres(pool) => postgres::begin(pool, postgres::OF_EVERY_TENANT, "on").await,
+        }
+    }
+
+    /// A transaction that writes one tenant's rows, when its other writers are done, and of others
+    /// what they all have in common.
+    pub(crate) async fn write_beside_every(&self, tenant: &str) -> Result<Transaction, StoreError> {
+        let mut transaction = self.write(tenant).await?;
+        if let Transaction::Postgres(inner) = &mut transaction {
+            sqlx::query(SEE_EVERY_TENANT).execute(&mut **inner).await?;
+        }
+        Ok(transaction)
+    }
+
+    /// A transaction that sees all tenants' rows; it is not committed.
+    pub(crate) async fn read_every(&self) -> Result<Transaction, StoreError> {
+        match &self.0.pools {
+            Pools::Sqlite { readers, .. } => Ok(Transaction::Sqlite(readers.begin().await?)),
+            Pools::Postgres(pool) => postgres::begin(pool, postgres::OF_EVERY_TENANT, "on").await,
+        }
+    }
+
     /// Fails what processes left that ended without this one, where others may share the database.
     pub(crate) async fn fail_left(&self) -> Result<(), StoreError> {
         match &self.0.pools {
@@ -205,4 +231,10 @@ pub(crate) async fn within<T>(
 pub(crate) fn now() -> i64 {
     let now = SystemTime::now().duration_since(UNIX_EPOCH);
     now.map_or(0, |now| i64::try_from(now.as_secs()).unwrap_or(i64::MAX))
+}
+
+/// The same in milliseconds.
+pub(crate) fn millis() -> i64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    now.map_or(0, |now| i64::try_from(now.as_millis()).unwrap_or(i64::MAX))
 }

@@ -92,6 +92,9 @@ pub enum StoreError {
     /// No URL of a database that can be used. It may hold a password, and is not told.
     #[error("{0}: a database's URL is postgres://USER:PASSWORD@HOST/DATABASE, or sqlite:FILE")]
     Url(&'static str),
+    /// It is about money, and cannot be.
+    #[error(transparent)]
+    Billing(#[from] crate::BillingError),
 }
 
 impl StoreError {

@@ -14,6 +14,7 @@ mod conversation_items;
 mod conversations;
 mod database;
 mod error;
+mod ledger;
 mod limits;
 mod migrations;
 mod page;
@@ -33,6 +34,10 @@ pub use conversation_items::Item;
 pub use conversations::Conversation;
 pub use database::{Database, Store};
 pub use error::StoreError;
+pub use ledger::{
+    BillingError, Bucket, BucketQuery, BucketWidth, GroupBy, LedgerLine, NewPrice, PriceBooks,
+    PriceFilter, PriceList, SqlLedger, UsageFilter, UsageGroup, UsageQuery, UsageTotal,
+};
 pub use limits::Limits;
 pub use migrations::{Migrated, migrate};
 pub use page::{Page, PageQuery};

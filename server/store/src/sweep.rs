@@ -6,11 +6,14 @@
 use std::time::Duration;
 
 use crate::database::now;
+use crate::ledger::sweep_sums;
 use crate::sql::query;
 use crate::{Store, StoreError};
 
 /// Rows of each kind, and of each tenant, in a batch.
 const BATCH: i64 = 100;
+/// Sums of a day or a month, which are small and many.
+const BATCH_OF_SUMS: i64 = 2_000;
 /// Between batches of one sweep, for others to write.
 const PAUSE: Duration = Duration::from_millis(20);
 /// Between sweeps.
@@ -49,7 +52,14 @@ impl Store {
         for (tenant,) in tenants {
             num_removed += self.in_time(self.sweep_tenant(&tenant)).await?;
         }
-        Ok(num_removed)
+        let sums = async {
+            let mut transaction = self.write_every().await?;
+            let num = sweep_sums(&mut transaction, BATCH_OF_SUMS).await?;
+            transaction.commit().await?;
+            Ok(num)
+        };
+        let num_sums = self.in_time(sums).await?;
+        Ok(num_removed + usize::try_from(num_sums).unwrap_or(usize::MAX))
     }
 
     async fn sweep_tenant(&self, tenant: &str) -> Result<usize, StoreError> {

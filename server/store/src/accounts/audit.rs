@@ -5,13 +5,12 @@
 
 mod read;
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
 use serde_json::{Map, Value, json};
 use server_accounts::{Allowed, AuditEvent, AuditRecord, Kind, new_id};
 
 pub use self::read::{AuditError, AuditFilter};
 use crate::StoreError;
+use crate::database::millis;
 use crate::sql::{Bound, Transaction, execute, query};
 
 const LAST: &str = "SELECT position, hash FROM audit_log WHERE organization_id = $1
@@ -89,10 +88,4 @@ pub(crate) fn requested<const N: usize>(changes: [(&str, Option<Value>); N]) -> 
     let asked = changes.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?)));
     let asked: Map<String, Value> = asked.collect();
     json!({ "changes_requested": asked })
-}
-
-/// Unix time in milliseconds.
-fn millis() -> i64 {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH);
-    now.map_or(0, |now| i64::try_from(now.as_millis()).unwrap_or(i64::MAX))
 }

@@ -27,6 +27,8 @@ pub(super) const TURN_OF_TENANT: &str = "SELECT set_config('app.tenant', $1, tru
 /// Waits for the other writers of each of some tenants.
 const TURN_OF_EACH: &str = "SELECT COUNT(pg_advisory_xact_lock(hashtextextended(t, 0)))
     FROM (SELECT t FROM unnest($1::TEXT[]) WITH ORDINALITY AS u (t, n) ORDER BY n) AS s";
+/// Sees all tenants.
+pub(super) const OF_EVERY_TENANT: &str = "SELECT set_config('app.every_tenant', $1, true)";
 /// Sees all tenants, when nobody else does housekeeping.
 pub(super) const EVERY_TENANT: &str = "SELECT set_config('app.every_tenant', $1, true),
     pg_advisory_xact_lock(24935, 0)";

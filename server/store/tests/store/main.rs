@@ -6,6 +6,7 @@ mod backups;
 mod completions;
 mod conversations;
 mod database;
+mod ledger;
 mod postgres;
 mod processes;
 mod responses;
@@ -14,6 +15,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use server_store::{Database, Item, Limits, PageQuery, Response, Store, StoreError};
+use sqlx::ConnectOptions;
+use sqlx::sqlite::SqliteConnectOptions;
 use tempfile::TempDir;
 
 /// Which database a test runs on.
@@ -71,6 +74,36 @@ impl Opened {
     /// SQLite's file.
     pub(crate) fn path(&self) -> PathBuf {
         self.folder.path().join("store.db")
+    }
+
+    /// Statements beside the store, for every tenant.
+    pub(crate) async fn run(&self, sql: &'static str) {
+        match &self.database {
+            Database::File(path) => {
+                let options = SqliteConnectOptions::new().filename(path);
+                let mut connection = options.connect().await.unwrap();
+                sqlx::raw_sql(sql).execute(&mut connection).await.unwrap();
+            }
+            Database::Postgres(_) => {
+                let mut connection = postgres::connect_for_all(&self.database).await;
+                sqlx::raw_sql(sql).execute(&mut connection).await.unwrap();
+            }
+        }
+    }
+
+    /// The number that a statement gives beside the store, for every tenant.
+    pub(crate) async fn count(&self, sql: &'static str) -> i64 {
+        match &self.database {
+            Database::File(path) => {
+                let options = SqliteConnectOptions::new().filename(path);
+                let mut connection = options.connect().await.unwrap();
+                sqlx::query_scalar(sql).fetch_one(&mut connection).await.unwrap()
+            }
+            Database::Postgres(_) => {
+                let mut connection = postgres::connect_for_all(&self.database).await;
+                sqlx::query_scalar(sql).fetch_one(&mut connection).await.unwrap()
+            }
+        }
     }
 
     /// The same database, opened by another process: as far as a store can tell.

@@ -54,6 +54,14 @@ pub(crate) async fn connect(database: &Database) -> PgConnection {
     options.connect().await.unwrap()
 }
 
+/// The same, which sees all tenants.
+pub(crate) async fn connect_for_all(database: &Database) -> PgConnection {
+    let mut connection = connect(database).await;
+    let see = sqlx::raw_sql("SELECT set_config('app.every_tenant', 'on', false)");
+    see.execute(&mut connection).await.unwrap();
+    connection
+}
+
 const TABLES: [&str; 7] = [
     "tenants",
     "responses",

@@ -1,0 +1,173 @@
+//! Lines of the ledger, and what they add to its sums.
+//!
+//! Invariant: rows are in the order of their keys, so writers that come at once take locks in one
+//! order and none waits for another in a circle. No two rows have one key.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+use server_metering::{Entry, Meter, Period, UnixMillis};
+
+use super::cells::{NUM_METERS, NUM_SUM, PICOS_PER_MICRO, Written};
+use super::error::BillingError;
+use super::filter::MILLIS_PER_HOUR;
+use crate::sql::Bound;
+
+/// When it was opened and settled, its meters and its cost.
+const NUM_LINE: usize = 2 + NUM_METERS + 1;
+
+/// A line as it is written. Its texts are as they are bound: two that are the same there are one
+/// key.
+#[derive(Debug)]
+pub(super) struct Line<'a> {
+    request: Cow<'a, str>,
+    organization: Cow<'a, str>,
+    project: Cow<'a, str>,
+    key: Cow<'a, str>,
+    model: Cow<'a, str>,
+    tier: Cow<'a, str>,
+    endpoint: Cow<'a, str>,
+    tag: Cow<'a, str>,
+    ending: &'static str,
+    numbers: [i64; NUM_LINE],
+}
+
+/// Each request once.
+pub(super) fn lines(entries: &[Entry]) -> Result<Vec<Line<'_>>, BillingError> {
+    let mut lines = entries.iter().map(Line::new).collect::<Result<Vec<_>, _>>()?;
+    lines.sort_by(|a, b| a.request.cmp(&b.request));
+    lines.dedup_by(|later, first| later.request == first.request);
+    Ok(lines)
+}
+
+impl<'a> Line<'a> {
+    fn new(entry: &'a Entry) -> Result<Self, BillingError> {
+        let Entry { opened, settled_at, usage, cost, ending } = entry;
+        let fit = |what, value: i128| {
+            let does_not_fit = |_| BillingError::DoesNotFit {
+                request: opened.request.to_string(),
+                what,
+                value,
+                max: i64::MAX,
+            };
+            i64::try_from(value).map_err(does_not_fit)
+        };
+        let mut numbers = [0; NUM_LINE];
+        numbers[0] = fit("time it was opened", opened.opened_at.0.into())?;
+        numbers[1] = fit("time it was settled", settled_at.0.into())?;
+        for (number, meter) in numbers[2..].iter_mut().zip(Meter::ALL) {
+            *number = fit(meter.name(), usage.get(meter).into())?;
+        }
+        numbers[NUM_LINE - 1] = fit("cost in pico-units", cost.get())?;
+        Ok(Self {
+            request: opened.request.as_str().bound(),
+            organization: opened.path.organization.as_str().bound(),
+            project: opened.path.project.as_str().bound(),
+            key: opened.path.key.as_str().bound(),
+            model: opened.model.as_str().bound(),
+            tier: opened.tier.as_str().bound(),
+            endpoint: opened.endpoint.as_str().bound(),
+            tag: opened.tag.as_ref().map_or("", |tag| tag.as_str()).bound(),
+            ending: ending.name(),
+            numbers,
+        })
+    }
+
+    pub(super) fn request(&self) -> &str {
+        &self.request
+    }
+
+    /// What the ledger has of it.
+    pub(super) fn row(&self) -> Written<'_, 9, NUM_LINE> {
+        let texts = [
+            &self.request,
+            &self.organization,
+            &self.project,
+            &self.key,
+            &self.model,
+            &self.tier,
+            &self.endpoint,
+            &self.tag,
+            self.ending,
+        ];
+        (texts, self.numbers)
+    }
+
+    fn settled_at(&self) -> i64 {
+        self.numbers[1]
+    }
+
+    /// Its meters, and its cost as sums have it.
+    fn sum(&self) -> [i64; NUM_SUM] {
+        let mut sum = [0; NUM_SUM];
+        sum[..NUM_METERS].copy_from_slice(&self.numbers[2..2 + NUM_METERS]);
+        let cost = self.numbers[NUM_LINE - 1];
+        sum[NUM_METERS] = cost.div_euclid(PICOS_PER_MICRO);
+        sum[NUM_METERS + 1] = cost.rem_euclid(PICOS_PER_MICRO);
+        sum
+    }
+}
+
+/// What lines add to each hour: the hour, the number of requests, and their sum.
+pub(super) fn hours<'a>(lines: &[&'a Line<'_>]) -> Vec<Written<'a, 7, { 2 + NUM_SUM }>> {
+    let mut hours = BTreeMap::<_, [i64; 2 + NUM_SUM]>::new();
+    for line in lines {
+        let hour = line.settled_at() / MILLIS_PER_HOUR;
+        let texts: [&str; 7] = [
+            &line.organization,
+            &line.project,
+            &line.key,
+            &line.model,
+            &line.tier,
+            &line.endpoint,
+            &line.tag,
+        ];
+        let numbers = hours.entry((texts, hour)).or_default();
+        numbers[0] = hour;
+        numbers[1] += 1;
+        add(&mut numbers[2..], &line.sum());
+    }
+    hours.into_iter().map(|((texts, _), numbers)| (texts, numbers)).collect()
+}
+
+/// What lines add to the sums of each account and model: the period's number, and their sum.
+pub(super) fn sums<'a>(lines: &[&'a Line<'_>]) -> Vec<Written<'a, 6, { 1 + NUM_SUM }>> {
+    let mut sums = BTreeMap::<_, [i64; 1 + NUM_SUM]>::new();
+    for line in lines {
+        let sum = line.sum();
+        let at = UnixMillis(line.settled_at().unsigned_abs());
+        let (organization, project): (&str, &str) = (&line.organization, &line.project);
+        let accounts: [[&str; 5]; 4] = [
+            [organization, "", "", "", ""],
+            [organization, project, "", "", ""],
+            [organization, project, &line.key, "", ""],
+            [organization, "", "", &line.model, &line.tier],
+        ];
+        for period in Period::ALL {
+            let number = i64::try_from(period.number(at)).unwrap_or(i64::MAX);
+            for [organization, project, key, model, tier] in accounts {
+                let texts = [organization, project, key, model, tier, name(period)];
+                let numbers = sums.entry((texts, number)).or_default();
+                numbers[0] = number;
+                add(&mut numbers[1..], &sum);
+            }
+        }
+    }
+    sums.into_iter().map(|((texts, _), numbers)| (texts, numbers)).collect()
+}
+
+/// What the table of sums calls a period.
+pub(super) fn name(period: Period) -> &'static str {
+    match period {
+        Period::Day => "day",
+        Period::Month => "month",
+        Period::Total => "total",
+    }
+}
+
+/// As the database adds: what does not fit stays at the largest.
+fn add(to: &mut [i64], more: &[i64]) {
+    for (to, more) in to.iter_mut().zip(more) {
+        *to = to.saturating_add(*more);
+    }
+}

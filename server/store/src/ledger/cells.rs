@@ -1,0 +1,117 @@
+//! Rows of texts and numbers, many in one statement.
+//!
+//! Invariant: a row's texts come before its numbers, in a statement's columns and in what it
+//! returns.
+
+use server_metering::{Meter, Picos, Usage};
+use sqlx::{ColumnIndex, Database, Decode, Encode, FromRow, QueryBuilder, Row, Type};
+
+/// The columns of all meters, in their order.
+pub(super) const METERS: &str = "input_tokens, cached_input_tokens, output_tokens,
+    embedding_tokens, images, audio_millis, compute_millis, storage_byte_hours, provisioned_hours";
+pub(super) const NUM_METERS: usize = Meter::ALL.len();
+/// The columns of a sum's cost; a line's is one of pico-units. Sums are of two, since the sum of an
+/// organization may be more than 9.2 million of its currency, which is what 64 bits of pico-units
+/// have.
+pub(super) const COST: &str = "cost_micros, cost_picos";
+pub(super) const PICOS_PER_MICRO: i64 = 1_000_000;
+/// Meters and a sum's cost.
+pub(super) const NUM_SUM: usize = NUM_METERS + 2;
+
+/// Rows of one statement: few sizes, so that few statements are prepared.
+const CHUNKS: [usize; 4] = [64, 16, 4, 1];
+
+/// A row that is written.
+pub(super) type Written<'a, const T: usize, const N: usize> = ([&'a str; T], [i64; N]);
+
+/// A row that is read.
+#[derive(Clone, Debug)]
+pub(super) struct Cells<const T: usize, const N: usize> {
+    pub(super) texts: [String; T],
+    pub(super) numbers: [i64; N],
+}
+
+impl<'r, R: Row, const T: usize, const N: usize> FromRow<'r, R> for Cells<T, N>
+where
+    usize: ColumnIndex<R>,
+    String: Decode<'r, R::Database> + Type<R::Database>,
+    i64: Decode<'r, R::Database> + Type<R::Database>,
+{
+    fn from_row(row: &'r R) -> Result<Self, sqlx::Error> {
+        let (mut texts, mut numbers) = (std::array::from_fn(|_| String::new()), [0; N]);
+        for (idx, text) in texts.iter_mut().enumerate() {
+            *text = row.try_get(idx)?;
+        }
+        for (idx, number) in numbers.iter_mut().enumerate() {
+            *number = row.try_get(T + idx)?;
+        }
+        Ok(Self { texts, numbers })
+    }
+}
+
+/// `head VALUES (…), (…) tail`.
+pub(super) fn insert<DB, const T: usize, const N: usize>(
+    head: &str,
+    rows: &[Written<'_, T, N>],
+    tail: &str,
+) -> QueryBuilder<DB>
+where
+    DB: Database,
+    for<'q> &'q str: Encode<'q, DB> + Type<DB>,
+    i64: for<'q> Encode<'q, DB> + Type<DB>,
+{
+    let mut sql = QueryBuilder::new(head);
+    sql.push_values(rows, |mut tuple, (texts, numbers)| {
+        for text in texts {
+            tuple.push_bind(*text);
+        }
+        for number in numbers {
+            tuple.push_bind(*number);
+        }
+    });
+    sql.push(tail);
+    sql
+}
+
+/// The rows of one statement after the other.
+pub(super) fn chunks<T>(mut rows: &[T]) -> impl Iterator<Item = &[T]> {
+    std::iter::from_fn(move || {
+        let num = CHUNKS.into_iter().find(|num| *num <= rows.len())?;
+        let (chunk, rest) = rows.split_at(num);
+        rows = rest;
+        Some(chunk)
+    })
+}
+
+/// What meters and a sum's cost say.
+pub(super) fn sum_of(numbers: &[i64]) -> (Usage, Picos) {
+    let usage = usage_of(numbers);
+    let cost = |idx| i128::from(numbers.get(NUM_METERS + idx).copied().unwrap_or(0));
+    (usage, Picos::new(cost(0) * i128::from(PICOS_PER_MICRO) + cost(1)))
+}
+
+/// What meters say.
+pub(super) fn usage_of(numbers: &[i64]) -> Usage {
+    // Nothing less than 0 is written.
+    let units = numbers.iter().map(|units| u64::try_from(*units).unwrap_or(0));
+    Meter::ALL.into_iter().zip(units).fold(Usage::NONE, |all, (meter, n)| all.with(meter, n))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_meter_has_a_column_in_its_place() {
+        let names: Vec<_> = METERS.split(',').map(str::trim).collect();
+        assert_eq!(names, Meter::ALL.map(Meter::name));
+    }
+
+    #[test]
+    fn chunks_are_all_of_it_in_few_sizes() {
+        let rows: Vec<_> = (0..151).collect();
+        let sizes: Vec<_> = chunks(&rows).map(<[i32]>::len).collect();
+        assert_eq!(sizes, [64, 64, 16, 4, 1, 1, 1]);
+        assert_eq!(chunks(&rows).flatten().copied().collect::<Vec<_>>(), rows);
+    }
+}

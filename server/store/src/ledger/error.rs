@@ -1,0 +1,71 @@
+//! Why something is not billed, priced or reported.
+
+use server_accounts::PriceListError;
+use server_metering::{IdError, PriceError};
+
+/// An error of what is about money.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BillingError {
+    /// A line of the ledger is larger than a column.
+    #[error("the {what} of the request '{request}' is {value}, and the ledger keeps {max} at most")]
+    DoesNotFit {
+        /// The request.
+        request: String,
+        /// `cost in pico-units`, or a meter.
+        what: &'static str,
+        /// What it came to.
+        value: i128,
+        /// The largest that is kept.
+        max: i64,
+    },
+    /// A time of nothing, or of the far future.
+    #[error("the time from {since} to {until} is none: give Unix milliseconds, the earlier first")]
+    Range {
+        /// Where it was to begin.
+        since: i64,
+        /// Where it was to end.
+        until: i64,
+    },
+    /// A list is longer than it may be.
+    #[error("{num} {what} are too many: {max} at most; ask for a shorter time, or group by less")]
+    TooMany {
+        /// `buckets`, `groups`, …
+        what: &'static str,
+        /// How many.
+        num: usize,
+        /// The limit.
+        max: usize,
+    },
+    /// A price list cannot be used.
+    #[error(transparent)]
+    PriceList(#[from] PriceListError),
+    /// A price list cannot stand beside others.
+    #[error(transparent)]
+    Price(#[from] PriceError),
+    /// A later list begins before a new one would end.
+    #[error(
+        "the price list '{id}' of {model} ({tier}) begins at {from}: let the new one end \
+        before, or remove that one"
+    )]
+    Overlap {
+        /// The later list.
+        id: String,
+        /// Its model.
+        model: String,
+        /// Its tier.
+        tier: String,
+        /// When it begins, Unix milliseconds.
+        from: i64,
+    },
+    /// A name is none.
+    #[error(transparent)]
+    Name(#[from] IdError),
+    /// A list that was kept is none.
+    #[error("the price list '{id}' is kept and cannot be read ({error}): remove it")]
+    Kept {
+        /// Which.
+        id: String,
+        /// Why.
+        error: PriceListError,
+    },
+}

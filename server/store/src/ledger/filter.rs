@@ -1,0 +1,186 @@
+//! Which usage is asked for, and where it is: whole hours in their sums, the rest of a time in the
+//! ledger.
+//!
+//! Invariant: each statement names the organization, and the projects where reading is allowed in
+//! some only. Parts of a time do not overlap and leave nothing out, so a sum of any time is exact.
+
+use server_accounts::{Allowed, may};
+use sqlx::{Database, Encode, QueryBuilder, Type};
+
+use super::cells::{COST, METERS, PICOS_PER_MICRO};
+use super::error::BillingError;
+use super::usage::GroupBy;
+use crate::sql::Bound;
+
+pub(super) const MILLIS_PER_HOUR: i64 = 3_600_000;
+/// The year 10000.
+pub(super) const END_OF_TIME: i64 = 253_402_300_800_000;
+/// Values of one filter.
+const MAX_VALUES: usize = 200;
+
+/// Of all that an organization used, that with one of the values of each list; an empty list is
+/// all.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct UsageFilter {
+    /// Ids of projects.
+    pub projects: Vec<String>,
+    /// Ids of keys.
+    pub keys: Vec<String>,
+    /// Versions of models.
+    pub models: Vec<String>,
+    /// What was asked for: `/v1/chat/completions`, …
+    pub endpoints: Vec<String>,
+    /// What clients group by; an empty one is of requests without.
+    pub tags: Vec<String>,
+    /// How it was served.
+    pub tiers: Vec<String>,
+    /// Ids of the users whose keys asked.
+    pub users: Vec<String>,
+}
+
+/// Whose usage, of which time.
+#[derive(Clone, Copy)]
+pub(super) struct Scope<'a> {
+    allowed: &'a Allowed<may::ReadUsage>,
+    filter: &'a UsageFilter,
+}
+
+/// A table, and a range of its rows.
+pub(super) enum Part {
+    /// Unix hours, from the sums of hours.
+    Hours(i64, i64),
+    /// Unix milliseconds, from the ledger.
+    Lines(i64, i64),
+}
+
+/// Whether there is such a time.
+pub(super) fn check_range(since: i64, until: i64) -> Result<(), BillingError> {
+    let is_one = 0 <= since && since < until && until <= END_OF_TIME;
+    is_one.then_some(()).ok_or(BillingError::Range { since, until })
+}
+
+/// Where the usage of a time is; `all_lines` where hours are too long.
+pub(super) fn parts(since: i64, until: i64, all_lines: bool) -> Vec<Part> {
+    let first = since.div_euclid(MILLIS_PER_HOUR) + i64::from(since % MILLIS_PER_HOUR != 0);
+    let last = until.div_euclid(MILLIS_PER_HOUR);
+    if all_lines || first >= last {
+        return vec![Part::Lines(since, until)];
+    }
+    let mut parts = vec![Part::Hours(first, last)];
+    for (since, until) in [(since, first * MILLIS_PER_HOUR), (last * MILLIS_PER_HOUR, until)] {
+        if since < until {
+            parts.push(Part::Lines(since, until));
+        }
+    }
+    parts
+}
+
+impl<'a> Scope<'a> {
+    pub(super) fn new(
+        allowed: &'a Allowed<may::ReadUsage>,
+        filter: &'a UsageFilter,
+    ) -> Result<Self, BillingError> {
+        let users = ("users", &filter.users);
+        for (what, values) in filter.columns().chain([users]) {
+            let (num, max) = (values.len(), MAX_VALUES);
+            if num > max {
+                return Err(BillingError::TooMany { what, num, max });
+            }
+        }
+        Ok(Self { allowed, filter })
+    }
+
+    pub(super) fn organization(&self) -> &'a str {
+        self.allowed.organization()
+    }
+
+    /// `WHERE` and all of it but the time.
+    pub(super) fn push<DB>(&self, sql: &mut QueryBuilder<DB>)
+    where
+        DB: Database,
+        String: for<'q> Encode<'q, DB> + Type<DB>,
+    {
+        sql.push(" WHERE organization_id = ").push_bind(self.organization().to_owned());
+        if let Some(projects) = self.allowed.projects() {
+            push_any(sql, "project_id", projects.iter().cloned());
+        }
+        for (column, values) in self.filter.columns() {
+            if !values.is_empty() {
+                push_any(sql, column, values.iter().cloned());
+            }
+        }
+        if !self.filter.users.is_empty() {
+            sql.push(" AND key_id IN (SELECT id FROM keys WHERE organization_id = ");
+            sql.push_bind(self.organization().to_owned());
+            push_any(sql, "owner", self.filter.users.iter().map(|user| format!("user:{user}")));
+            sql.push(")");
+        }
+    }
+
+    /// The usage of a part, with when it was and what it is grouped by.
+    pub(super) fn push_part<DB>(
+        &self,
+        sql: &mut QueryBuilder<DB>,
+        part: &Part,
+        group_by: &[GroupBy],
+    ) where
+        DB: Database,
+        String: for<'q> Encode<'q, DB> + Type<DB>,
+        i64: for<'q> Encode<'q, DB> + Type<DB>,
+    {
+        let columns: String = group_by.iter().map(|by| format!("{}, ", by.column())).collect();
+        let micro = PICOS_PER_MICRO;
+        let (select, time, since, until) = match part {
+            Part::Hours(since, until) => (
+                format!(
+                    "hour * {MILLIS_PER_HOUR} AS at, num_requests, {METERS}, {COST}
+                    FROM usage_hours"
+                ),
+                "hour",
+                since,
+                until,
+            ),
+            Part::Lines(since, until) => (
+                format!(
+                    "settled_at AS at, 1 AS num_requests, {METERS},
+                    cost / {micro} AS cost_micros, cost % {micro} AS cost_picos FROM ledger"
+                ),
+                "settled_at",
+                since,
+                until,
+            ),
+        };
+        sql.push(format_args!("SELECT {columns}{select}"));
+        self.push(sql);
+        sql.push(format_args!(" AND {time} >= ")).push_bind(*since);
+        sql.push(format_args!(" AND {time} < ")).push_bind(*until);
+    }
+}
+
+impl UsageFilter {
+    /// Columns of both tables, and what is wanted of each.
+    fn columns(&self) -> impl Iterator<Item = (&'static str, &Vec<String>)> {
+        let columns = [
+            ("project_id", &self.projects),
+            ("key_id", &self.keys),
+            ("model", &self.models),
+            ("endpoint", &self.endpoints),
+            ("tag", &self.tags),
+            ("tier", &self.tiers),
+        ];
+        columns.into_iter()
+    }
+}
+
+/// A column has one of some values.
+fn push_any<DB>(sql: &mut QueryBuilder<DB>, column: &str, values: impl Iterator<Item = String>)
+where
+    DB: Database,
+    String: for<'q> Encode<'q, DB> + Type<DB>,
+{
+    sql.push(format_args!(" AND {column} IN ("));
+    for (idx, value) in values.enumerate() {
+        sql.push(if idx > 0 { ", " } else { "" }).push_bind(value.bound().into_owned());
+    }
+    sql.push(")");
+}

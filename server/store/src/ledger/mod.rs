@@ -1,0 +1,24 @@
+//! What was used, what it cost, and at which prices.
+//!
+//! Invariant: the sums are those of the ledger's lines, since both change in one transaction; a
+//! request is in it once. Costs are exact: pico-units of the currency, never rounded here.
+
+mod append;
+mod batch;
+mod books;
+mod cells;
+mod error;
+mod filter;
+mod lines;
+mod prices;
+mod sums;
+mod usage;
+
+pub use append::SqlLedger;
+pub use books::PriceBooks;
+pub use error::BillingError;
+pub use filter::UsageFilter;
+pub use lines::LedgerLine;
+pub use prices::{NewPrice, PriceFilter, PriceList};
+pub(crate) use sums::sweep as sweep_sums;
+pub use usage::{Bucket, BucketQuery, BucketWidth, GroupBy, UsageGroup, UsageQuery, UsageTotal};
