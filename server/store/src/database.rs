@@ -155,7 +155,7 @@ impl Store {
     /// The same beside others: for what needs no turns.
     pub(crate) async fn write_every_unlocked(&self) -> Result<Transaction, StoreError> {
         match &self.0.pools {
-            Pools::Sqlite { writer, .. } => Ok(Transaction::Sqlite(writer.begin().await?)),
+            Pools::Sqlite { writer, .. } => sqlite::begin(writer).await,
             Pools::Postgres(pool) => postgres::begin(pool, postgres::OF_EVERY_TENANT, "on").await,
         }
     }
@@ -168,14 +168,6 @@ impl Store {
             sqlx::query(SEE_EVERY_TENANT).execute(&mut **inner).await?;
         }
         Ok(transaction)
-    }
-
-    /// A transaction that sees all tenants' rows; it is not committed.
-    pub(crate) async fn read_every(&self) -> Result<Transaction, StoreError> {
-        match &self.0.pools {
-            Pools::Sqlite { readers, .. } => Ok(Transaction::Sqlite(readers.begin().await?)),
-            Pools::Postgres(pool) => postgres::begin(pool, postgres::OF_EVERY_TENANT, "on").await,
-        }
     }
 
     /// Fails what processes left that ended without this one, where others may share the database.

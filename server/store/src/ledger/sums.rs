@@ -113,9 +113,10 @@ fn restore(
     let organization = OrganizationId::new(organization)?;
     if !model.is_empty() {
         let (model, tier) = (ModelId::new(model)?, Tier::new(tier)?);
-        let prices = books.of(&organization).prices(&model, &tier, now);
-        if prices.is_some_and(|prices| prices.period() == period) {
-            meters.restore_used(&organization, (&model, &tier), period, &sum);
+        // Units count for the list that they are charged by, which may be of all versions.
+        let priced = books.of(&organization).find(&model, &tier, now);
+        if let Some(priced) = priced.filter(|it| it.prices.period() == period) {
+            meters.restore_used(&organization, (&priced.model, &priced.tier), period, &sum);
         }
         return Ok(());
     }

@@ -34,7 +34,7 @@ async fn set(store: &Store, new: NewPrice<'_>) -> Result<PriceList, StoreError> 
 /// What an image costs at a moment, in micro-units for a million.
 fn price(book: &PriceBook, at: i64) -> Option<i128> {
     let (model, tier) = (ModelId::new("m").unwrap(), Tier::new("standard").unwrap());
-    let prices = book.prices(&model, &tier, UnixMillis(at.unsigned_abs()))?;
+    let prices = book.find(&model, &tier, UnixMillis(at.unsigned_abs()))?.prices;
     Some(prices.cost(Usage::NONE.with(Meter::Images, 1), Usage::NONE).get())
 }
 
@@ -101,7 +101,7 @@ async fn an_organization_pays_by_its_own_list_while_it_has_one(on: On) {
     assert_eq!(told(&a), [1, 1, 5, 5, 1, 6, 6, 2]);
     assert_eq!(told(&b), [1, 1, 1, 1, 1, 1, 2, 2]);
     let (other, tier) = (ModelId::new("other").unwrap(), Tier::new("standard").unwrap());
-    assert!(books.of(&a).prices(&other, &tier, UnixMillis(T.unsigned_abs())).is_some());
+    assert!(books.of(&a).find(&other, &tier, UnixMillis(T.unsigned_abs())).is_some());
 }
 
 async fn a_removed_list_holds_no_more(on: On) {
