@@ -1,17 +1,21 @@
 //! The command line. Stable: scripts depend on it.
 
+mod accounts;
 mod bench;
 mod database;
 mod model;
+mod prices;
 
 use std::{net::SocketAddr, path::PathBuf};
 
 use clap::{Args, Parser, Subcommand, builder::FalseyValueParser};
 
 pub(crate) use self::{
+    accounts::{KeyCommand, NewKeyArgs, OrgArgs, OrgCommand, ProjectCommand},
     bench::{BatchShape, BenchArgs},
     database::{BackupArgs, DatabaseArgs, RestoreArgs},
     model::{ModelCommand, QuantizeArgs},
+    prices::{AuditCommand, PriceArgs, PriceCommand, UsageArgs, UsageBy},
 };
 use crate::{
     adapters::AdapterArgs, guard::GuardArgs, http_options::HttpArgs, moderation::ModerationArgs,
@@ -38,9 +42,23 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Serve models over HTTP
     Serve(Box<ServeArgs>),
-    /// Show API keys in other forms
+    /// Make, list, rotate and revoke API keys
     #[command(subcommand)]
     Key(KeyCommand),
+    /// Make, limit and suspend organizations
+    #[command(subcommand)]
+    Org(OrgCommand),
+    /// Make, limit and archive projects
+    #[command(subcommand)]
+    Project(ProjectCommand),
+    /// Set what models cost
+    #[command(subcommand)]
+    Price(PriceCommand),
+    /// Show what was used, and what it cost
+    Usage(Box<UsageArgs>),
+    /// Check and export the audit log
+    #[command(subcommand)]
+    Audit(AuditCommand),
     /// Import, list, show, remove and pull models
     #[command(subcommand)]
     Model(ModelCommand),
@@ -156,6 +174,15 @@ pub(crate) struct ServeArgs {
     #[command(flatten)]
     pub(crate) database: DatabaseArgs,
 
+    /// Write no usage, and keep to no limits
+    #[arg(long, env = "AGENTBASE_NO_METERING", value_parser = FalseyValueParser::new())]
+    pub(crate) no_metering: bool,
+
+    /// Let usage reach the disk before a client is told of it: a loss of power then loses nothing,
+    /// and requests wait for the disk
+    #[arg(long, env = "AGENTBASE_SYNC_USAGE", value_parser = FalseyValueParser::new())]
+    pub(crate) sync_usage: bool,
+
     /// How long responses, conversations and stored chat completions are kept [default: 30]
     #[arg(long, value_name = "DAYS", env = "AGENTBASE_RETENTION_DAYS",
         value_parser = clap::value_parser!(u32).range(1..))]
@@ -168,16 +195,6 @@ pub(crate) struct ServeArgs {
     /// Settings file [default: agentbase.toml in the data directory, if there is one]
     #[arg(long, value_name = "FILE", env = "AGENTBASE_CONFIG")]
     pub(crate) config: Option<PathBuf>,
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum KeyCommand {
-    /// Print a key as AWS's clients for Bedrock take it: an access key id and a secret access key
-    Aws {
-        /// The API key [default: a line of standard input]
-        #[arg(env = "AGENTBASE_API_KEY", hide_env_values = true)]
-        key: Option<String>,
-    },
 }
 
 #[derive(Args, Debug)]

@@ -41,6 +41,11 @@ struct File {
     max_stored: Option<ByteSize>,
     #[serde(default)]
     no_auth: bool,
+    #[serde(default)]
+    no_metering: bool,
+    #[serde(default)]
+    sync_usage: bool,
+    database_url: Option<String>,
     request_timeout: Option<u32>,
     stream_keep_alive: Option<u32>,
     tls_cert: Option<PathBuf>,
@@ -61,20 +66,14 @@ struct File {
 /// # Errors
 /// If a file named on the command line is missing, or any file does not parse.
 pub(crate) fn complete(mut args: ServeArgs, data_dir: &Path) -> Result<ServeArgs> {
-    let usual = data_dir.join("agentbase.toml");
+    let usual = usual(data_dir);
     let path = match &args.config {
         Some(path) => path.as_path(),
         None if usual.exists() => &usual,
         None => return Ok(args),
     };
     let shown = path.display();
-    let size = path.metadata().with_context(|| format!("cannot read settings {shown}"))?.len();
-    if size > MAX_FILE_BYTES {
-        bail!("settings {shown}: {size} bytes are more than the {MAX_FILE_BYTES} allowed");
-    }
-    let text =
-        std::fs::read_to_string(path).with_context(|| format!("cannot read settings {shown}"))?;
-    let mut file: File = toml::from_str(&text).with_context(|| format!("settings {shown}"))?;
+    let mut file = read(path)?;
     if let (Some(list), Some(folder)) = (&mut file.guard.deny_list, path.parent()) {
         *list = folder.join(&*list);
     }
@@ -103,6 +102,9 @@ pub(crate) fn complete(mut args: ServeArgs, data_dir: &Path) -> Result<ServeArgs
     args.retention_days = args.retention_days.or(file.retention_days);
     args.max_stored = args.max_stored.or(file.max_stored);
     args.no_auth |= file.no_auth;
+    args.no_metering |= file.no_metering;
+    args.sync_usage |= file.sync_usage;
+    args.database.database_url = args.database.database_url.or(file.database_url);
     args.http = args.http.or(HttpArgs {
         request_timeout: file.request_timeout,
         stream_keep_alive: file.stream_keep_alive,
@@ -115,6 +117,30 @@ pub(crate) fn complete(mut args: ServeArgs, data_dir: &Path) -> Result<ServeArgs
     args.guard = args.guard.or(file.guard);
     args.moderation = args.moderation.or(file.moderation);
     Ok(args)
+}
+
+/// The database that the usual settings file names, for commands beside a server.
+///
+/// # Errors
+/// If there is a file that does not parse.
+pub(crate) fn database_url(data_dir: &Path) -> Result<Option<String>> {
+    let usual = usual(data_dir);
+    if usual.exists() { Ok(read(&usual)?.database_url) } else { Ok(None) }
+}
+
+fn usual(data_dir: &Path) -> PathBuf {
+    data_dir.join("agentbase.toml")
+}
+
+fn read(path: &Path) -> Result<File> {
+    let shown = path.display();
+    let size = path.metadata().with_context(|| format!("cannot read settings {shown}"))?.len();
+    if size > MAX_FILE_BYTES {
+        bail!("settings {shown}: {size} bytes are more than the {MAX_FILE_BYTES} allowed");
+    }
+    let text =
+        std::fs::read_to_string(path).with_context(|| format!("cannot read settings {shown}"))?;
+    toml::from_str(&text).with_context(|| format!("settings {shown}"))
 }
 
 #[cfg(test)]

@@ -60,6 +60,11 @@ pub(crate) fn store(data_dir: &Path) -> PathBuf {
     data_dir.join("store.db")
 }
 
+/// Where usage is written before the ledger has it.
+pub(crate) fn journals(data_dir: &Path) -> PathBuf {
+    data_dir.join("usage")
+}
+
 /// Where the packed weights of a model version are kept; they can be deleted at any time.
 pub(crate) fn packed(data_dir: &Path, digest: &str) -> PathBuf {
     data_dir.join("packed").join(format!("{digest}.bin"))

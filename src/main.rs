@@ -5,6 +5,7 @@
 #[macro_use]
 mod output;
 
+mod accounts;
 mod adapters;
 mod cli;
 mod commands;
@@ -17,6 +18,8 @@ mod load;
 mod moderation;
 mod progress;
 mod size;
+mod table;
+mod when;
 
 use std::io::IsTerminal;
 

@@ -6,7 +6,7 @@ use anyhow::Result;
 use clap::Args;
 use server_store::Database;
 
-use crate::data_dir;
+use crate::{config, data_dir};
 
 /// Which database.
 #[derive(Args, Clone, Debug, Default)]
@@ -17,10 +17,14 @@ pub(crate) struct DatabaseArgs {
 }
 
 impl DatabaseArgs {
-    /// The database of the URL, or the file in the data directory.
+    /// The database of the URL, that of the settings file, or the file in the data directory.
     pub(crate) fn database(&self, data_dir: &Path) -> Result<Database> {
-        match &self.database_url {
-            Some(url) => Ok(Database::from_url(url)?),
+        let url = match &self.database_url {
+            Some(url) => Some(url.clone()),
+            None => config::database_url(data_dir)?,
+        };
+        match url {
+            Some(url) => Ok(Database::from_url(&url)?),
             None => Ok(Database::File(data_dir::store(data_dir))),
         }
     }

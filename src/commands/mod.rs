@@ -1,8 +1,8 @@
 //! One file per subcommand.
 
+mod accounts;
 mod bench;
 mod database;
-mod key;
 mod model;
 mod perplexity;
 mod quantize;
@@ -32,7 +32,12 @@ pub(crate) fn run(cli: Cli) -> Result<()> {
         .context("cannot start the runtime")?;
     match cli.command {
         Command::Serve(args) => runtime.block_on(serve::run(*args, &data_dir)),
-        Command::Key(command) => key::run(command, &data_dir),
+        Command::Key(command) => runtime.block_on(accounts::key::run(command, &data_dir)),
+        Command::Org(command) => runtime.block_on(accounts::org::run(command, &data_dir)),
+        Command::Project(command) => runtime.block_on(accounts::project::run(command, &data_dir)),
+        Command::Price(command) => runtime.block_on(accounts::price::run(command, &data_dir)),
+        Command::Usage(args) => runtime.block_on(accounts::usage::run(*args, &data_dir)),
+        Command::Audit(command) => runtime.block_on(accounts::audit::run(command, &data_dir)),
         Command::Model(command) => runtime.block_on(model::run(command, &data_dir)),
         Command::Run(args) => {
             let options = EngineOptions::new(&args.engine);

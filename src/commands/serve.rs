@@ -7,25 +7,26 @@ use std::{net::SocketAddr, path::Path, sync::Arc, time::Duration};
 use anyhow::{Context, Result, bail};
 use model_registry::ModelName;
 use scheduler_batching::PlannerConfig;
-use server_http::{
-    AppState, AppStateBuilder, AuthError, Authenticate, Caller, HttpLimits, NoAuth, Signer,
-};
+use server_access::{Access, Books, BooksOptions};
+use server_accounts::AwsPair;
+use server_http::{AppState, AppStateBuilder, Authenticate, HttpLimits, NoAuth};
+use server_metering::Durability;
 use server_store::{Limits, Store};
 use tokio::{net::TcpListener, sync::oneshot};
 
 use self::loading::{Drivers, Loading};
 use crate::{
+    accounts,
     cli::ServeArgs,
     config, data_dir, http_options,
-    keys::{KeyOwner, Keys},
     load::{self, EngineOptions},
 };
 
 const DEFAULT_LISTEN: SocketAddr =
     SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 8080);
 const DEFAULT_MAX_WAITING: usize = 1024;
-/// The tenant of the first key.
-const DEFAULT_TENANT: &str = "default";
+/// How long a start and an end wait for the ledger.
+const LEDGER_PATIENCE: Duration = Duration::from_secs(30);
 
 /// Serves until a signal asks for the end, then lets running streams finish.
 ///
@@ -49,8 +50,13 @@ pub(super) async fn run(args: ServeArgs, data_dir: &Path) -> Result<()> {
     let store = Store::open(&database, store_limits(&args)).await.with_context(|| {
         format!("cannot open the store of responses and conversations, {database}")
     })?;
+    accounts::prepare(&store, data_dir).await?;
+    let books = books(&args, data_dir, &store).await?;
+    let meters = books.as_ref().map(|books| books.meters().clone());
+    let access = Access::start(store.clone(), meters.clone()).await?;
     // Last, so that a start which fails does not spend the one showing of the key.
-    let (auth, num_tenants) = authentication(&args, data_dir)?;
+    let auth = authentication(&args, data_dir, (&store, &access)).await?;
+    let num_tenants = access.directory().num_organizations().max(1);
     let mut limits = HttpLimits::default();
     if let Some(seconds) = args.drain_timeout {
         limits.drain_timeout = Duration::from_secs(seconds.into());
@@ -58,6 +64,9 @@ pub(super) async fn run(args: ServeArgs, data_dir: &Path) -> Result<()> {
     args.http.set(&mut limits);
     let sweeper = tokio::spawn(store.clone().sweep_forever());
     state = state.auth(auth).limits(limits.clone()).store(store.clone());
+    if let Some(meters) = meters {
+        state = state.meters(meters);
+    }
     let mut options = EngineOptions::new(&args.engine);
     let adapters = args.adapters.adapters(data_dir::registry(data_dir)?);
     if let Some(adapters) = adapters.clone() {
@@ -98,6 +107,10 @@ pub(super) async fn run(args: ServeArgs, data_dir: &Path) -> Result<()> {
     loading.abort();
     sweeper.abort();
     drivers.stop().await?;
+    if let Some(books) = books {
+        books.close().await;
+    }
+    drop(access);
     store.close().await;
     Ok(())
 }
@@ -131,40 +144,32 @@ fn planner_config(args: &ServeArgs, num_tenants: usize) -> PlannerConfig {
     PlannerConfig { max_waiting, max_waiting_per_tenant, ..load::planner_config(&args.engine) }
 }
 
-/// Who may ask, and how many tenants they are. Makes the first key where there is none, and
-/// shows it once.
-fn authentication(args: &ServeArgs, data_dir: &Path) -> Result<(Arc<dyn Authenticate>, usize)> {
+/// Who may ask. Makes the first key where there is none, and shows it once.
+async fn authentication(
+    args: &ServeArgs,
+    data_dir: &Path,
+    (store, access): (&Store, &Access),
+) -> Result<Arc<dyn Authenticate>> {
     if args.no_auth {
-        return Ok((Arc::new(NoAuth), 1));
+        return Ok(Arc::new(NoAuth));
     }
-    let (keys, created) = Keys::open_or_create(data_dir, DEFAULT_TENANT)?;
-    if let Some(key) = created {
-        outln!("API key (shown once, keep it): {key}")?;
-        let pair = Keys::aws_pair(data_dir, &key)?;
+    if let Some((id, secret)) = accounts::first_key(store, data_dir).await? {
+        outln!("API key (shown once, keep it): {}", secret.expose())?;
+        let pair = AwsPair::of(&id, &secret);
         outln!("The same for AWS's clients (`agentbase key aws` shows it again):\n{pair}")?;
     }
-    let num_tenants = keys.num_tenants();
-    Ok((Arc::new(KeyFile(keys)), num_tenants))
+    Ok(Arc::new(access.gate()))
 }
 
-/// Keys of the data directory, as the HTTP layer asks for them.
-struct KeyFile(Keys);
-
-impl Authenticate for KeyFile {
-    fn check(&self, bearer: Option<&str>) -> Result<Caller, AuthError> {
-        let owner = self.0.owner(bearer.ok_or(AuthError::Missing)?).ok_or(AuthError::Invalid)?;
-        caller(&owner)
+/// What is written of usage, and what lets requests in by it; nothing, where that is not wanted.
+async fn books(args: &ServeArgs, data_dir: &Path, store: &Store) -> Result<Option<Books>> {
+    if args.no_metering {
+        return Ok(None);
     }
-
-    fn signer(&self, id: &str) -> Result<Signer, AuthError> {
-        let (owner, secret) = self.0.signer(id).ok_or(AuthError::UnknownAccessKey)?;
-        let secret = secret.ok_or(AuthError::NoSecret)?.into();
-        Ok(Signer { caller: caller(&owner)?, secret })
-    }
-}
-
-fn caller(owner: &KeyOwner) -> Result<Caller, AuthError> {
-    Ok(Caller::of_tenant(&owner.tenant, &owner.id)?)
+    let durability = if args.sync_usage { Durability::BeforeAck } else { Durability::Soon };
+    let (folder, patience) = (data_dir::journals(data_dir), LEDGER_PATIENCE);
+    let books = Books::open(store, BooksOptions { folder, durability, patience }).await;
+    Ok(Some(books.context("cannot open the books of usage")?))
 }
 
 /// The models to serve: those named, or all there are.

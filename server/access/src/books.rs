@@ -20,6 +20,10 @@ use crate::AccessError;
 /// Processes that share a folder, each with a journal of its own in it.
 const MAX_JOURNALS: usize = 64;
 
+/// How long what was settled lies in the journal where the ledger keeps up: who asks what was used
+/// right after an answer finds it.
+const GIVE_EVERY: Duration = Duration::from_millis(20);
+
 /// How books are kept.
 #[derive(Clone, Debug)]
 pub struct BooksOptions {
@@ -58,8 +62,9 @@ impl Books {
         }
         let follower = drained(store, Arc::clone(&own), options.patience).await?;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-        let meters = Meters::new(own, PriceBook::default(), Arc::clone(&clock));
-        store.restore_sums(&meters, clock.utc()).await?;
+        let prices = store.price_books(0).await?.unwrap_or_default();
+        let meters = Meters::new(own, PriceBook::clone(&prices.all), Arc::clone(&clock));
+        store.restore_meters(&meters, &prices, clock.utc()).await?;
         Ok(Self { meters, follower: Arc::new(follower), patience: options.patience })
     }
 
@@ -104,7 +109,8 @@ async fn drained(
         );
     }
     let ledger = Box::new(SqlLedger::new(store.clone(), Handle::current()));
-    let follower = Follower::start(journal, ledger, FollowerOptions::default());
+    let options = FollowerOptions { every: GIVE_EVERY, ..FollowerOptions::default() };
+    let follower = Follower::start(journal, ledger, options);
     let follower = follower.map_err(AccessError::Thread)?;
     let waiting = spawn_blocking(move || {
         let is_drained = follower.drain(patience);
@@ -133,7 +139,7 @@ fn journals(options: &BooksOptions) -> Result<Vec<Journal>, AccessError> {
         }
         match Journal::open(&dir, kept) {
             Ok(journal) => journals.push(journal),
-            Err(JournalError::InUse { .. }) => {}
+            Err(JournalError::Locked { .. }) => {}
             Err(error) => return Err(error.into()),
         }
     }

@@ -3,11 +3,12 @@
 //! Invariant: what was read at a moment is confirmed by the moment before it was asked for, so what
 //! counts as recent is.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use server_accounts::{Changes, Directory, LimitsData};
-use server_metering::{AccountId, KeyId, Meters, OrganizationId, Path, ProjectId};
+use server_metering::{AccountId, KeyId, Meters, OrganizationId, Path, PriceBook, ProjectId};
 use server_store::Store;
 use tokio::task::JoinHandle;
 use tokio::time::{MissedTickBehavior, interval};
@@ -36,7 +37,9 @@ impl Access {
     pub async fn start(store: Store, meters: Option<Meters>) -> Result<Self, AccessError> {
         let directory = Directory::default();
         let gate = Gate::new(directory.clone());
-        let mut watch = Watch { store, meters, directory: directory.clone(), revision: None };
+        let own_prices = HashSet::new();
+        let known = directory.clone();
+        let mut watch = Watch { store, meters, directory: known, revision: None, own_prices };
         watch.follow().await?;
         let watching = tokio::spawn(watch.follow_forever(gate.clone()));
         Ok(Self { directory, gate, watching })
@@ -67,6 +70,8 @@ struct Watch {
     directory: Directory,
     /// That which is known; nothing is, before the first time.
     revision: Option<i64>,
+    /// Organizations with price lists of their own.
+    own_prices: HashSet<OrganizationId>,
 }
 
 impl Watch {
@@ -103,7 +108,8 @@ impl Watch {
         if self.revision.is_none_or(|known| revision > known) {
             // Prices first: who is new begins with them.
             if let Some(meters) = &self.meters {
-                set_prices(&self.store, meters, self.revision).await?;
+                let since = self.revision.unwrap_or(0);
+                set_prices(&self.store, meters, since, &mut self.own_prices).await?;
             }
             let changes = self.store.changes(self.revision.unwrap_or(0)).await?;
             let known = changes.revision;
@@ -118,15 +124,22 @@ impl Watch {
     }
 }
 
-/// The price lists, if any changed since a revision.
-async fn set_prices(store: &Store, meters: &Meters, since: Option<i64>) -> Result<(), AccessError> {
+/// The price lists, if any changed since a revision; organizations of `own` had lists of their own.
+async fn set_prices(
+    store: &Store,
+    meters: &Meters,
+    since: i64,
+    own: &mut HashSet<OrganizationId>,
+) -> Result<(), AccessError> {
     let Some(books) = store.price_books(since).await? else { return Ok(()) };
-    meters.set_prices(books.for_all);
-    for (organization, book) in books.own {
-        if let Ok(id) = OrganizationId::new(&organization) {
-            meters.set_own_prices(&id, book.map(Arc::new));
-        }
+    meters.set_prices(PriceBook::clone(&books.all));
+    for id in own.iter().filter(|id| !books.own.contains_key(*id)) {
+        meters.set_own_prices(id, None);
     }
+    for (id, book) in &books.own {
+        meters.set_own_prices(id, Some(Arc::clone(book)));
+    }
+    *own = books.own.into_keys().collect();
     Ok(())
 }
 

@@ -26,7 +26,7 @@ pub struct UsageFilter {
     pub projects: Vec<String>,
     /// Ids of keys.
     pub keys: Vec<String>,
-    /// Versions of models.
+    /// Models, `name@version`; a name without a version is all of its versions.
     pub models: Vec<String>,
     /// What was asked for: `/v1/chat/completions`, …
     pub endpoints: Vec<String>,
@@ -105,8 +105,10 @@ impl<'a> Scope<'a> {
             push_any(sql, "project_id", projects.iter().cloned());
         }
         for (column, values) in self.filter.columns() {
-            if !values.is_empty() {
-                push_any(sql, column, values.iter().cloned());
+            match column {
+                _ if values.is_empty() => {}
+                "model" => push_models(sql, values),
+                _ => push_any(sql, column, values.iter().cloned()),
             }
         }
         if !self.filter.users.is_empty() {
@@ -170,6 +172,25 @@ impl UsageFilter {
         ];
         columns.into_iter()
     }
+}
+
+/// The model is one of some, or a version of one.
+fn push_models<DB>(sql: &mut QueryBuilder<DB>, models: &[String])
+where
+    DB: Database,
+    String: for<'q> Encode<'q, DB> + Type<DB>,
+{
+    sql.push(" AND (1 = 0");
+    for model in models {
+        let model = model.bound();
+        sql.push(" OR model = ").push_bind(model.clone().into_owned());
+        if !model.contains('@') {
+            // Only the text itself is looked for, whatever signs are in it.
+            let escaped = model.replace('!', "!!").replace('%', "!%").replace('_', "!_");
+            sql.push(" OR model LIKE ").push_bind(format!("{escaped}@%")).push(" ESCAPE '!'");
+        }
+    }
+    sql.push(")");
 }
 
 /// A column has one of some values.

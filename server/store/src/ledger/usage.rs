@@ -164,6 +164,20 @@ impl Store {
         Ok(rows.first().map(|row| total(&row.numbers)).unwrap_or_default())
     }
 
+    /// The same by group, those that used something.
+    ///
+    /// # Errors
+    /// As [`Store::usage`], and if there are more than 50,000 groups.
+    pub async fn usage_by(
+        &self,
+        allowed: &Allowed<may::ReadUsage>,
+        query: &UsageQuery,
+        group_by: &[GroupBy],
+    ) -> Result<Vec<UsageGroup>, StoreError> {
+        let rows = self.usage_rows(allowed, query, None, group_by).await?;
+        Ok(rows.into_iter().map(group).collect())
+    }
+
     /// A page of what was used over time; a bucket of nothing has no groups.
     ///
     /// # Errors
@@ -274,7 +288,7 @@ where
         sql.push(" LEFT JOIN keys ON keys.id = used.users_key AND keys.organization_id = ");
         sql.push_bind(scope.organization().to_owned());
     }
-    if width.is_some() {
+    if width.is_some() || !group_by.is_empty() {
         let keys: String = (0..GroupBy::ALL.len())
             .filter(|idx| is_wanted(&GroupBy::ALL[*idx]))
             .map(|idx| format!(", group{idx}"))

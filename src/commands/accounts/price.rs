@@ -1,0 +1,143 @@
+//! `agentbase price …`.
+
+use std::path::Path;
+
+use anyhow::{Context, Result, bail};
+use serde_json::{Value, json};
+use server_accounts::{DEFAULT, PriceListData, TariffData};
+use server_metering::{Meter, Micros};
+use server_store::{NewPrice, PriceFilter, PriceList};
+
+use crate::accounts::{allowed, open};
+use crate::cli::{PriceArgs, PriceCommand};
+use crate::table::Table;
+use crate::when::{Shown, now_ms};
+
+/// A list is small; anything larger is a mistake.
+const MAX_FILE_BYTES: u64 = 1 << 20;
+const PER_MILLION: i64 = 1_000_000;
+const MILLIS_PER_SECOND: i64 = 1_000;
+
+/// Runs the chosen subcommand.
+///
+/// # Errors
+/// If the prices are none or hold at the time of others, or the database fails.
+pub(in crate::commands) async fn run(command: PriceCommand, data_dir: &Path) -> Result<()> {
+    match command {
+        PriceCommand::Set(args) => set(&args, data_dir).await,
+        PriceCommand::List { json, database } => {
+            let store = open(&database, data_dir).await?;
+            let (may, filter) = (allowed(DEFAULT)?, PriceFilter::default());
+            let read = async |page| store.prices(&may, &filter, &page).await;
+            list(&super::all(read, |it: &PriceList| it.id.as_str()).await?, json)
+        }
+        PriceCommand::Remove { id, database } => {
+            let store = open(&database, data_dir).await?;
+            store.remove_price(&allowed(DEFAULT)?, &id).await?;
+            outln!("removed {id}")
+        }
+    }
+}
+
+async fn set(args: &PriceArgs, data_dir: &Path) -> Result<()> {
+    let list = price_list(args)?;
+    let now = now_ms();
+    let new = NewPrice {
+        organization: args.org.as_deref(),
+        model: &args.model,
+        tier: &args.tier,
+        valid_from: args.from.map_or(now, |from| from.after(now)),
+        valid_until: args.until.map(|until| until.after(now)),
+        list,
+    };
+    let store = open(&args.database, data_dir).await?;
+    let organization = args.org.as_deref().unwrap_or(DEFAULT);
+    let set = store.set_price(&allowed(organization)?, &new).await?;
+    let until = set.valid_until.map_or(String::new(), |until| format!(" until {}", Shown(until)));
+    let from = Shown(set.valid_from);
+    outln!("{}: {} ({}) from {from}{until}: {}", set.id, set.model, set.tier, shown(&set.list))
+}
+
+fn price_list(args: &PriceArgs) -> Result<PriceListData> {
+    if let Some(file) = &args.file {
+        let shown = file.display();
+        let size = file.metadata().with_context(|| format!("cannot read {shown}"))?.len();
+        if size > MAX_FILE_BYTES {
+            bail!("{shown} is too large to be a price list");
+        }
+        let text = std::fs::read_to_string(file).with_context(|| format!("cannot read {shown}"))?;
+        return PriceListData::parse(&text).with_context(|| shown.to_string());
+    }
+    let mut list = PriceListData::flat([]);
+    for (meter, price, scale, free_units) in [
+        (Meter::InputTokens, &args.input, 1, args.free_input),
+        (Meter::CachedInputTokens, &args.cached_input, 1, None),
+        (Meter::OutputTokens, &args.output, 1, args.free_output),
+        (Meter::EmbeddingTokens, &args.embedding, 1, None),
+        (Meter::Images, &args.image, PER_MILLION, None),
+        (Meter::AudioMillis, &args.audio_second, PER_MILLION / MILLIS_PER_SECOND, None),
+    ] {
+        let Some(price) = price else { continue };
+        let free_units = free_units.unwrap_or(0);
+        let price = Some(scaled(price, scale)?);
+        let tariff = TariffData { price, free_units, ..TariffData::default() };
+        list.meters.insert(meter.to_string(), tariff);
+    }
+    if list.meters.is_empty() {
+        bail!("nothing has a price: give --input and --output, or what else the model counts");
+    }
+    Ok(list)
+}
+
+/// The price of a million units, of the price of fewer.
+fn scaled(price: &str, scale: i64) -> Result<String> {
+    let price: Micros = price.parse()?;
+    let scaled = price.get().checked_mul(scale).map(Micros::new);
+    Ok(scaled.context("this price is too large")?.to_string())
+}
+
+fn list(lists: &[PriceList], json: bool) -> Result<()> {
+    if json {
+        let lists: Vec<Value> = lists.iter().map(as_json).collect();
+        return outln!("{}", serde_json::to_string_pretty(&lists)?);
+    }
+    let mut table = Table::new(["ID", "MODEL", "TIER", "FOR", "FROM", "UNTIL", "PRICES"]);
+    for it in lists {
+        table.push([
+            it.id.clone(),
+            it.model.clone(),
+            it.tier.clone(),
+            it.organization.clone().unwrap_or_else(|| "all".to_owned()),
+            Shown(it.valid_from).to_string(),
+            it.valid_until.map_or("-".to_owned(), |until| Shown(until).to_string()),
+            shown(&it.list),
+        ]);
+    }
+    table.print("no prices; set some with `agentbase price set MODEL --input X --output Y`")
+}
+
+/// `input_tokens 0.15, output_tokens 0.60/0.40`: for a million units.
+fn shown(list: &PriceListData) -> String {
+    let tariff = |(meter, tariff): (&String, &TariffData)| {
+        let steps = tariff.steps.iter().map(|step| step.price.as_str());
+        let prices: Vec<&str> = tariff.price.as_deref().into_iter().chain(steps).collect();
+        let free = match tariff.free_units {
+            0 => String::new(),
+            units => format!(" after {units} free a {}", list.period),
+        };
+        format!("{meter} {}{free}", prices.join("/"))
+    };
+    list.meters.iter().map(tariff).collect::<Vec<_>>().join(", ")
+}
+
+fn as_json(it: &PriceList) -> Value {
+    json!({
+        "id": it.id,
+        "model": it.model,
+        "tier": it.tier,
+        "organization": it.organization,
+        "valid_from": it.valid_from,
+        "valid_until": it.valid_until,
+        "prices": it.list,
+    })
+}

@@ -1,0 +1,77 @@
+//! `agentbase project …`.
+
+use std::path::Path;
+
+use anyhow::Result;
+use serde_json::{Value, json};
+use server_accounts::LimitsData;
+use server_store::Project;
+
+use super::shown;
+use crate::accounts::{allowed, open};
+use crate::cli::ProjectCommand;
+use crate::table::Table;
+use crate::when::Shown;
+
+/// Runs the chosen subcommand.
+///
+/// # Errors
+/// If there is no such project, or the database fails.
+pub(in crate::commands) async fn run(command: ProjectCommand, data_dir: &Path) -> Result<()> {
+    match command {
+        ProjectCommand::Create { name, id, limits, json, org } => {
+            let limits = limits.data()?;
+            let store = open(&org.database, data_dir).await?;
+            let made = store.create_project(&allowed(&org.org)?, id.as_deref(), &name).await?;
+            if limits != LimitsData::default() {
+                store.set_project_limits(&allowed(&org.org)?, &made.id, &limits).await?;
+            }
+            if json {
+                return outln!("{}", as_json(&Project { limits, ..made }));
+            }
+            outln!("{}", made.id)
+        }
+        ProjectCommand::List { all, json, org } => {
+            let store = open(&org.database, data_dir).await?;
+            let may = allowed(&org.org)?;
+            let read = async |page| store.projects(&may, all, &page).await;
+            list(&super::all(read, |it: &Project| it.id.as_str()).await?, json)
+        }
+        ProjectCommand::Limit { id, limits, org } => {
+            let limits = limits.data()?;
+            let store = open(&org.database, data_dir).await?;
+            store.set_project_limits(&allowed(&org.org)?, &id, &limits).await?;
+            outln!("{id}: {}", shown(&limits))
+        }
+        ProjectCommand::Archive { id, org } => {
+            let store = open(&org.database, data_dir).await?;
+            store.archive_project(&allowed(&org.org)?, &id).await?;
+            outln!("{id} is archived, and its keys are revoked")
+        }
+    }
+}
+
+fn list(projects: &[Project], json: bool) -> Result<()> {
+    if json {
+        let all: Vec<Value> = projects.iter().map(as_json).collect();
+        return outln!("{}", serde_json::to_string_pretty(&all)?);
+    }
+    let mut table = Table::new(["ID", "NAME", "MADE", "STATE", "LIMITS"]);
+    for it in projects {
+        let state = if it.archived_at.is_some() { "archived" } else { "in force" };
+        let made = Shown(it.created_at * 1000).to_string();
+        table.push([it.id.clone(), it.name.clone(), made, state.to_owned(), shown(&it.limits)]);
+    }
+    table.print("no projects; make one with `agentbase project create NAME`")
+}
+
+fn as_json(it: &Project) -> Value {
+    json!({
+        "id": it.id,
+        "name": it.name,
+        "organization": it.organization,
+        "created_at": it.created_at,
+        "archived_at": it.archived_at,
+        "limits": it.limits,
+    })
+}

@@ -1,0 +1,127 @@
+//! Moments and spans of time as people write them: `2026-11-01`, `2026-11-01T12:00:00Z`, `30d`.
+
+use std::fmt;
+use std::str::FromStr;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use chrono::{DateTime, NaiveDate, NaiveDateTime};
+
+const UNITS: [(char, u64); 5] =
+    [('s', 1), ('m', 60), ('h', 3_600), ('d', 86_400), ('w', 7 * 86_400)];
+/// A hundred years.
+const MAX_SECS: u64 = 100 * 366 * 86_400;
+
+/// A length of time: `90s`, `15m`, `1h`, `30d`, `2w`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Span(pub(crate) Duration);
+
+/// A moment, or how far it is from now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum When {
+    /// Unix milliseconds.
+    At(i64),
+    /// Before or after now, as the option means it.
+    Away(Span),
+}
+
+impl When {
+    /// Unix milliseconds, where a span is meant to be over.
+    pub(crate) fn before(self, now_ms: i64) -> i64 {
+        self.away_by(now_ms, |now, away| now.saturating_sub(away))
+    }
+
+    /// Unix milliseconds, where a span is meant to come.
+    pub(crate) fn after(self, now_ms: i64) -> i64 {
+        self.away_by(now_ms, i64::saturating_add)
+    }
+
+    fn away_by(self, now_ms: i64, away: fn(i64, i64) -> i64) -> i64 {
+        match self {
+            Self::At(at) => at,
+            Self::Away(Span(span)) => {
+                away(now_ms, i64::try_from(span.as_millis()).unwrap_or(i64::MAX))
+            }
+        }
+    }
+}
+
+impl FromStr for Span {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let error = || format!("`{text}` is no length of time; write it like 90s, 15m, 1h or 30d");
+        let unit = text.chars().next_back().ok_or_else(error)?;
+        let (_, secs) = UNITS.iter().find(|(letter, _)| *letter == unit).ok_or_else(error)?;
+        let number = text.strip_suffix(unit).unwrap_or_default();
+        if number.is_empty() || !number.bytes().all(|byte| byte.is_ascii_digit()) {
+            return Err(error());
+        }
+        let secs = number.parse::<u64>().ok().and_then(|number| number.checked_mul(*secs));
+        match secs {
+            Some(secs) if secs <= MAX_SECS => Ok(Self(Duration::from_secs(secs))),
+            _ => Err(format!("`{text}` is more than a hundred years")),
+        }
+    }
+}
+
+impl FromStr for When {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if let Ok(span) = text.parse() {
+            return Ok(Self::Away(span));
+        }
+        let at = if let Ok(at) = DateTime::parse_from_rfc3339(text) {
+            at.timestamp_millis()
+        } else if let Ok(at) = NaiveDateTime::parse_from_str(text, "%Y-%m-%dT%H:%M:%S") {
+            at.and_utc().timestamp_millis()
+        } else if let Ok(day) = NaiveDate::parse_from_str(text, "%Y-%m-%d") {
+            day.and_time(chrono::NaiveTime::MIN).and_utc().timestamp_millis()
+        } else {
+            return Err(format!(
+                "`{text}` is no time; write it like 2026-11-01, 2026-11-01T12:00:00Z (UTC where \
+                 nothing is said), or 24h or 30d from now"
+            ));
+        };
+        if at < 0 { Err(format!("`{text}` is before 1970")) } else { Ok(Self::At(at)) }
+    }
+}
+
+/// A moment as tables show it: UTC, to the minute.
+pub(crate) struct Shown(pub(crate) i64);
+
+impl fmt::Display for Shown {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match DateTime::from_timestamp_millis(self.0) {
+            Some(at) => write!(f, "{}", at.format("%Y-%m-%d %H:%M")),
+            None => f.write_str("-"),
+        }
+    }
+}
+
+/// Unix milliseconds.
+pub(crate) fn now_ms() -> i64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    now.map_or(0, |now| i64::try_from(now.as_millis()).unwrap_or(i64::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_parse_as_people_write_them() {
+        let at = |text: &str| text.parse::<When>().map(|when| when.before(100_000_000));
+        // By `date -u -d … +%s`.
+        assert_eq!(at("2026-11-01"), Ok(1_793_491_200_000));
+        assert_eq!(at("2026-11-01T12:00:00"), Ok(1_793_534_400_000));
+        assert_eq!(at("2026-11-01T12:00:00+01:00"), Ok(1_793_530_800_000));
+        assert_eq!(at("1d"), Ok(13_600_000));
+        assert_eq!("90s".parse::<When>().map(|when| when.after(5)), Ok(90_005));
+        for text in ["", "d", "1", "1y", "-1d", "soon", "2026-13-01", "1969-12-31", "99999999999w"]
+        {
+            assert!(text.parse::<When>().is_err(), "{text}");
+        }
+        assert_eq!(Shown(1_793_534_400_000).to_string(), "2026-11-01 12:00");
+    }
+}
