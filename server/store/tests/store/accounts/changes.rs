@@ -163,7 +163,8 @@ async fn many_keys_are_read_at_once(on: On) {
 
 const MANY: &str = "WITH RECURSIVE
     n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 20000)
-    INSERT INTO keys (organization_id, project_id, id, name, kind, owner, role, created_at, revision)
+    INSERT INTO keys
+        (organization_id, project_id, id, name, kind, owner, role, created_at, revision)
     SELECT 'a', 'p', 'key_' || i, 'n', 'project', 'operator', '', 7, 1 FROM n;
     INSERT INTO key_secrets (hash, organization_id, key_id, redacted, created_at)
     SELECT substr('0000000000000000000000000000000000000000000000000000000000000000' ||
