@@ -61,7 +61,8 @@ CREATE TABLE usage_sums (
     key_id TEXT NOT NULL,
     model TEXT NOT NULL,
     tier TEXT NOT NULL,
-    -- `day`, `month` or `total`, and which: as server/metering numbers them.
+    -- `day`, `month` or `total`, and which: as server/metering numbers them. Lines are added to
+    -- days; when a day is long over, it is added to its month and to the total, and removed.
     period TEXT NOT NULL,
     number BIGINT NOT NULL,
     input_tokens BIGINT NOT NULL,

@@ -170,6 +170,14 @@ impl Store {
         Ok(transaction)
     }
 
+    /// A transaction that reads all tenants' rows while nobody does housekeeping.
+    pub(crate) async fn read_every_locked(&self) -> Result<Transaction, StoreError> {
+        match &self.0.pools {
+            Pools::Sqlite { readers, .. } => Ok(Transaction::Sqlite(readers.begin().await?)),
+            Pools::Postgres(pool) => postgres::begin(pool, postgres::EVERY_TENANT, "on").await,
+        }
+    }
+
     /// Fails what processes left that ended without this one, where others may share the database.
     pub(crate) async fn fail_left(&self) -> Result<(), StoreError> {
         match &self.0.pools {

@@ -58,8 +58,7 @@ impl Store {
             transaction.commit().await?;
             Ok(num)
         };
-        let num_sums = self.in_time(sums).await?;
-        Ok(num_removed + usize::try_from(num_sums).unwrap_or(usize::MAX))
+        Ok(num_removed + self.in_time(sums).await?)
     }
 
     async fn sweep_tenant(&self, tenant: &str) -> Result<usize, StoreError> {

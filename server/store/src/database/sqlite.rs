@@ -16,6 +16,10 @@ use crate::{StoreError, migrations};
 
 /// Connections that read.
 const NUM_READERS: u32 = 4;
+/// KiB of pages in memory, of each connection: a batch of the ledger changes thousands of pages.
+const CACHE: &str = "-65536";
+/// Pages of the log until they go into the file, 64 MiB: those that change often go there once.
+const PAGES_OF_LOG: &str = "16384";
 /// For a lock that another process holds.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -53,6 +57,8 @@ fn options(path: &Path) -> SqliteConnectOptions {
         .foreign_keys(true)
         // What is deleted is overwritten.
         .pragma("secure_delete", "ON")
+        .pragma("cache_size", CACHE)
+        .pragma("wal_autocheckpoint", PAGES_OF_LOG)
         .optimize_on_close(false, None)
 }
 

@@ -25,7 +25,7 @@ static HOURS: LazyLock<[String; 2]> = LazyLock::new(|| {
     let key = "organization_id, project_id, key_id, model, tier, endpoint, tag, hour";
     upsert("usage_hours", key, &format!("num_requests, {METERS}, {COST}"))
 });
-static SUMS: LazyLock<[String; 2]> = LazyLock::new(|| {
+pub(super) static SUMS: LazyLock<[String; 2]> = LazyLock::new(|| {
     let key = "organization_id, project_id, key_id, model, tier, period, number";
     upsert("usage_sums", key, &format!("{METERS}, {COST}"))
 });
@@ -80,7 +80,7 @@ impl Store {
             let mut transaction = self.write_every_unlocked().await?;
             let new = add_lines(&mut transaction, &lines).await?;
             add_to_sums(&mut transaction, &HOURS, &batch::hours(&new)).await?;
-            add_to_sums(&mut transaction, &SUMS, &batch::sums(&new)).await?;
+            add_to_sums(&mut transaction, &SUMS, &batch::days(&new)).await?;
             transaction.commit().await?;
             Ok(new.len())
         };
@@ -109,7 +109,8 @@ async fn add_lines<'a, 'b>(
     Ok(new)
 }
 
-async fn add_to_sums<const T: usize, const N: usize>(
+/// Adds rows to those of a table.
+pub(super) async fn add_to_sums<const T: usize, const N: usize>(
     transaction: &mut Transaction,
     [head, tail]: &[String; 2],
     rows: &[Written<'_, T, N>],

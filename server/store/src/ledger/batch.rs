@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use server_metering::{Entry, Meter, Period, UnixMillis};
 
-use super::cells::{NUM_METERS, NUM_SUM, PICOS_PER_MICRO, Written};
+use super::cells::{Cells, NUM_METERS, NUM_SUM, PICOS_PER_MICRO, Written};
 use super::error::BillingError;
 use super::filter::MILLIS_PER_HOUR;
 use crate::sql::Bound;
@@ -130,30 +130,55 @@ pub(super) fn hours<'a>(lines: &[&'a Line<'_>]) -> Vec<Written<'a, 7, { 2 + NUM_
     hours.into_iter().map(|((texts, _), numbers)| (texts, numbers)).collect()
 }
 
-/// What lines add to the sums of each account and model: the period's number, and their sum.
-pub(super) fn sums<'a>(lines: &[&'a Line<'_>]) -> Vec<Written<'a, 6, { 1 + NUM_SUM }>> {
-    let mut sums = BTreeMap::<_, [i64; 1 + NUM_SUM]>::new();
+/// What lines add to the day's sum of each account and model: the day, and their sum.
+pub(super) fn days<'a>(lines: &[&'a Line<'_>]) -> Vec<Written<'a, 6, { 1 + NUM_SUM }>> {
+    let mut days = BTreeMap::<_, [i64; 1 + NUM_SUM]>::new();
     for line in lines {
         let sum = line.sum();
-        let at = UnixMillis(line.settled_at().unsigned_abs());
+        let number = number(Period::Day, UnixMillis(line.settled_at().unsigned_abs()));
         let (organization, project): (&str, &str) = (&line.organization, &line.project);
-        let accounts: [[&str; 5]; 4] = [
-            [organization, "", "", "", ""],
-            [organization, project, "", "", ""],
-            [organization, project, &line.key, "", ""],
-            [organization, "", "", &line.model, &line.tier],
-        ];
-        for period in Period::ALL {
-            let number = i64::try_from(period.number(at)).unwrap_or(i64::MAX);
-            for [organization, project, key, model, tier] in accounts {
-                let texts = [organization, project, key, model, tier, name(period)];
-                let numbers = sums.entry((texts, number)).or_default();
-                numbers[0] = number;
-                add(&mut numbers[1..], &sum);
-            }
+        let day = name(Period::Day);
+        for texts in [
+            [organization, "", "", "", "", day],
+            [organization, project, "", "", "", day],
+            [organization, project, &line.key, "", "", day],
+            [organization, "", "", &line.model, &line.tier, day],
+        ] {
+            let numbers = days.entry((texts, number)).or_default();
+            numbers[0] = number;
+            add(&mut numbers[1..], &sum);
+        }
+    }
+    days.into_iter().map(|((texts, _), numbers)| (texts, numbers)).collect()
+}
+
+/// Sums of days, as those of their months and of all time.
+pub(super) fn months_and_totals(
+    days: &[Cells<6, { 1 + NUM_SUM }>],
+) -> Vec<Written<'_, 6, { 1 + NUM_SUM }>> {
+    let mut sums = BTreeMap::<_, [i64; 1 + NUM_SUM]>::new();
+    for Cells { texts, numbers } in days {
+        let at = start_of_day(numbers[0]);
+        for period in [Period::Month, Period::Total] {
+            let mut texts = texts.each_ref().map(String::as_str);
+            texts[5] = name(period);
+            let number = number(period, at);
+            let sum = sums.entry((texts, number)).or_default();
+            sum[0] = number;
+            add(&mut sum[1..], &numbers[1..]);
         }
     }
     sums.into_iter().map(|((texts, _), numbers)| (texts, numbers)).collect()
+}
+
+/// Its first moment.
+pub(super) fn start_of_day(day: i64) -> UnixMillis {
+    UnixMillis(day.saturating_mul(24 * MILLIS_PER_HOUR).unsigned_abs())
+}
+
+/// Which day or month a moment is in, as a column has it.
+pub(super) fn number(period: Period, at: UnixMillis) -> i64 {
+    i64::try_from(period.number(at)).unwrap_or(i64::MAX)
 }
 
 /// What the table of sums calls a period.

@@ -1,6 +1,10 @@
 //! What was used before a server began: where limits and tariffs go on from.
 //!
-//! Invariant: a sum of the present day or month is never swept.
+//! Invariant: a line is in a day's sum, or in a month's and that of all time, never in both: lines
+//! are added to days, and what sweeps old days adds them to the others in the same transaction. So
+//! a line changes four sums, and not twelve.
+
+use std::sync::LazyLock;
 
 use server_metering::{
     AccountId, KeyId, Meters, ModelId, OrganizationId, Path, Period, ProjectId, Sum, Tier,
@@ -8,7 +12,8 @@ use server_metering::{
 };
 use sqlx::{Database, Encode, QueryBuilder, Type};
 
-use super::batch::name;
+use super::append::{SUMS, add_to_sums};
+use super::batch::{months_and_totals, name, number, start_of_day};
 use super::books::PriceBooks;
 use super::cells::{COST, Cells, METERS, NUM_SUM, sum_of};
 use super::error::BillingError;
@@ -19,12 +24,16 @@ use crate::{Store, StoreError};
 /// Rows that are read at once.
 const PAGE: usize = 5_000;
 /// Days, and months, that are kept: the present one and those before it.
-const KEPT: u64 = 3;
+const KEPT: i64 = 3;
 
-const SWEEP: &str = "DELETE FROM usage_sums
+const REMOVE: &str = "DELETE FROM usage_sums
     WHERE (organization_id, project_id, key_id, model, tier, period, number) IN
     (SELECT organization_id, project_id, key_id, model, tier, period, number FROM usage_sums
         WHERE period = $1 AND number < $2 LIMIT $3)";
+/// What was removed of days is what is added to months, whoever added to it in the meantime.
+static REMOVE_DAYS: LazyLock<String> =
+    LazyLock::new(|| format!("{REMOVE} RETURNING {KEY}, {METERS}, {COST}"));
+const KEY: &str = "organization_id, project_id, key_id, model, tier, period, number";
 
 type Row = Cells<6, { 1 + NUM_SUM }>;
 
@@ -44,8 +53,11 @@ impl Store {
         now: UnixMillis,
     ) -> Result<u64, StoreError> {
         let (mut after, mut num) = (None, 0);
+        // What is swept in between would be read twice, or not at all.
+        let mut transaction = self.in_time(self.read_every_locked()).await?;
         loop {
-            let rows = self.in_time(self.page_of_sums(after.as_ref(), now)).await?;
+            let page = page_of_sums(&mut transaction, after.as_ref(), now);
+            let rows = self.in_time(page).await?;
             num += rows.len() as u64;
             for row in &rows {
                 restore(meters, books, now, row)?;
@@ -57,43 +69,38 @@ impl Store {
             }
         }
     }
-
-    async fn page_of_sums(
-        &self,
-        after: Option<&Row>,
-        now: UnixMillis,
-    ) -> Result<Vec<Row>, StoreError> {
-        let mut transaction = self.read_every().await?;
-        let rows = on!(&mut transaction, |connection| {
-            select(after, now).build_query_as().fetch_all(connection).await
-        })?;
-        Ok(rows)
-    }
 }
 
-/// The sums of the present, in the order of the table's key.
+async fn page_of_sums(
+    transaction: &mut Transaction,
+    after: Option<&Row>,
+    now: UnixMillis,
+) -> Result<Vec<Row>, StoreError> {
+    let rows = on!(transaction, |connection| {
+        select(after, now).build_query_as().fetch_all(connection).await
+    })?;
+    Ok(rows)
+}
+
+/// Sums of days, of the present month and of all time, in the order of the table's key.
 fn select<DB>(after: Option<&Row>, now: UnixMillis) -> QueryBuilder<DB>
 where
     DB: Database,
     i64: for<'q> Encode<'q, DB> + Type<DB>,
     String: for<'q> Encode<'q, DB> + Type<DB>,
 {
-    let key = "organization_id, project_id, key_id, model, tier, period, number";
-    let mut sql = QueryBuilder::new(format!("SELECT {key}, {METERS}, {COST} FROM usage_sums"));
-    sql.push(" WHERE (period = 'total'");
-    for period in [Period::Day, Period::Month] {
-        sql.push(format_args!(" OR (period = '{}' AND number = ", name(period)));
-        sql.push_bind(number(period, now)).push(")");
-    }
-    sql.push(")");
+    let mut sql = QueryBuilder::new(format!("SELECT {KEY}, {METERS}, {COST} FROM usage_sums"));
+    // Not as equal periods: the database is to go by the order, and not to find all and sort them.
+    sql.push(" WHERE number = CASE period WHEN 'day' THEN number WHEN 'month' THEN ");
+    sql.push_bind(number(Period::Month, now)).push(" ELSE 0 END");
     if let Some(Row { texts, numbers }) = after {
-        sql.push(format_args!(" AND ({key}) > ("));
+        sql.push(format_args!(" AND ({KEY}) > ("));
         for text in texts {
             sql.push_bind(text.clone()).push(", ");
         }
         sql.push_bind(numbers[0]).push(")");
     }
-    sql.push(format_args!(" ORDER BY {key} LIMIT {PAGE}"));
+    sql.push(format_args!(" ORDER BY {KEY} LIMIT {PAGE}"));
     sql
 }
 
@@ -107,16 +114,15 @@ fn restore(
         row.texts.each_ref().map(String::as_str);
     let (usage, cost) = sum_of(&row.numbers[1..]);
     let sum = Sum { usage, cost };
-    let Some(period) = Period::ALL.into_iter().find(|it| name(*it) == period) else {
-        return Ok(());
-    };
+    let periods = periods(period, row.numbers[0], now);
     let organization = OrganizationId::new(organization)?;
     if !model.is_empty() {
         let (model, tier) = (ModelId::new(model)?, Tier::new(tier)?);
         // Units count for the list that they are charged by, which may be of all versions.
         let priced = books.of(&organization).find(&model, &tier, now);
-        if let Some(priced) = priced.filter(|it| it.prices.period() == period) {
-            meters.restore_used(&organization, (&priced.model, &priced.tier), period, &sum);
+        if let Some(priced) = priced.filter(|it| periods.contains(&it.prices.period())) {
+            let (period, priced) = (priced.prices.period(), (&priced.model, &priced.tier));
+            meters.restore_used(&organization, priced, period, &sum);
         }
         return Ok(());
     }
@@ -128,21 +134,34 @@ fn restore(
             AccountId::Key(Path { organization, project, key })
         }
     };
-    meters.restore(&account, period, &sum);
+    for period in periods {
+        meters.restore(&account, period, &sum);
+    }
     Ok(())
 }
 
-fn number(period: Period, at: UnixMillis) -> i64 {
-    i64::try_from(period.number(at)).unwrap_or(i64::MAX)
+/// What of the present a sum is a part of.
+fn periods(period: &str, of: i64, now: UnixMillis) -> Vec<Period> {
+    if period != name(Period::Day) {
+        // Of others than the present ones nothing is read.
+        return Period::ALL.into_iter().filter(|it| name(*it) == period).collect();
+    }
+    let (at, all) = (start_of_day(of), Period::ALL.into_iter());
+    all.filter(|period| period.number(at) == period.number(now)).collect()
 }
 
-/// Removes sums of days and months that nothing counts in any more, so many of each at most.
-pub(crate) async fn sweep(transaction: &mut Transaction, max: i64) -> Result<u64, StoreError> {
+/// Adds days that are over to their months and to all time, and removes months that nothing counts
+/// in any more; so many of each at most. How many sums were removed.
+pub(crate) async fn sweep(transaction: &mut Transaction, max: i64) -> Result<usize, StoreError> {
     let now = UnixMillis(now().unsigned_abs().saturating_mul(1000));
-    let mut num_removed = 0;
-    for period in [Period::Day, Period::Month] {
-        let oldest = i64::try_from((period.number(now) + 1).saturating_sub(KEPT)).unwrap_or(0);
-        num_removed += execute!(transaction, SWEEP, name(period), oldest, max)?;
-    }
-    Ok(num_removed)
+    let oldest = |period| number(period, now) + 1 - KEPT;
+    let (day, month) = (name(Period::Day), name(Period::Month));
+    let (first, sql) = (oldest(Period::Day), REMOVE_DAYS.as_str());
+    let days: Vec<Row> = on!(&mut *transaction, |connection| {
+        let query = sqlx::query_as(sql).bind(day).bind(first).bind(max);
+        query.fetch_all(connection).await
+    })?;
+    add_to_sums(transaction, &SUMS, &months_and_totals(&days)).await?;
+    let num_months = execute!(transaction, REMOVE, month, oldest(Period::Month), max)?;
+    Ok(days.len() + usize::try_from(num_months).unwrap_or(usize::MAX))
 }

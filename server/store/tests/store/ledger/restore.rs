@@ -6,8 +6,9 @@ use std::time::{Duration, Instant};
 
 use server_accounts::PriceListData;
 use server_metering::{
-    Ask, Clock, Ending, Endpoint, Follower, FollowerOptions, Journal, JournalOptions, Level, Meter,
-    Meters, ModelId, OrganizationId, Path, PriceBook, RequestId, Standing, Tier, UnixMillis, Usage,
+    Ask, Clock, Ending, Endpoint, Entry, Follower, FollowerOptions, Journal, JournalOptions, Level,
+    Meter, Meters, ModelId, OrganizationId, Path, Period, PriceBook, RequestId, Standing, Tier,
+    UnixMillis, Usage,
 };
 use server_store::{NewPrice, PriceBooks, SqlLedger, Store};
 
@@ -167,17 +168,23 @@ async fn sums_of_the_past_are_swept(on: On) {
         entry("months ago", now - 200 * DAY),
     ];
     store.append_to_ledger(&entries).await.unwrap();
-    // Four accounts and models: two days and one month of each.
+    // Of four accounts and models two days, and of those days the month that is long over.
     assert_eq!(store.sweep_batch().await.unwrap(), 12);
     assert_eq!(store.sweep_batch().await.unwrap(), 0);
     let folder = tempfile::tempdir().unwrap();
     let server = Server::start(store, folder.path(), now).await;
     let standing = server.meters.standing(&path("a", "p", "k").account(Level::Key));
     let output = |sum: server_metering::Sum| sum.usage.get(Meter::OutputTokens);
-    assert_eq!((output(standing.day), output(standing.total)), (3, 12));
+    let month = |entry: &&Entry| {
+        let at = UnixMillis(now.unsigned_abs());
+        Period::Month.number(entry.settled_at) == Period::Month.number(at)
+    };
+    let of_month = 3 * entries.iter().filter(month).count() as u64;
+    assert_eq!(output(standing.day), 3);
+    assert_eq!((output(standing.month), output(standing.total)), (of_month, 12));
     let books = PriceBooks::default();
     let restored = store.restore_meters(&server.meters, &books, UnixMillis(0)).await.unwrap();
-    // The day and the month of 1970 have none.
-    assert_eq!(restored, 4);
+    // Two days, and all time: January 1970 has none.
+    assert_eq!(restored, 12);
     server.stop().await;
 }
