@@ -187,4 +187,13 @@ async fn sums_of_the_past_are_swept(on: On) {
     // Two days, and all time: January 1970 has none.
     assert_eq!(restored, 12);
     server.stop().await;
+    // What comes late is counted before it is swept and after.
+    store.append_to_ledger(&[entry("late", now - 5 * DAY)]).await.unwrap();
+    for num_swept in [4, 0] {
+        let server = Server::start(store, folder.path(), now).await;
+        let standing = server.meters.standing(&path("a", "p", "k").account(Level::Key));
+        assert_eq!((output(standing.day), output(standing.total)), (3, 15));
+        server.stop().await;
+        assert_eq!(store.sweep_batch().await.unwrap(), num_swept);
+    }
 }
