@@ -4,6 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::allowed::Asker;
 use crate::{Allowed, Demand, Permission, Role};
 
 /// What somebody is.
@@ -123,7 +124,7 @@ impl Actor {
             }
             Some(projects)
         };
-        Ok(Allowed::new(organization.to_owned(), projects, self.told()))
+        Ok(Allowed::new(organization.to_owned(), projects, self.asker()))
     }
 
     /// Leave to do `P` in the whole of an organization.
@@ -148,13 +149,18 @@ impl Actor {
         if allowed.covers(project) { Ok(allowed) } else { Err(Denied::Missing(P::PERMISSION)) }
     }
 
-    fn told(&self) -> (String, Option<String>) {
+    fn asker(&self) -> Asker {
         let actor = match &self.kind {
             ActorKind::User(id) => format!("user:{id}"),
             ActorKind::Key(id) => format!("key:{id}"),
             ActorKind::Operator => "operator".to_owned(),
         };
-        (actor, self.address.clone())
+        Asker {
+            actor,
+            address: self.address.clone(),
+            permissions: self.permissions.clone(),
+            in_projects: self.in_projects.clone(),
+        }
     }
 }
 
@@ -194,5 +200,22 @@ mod tests {
         assert!(allowed.covers("p") && !allowed.covers("q"));
         assert!(user.allow_in::<may::ReadUsage>("org-a", "q").is_ok());
         assert!(user.allow::<may::WriteMembers>("org-a").is_err());
+    }
+
+    #[test]
+    fn nobody_gives_what_they_have_not_got() {
+        let grants = ProjectGrant::from([("p".to_owned(), role("admin").permissions)]);
+        let user = Actor::user("user-1", "org-a", role("developer"), grants);
+        let allowed = user.allow::<may::WriteMembers>("org-a").unwrap();
+        assert!(allowed.may_give(&role("developer")).is_ok());
+        assert!(matches!(allowed.may_give(&role("admin")), Err(Denied::Missing(_))));
+        assert!(allowed.may_give_in("p", &role("admin")).is_ok());
+        assert_eq!(
+            allowed.may_give_in("p", &role("owner")),
+            Err(Denied::Missing(Permission::WriteAdminKeys))
+        );
+        assert!(allowed.may_give_in("q", &role("admin")).is_err());
+        let operator = Actor::operator().allow::<may::WriteMembers>("org-a").unwrap();
+        assert!(operator.may_give(&role("owner")).is_ok());
     }
 }

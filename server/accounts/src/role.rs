@@ -81,6 +81,22 @@ impl Role {
         }
         Ok(Self { name: name.to_owned(), permissions })
     }
+
+    /// A role as a database has it: [`Role::permission_names`]. Permissions that this version does
+    /// not know, or that no role may have, are left out: a role never may more than it says.
+    #[must_use]
+    pub fn from_names(name: &str, permissions: &str) -> Self {
+        let permissions = permissions.split(' ').filter_map(|name| name.parse().ok());
+        let permissions = permissions.filter(|it| *it != Permission::RunPlatform).collect();
+        Self { name: name.to_owned(), permissions }
+    }
+
+    /// The names of its permissions, with a space between each two.
+    #[must_use]
+    pub fn permission_names(&self) -> String {
+        let names: Vec<&str> = self.permissions.iter().map(|it| it.name()).collect();
+        names.join(" ")
+    }
 }
 
 #[cfg(test)]
@@ -100,6 +116,10 @@ mod tests {
     fn a_custom_role_has_its_own_name_and_what_it_may_be_given() {
         let role = Role::custom("billing-clerk", ["billing.read", "usage.read"]).unwrap();
         assert_eq!(role.permissions.len(), 2);
+        let names = role.permission_names();
+        assert_eq!(Role::from_names("billing-clerk", &names), role);
+        let names = format!("{names} of.tomorrow platform.run");
+        assert_eq!(Role::from_names("billing-clerk", &names), role);
         for (name, permission) in [
             ("", "usage.read"),
             ("a b", "usage.read"),

@@ -227,6 +227,16 @@ pub(crate) async fn within<T>(
     tokio::time::timeout(timeout, work).await.unwrap_or(Err(StoreError::Timeout))
 }
 
+/// From here on a transaction writes the rows of another tenant, when its other writers are done.
+/// So that none waits for one that waits for it, a person's turn comes before an organization's,
+/// and organizations' come in the order of their ids.
+pub(crate) async fn turn_to(transaction: &mut Transaction, tenant: &str) -> Result<(), StoreError> {
+    if let Transaction::Postgres(inner) = transaction {
+        sqlx::query(postgres::TURN_OF_TENANT).bind(tenant).execute(&mut **inner).await?;
+    }
+    Ok(())
+}
+
 /// Unix time in seconds.
 pub(crate) fn now() -> i64 {
     let now = SystemTime::now().duration_since(UNIX_EPOCH);

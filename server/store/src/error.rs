@@ -64,6 +64,23 @@ pub enum StoreError {
         /// What is wrong, and what would be right.
         why: String,
     },
+    /// It is used, and has to stay.
+    #[error("the {what} '{id}' is in use: give those who have it another one first")]
+    InUse {
+        /// `role`.
+        what: &'static str,
+        /// Its name.
+        id: String,
+    },
+    /// Nobody could do anything about the organization any more.
+    #[error(
+        "the last owner of the organization '{0}' stays its owner: make somebody else an owner \
+         first"
+    )]
+    LastOwner(String),
+    /// Whoever asks may not.
+    #[error(transparent)]
+    Denied(#[from] server_accounts::Denied),
     /// A row is there that this version does not understand.
     #[error("the {what} '{id}' is kept in a form that this version does not read: {why}")]
     Unreadable {

@@ -1,11 +1,12 @@
-//! What is in SQL: organizations, their projects, keys and audit logs, and what clients ask to be
-//! kept.
+//! What is in SQL: people, organizations, their projects, keys and audit logs, and what clients ask
+//! to be kept.
 //!
 //! Invariant: every function takes the tenant, by name or as leave to do something in it, and every
 //! statement names it, so no row of another tenant can be read or changed; but for what is said to
-//! be of all tenants. What expired is not read, whether it was swept or not. A function
-//! that returned has its change on disk. Bodies are texts that nothing here looks into. SQLite and
-//! PostgreSQL are asked with the same statements.
+//! be of all tenants. People are of none: what is theirs alone is asked for by the user's id or
+//! address, or by the hash of what only the user has. What expired is not read, whether it was
+//! swept or not. A function that returned has its change on disk. Bodies are texts that nothing
+//! here looks into. SQLite and PostgreSQL are asked with the same statements.
 
 mod accounts;
 mod backup;
@@ -27,6 +28,10 @@ mod usage;
 pub use accounts::audit::{AuditError, AuditFilter};
 pub use accounts::keys::{ImportedKey, Key, KeyUpdate, NewAdminKey, NewKey};
 pub use accounts::organizations::{Organization, OrganizationUpdate};
+pub use accounts::people::{
+    Identity, Invitation, Login, LoginFailures, Member, NewInvitation, NewServiceAccount,
+    NewSession, NewUser, OrganizationOf, ProjectMember, ProjectRole, ServiceAccount, Session, User,
+};
 pub use accounts::projects::{Project, ProjectUpdate};
 pub use backup::{Backup, BackupError, Restored, backup, restore};
 pub use completions::{Completion, CompletionFilter};

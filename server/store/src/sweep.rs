@@ -52,6 +52,7 @@ impl Store {
         for (tenant,) in tenants {
             num_removed += self.in_time(self.sweep_tenant(&tenant)).await?;
         }
+        num_removed += self.in_time(self.sweep_people(now(), BATCH)).await?;
         let sums = async {
             let mut transaction = self.write_every().await?;
             let num = sweep_sums(&mut transaction, BATCH_OF_SUMS).await?;

@@ -26,7 +26,32 @@ pub(crate) async fn append<P>(
     allowed: &Allowed<P>,
     event: AuditEvent,
 ) -> Result<(), StoreError> {
-    let organization = allowed.organization();
+    let who = Who {
+        organization: allowed.organization(),
+        actor: allowed.actor(),
+        address: allowed.address(),
+    };
+    append_of(transaction, who, event).await
+}
+
+/// Who did it, where no permission of that organization was needed: a user who accepts, or leaves.
+#[derive(Clone, Copy)]
+pub(crate) struct Who<'a> {
+    /// Whose log.
+    pub(crate) organization: &'a str,
+    /// As [`Allowed::actor`] says.
+    pub(crate) actor: &'a str,
+    /// From where, if that is known.
+    pub(crate) address: Option<&'a str>,
+}
+
+/// As [`append`].
+pub(crate) async fn append_of(
+    transaction: &mut Transaction,
+    who: Who<'_>,
+    event: AuditEvent,
+) -> Result<(), StoreError> {
+    let organization = who.organization;
     let last: Option<(i64, String)> = query!(transaction, fetch_optional, LAST, organization)?;
     let (last, previous) = last.unwrap_or_default();
     let record = AuditRecord {
@@ -35,8 +60,8 @@ pub(crate) async fn append<P>(
         id: new_id(Kind::AuditRecord),
         at: millis(),
         // As the database gives it back: the hash is of that.
-        actor: allowed.actor().bound().into_owned(),
-        address: allowed.address().map(|address| address.bound().into_owned()),
+        actor: who.actor.bound().into_owned(),
+        address: who.address.map(|address| address.bound().into_owned()),
         action: event.action.to_owned(),
         target: event.target.bound().into_owned(),
         project: event.project.map(|project| project.bound().into_owned()),

@@ -6,6 +6,7 @@
 mod change;
 mod create;
 mod import;
+mod owned;
 mod rotate;
 mod touch;
 
@@ -15,6 +16,9 @@ pub use self::change::KeyUpdate;
 pub(super) use self::change::revoke_all;
 pub use self::create::{NewAdminKey, NewKey};
 pub use self::import::ImportedKey;
+pub(super) use self::owned::{
+    create_of_service_account, of_service_account, of_user, revoke_exceeding, revoke_of,
+};
 use super::check::{not_found, unreadable, whole};
 use super::list::{List, Part};
 use crate::page::{Page, PageQuery};

@@ -9,4 +9,5 @@ mod check;
 pub(crate) mod keys;
 mod list;
 pub(crate) mod organizations;
+pub(crate) mod people;
 pub(crate) mod projects;

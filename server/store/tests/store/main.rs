@@ -7,6 +7,7 @@ mod completions;
 mod conversations;
 mod database;
 mod ledger;
+mod people;
 mod postgres;
 mod processes;
 mod responses;
