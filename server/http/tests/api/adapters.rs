@@ -8,20 +8,22 @@ use engine_core::Adapter;
 use engine_mock::{MockEngine, MockModel};
 use scheduler_batching::{Handle, PlannerConfig};
 use serde_json::{Value, json};
-use server_http::{AdapterFault, AdapterInfo, Adapters, AppState, Metrics, router};
+use server_http::{
+    AdapterFault, AdapterInfo, Adapters, AppState, AppStateBuilder, Metrics, router,
+};
 
 use crate::common::{LIMITS, call, get, post_request, served, until_idle};
 
 /// Adapters without weights; `full` says what loading fails with.
 #[derive(Default)]
-struct Fake {
+pub(crate) struct Fake {
     all: Mutex<Vec<AdapterInfo>>,
     loaded: Mutex<Vec<String>>,
     full: Mutex<Option<AdapterFault>>,
 }
 
 impl Fake {
-    fn add(&self, name: &str, base_version: &str) {
+    pub(crate) fn add(&self, name: &str, base_version: &str) {
         self.all.lock().unwrap().push(AdapterInfo {
             id: format!("mock:{name}"),
             base: "mock".to_owned(),
@@ -59,17 +61,22 @@ impl Adapters for Fake {
     }
 }
 
-const VERSION: &str = "sha256:0123456789abcdef";
+pub(crate) const VERSION: &str = "sha256:0123456789abcdef";
 
 /// A server over a mock that says other things with every adapter.
 fn server() -> (Router, Arc<Fake>, Handle) {
+    let (state, fake, handle) = builder();
+    (router(state.build()), fake, handle)
+}
+
+/// The same yet to be built.
+pub(crate) fn builder() -> (AppStateBuilder, Arc<Fake>, Handle) {
     let (metrics, fake) = (Arc::new(Metrics::new()), Arc::new(Fake::default()));
     let engine = MockEngine::new(LIMITS, MockModel::default());
     let model = served("mock", engine, PlannerConfig::default(), &metrics);
     let handle = model.handle.clone();
     let adapters: Arc<dyn Adapters> = Arc::clone(&fake) as _;
-    let state = AppState::builder().model(model).metrics(metrics).adapters(adapters).build();
-    (router(state), fake, handle)
+    (AppState::builder().model(model).metrics(metrics).adapters(adapters), fake, handle)
 }
 
 async fn send(router: &Router, path: &str, body: Value) -> (StatusCode, Value) {

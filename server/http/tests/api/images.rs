@@ -11,7 +11,7 @@ use engine_mock::{MockEncoder, MockEngine, MockImageReader, MockModel};
 use engine_text::TextModel;
 use scheduler_batching::{EncoderHandle, EncodingConfig, NoObserver, PlannerConfig, spawn_encoder};
 use serde_json::{Value, json};
-use server_http::{AppState, HttpLimits, Metrics, ServedModel, Vision, router};
+use server_http::{AppState, AppStateBuilder, HttpLimits, Metrics, ServedModel, Vision, router};
 
 use crate::common::{LIMITS, post, served};
 
@@ -32,6 +32,12 @@ pub(crate) struct Seeing {
 
 /// A model that sees, and at most three images a request.
 pub(crate) fn seeing() -> Seeing {
+    let (state, encoder) = builder();
+    Seeing { router: router(state.build()), encoder }
+}
+
+/// The same yet to be built, and the way to what it sees with.
+pub(crate) fn builder() -> (AppStateBuilder, EncoderHandle) {
     let limits = EngineLimits { max_model_len: 400, ..LIMITS };
     let metrics = Arc::new(Metrics::new());
     let engine = MockEngine::new(limits, MockModel::default());
@@ -50,11 +56,10 @@ pub(crate) fn seeing() -> Seeing {
     let text = Arc::new(TextModel::byte_level_with(TEMPLATE).unwrap());
     let limits = HttpLimits { max_images: 3, ..HttpLimits::default() };
     let model = ServedModel { text, vision, ..model };
-    let state = AppState::builder().model(model).metrics(metrics).limits(limits).build();
-    Seeing { router: router(state), encoder }
+    (AppState::builder().model(model).metrics(metrics).limits(limits), encoder)
 }
 
-fn data_url(image: &str) -> String {
+pub(crate) fn data_url(image: &str) -> String {
     format!("data:image/png;base64,{}", BASE64_STANDARD.encode(image))
 }
 

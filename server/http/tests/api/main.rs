@@ -28,6 +28,7 @@ mod images;
 mod kept;
 mod logprobs;
 mod messages;
+mod metering;
 mod paired;
 mod refused;
 mod responses;
