@@ -62,7 +62,7 @@ fn a_key_is_shown_as_awss_clients_take_it() {
     let by_input = by_input.wait_with_output().expect("it ends");
     assert_eq!(text(&by_input.stdout), shown);
     let error = fail(dir.path(), &["key", "aws", "ab-wrong"]);
-    assert!(error.contains("not in") && !error.contains("ab-wrong"), "{error}");
+    assert!(error.contains("nobody has") && !error.contains("ab-wrong"), "{error}");
     server.kill();
 }
 

@@ -68,7 +68,7 @@ impl Authenticate for ByPath {
     fn check(&self, bearer: Option<&str>) -> Result<Caller, AuthError> {
         let parts: Vec<&str> = bearer.unwrap_or("o/p/k").split('/').collect();
         let [organization, project, key] = parts[..] else { return Err(AuthError::Invalid) };
-        Ok(Caller::new(path(organization, project, key)))
+        Ok(Caller::new(path(organization, project, key), Arc::default()))
     }
 }
 
