@@ -5,9 +5,11 @@
 //! a hash wherever it need not be read again, and compared in constant time or looked up by that.
 //!
 //! A login is [`Attempts::begin`], [`PasswordHasher::verify`], perhaps [`TotpSecret::check`], and
-//! then a [`Secret`] for the session.
+//! then a [`Secret`] for the session and short [`AccessTokens`] of it.
 
 mod email;
+mod jws;
+mod jwt;
 mod lockout;
 mod password;
 mod percent;
@@ -16,8 +18,10 @@ mod recovery;
 mod secret;
 mod time;
 mod totp;
+mod webhook_signature;
 
 pub use email::{EmailAddress, EmailError, MAX_EMAIL_BYTES};
+pub use jwt::{AccessTokens, Claims, MAX_LIFETIME, Subject, TokenError, TokenKey};
 pub use lockout::{AddressLockout, Attempts, LockedOut, MAX_ADDRESSES};
 pub use password::{MAX_PASSWORD_BYTES, MIN_PASSWORD_CHARS, Password};
 pub use password::{PasswordError, PasswordHasher};
@@ -25,3 +29,4 @@ pub use recovery::{NUM_RECOVERY_CODES, RecoveryCode};
 pub use secret::{Purpose, Secret, SecretHash};
 pub use time::UnixSeconds;
 pub use totp::{TotpError, TotpSecret, TotpStep};
+pub use webhook_signature::{SignedHeaders, WebhookError, WebhookSecret};
