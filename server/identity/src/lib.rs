@@ -11,6 +11,7 @@ mod email;
 mod jws;
 mod jwt;
 mod lockout;
+pub mod mail;
 mod password;
 mod percent;
 mod random;

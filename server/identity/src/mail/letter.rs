@@ -1,0 +1,286 @@
+//! What letters say.
+//!
+//! Invariant: whatever a user is called, a letter has one subject line, and no link but the one
+//! that the server gave.
+
+use std::time::Duration;
+
+use super::name::of_person as name;
+
+const MAX_LINK_BYTES: usize = 2048;
+const MAX_SUBJECT_CHARS: usize = 150;
+
+/// A letter cannot be written.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a link in a letter must begin with https:// or http:// and have no blanks: {0}")]
+pub struct LetterError(String);
+
+/// Who writes: the server, as people know it.
+#[derive(Clone, Copy, Debug)]
+pub struct Site<'a> {
+    /// Its name.
+    pub name: &'a str,
+    /// Its address, `https://…`.
+    pub url: &'a str,
+}
+
+/// A subject and a body in plain text.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Letter {
+    subject: String,
+    body: String,
+}
+
+impl Letter {
+    /// Asks whether an address is its owner's.
+    ///
+    /// # Errors
+    /// [`LetterError`], as for all letters with links.
+    pub fn verification(
+        site: &Site<'_>,
+        link: &str,
+        valid_for: Duration,
+    ) -> Result<Self, LetterError> {
+        let (site_name, link, time) = (name(site.name), checked(link)?, time(valid_for));
+        Self::new(
+            site,
+            format!("Confirm your e-mail address for {site_name}"),
+            format!(
+                "Somebody, you we hope, gave this address for an account at {site_name}.\n\n\
+                 To confirm that it is yours, open this link within {time}:\n\n{link}\n\n\
+                 If it was not you, do nothing: the address is not used without this."
+            ),
+        )
+    }
+
+    /// Lets somebody set a new password.
+    ///
+    /// # Errors
+    /// [`LetterError`].
+    pub fn password_reset(
+        site: &Site<'_>,
+        link: &str,
+        valid_for: Duration,
+    ) -> Result<Self, LetterError> {
+        let (site_name, link, time) = (name(site.name), checked(link)?, time(valid_for));
+        Self::new(
+            site,
+            format!("Set a new password for {site_name}"),
+            format!(
+                "Somebody asked to set a new password for your account at {site_name}.\n\n\
+                 If it was you, open this link within {time}; it works once:\n\n{link}\n\n\
+                 If it was not, do nothing: your password stays as it is."
+            ),
+        )
+    }
+
+    /// Invites somebody into `organization`, on behalf of `inviter`.
+    ///
+    /// # Errors
+    /// [`LetterError`].
+    pub fn invitation(
+        site: &Site<'_>,
+        organization: &str,
+        inviter: &str,
+        link: &str,
+        valid_for: Duration,
+    ) -> Result<Self, LetterError> {
+        let (site_name, link, time) = (name(site.name), checked(link)?, time(valid_for));
+        let (organization, inviter) = (name(organization), name(inviter));
+        Self::new(
+            site,
+            format!("Invitation to \"{organization}\" at {site_name}"),
+            format!(
+                "\"{inviter}\" invites you to join the organization \"{organization}\" at \
+                 {site_name}.\n\n\
+                 To join, open this link within {time}:\n\n{link}\n\n\
+                 If you do not know them, do nothing."
+            ),
+        )
+    }
+
+    /// Says that `account` (an organization or a project) has used `percent` of its limit.
+    /// `used` and `limit` are amounts with their units.
+    ///
+    /// # Errors
+    /// [`LetterError`].
+    pub fn limit_alert(
+        site: &Site<'_>,
+        account: &str,
+        (used, limit): (&str, &str),
+        percent: u32,
+        link: &str,
+    ) -> Result<Self, LetterError> {
+        let (account, link) = (name(account), checked(link)?);
+        let (used, limit) = (amount(used), amount(limit));
+        let what_follows = match percent {
+            0..100 => "When it is reached, requests are refused until the limit is raised or its",
+            _ => "It is reached: requests are refused until the limit is raised or its",
+        };
+        Self::new(
+            site,
+            format!("\"{account}\" has used {percent} % of its limit"),
+            format!(
+                "\"{account}\" has used {used} of {limit}, which is {percent} % of its limit.\n\n\
+                 {what_follows}\nperiod ends.\n\nUsage and limits are here:\n\n{link}"
+            ),
+        )
+    }
+
+    /// Says that `amount_due` of `organization` was not paid by `due`, a date.
+    ///
+    /// # Errors
+    /// [`LetterError`].
+    pub fn payment_reminder(
+        site: &Site<'_>,
+        organization: &str,
+        amount_due: &str,
+        due: &str,
+        link: &str,
+    ) -> Result<Self, LetterError> {
+        let (site_name, link) = (name(site.name), checked(link)?);
+        let organization = name(organization);
+        let (amount_due, due) = (amount(amount_due), amount(due));
+        Self::new(
+            site,
+            format!("Payment for \"{organization}\" at {site_name} is due"),
+            format!(
+                "{amount_due} for \"{organization}\" at {site_name} were due on {due}, and have \
+                 not arrived.\n\n\
+                 To pay, or to see the invoice, open this link:\n\n{link}\n\n\
+                 If you have paid since, nothing is left to do. Otherwise the organization's \
+                 requests\nwill be refused after a while; nothing of its data is lost by that."
+            ),
+        )
+    }
+
+    fn new(site: &Site<'_>, subject: String, body: String) -> Result<Self, LetterError> {
+        let (site_name, url) = (name(site.name), checked(site.url)?);
+        Ok(Self {
+            subject: subject.chars().take(MAX_SUBJECT_CHARS).collect(),
+            body: format!("Hello,\n\n{body}\n\n-- \n{site_name}\n{url}\n"),
+        })
+    }
+
+    /// One line.
+    #[must_use]
+    pub fn subject(&self) -> &str {
+        &self.subject
+    }
+
+    /// Lines that end in `\n`.
+    #[must_use]
+    pub fn body(&self) -> &str {
+        &self.body
+    }
+}
+
+fn checked(link: &str) -> Result<&str, LetterError> {
+    let is_web = link.starts_with("https://") || link.starts_with("http://");
+    let is_one_word = !link.chars().any(|c| c.is_whitespace() || c.is_control());
+    if is_web && is_one_word && link.len() <= MAX_LINK_BYTES {
+        return Ok(link);
+    }
+    // Not whole: what comes after the host may be what lets people in.
+    Err(LetterError(link.chars().take_while(|c| *c != '?').take(40).collect()))
+}
+
+/// An amount or a date as the server writes it: `12.50 USD`, `2026-11-28`.
+fn amount(text: &str) -> String {
+    text.chars().filter(|c| !c.is_control()).take(60).collect()
+}
+
+/// In the largest unit that it is a whole number of.
+fn time(time: Duration) -> String {
+    let minutes = time.as_secs().div_ceil(60);
+    let (count, unit) = match minutes {
+        _ if minutes > 0 && minutes.is_multiple_of(24 * 60) => (minutes / (24 * 60), "day"),
+        _ if minutes > 0 && minutes.is_multiple_of(60) => (minutes / 60, "hour"),
+        _ => (minutes, "minute"),
+    };
+    format!("{count} {unit}{}", if count == 1 { "" } else { "s" })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::{Letter, LetterError, Site};
+
+    const SITE: Site<'static> = Site { name: "Agentbase", url: "https://ai.example.org" };
+    const LINK: &str = "https://ai.example.org/x?token=abv_1";
+
+    fn hours(hours: u64) -> Duration {
+        Duration::from_secs(3600 * hours)
+    }
+
+    fn all(words: &str, link: &str) -> Vec<Result<Letter, LetterError>> {
+        let site = Site { name: words, ..SITE };
+        vec![
+            Letter::verification(&site, link, hours(1)),
+            Letter::password_reset(&site, link, hours(1)),
+            Letter::invitation(&site, words, words, link, hours(1)),
+            Letter::limit_alert(&site, words, (words, words), 80, link),
+            Letter::payment_reminder(&site, words, words, words, link),
+        ]
+    }
+
+    #[test]
+    fn letters_say_what_they_are_for() {
+        let letter = Letter::verification(&SITE, LINK, hours(24)).unwrap();
+        assert_eq!(letter.subject(), "Confirm your e-mail address for Agentbase");
+        let link = "open this link within 1 day:\n\nhttps://ai.example.org/x?token=abv_1\n";
+        assert!(letter.body().contains(link), "{}", letter.body());
+        let letter = Letter::password_reset(&SITE, LINK, Duration::from_secs(1800)).unwrap();
+        assert!(letter.body().contains("within 30 minutes; it works once"));
+        let letter = Letter::invitation(&SITE, "Müller & Co.", "Ada", LINK, hours(36)).unwrap();
+        assert_eq!(letter.subject(), "Invitation to \"Müller & Co.\" at Agentbase");
+        let invites = "\"Ada\" invites you to join the organization \"Müller & Co.\" at Agentbase.";
+        assert!(letter.body().contains(invites) && letter.body().contains("within 36 hours"));
+        let amounts = ("80.00 USD", "100.00 USD");
+        let letter = Letter::limit_alert(&SITE, "web", amounts, 80, LINK).unwrap();
+        assert!(letter.body().contains("80.00 USD of 100.00 USD, which is 80 %"));
+        assert!(letter.body().contains("When it is reached"));
+        let letter = Letter::limit_alert(&SITE, "web", amounts, 100, LINK).unwrap();
+        assert!(letter.body().contains("It is reached"));
+        let letter =
+            Letter::payment_reminder(&SITE, "Müller", "9.99 EUR", "2026-11-28", LINK).unwrap();
+        assert!(letter.body().contains("9.99 EUR for \"Müller\""), "{}", letter.body());
+        assert!(letter.body().ends_with("-- \nAgentbase\nhttps://ai.example.org\n"));
+    }
+
+    #[test]
+    fn names_add_no_lines_and_no_links() {
+        let evil = "x\r\nBcc: victim@example.net\r\n\r\nhttps://evil.example/ evil.example";
+        let plain: Vec<_> = all("x", LINK).into_iter().map(Result::unwrap).collect();
+        for (letter, plain) in all(evil, LINK).into_iter().map(Result::unwrap).zip(plain) {
+            assert!(!letter.subject().contains(['\r', '\n']), "{}", letter.subject());
+            assert!(letter.subject().chars().count() <= 150);
+            assert!(!letter.body().contains('\r'));
+            assert_eq!(letter.body().lines().count(), plain.body().lines().count());
+        }
+        let invited = Letter::invitation(&SITE, evil, evil, LINK, hours(1)).unwrap();
+        for link in ["evil.example", "://evil", "victim@"] {
+            assert!(!invited.body().contains(link), "{}", invited.body());
+        }
+    }
+
+    #[test]
+    fn only_links_of_the_web_are_sent_and_refusals_do_not_tell_tokens() {
+        for link in [
+            "",
+            "ai.example.org/x",
+            "javascript:alert(1)",
+            "https://ai.example.org/\nx",
+            "https://ai.example.org/a b?token=abv_1",
+            &format!("https://ai.example.org/{}", "a".repeat(2048)),
+        ] {
+            for letter in all("x", link) {
+                let error = letter.err().unwrap().to_string();
+                assert!(error.contains("https://") && !error.contains("abv_1"), "{error}");
+            }
+        }
+        let bad_site = Site { url: "ai.example.org", ..SITE };
+        assert!(Letter::verification(&bad_site, LINK, hours(1)).is_err());
+    }
+}
