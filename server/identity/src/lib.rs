@@ -12,6 +12,7 @@ mod jws;
 mod jwt;
 mod lockout;
 pub mod mail;
+pub mod oidc;
 mod password;
 mod percent;
 mod random;
