@@ -42,8 +42,8 @@ impl Mailer {
     /// Sends by the server at `url`, from `from` with the name `name`.
     ///
     /// # Errors
-    /// [`MailError::Message`] for an address that cannot be sent from, [`MailError::Tls`] if there
-    /// are no certificates to check the server's by.
+    /// [`MailError::Message`] for an address that cannot be sent from, [`MailError::Tls`] for a
+    /// host whose certificate cannot be checked.
     pub fn smtp(url: &SmtpUrl, from: &EmailAddress, name: &str) -> Result<Self, MailError> {
         let smtp = Smtp::new(url, from.domain())?;
         Self::new(from, name, Way::Smtp(Box::new(smtp)))

@@ -56,9 +56,15 @@ fn a_hash_holds_for_its_password_alone() {
 
 #[test]
 fn nobodys_password_is_never_right() {
-    let hasher = PasswordHasher::weak_for_tests().unwrap();
+    let mut hasher = PasswordHasher::weak_for_tests().unwrap();
     let typed = Password::typed("whatever it is").unwrap();
     assert_eq!(hasher.verify(&typed, None), Ok(false));
+    // It costs what another's does: a hash of the same parameters is computed.
+    assert!(!hasher.needs_rehash(&hasher.dummy));
+    hasher.dummy = hasher.hash(&typed).unwrap();
+    assert_eq!(hasher.verify(&typed, None), Ok(false), "not even if it were the right one");
+    hasher.dummy.clear();
+    assert_eq!(hasher.verify(&typed, None), Err(PasswordError::Stored), "it is looked at");
 }
 
 #[test]
