@@ -1,0 +1,53 @@
+//! The fields of a request, in the encoding that Stripe takes them in.
+//!
+//! Invariant: fields that are not set are not sent.
+
+use form_urlencoded::Serializer;
+
+/// Fields, encoded one after another: `a=1&b%5Bc%5D=2`.
+pub(super) struct Form(Serializer<'static, String>);
+
+impl Form {
+    pub(super) fn new() -> Self {
+        Self(Serializer::new(String::new()))
+    }
+
+    /// One more field: `name` is `a`, or `a[b][0]`.
+    pub(super) fn field(mut self, name: &str, value: impl AsRef<str>) -> Self {
+        self.0.append_pair(name, value.as_ref());
+        self
+    }
+
+    /// One more field, if there is a value.
+    pub(super) fn maybe(self, name: &str, value: Option<impl AsRef<str>>) -> Self {
+        match value {
+            Some(value) => self.field(name, value),
+            None => self,
+        }
+    }
+
+    /// A field that is `true` or `false`.
+    pub(super) fn flag(self, name: &str, value: bool) -> Self {
+        self.field(name, if value { "true" } else { "false" })
+    }
+
+    pub(super) fn encode(mut self) -> String {
+        self.0.finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fields_are_encoded_and_absent_ones_are_not_sent() {
+        let form = Form::new()
+            .field("a[b][0]", "x&y=z ä")
+            .maybe("none", None::<&str>)
+            .maybe("some", Some("1"))
+            .flag("is", false);
+        assert_eq!(form.encode(), "a%5Bb%5D%5B0%5D=x%26y%3Dz+%C3%A4&some=1&is=false");
+        assert_eq!(Form::new().encode(), "");
+    }
+}
