@@ -210,6 +210,29 @@ fn assert_true(state: &mut BillingState, history: &[(Event, Truth)]) {
     assert!(country.is_none() || truth.customer["address"]["country"] == *country.unwrap());
 }
 
+#[test]
+fn what_has_ended_has_ended_and_nobody_is_asked() {
+    let mut truth = Truth::new();
+    let steps = [(0, 1, 0), (1, 0, 1), (3, 0, 0)];
+    let events = history(&steps);
+    assert_eq!(events[1].0.created, events[2].0.created, "changed and ended in one second");
+    let mut late = events[0].0.clone();
+    late.created = UnixSeconds(START + 9);
+    for order in [[0, 1, 2], [2, 1, 0], [1, 2, 0]] {
+        let mut state = new_state();
+        for idx in order {
+            assert!(!matches!(state.apply(&events[idx].0), Applied::Refetch(_)), "{order:?}");
+        }
+        assert_eq!(state.apply(&late), Applied::Unchanged, "an end is later than any second");
+        // Nor does an answer of Stripe's that was on its way.
+        truth.happen(steps[0]);
+        let id = server_billing::SubscriptionId::new("sub_0").unwrap();
+        state.fetched(UnixSeconds(START + 9), &truth.fetch(&Target::Subscription(id)));
+        let plans = Plans::from_toml(PLANS).unwrap();
+        assert_eq!(state.standing(&plans).subscription, None);
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 2000, ..ProptestConfig::default() })]
 
