@@ -100,7 +100,8 @@ impl<S: BillingStore> Billing<S> {
         Ok(())
     }
 
-    /// Sends a report that is kept, unless Stripe has it.
+    /// Sends a report that is kept, unless Stripe has it. One that could not be sent for over a
+    /// month is refused: it is in the log until an operator ends it.
     async fn finish(
         &self,
         meter: &MeterOptions,

@@ -81,7 +81,8 @@ impl Truth {
             _ => {
                 let num = self.subscriptions.len();
                 let subscription = &self.subscriptions[usize::from(pick).checked_rem(num)?];
-                let session = json!({ "id": "cs_1", "customer": "cus_1", "subscription": subscription["id"] });
+                let session = json!({ "id": "cs_1", "customer": "cus_1",
+                    "subscription": subscription["id"] });
                 Some(("checkout", session))
             }
         }

@@ -1,8 +1,11 @@
 //! What Stripe fails to answer is done once.
 
-use server_billing::{BillingError, CustomerId, StripeError};
+use std::time::Duration;
 
-use crate::stand_in::Fault::{Hopeless, LostAnswer, Status};
+use server_billing::{BillingError, CustomerId, Secret, Stripe, StripeError, StripeOptions};
+
+use crate::stand_in::Fault::{Hopeless, LateAnswer, LostAnswer, Status};
+use crate::stand_in::SECRET;
 use crate::world::World;
 
 #[tokio::test]
@@ -15,6 +18,25 @@ async fn a_request_is_sent_again_with_its_key_until_it_is_answered() {
     assert!(seen.iter().all(|request| *request == seen[0]), "each has the same key");
     assert!(seen[0].key.is_some() && seen[0].what == "POST /v1/customers");
     assert_eq!(world.stripe.books(|books| books.customers.len()), 1);
+}
+
+#[tokio::test]
+async fn what_is_not_answered_in_time_is_asked_again_and_done_once() {
+    let world = World::new().await;
+    world.stripe.fail(&[LateAnswer]);
+    let options = StripeOptions {
+        api: world.stripe.api.clone(),
+        timeout: Duration::from_secs(1),
+        // However slow this machine is.
+        max_attempts: 60,
+        ..StripeOptions::new(Secret::new(SECRET).unwrap())
+    };
+    let stripe = Stripe::new(&options).unwrap();
+    let made = stripe.create_customer(&world.details(), 0).await.unwrap();
+    assert!(world.stripe.seen().len() > 1);
+    world.stripe.books(|books| {
+        assert_eq!(books.customers.keys().collect::<Vec<_>>(), [made.id.as_str()]);
+    });
 }
 
 #[tokio::test]
@@ -38,7 +60,7 @@ async fn tries_end_and_the_error_shows_no_secret() {
     let error = world.billing.customer(&world.details(), world.now).await.unwrap_err();
     let text = format!("{error} {error:?}");
     assert!(text.contains("4 tries") && text.contains("503"), "{text}");
-    assert!(!text.contains(crate::stand_in::SECRET));
+    assert!(!text.contains(SECRET));
     assert_eq!(world.stripe.seen().len(), 4);
 }
 
@@ -85,13 +107,12 @@ async fn a_cancel_whose_answer_was_lost_is_done() {
 
 #[tokio::test]
 async fn a_wrong_secret_and_a_closed_port_are_told() {
-    use server_billing::{Secret, Stripe, StripeOptions};
     let world = World::new().await;
     let id = CustomerId::new("cus_1").unwrap();
     let with = |api: &str| {
         let secret = Secret::new("sk_test_other").unwrap();
         let options = StripeOptions { api: api.to_owned(), ..StripeOptions::new(secret) };
-        Stripe::new(&StripeOptions { retry_delay: std::time::Duration::ZERO, ..options }).unwrap()
+        Stripe::new(&StripeOptions { retry_delay: Duration::ZERO, ..options }).unwrap()
     };
     let refused = with(&world.stripe.api).customer(&id).await.err().unwrap();
     assert!(matches!(refused, StripeError::Refused { status: 401, .. }));

@@ -110,7 +110,7 @@ fn process(stripe: &StandIn, memory: &Memory) -> Billing<Memory> {
     let secret = |text| Secret::new(text).unwrap();
     let options = StripeOptions {
         api: stripe.api.clone(),
-        timeout: Duration::from_secs(1),
+        timeout: Duration::from_secs(60),
         retry_delay: Duration::from_millis(1),
         ..StripeOptions::new(secret(SECRET))
     };

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use axum::Router;
-use axum::body::to_bytes;
+use axum::body::{Body, to_bytes};
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
@@ -21,16 +21,18 @@ pub(crate) use books::{Books, WEBHOOK_SECRET, sign};
 
 /// The secret that it takes.
 pub(crate) const SECRET: &str = "sk_test_stand_in";
-/// How long it keeps an answer back that is to be lost: longer than clients wait.
-const LOST_AFTER: Duration = Duration::from_secs(20);
+/// How long it keeps an answer back that is to be late: longer than any test.
+const LATE: Duration = Duration::from_secs(3600);
 
 /// What happens to a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Fault {
     /// It is answered with this status, and nothing is done.
     Status(u16),
-    /// It is done, and its answer is lost.
+    /// It is done, and the connection breaks in its answer.
     LostAnswer,
+    /// It is done, and its answer never comes.
+    LateAnswer,
     /// It is answered with this status, and Stripe says that it is of no use to try again.
     Hopeless(u16),
 }
@@ -97,28 +99,36 @@ async fn answer(State(stand_in): State<StandIn>, request: Request) -> Response {
     let what = format!("{} {}", parts.method, parts.uri.path());
     let header = |name: &str| parts.headers.get(name).map(|value| value.to_str().unwrap());
     let key = header("idempotency-key").map(str::to_owned);
-    let (answer, is_lost) = {
+    let (answer, fault) = {
         let mut inner = stand_in.lock();
         inner.seen.push(Seen { what: what.clone(), key: key.clone() });
         let fault = inner.faults.pop_front();
         match (refused(&parts.headers, parts.method.as_str()), fault) {
-            (Some(refused), _) => (refused, false),
-            (None, Some(Fault::Status(status))) => (error(status, "it fails"), false),
+            (Some(refused), _) => (refused, None),
+            (None, Some(Fault::Status(status))) => (error(status, "it fails"), fault),
             (None, Some(Fault::Hopeless(status))) => {
                 let mut response = error(status, "it is hopeless");
                 response.headers_mut().insert("stripe-should-retry", "false".parse().unwrap());
-                (response, false)
+                (response, fault)
             }
             (None, fault) => {
                 let answer = inner.books.done_once(&what, &encoded, key);
-                (respond(answer), fault == Some(Fault::LostAnswer))
+                (respond(answer), fault)
             }
         }
     };
-    if is_lost {
-        tokio::time::sleep(LOST_AFTER).await;
+    match fault {
+        Some(Fault::LostAnswer) => {
+            let broken = std::io::Error::other("the connection breaks");
+            Body::from_stream(futures_util::stream::iter([Err::<Vec<u8>, _>(broken)]))
+                .into_response()
+        }
+        Some(Fault::LateAnswer) => {
+            tokio::time::sleep(LATE).await;
+            answer
+        }
+        _ => answer,
     }
-    answer
 }
 
 fn refused(headers: &HeaderMap, method: &str) -> Option<Response> {
