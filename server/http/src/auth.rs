@@ -91,9 +91,9 @@ pub enum AuthError {
     Unavailable,
 }
 
-/// Where a request comes from.
+/// Where a request comes from: an extension of each that came by a connection.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Peer(pub(crate) IpAddr);
+pub struct Peer(pub IpAddr);
 
 impl From<AuthError> for ApiError {
     fn from(error: AuthError) -> Self {
@@ -214,7 +214,10 @@ fn ticket(state: &AppState, caller: &Caller, request: &Request) -> Result<Arc<Ti
 }
 
 /// What a key may be used for, as far as the request's head tells.
-fn check_scopes(scopes: &Scopes, request: &Request) -> Result<(), ApiError> {
+///
+/// # Errors
+/// 403, if the key is for other endpoints or networks.
+pub fn check_scopes(scopes: &Scopes, request: &Request) -> Result<(), ApiError> {
     let path = request.uri().path();
     if !scopes.allow_endpoint(path) {
         let path: String = path.chars().take(128).collect();
@@ -241,8 +244,8 @@ fn tag(headers: &HeaderMap) -> Result<Option<Tag>, ApiError> {
     }
 }
 
-/// Anthropic's clients have a header of their own for it.
-pub(crate) fn key(headers: &HeaderMap) -> Option<&str> {
+/// The key of a request. Anthropic's clients have a header of their own for it.
+pub fn key(headers: &HeaderMap) -> Option<&str> {
     let text = |name: HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
     text(header::AUTHORIZATION).and_then(bearer_token).or_else(|| text(X_API_KEY))
 }

@@ -72,7 +72,7 @@ impl ApiError {
     }
 
     /// 400: the request cannot be understood or done; `param` names the field if there is one.
-    pub(crate) fn invalid(param: Option<&str>, message: impl Into<String>) -> Self {
+    pub fn invalid(param: Option<&str>, message: impl Into<String>) -> Self {
         let error = Self::new(StatusCode::BAD_REQUEST, "invalid_request_error", message);
         match param {
             Some(param) => error.param(param),
@@ -81,7 +81,7 @@ impl ApiError {
     }
 
     /// 400: a field that must be there is not.
-    pub(crate) fn missing(param: &str) -> Self {
+    pub fn missing(param: &str) -> Self {
         Self::invalid(Some(param), format!("Missing required parameter: '{param}'."))
     }
 
@@ -91,11 +91,12 @@ impl ApiError {
     }
 
     /// Another status than 400 for a request that is at fault.
-    pub(crate) fn refused(status: StatusCode, code: &str, message: impl Into<String>) -> Self {
+    pub fn refused(status: StatusCode, code: &str, message: impl Into<String>) -> Self {
         Self::new(status, "invalid_request_error", message).code(code)
     }
 
-    pub(crate) fn unauthorized(message: impl Into<String>) -> Self {
+    /// 401: the key is missing or not known.
+    pub fn unauthorized(message: impl Into<String>) -> Self {
         Self::refused(StatusCode::UNAUTHORIZED, "invalid_api_key", message)
     }
 
@@ -106,14 +107,14 @@ impl ApiError {
     }
 
     /// 503 with `Retry-After`.
-    pub(crate) fn unavailable(code: &str, message: impl Into<String>, retry_after_s: u32) -> Self {
+    pub fn unavailable(code: &str, message: impl Into<String>, retry_after_s: u32) -> Self {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "service_unavailable_error", message)
             .code(code)
             .retry_after(retry_after_s)
     }
 
     /// 500; the cause belongs into the log, not into the answer.
-    pub(crate) fn internal() -> Self {
+    pub fn internal() -> Self {
         let message = "The server had an error while processing your request.";
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "server_error", message).code("internal_error")
     }

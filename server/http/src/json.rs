@@ -91,6 +91,21 @@ fn check_content_type(headers: &HeaderMap) -> Result<(), ApiError> {
     Err(ApiError::refused(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", message))
 }
 
+/// A request's JSON object, for routes of other crates: of at most so many bytes, few enough to be
+/// parsed at once, that arrive in the usual time.
+///
+/// # Errors
+/// If it is larger, late, or not what is wanted: in OpenAI's shape, with the field at fault.
+pub async fn read_json<T: DeserializeOwned>(
+    request: Request,
+    max_bytes: usize,
+) -> Result<T, ApiError> {
+    check_content_type(request.headers())?;
+    let body = read_up_to(max_bytes, request, &HttpLimits::default()).await?;
+    check_shape(&body)?;
+    parse(&body)
+}
+
 /// The body, within the limits of size and time.
 pub(crate) async fn read(request: Request, limits: &HttpLimits) -> Result<Vec<u8>, ApiError> {
     read_up_to(limits.max_body_bytes, request, limits).await

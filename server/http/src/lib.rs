@@ -38,6 +38,7 @@ mod limits;
 mod local;
 mod meter;
 mod metrics;
+mod mounted;
 mod names;
 mod observe;
 mod openai;
@@ -63,11 +64,14 @@ mod wire;
 mod write_timeout;
 
 pub use adapters::{AdapterFault, AdapterInfo, Adapters};
-pub use auth::{AuthError, Authenticate, Caller, NoAuth, Signer};
+pub use auth::{
+    AuthError, Authenticate, Caller, NoAuth, Peer, Signer, check_scopes, key as sent_key,
+};
 pub use cors::{CorsOrigins, NoOrigin};
 pub use encoding::Moderator;
 pub use error::ApiError;
 pub use images::{ImageUrls, NoImageUrls, Vision};
+pub use json::read_json;
 pub use limits::HttpLimits;
 pub use metrics::Metrics;
 pub use router::router;

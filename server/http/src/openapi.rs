@@ -4,6 +4,7 @@ use server_api::{ChatChunk, ChatRequest, CompletionRequest, ErrorBody, Generatio
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
 use utoipa::{IntoResponses, Modify, OpenApi, ToSchema};
 
+use crate::mounted::Mounted;
 use crate::{anthropic, audio, bedrock, conversations, encoding, openai, responses, routes};
 
 /// A chat's fields beside the options of generation.
@@ -156,7 +157,11 @@ impl Modify for BearerKey {
     }
 }
 
-/// The whole description.
-pub(crate) fn document() -> utoipa::openapi::OpenApi {
-    Document::openapi()
+/// The whole description, that of what was mounted with it.
+pub(crate) fn document(mounted: &[Mounted]) -> utoipa::openapi::OpenApi {
+    let mut document = Document::openapi();
+    for part in mounted {
+        document.merge(part.document().clone());
+    }
+    document
 }

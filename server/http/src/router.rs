@@ -14,7 +14,8 @@ use crate::{
     idempotency, local, observe, openai, responses,
 };
 
-/// All routes. Those for models need a key, those for probes and browsing do not.
+/// All routes. Those for models need a key, those for probes and browsing do not, and those that
+/// were mounted check for themselves.
 pub fn router(state: AppState) -> Router {
     let once = from_fn_with_state(state.clone(), idempotency::once);
     let api = Router::new()
@@ -39,10 +40,13 @@ pub fn router(state: AppState) -> Router {
         .route("/openapi.json", get(status::openapi_json))
         .route("/docs", get(status::docs))
         .method_not_allowed_fallback(method_not_allowed);
+    let mounted = state.mounted().iter().fold(Router::new(), |all, it| all.merge(it.routes()));
+    let mounted = mounted.method_not_allowed_fallback(method_not_allowed);
     let mut router = api
         .merge(anthropic::routes(&state))
         .merge(encoding::tei_routes(&state))
         .merge(open)
+        .merge(mounted)
         .fallback(not_found)
         .layer(from_fn_with_state(state.clone(), heads::require_small))
         .merge(bedrock::routes(&state));

@@ -16,6 +16,7 @@ use crate::adapters::{self, Adapters};
 use crate::answers::Answers;
 use crate::encoding::Moderator;
 use crate::images::ImageUrls;
+use crate::mounted::Mounted;
 use crate::permits::Permits;
 use crate::responses::Background;
 use crate::served::{Kind, Purpose, Served, ServedEncoder, ServedModel, wrong_kind};
@@ -65,6 +66,7 @@ struct Inner {
     moderator: Option<Moderator>,
     image_urls: Option<Arc<ImageUrls>>,
     meters: Option<Meters>,
+    mounted: Vec<Mounted>,
 }
 
 impl AppState {
@@ -254,6 +256,10 @@ impl AppState {
 
     pub(crate) fn meters(&self) -> Option<&Meters> {
         self.0.meters.as_ref()
+    }
+
+    pub(crate) fn mounted(&self) -> &[Mounted] {
+        &self.0.mounted
     }
 
     pub(crate) fn tickets(&self) -> &Arc<Tickets> {

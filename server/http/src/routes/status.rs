@@ -40,8 +40,8 @@ pub(crate) async fn metrics(State(state): State<AppState>) -> Result<Response, A
 /// The description of this API.
 #[utoipa::path(get, path = "/openapi.json", tag = "Status", security(()),
     responses((status = 200, description = "OpenAPI", body = Object)))]
-pub(crate) async fn openapi_json() -> Json<utoipa::openapi::OpenApi> {
-    Json(openapi::document())
+pub(crate) async fn openapi_json(State(state): State<AppState>) -> Json<utoipa::openapi::OpenApi> {
+    Json(openapi::document(state.mounted()))
 }
 
 /// A page to browse the description; it loads nothing from elsewhere.

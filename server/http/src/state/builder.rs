@@ -3,16 +3,19 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, RwLock};
 
+use axum::Router;
 use server_guard::Guards;
 use server_metering::Meters;
 use server_store::Store;
 use tokio::sync::Semaphore;
+use utoipa::openapi::OpenApi;
 
 use super::{AppState, Inner, Slot};
 use crate::adapters::Adapters;
 use crate::answers::Answers;
 use crate::encoding::Moderator;
 use crate::images::ImageUrls;
+use crate::mounted::Mounted;
 use crate::permits::Permits;
 use crate::responses::Background;
 use crate::served::Served;
@@ -31,6 +34,7 @@ pub struct AppStateBuilder {
     moderator: Option<Moderator>,
     image_urls: Option<Arc<ImageUrls>>,
     meters: Option<Meters>,
+    mounted: Vec<Mounted>,
 }
 
 /// Adapters that are brought into memory at once; those who provide them read one at a time.
@@ -51,6 +55,7 @@ impl AppStateBuilder {
             moderator: None,
             image_urls: None,
             meters: None,
+            mounted: Vec::new(),
         }
     }
 
@@ -139,6 +144,14 @@ impl AppStateBuilder {
         self
     }
 
+    /// Routes of another crate, and what describes them. They check for themselves who asks, and
+    /// none may have the path of another.
+    #[must_use]
+    pub fn mount(mut self, routes: Router, document: OpenApi) -> Self {
+        self.mounted.push(Mounted::new(routes, document));
+        self
+    }
+
     /// The state.
     #[must_use]
     pub fn build(self) -> AppState {
@@ -150,6 +163,7 @@ impl AppStateBuilder {
         let background = Background::new(&self.limits);
         let Self { models, auth, limits, metrics, guards, store, cors, adapters, .. } = self;
         let (moderator, image_urls, meters) = (self.moderator, self.image_urls, self.meters);
+        let mounted = self.mounted;
         let adapter_jobs = Arc::new(Semaphore::new(MAX_ADAPTER_JOBS));
         let (models, guards) = (RwLock::new(models), Arc::new(guards));
         let (tickets, answers) = (Arc::default(), Answers::new(&limits));
@@ -172,6 +186,7 @@ impl AppStateBuilder {
             moderator,
             image_urls,
             meters,
+            mounted,
         }))
     }
 }

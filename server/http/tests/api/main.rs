@@ -29,6 +29,7 @@ mod kept;
 mod logprobs;
 mod messages;
 mod metering;
+mod mounted;
 mod paired;
 mod refused;
 mod responses;
