@@ -3,6 +3,7 @@
 mod accounts;
 mod bench;
 mod database;
+mod limits;
 mod model;
 mod prices;
 
@@ -14,6 +15,7 @@ pub(crate) use self::{
     accounts::{KeyCommand, NewKeyArgs, OrgArgs, OrgCommand, ProjectCommand},
     bench::{BatchShape, BenchArgs},
     database::{BackupArgs, DatabaseArgs, RestoreArgs},
+    limits::LimitArgs,
     model::{ModelCommand, QuantizeArgs},
     prices::{AuditCommand, PriceArgs, PriceCommand, UsageArgs, UsageBy},
 };

@@ -1,22 +1,20 @@
 //! `agentbase serve`: keys, models, HTTP, and an orderly end.
 
 mod loading;
+mod tenants;
 
-use std::{net::SocketAddr, path::Path, sync::Arc, time::Duration};
+use std::{net::SocketAddr, path::Path, time::Duration};
 
 use anyhow::{Context, Result, bail};
 use model_registry::ModelName;
 use scheduler_batching::PlannerConfig;
-use server_access::{Access, Books, BooksOptions};
-use server_accounts::AwsPair;
-use server_http::{AppState, AppStateBuilder, Authenticate, HttpLimits, NoAuth};
-use server_metering::Durability;
+use server_http::{AppState, AppStateBuilder, HttpLimits};
 use server_store::{Limits, Store};
 use tokio::{net::TcpListener, sync::oneshot};
 
 use self::loading::{Drivers, Loading};
+use self::tenants::Tenants;
 use crate::{
-    accounts,
     cli::ServeArgs,
     config, data_dir, http_options,
     load::{self, EngineOptions},
@@ -25,8 +23,6 @@ use crate::{
 const DEFAULT_LISTEN: SocketAddr =
     SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 8080);
 const DEFAULT_MAX_WAITING: usize = 1024;
-/// How long a start and an end wait for the ledger.
-const LEDGER_PATIENCE: Duration = Duration::from_secs(30);
 
 /// Serves until a signal asks for the end, then lets running streams finish.
 ///
@@ -50,23 +46,14 @@ pub(super) async fn run(args: ServeArgs, data_dir: &Path) -> Result<()> {
     let store = Store::open(&database, store_limits(&args)).await.with_context(|| {
         format!("cannot open the store of responses and conversations, {database}")
     })?;
-    accounts::prepare(&store, data_dir).await?;
-    let books = books(&args, data_dir, &store).await?;
-    let meters = books.as_ref().map(|books| books.meters().clone());
-    let access = Access::start(store.clone(), meters.clone()).await?;
-    // Last, so that a start which fails does not spend the one showing of the key.
-    let auth = authentication(&args, data_dir, (&store, &access)).await?;
-    let num_tenants = access.directory().num_organizations().max(1);
+    let tenants = Tenants::open(&args, data_dir, &store).await?;
     let mut limits = HttpLimits::default();
     if let Some(seconds) = args.drain_timeout {
         limits.drain_timeout = Duration::from_secs(seconds.into());
     }
     args.http.set(&mut limits);
     let sweeper = tokio::spawn(store.clone().sweep_forever());
-    state = state.auth(auth).limits(limits.clone()).store(store.clone());
-    if let Some(meters) = meters {
-        state = state.meters(meters);
-    }
+    state = tenants.guard(state.limits(limits.clone()).store(store.clone()));
     let mut options = EngineOptions::new(&args.engine);
     let adapters = args.adapters.adapters(data_dir::registry(data_dir)?);
     if let Some(adapters) = adapters.clone() {
@@ -82,10 +69,10 @@ pub(super) async fn run(args: ServeArgs, data_dir: &Path) -> Result<()> {
     let drivers = Drivers::default();
     let loading = Loading {
         options,
-        planner: planner_config(&args, num_tenants),
-        encoding: load::encoding_config(args.max_waiting, num_tenants),
+        planner: planner_config(&args, tenants.num()),
+        encoding: load::encoding_config(args.max_waiting, tenants.num()),
         image_cache: args.http.image_cache(),
-        speech: load::speech_config(args.max_waiting, num_tenants),
+        speech: load::speech_config(args.max_waiting, tenants.num()),
         data_dir: data_dir.to_owned(),
         state: state.clone(),
         adapters,
@@ -107,10 +94,7 @@ pub(super) async fn run(args: ServeArgs, data_dir: &Path) -> Result<()> {
     loading.abort();
     sweeper.abort();
     drivers.stop().await?;
-    if let Some(books) = books {
-        books.close().await;
-    }
-    drop(access);
+    tenants.close().await;
     store.close().await;
     Ok(())
 }
@@ -142,34 +126,6 @@ fn planner_config(args: &ServeArgs, num_tenants: usize) -> PlannerConfig {
     let max_waiting_per_tenant =
         if num_tenants > 1 { max_waiting.div_ceil(2) } else { max_waiting };
     PlannerConfig { max_waiting, max_waiting_per_tenant, ..load::planner_config(&args.engine) }
-}
-
-/// Who may ask. Makes the first key where there is none, and shows it once.
-async fn authentication(
-    args: &ServeArgs,
-    data_dir: &Path,
-    (store, access): (&Store, &Access),
-) -> Result<Arc<dyn Authenticate>> {
-    if args.no_auth {
-        return Ok(Arc::new(NoAuth));
-    }
-    if let Some((id, secret)) = accounts::first_key(store, data_dir).await? {
-        outln!("API key (shown once, keep it): {}", secret.expose())?;
-        let pair = AwsPair::of(&id, &secret);
-        outln!("The same for AWS's clients (`agentbase key aws` shows it again):\n{pair}")?;
-    }
-    Ok(Arc::new(access.gate()))
-}
-
-/// What is written of usage, and what lets requests in by it; nothing, where that is not wanted.
-async fn books(args: &ServeArgs, data_dir: &Path, store: &Store) -> Result<Option<Books>> {
-    if args.no_metering {
-        return Ok(None);
-    }
-    let durability = if args.sync_usage { Durability::BeforeAck } else { Durability::Soon };
-    let (folder, patience) = (data_dir::journals(data_dir), LEDGER_PATIENCE);
-    let books = Books::open(store, BooksOptions { folder, durability, patience }).await;
-    Ok(Some(books.context("cannot open the books of usage")?))
 }
 
 /// The models to serve: those named, or all there are.

@@ -1,13 +1,18 @@
 //! Who may ask, by the keys in memory.
 
 use std::collections::HashMap;
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use server_accounts::{Directory, KeyError, KeyKind, KnownKey};
 use server_http::{AuthError, Authenticate, Caller, Signer};
 use server_metering::{KeyId, OrganizationId};
+use tokio::sync::{Notify, watch};
+use tokio::time::timeout;
 
+/// For a database that does not answer.
+const PATIENCE: Duration = Duration::from_secs(1);
 /// Keys whose use is remembered at once.
 const MAX_USED: usize = 1 << 17;
 
@@ -17,11 +22,19 @@ pub struct Gate {
     directory: Directory,
     /// By organization and key, the second it was last used in.
     used: Arc<Mutex<HashMap<(OrganizationId, KeyId), i64>>>,
+    /// Asks for what is new in the database, at once.
+    hurry: Arc<Notify>,
+    /// Changes whenever that was read.
+    follows: watch::Receiver<()>,
 }
 
 impl Gate {
-    pub(crate) fn new(directory: Directory) -> Self {
-        Self { directory, used: Arc::default() }
+    pub(crate) fn new(
+        directory: Directory,
+        hurry: Arc<Notify>,
+        follows: watch::Receiver<()>,
+    ) -> Self {
+        Self { directory, used: Arc::default(), hurry, follows }
     }
 
     /// Remembers that a key was used.
@@ -60,6 +73,21 @@ impl Authenticate for Gate {
         })?;
         self.note(&known, now.1);
         Ok(Signer { caller: caller(known)?, secrets })
+    }
+
+    /// Until the database was asked once more, from its beginning to its end.
+    fn refresh(&self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
+        let mut follows = self.follows.clone();
+        Box::pin(async move {
+            // The first to end may have begun before.
+            for _ in 0..2 {
+                follows.borrow_and_update();
+                self.hurry.notify_one();
+                if !matches!(timeout(PATIENCE, follows.changed()).await, Ok(Ok(()))) {
+                    return;
+                }
+            }
+        })
     }
 }
 

@@ -10,13 +10,17 @@ use std::time::{Duration, Instant};
 use server_accounts::{Changes, Directory, LimitsData};
 use server_metering::{AccountId, KeyId, Meters, OrganizationId, Path, PriceBook, ProjectId};
 use server_store::Store;
+use tokio::sync::Notify;
+use tokio::sync::watch::{self, Sender};
 use tokio::task::JoinHandle;
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::{MissedTickBehavior, interval, sleep};
 
 use crate::{AccessError, Gate};
 
 /// How often the database is asked for what is new: a change is in force so long after it.
-pub const POLL_EVERY: Duration = Duration::from_millis(250);
+pub const POLL_EVERY: Duration = Duration::from_millis(100);
+/// Between two times that it is asked, however many keys are not known.
+const PAUSE: Duration = Duration::from_millis(10);
 /// Keys in use are told to the database so often.
 const TOUCH_EVERY: Duration = Duration::from_secs(60);
 
@@ -36,12 +40,14 @@ impl Access {
     /// If the database fails.
     pub async fn start(store: Store, meters: Option<Meters>) -> Result<Self, AccessError> {
         let directory = Directory::default();
-        let gate = Gate::new(directory.clone());
+        let (followed, follows) = watch::channel(());
+        let hurry = Arc::new(Notify::new());
+        let gate = Gate::new(directory.clone(), Arc::clone(&hurry), follows);
         let own_prices = HashSet::new();
         let known = directory.clone();
         let mut watch = Watch { store, meters, directory: known, revision: None, own_prices };
         watch.follow().await?;
-        let watching = tokio::spawn(watch.follow_forever(gate.clone()));
+        let watching = tokio::spawn(watch.follow_forever(gate.clone(), hurry, followed));
         Ok(Self { directory, gate, watching })
     }
 
@@ -75,23 +81,29 @@ struct Watch {
 }
 
 impl Watch {
-    async fn follow_forever(mut self, gate: Gate) {
+    async fn follow_forever(mut self, gate: Gate, hurry: Arc<Notify>, followed: Sender<()>) {
         let mut tick = interval(POLL_EVERY);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut is_failing = false;
         let mut touched = Instant::now();
         loop {
-            tick.tick().await;
+            tokio::select! {
+                _ = tick.tick() => {}
+                // Whoever tries keys at random makes no load of it.
+                () = hurry.notified() => sleep(PAUSE).await,
+            }
             match self.follow().await {
                 Ok(()) => is_failing = false,
                 Err(error) => {
-                    // Told once, not four times a second.
+                    // Told once, not ten times a second.
                     if !is_failing {
                         tracing::warn!(%error, "what changed of accounts cannot be read");
                     }
                     is_failing = true;
                 }
             }
+            // Who waits for nothing is no error.
+            let _ = followed.send(());
             if touched.elapsed() >= TOUCH_EVERY {
                 touched = Instant::now();
                 if let Err(error) = self.store.touch_keys(&gate.take_used()).await {

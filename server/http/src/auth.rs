@@ -1,6 +1,7 @@
 //! Who asks. The check itself is the composition root's; here it meets HTTP.
 
 use std::net::IpAddr;
+use std::pin::Pin;
 use std::sync::Arc;
 
 use axum::extract::{MatchedPath, Request, State};
@@ -145,6 +146,11 @@ pub trait Authenticate: Send + Sync {
         Err(AuthError::UnknownAccessKey)
     }
 
+    /// Looks whether keys were made just now; asked before a key that is not known is refused.
+    fn refresh(&self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
+        Box::pin(async {})
+    }
+
     /// Whether everybody is let in. Then only programs and pages of this machine are served, since
     /// no key keeps a page from elsewhere out.
     fn is_open(&self) -> bool {
@@ -166,14 +172,25 @@ impl Authenticate for NoAuth {
     }
 }
 
+/// Whose key it is; one that is not known may have been made just now.
+pub(crate) async fn checked(state: &AppState, bearer: Option<&str>) -> Result<Caller, AuthError> {
+    let auth = state.auth();
+    match auth.check(bearer) {
+        Err(AuthError::Invalid) => {
+            auth.refresh().await;
+            auth.check(bearer)
+        }
+        checked => checked,
+    }
+}
+
 /// Lets a request pass with its [`Caller`], or answers 401 before its body is read.
 pub(crate) async fn require_caller(
     State(state): State<AppState>,
     request: Request,
     next: Next,
 ) -> Result<Response, ApiError> {
-    let caller = state.auth().check(key(request.headers()));
-    let caller = caller.map_err(ApiError::from)?;
+    let caller = checked(&state, key(request.headers())).await?;
     admit(&state, caller, request, next).await
 }
 

@@ -28,7 +28,7 @@ pub(super) async fn require_caller(
     let (caller, request) = if sigv4::is_signed(request.headers()) && !state.auth().is_open() {
         signed(&state, request).await?
     } else {
-        (state.auth().check(auth::key(request.headers())).map_err(refused)?, request)
+        (auth::checked(&state, auth::key(request.headers())).await.map_err(refused)?, request)
     };
     admit(&state, caller, request, next).await
 }

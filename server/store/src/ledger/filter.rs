@@ -9,7 +9,7 @@ use sqlx::{Database, Encode, QueryBuilder, Type};
 
 use super::cells::{COST, METERS, PICOS_PER_MICRO};
 use super::error::BillingError;
-use super::usage::GroupBy;
+use super::query::GroupBy;
 use crate::sql::Bound;
 
 pub(super) const MILLIS_PER_HOUR: i64 = 3_600_000;

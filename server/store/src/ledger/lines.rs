@@ -6,7 +6,7 @@ use sqlx::{Database, Encode, QueryBuilder, Type};
 
 use super::cells::{Cells, METERS, NUM_METERS, usage_of};
 use super::filter::{Scope, UsageFilter, check_range};
-use super::usage::UsageQuery;
+use super::query::UsageQuery;
 use crate::page::{Page, PageQuery};
 use crate::sql::{Bound, on};
 use crate::{Store, StoreError};

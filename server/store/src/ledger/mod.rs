@@ -11,6 +11,7 @@ mod error;
 mod filter;
 mod lines;
 mod prices;
+mod query;
 mod sums;
 mod usage;
 
@@ -20,5 +21,5 @@ pub use error::BillingError;
 pub use filter::UsageFilter;
 pub use lines::LedgerLine;
 pub use prices::{NewPrice, PriceFilter, PriceList};
+pub use query::{Bucket, BucketQuery, BucketWidth, GroupBy, UsageGroup, UsageQuery, UsageTotal};
 pub(crate) use sums::sweep as sweep_sums;
-pub use usage::{Bucket, BucketQuery, BucketWidth, GroupBy, UsageGroup, UsageQuery, UsageTotal};

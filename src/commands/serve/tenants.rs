@@ -1,0 +1,88 @@
+//! Who may ask, and who pays: the accounts of the database and the books of usage, while the server
+//! runs.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use server_access::{Access, Books, BooksOptions};
+use server_accounts::{AwsPair, KeySecret};
+use server_http::{AppStateBuilder, NoAuth};
+use server_metering::Durability;
+use server_store::Store;
+
+use crate::cli::ServeArgs;
+use crate::{accounts, data_dir};
+
+/// How long a start and an end wait for the ledger.
+const LEDGER_PATIENCE: Duration = Duration::from_secs(30);
+
+/// All of it.
+pub(super) struct Tenants {
+    access: Access,
+    books: Option<Books>,
+    is_open: bool,
+}
+
+impl Tenants {
+    /// Reads accounts and opens the books. Makes the first key where there is none, and shows it
+    /// once: this goes last, so that a start which fails does not spend that.
+    ///
+    /// # Errors
+    /// If the database, a journal or an old file of keys fails.
+    pub(super) async fn open(args: &ServeArgs, data_dir: &Path, store: &Store) -> Result<Self> {
+        accounts::prepare(store, data_dir).await?;
+        let books = books(args, data_dir, store).await?;
+        let is_open = args.no_auth;
+        let first = if is_open { None } else { accounts::first_key(store, data_dir).await? };
+        let meters = books.as_ref().map(|books| books.meters().clone());
+        let access = Access::start(store.clone(), meters).await?;
+        if let Some((id, secret)) = first {
+            show(&id, &secret)?;
+        }
+        Ok(Self { access, books, is_open })
+    }
+
+    /// A server that lets in whom these accounts do.
+    pub(super) fn guard(&self, state: AppStateBuilder) -> AppStateBuilder {
+        let state = if self.is_open {
+            state.auth(Arc::new(NoAuth))
+        } else {
+            state.auth(Arc::new(self.access.gate()))
+        };
+        match &self.books {
+            Some(books) => state.meters(books.meters().clone()),
+            None => state,
+        }
+    }
+
+    /// How many there are.
+    pub(super) fn num(&self) -> usize {
+        if self.is_open { 1 } else { self.access.directory().num_organizations().max(1) }
+    }
+
+    /// Gives the ledger what is left.
+    pub(super) async fn close(self) {
+        if let Some(books) = self.books {
+            books.close().await;
+        }
+    }
+}
+
+/// What is written of usage, and what lets requests in by it; nothing, where that is not wanted.
+async fn books(args: &ServeArgs, data_dir: &Path, store: &Store) -> Result<Option<Books>> {
+    if args.no_metering {
+        return Ok(None);
+    }
+    let durability = if args.sync_usage { Durability::BeforeAck } else { Durability::Soon };
+    let (folder, patience) = (data_dir::journals(data_dir), LEDGER_PATIENCE);
+    let books = Books::open(store, BooksOptions { folder, durability, patience }).await;
+    Ok(Some(books.context("cannot open the books of usage")?))
+}
+
+fn show(id: &str, secret: &KeySecret) -> Result<()> {
+    outln!("API key (shown once, keep it): {}", secret.expose())?;
+    let pair = AwsPair::of(id, secret);
+    outln!("The same for AWS's clients (`agentbase key aws` shows it again):\n{pair}")
+}
