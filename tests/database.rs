@@ -5,32 +5,11 @@ mod support;
 
 use std::{
     path::Path,
-    process::Command,
     sync::atomic::{AtomicBool, AtomicUsize, Ordering},
 };
 
-use support::binary::{Server, fail, id, import, send, succeed};
+use support::binary::{Server, fail, id, import, naming, postgres, send, succeed};
 use tempfile::TempDir;
-
-/// A database of PostgreSQL for one test; `None`, and a word of it, without a PostgreSQL.
-#[allow(clippy::print_stderr, reason = "who runs the tests is told")]
-fn postgres(name: &str) -> Option<String> {
-    let Ok(url) = std::env::var("AGENTBASE_TEST_POSTGRES") else {
-        eprintln!("SKIPPED: AGENTBASE_TEST_POSTGRES names no PostgreSQL; `cargo xtask test` does");
-        return None;
-    };
-    let name = format!("{name}_{}", std::process::id());
-    for sql in [format!("DROP DATABASE IF EXISTS {name}"), format!("CREATE DATABASE {name}")] {
-        let made = Command::new("psql").args(["--quiet", "--command", &sql, &url]).status();
-        assert!(made.expect("psql is there").success());
-    }
-    Some(url.replace("/postgres?", &format!("/{name}?")))
-}
-
-/// Arguments that name a database; none for the file in the data directory.
-fn naming(url: Option<&str>) -> Vec<&str> {
-    url.map(|url| vec!["--database-url", url]).unwrap_or_default()
-}
 
 fn run(dir: &Path, args: &[&str], url: Option<&str>) -> String {
     succeed(dir, &[args, &naming(url)].concat())

@@ -53,6 +53,26 @@ pub(crate) fn import(data_dir: &Path, name: &str) {
     succeed(data_dir, &["model", "import", &tiny(name).display().to_string(), "--name", name]);
 }
 
+/// A database of PostgreSQL for one test; `None`, and a word of it, without a PostgreSQL.
+#[allow(clippy::print_stderr, reason = "who runs the tests is told")]
+pub(crate) fn postgres(name: &str) -> Option<String> {
+    let Ok(url) = std::env::var("AGENTBASE_TEST_POSTGRES") else {
+        eprintln!("SKIPPED: AGENTBASE_TEST_POSTGRES names no PostgreSQL; `cargo xtask test` does");
+        return None;
+    };
+    let name = format!("{name}_{}", std::process::id());
+    for sql in [format!("DROP DATABASE IF EXISTS {name}"), format!("CREATE DATABASE {name}")] {
+        let made = Command::new("psql").args(["--quiet", "--command", &sql, &url]).status();
+        assert!(made.expect("psql is there").success());
+    }
+    Some(url.replace("/postgres?", &format!("/{name}?")))
+}
+
+/// Arguments that name a database; none for the file in the data directory.
+pub(crate) fn naming(url: Option<&str>) -> Vec<&str> {
+    url.map(|url| vec!["--database-url", url]).unwrap_or_default()
+}
+
 /// A server and what it printed when it started.
 pub(crate) struct Server {
     pub(crate) child: Child,
@@ -99,6 +119,13 @@ impl Server {
         let mut answer = String::new();
         stream.read_to_string(&mut answer).expect("it answers");
         answer
+    }
+
+    /// Waits until its model answers.
+    pub(crate) fn await_ready(&self) {
+        while !self.get("/ready", "").starts_with("HTTP/1.1 200") {
+            std::thread::sleep(std::time::Duration::from_millis(20));
+        }
     }
 
     pub(crate) fn kill(mut self) {

@@ -2,6 +2,7 @@
 #![allow(dead_code, reason = "each test binary uses a part of it")]
 
 pub(crate) mod binary;
+pub(crate) mod http;
 
 use std::{
     collections::BTreeMap,
