@@ -71,7 +71,10 @@ impl FromStr for When {
         if let Ok(span) = text.parse() {
             return Ok(Self::Away(span));
         }
-        let at = if let Ok(at) = DateTime::parse_from_rfc3339(text) {
+        let millis = text.strip_suffix("ms").filter(|digits| !digits.starts_with(['+', '-']));
+        let at = if let Some(at) = millis.and_then(|digits| digits.parse::<i64>().ok()) {
+            at
+        } else if let Ok(at) = DateTime::parse_from_rfc3339(text) {
             at.timestamp_millis()
         } else if let Ok(at) = NaiveDateTime::parse_from_str(text, "%Y-%m-%dT%H:%M:%S") {
             at.and_utc().timestamp_millis()
@@ -80,7 +83,7 @@ impl FromStr for When {
         } else {
             return Err(format!(
                 "`{text}` is no time; write it like 2026-11-01, 2026-11-01T12:00:00Z (UTC where \
-                 nothing is said), or 24h or 30d from now"
+                 nothing is said), 1793534400000ms since 1970, or 24h or 30d from now"
             ));
         };
         if at < 0 { Err(format!("`{text}` is before 1970")) } else { Ok(Self::At(at)) }
@@ -116,6 +119,7 @@ mod tests {
         assert_eq!(at("2026-11-01"), Ok(1_793_491_200_000));
         assert_eq!(at("2026-11-01T12:00:00"), Ok(1_793_534_400_000));
         assert_eq!(at("2026-11-01T12:00:00+01:00"), Ok(1_793_530_800_000));
+        assert_eq!(at("1793534400000ms"), Ok(1_793_534_400_000));
         assert_eq!(at("1d"), Ok(13_600_000));
         assert_eq!("90s".parse::<When>().map(|when| when.after(5)), Ok(90_005));
         for text in ["", "d", "1", "1y", "-1d", "soon", "2026-13-01", "1969-12-31", "99999999999w"]

@@ -4,15 +4,22 @@
 
 use std::io::ErrorKind;
 use std::path::Path;
+use std::time::Duration;
 
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{AssertSqlSafe, Connection, PgConnection, Postgres, Sqlite, SqliteConnection};
+
+use tokio::time::{Instant, sleep};
 
 use super::BackupError;
 use super::image::{self, Image};
 use super::rows::{self, Table};
 use crate::database::{Database, FileLock, RESTORE_OR_SERVE, connect_postgres, connect_sqlite};
 use crate::{migrations, sql};
+
+/// For a server that was just stopped.
+const PATIENCE: Duration = Duration::from_secs(2);
+const PAUSE: Duration = Duration::from_millis(50);
 
 /// A backup that was restored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -111,6 +118,19 @@ async fn replace_file(path: &Path, image: Image) -> Result<(), BackupError> {
     image.become_file(path).await
 }
 
+/// Takes the lock of who restores. Of a process that was just killed the server may not know yet.
+async fn is_alone(connection: &mut PgConnection) -> Result<bool, BackupError> {
+    let end = Instant::now() + PATIENCE;
+    loop {
+        let lock = AssertSqlSafe(format!("SELECT pg_try_advisory_lock({RESTORE_OR_SERVE})"));
+        let (is_alone,): (bool,) = sqlx::query_as(lock).fetch_one(&mut *connection).await?;
+        if is_alone || Instant::now() >= end {
+            return Ok(is_alone);
+        }
+        sleep(PAUSE).await;
+    }
+}
+
 async fn replace_rows(
     options: &PgConnectOptions,
     file: &Path,
@@ -118,9 +138,7 @@ async fn replace_rows(
     force: bool,
 ) -> Result<(), BackupError> {
     let mut connection = connect_postgres(options).await?;
-    let alone = AssertSqlSafe(format!("SELECT pg_try_advisory_lock({RESTORE_OR_SERVE})"));
-    let (is_alone,): (bool,) = sqlx::query_as(alone).fetch_one(&mut connection).await?;
-    if !is_alone {
+    if !is_alone(&mut connection).await? {
         return Err(BackupError::InUse);
     }
     let image = checked(file, path).await?;
