@@ -1,4 +1,5 @@
-//! The habits of this repository: `cargo xtask serve`, `test`, `tidy`, `licences`, `load`, `bench`.
+//! The habits of this repository: `cargo xtask serve`, `test`, `tidy`, `licences`, `load`, `soak`,
+//! `bench`.
 //!
 //! Invariant: a habit needs nothing but Rust, Python, a C compiler and PostgreSQL (for the tests),
 //! keeps what it fetches in `.agentbase/`, and either does the whole thing or says exactly what to
@@ -18,6 +19,7 @@ mod repo;
 mod serve;
 mod server;
 mod shell;
+mod soak;
 mod suite;
 mod tally;
 mod test;
@@ -52,6 +54,8 @@ enum Habit {
     Conformance(conformance::Args),
     /// What must hold under load: usage counts, disconnects, flat memory
     Load(load::Args),
+    /// Kills and requests of all kinds against the ledger, for long
+    Soak(soak::Args),
     /// Measure against others
     #[command(subcommand)]
     Bench(bench::Bench),
@@ -82,6 +86,7 @@ fn run(habit: Habit) -> anyhow::Result<()> {
         Habit::Clients(args) => clients::run(&args)?.require_success(),
         Habit::Conformance(args) => conformance::run(&args)?.require_success(),
         Habit::Load(args) => load::run(&args)?.require_success(),
+        Habit::Soak(args) => soak::run(&args),
         Habit::Bench(bench) => bench::run(&bench),
         Habit::Weights { tests } => {
             println!("{}", weights::obtain()?.display());

@@ -14,6 +14,8 @@ use server_metering::{Ending, Journal, JournalOptions, Meter, Meters, SystemCloc
 use crate::world::{MemoryLedger, ask, flat_prices, path, tokens};
 
 const NUM_ROUNDS: u64 = 20;
+/// How many there are in place of that, for a long run.
+const ROUNDS: &str = "AGENTBASE_SOAK_ROUNDS";
 const NUM_THREADS: u64 = 3;
 /// Where the child's journal is, and which round it is.
 const FOLDER: &str = "METERING_KILL_FOLDER";
@@ -85,10 +87,11 @@ fn run_and_kill(folder: &std::path::Path, round: u64, lives: Duration) -> HashMa
 fn what_was_acknowledged_is_in_the_ledger_once_whenever_the_process_is_killed() {
     let dir = tempfile::tempdir().unwrap();
     let ledger = MemoryLedger::new(1, 0.2);
+    let num_rounds = env::var(ROUNDS).map_or(NUM_ROUNDS, |num| num.parse().expect("a number"));
     let mut random = StdRng::seed_from_u64(9);
     let mut acknowledged: HashMap<String, u64> = HashMap::new();
     let mut num_lost = 0;
-    for round in 0..NUM_ROUNDS {
+    for round in 0..num_rounds {
         let lives = Duration::from_micros(random.random_range(0..40_000));
         let said = run_and_kill(dir.path(), round, lives);
         let state = replay(dir.path()).unwrap();
@@ -115,6 +118,6 @@ fn what_was_acknowledged_is_in_the_ledger_once_whenever_the_process_is_killed() 
     }
     // Those that ended without being heard of, or did not end, are few.
     let unheard = entries.len() - acknowledged.len();
-    assert!(unheard as u64 <= NUM_THREADS * NUM_ROUNDS, "{unheard}");
-    assert!(acknowledged.len() as u64 >= NUM_ROUNDS && num_lost <= unheard);
+    assert!(unheard as u64 <= NUM_THREADS * num_rounds, "{unheard}");
+    assert!(acknowledged.len() as u64 >= num_rounds && num_lost <= unheard);
 }
