@@ -37,6 +37,11 @@ impl Gate {
         Self { directory, used: Arc::default(), hurry, follows }
     }
 
+    /// Remembers that a key was used now, which was let in elsewhere.
+    pub fn note_use(&self, known: &KnownKey) {
+        self.note(known, now().1);
+    }
+
     /// Remembers that a key was used.
     fn note(&self, known: &KnownKey, unix: i64) {
         let name = (known.path.organization.clone(), known.path.key.clone());
@@ -60,7 +65,7 @@ impl Authenticate for Gate {
     fn check(&self, bearer: Option<&str>) -> Result<Caller, AuthError> {
         let now = now();
         let known = self.directory.check(bearer.ok_or(AuthError::Missing)?, now);
-        let known = known.map_err(refused)?;
+        let known = known.map_err(AuthError::from)?;
         self.note(&known, now.1);
         caller(known)
     }
@@ -69,7 +74,7 @@ impl Authenticate for Gate {
         let now = now();
         let (known, secrets) = self.directory.signer(id, now).map_err(|error| match error {
             KeyError::Unknown => AuthError::UnknownAccessKey,
-            error => refused(error),
+            error => error.into(),
         })?;
         self.note(&known, now.1);
         Ok(Signer { caller: caller(known)?, secrets })
@@ -103,15 +108,5 @@ fn caller(known: Arc<KnownKey>) -> Result<Caller, AuthError> {
         KeyKind::Admin => Err(AuthError::Forbidden(
             "This is an admin key, which uses no models: send a key of a project.".to_owned(),
         )),
-    }
-}
-
-fn refused(error: KeyError) -> AuthError {
-    match error {
-        KeyError::Unknown => AuthError::Invalid,
-        KeyError::Expired => AuthError::Expired,
-        KeyError::NoSecret => AuthError::NoSecret,
-        KeyError::Stale => AuthError::Unavailable,
-        KeyError::Archived | KeyError::Suspended(_) => AuthError::Forbidden(error.to_string()),
     }
 }

@@ -9,7 +9,7 @@ use axum::http::{HeaderMap, HeaderName, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::Response;
 use engine_core::TenantId;
-use server_accounts::Scopes;
+use server_accounts::{KeyError, Scopes};
 use server_metering::{Endpoint, IdError, KeyId, OrganizationId, Path, ProjectId, Tag};
 
 use crate::observe::RequestId;
@@ -109,6 +109,19 @@ impl From<AuthError> for ApiError {
 
 fn forbidden(code: &'static str, message: impl Into<String>) -> ApiError {
     ApiError::refused(StatusCode::FORBIDDEN, code, message)
+}
+
+/// A key that the accounts do not let in.
+impl From<KeyError> for AuthError {
+    fn from(error: KeyError) -> Self {
+        match error {
+            KeyError::Unknown => Self::Invalid,
+            KeyError::Expired => Self::Expired,
+            KeyError::NoSecret => Self::NoSecret,
+            KeyError::Stale => Self::Unavailable,
+            KeyError::Archived | KeyError::Suspended(_) => Self::Forbidden(error.to_string()),
+        }
+    }
 }
 
 /// A key that no account can have.
