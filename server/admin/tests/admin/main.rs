@@ -1,1 +1,14 @@
-//! x
+//! The admin API as OpenAI's clients see it: a real store on SQLite with two organizations, through
+//! the whole router.
+
+mod access;
+mod audit;
+mod described;
+mod isolation;
+mod keys;
+mod limits;
+mod people;
+mod projects;
+mod sample;
+mod usage;
+mod world;

@@ -3,11 +3,16 @@
 A parameter is named as errors name it, without indices: `stream_options.include_usage`,
 `messages[].role`; those of the path and the query by their names alone."""
 
+# The admin API is tried by the tests of server/admin, and told in docs/ADMIN.md.
+ADMIN = ("/v1/organization", "/api/v1/")
+
 
 def routes(document):
     """All parameters by route: `{"POST /v1/completions": {"prompt", …}, …}`."""
     found = {}
     for path, methods in document["paths"].items():
+        if path.startswith(ADMIN):
+            continue
         for method, operation in methods.items():
             if method not in ("get", "post", "put", "patch", "delete"):
                 continue

@@ -1,0 +1,59 @@
+//! What the handlers share.
+
+use std::sync::Arc;
+
+use server_accounts::{Directory, KnownKey};
+use server_metering::Meters;
+use server_store::Store;
+
+use crate::Inviter;
+
+/// The accounts, who may change them, and what they use. A clone is the same.
+#[derive(Clone)]
+pub struct Admin {
+    pub(crate) store: Store,
+    pub(crate) directory: Directory,
+    pub(crate) meters: Option<Meters>,
+    pub(crate) inviter: Option<Arc<dyn Inviter>>,
+    pub(crate) on_use: Option<OnUse>,
+    pub(crate) currency: Arc<str>,
+}
+
+/// Told of each key that was let in.
+type OnUse = Arc<dyn Fn(&KnownKey) + Send + Sync>;
+
+impl Admin {
+    /// Over a store, for whoever has an admin key in the directory. Amounts are in US dollars.
+    #[must_use]
+    pub fn new(store: Store, directory: Directory) -> Self {
+        Self { store, directory, meters: None, inviter: None, on_use: None, currency: "usd".into() }
+    }
+
+    /// What says what a usage would cost; nothing does if not called.
+    #[must_use]
+    pub fn meters(mut self, meters: Meters) -> Self {
+        self.meters = Some(meters);
+        self
+    }
+
+    /// What sends invitations; nobody can be invited if not called.
+    #[must_use]
+    pub fn inviter(mut self, inviter: Arc<dyn Inviter>) -> Self {
+        self.inviter = Some(inviter);
+        self
+    }
+
+    /// What is told of each key that is let in, to remember when it was used.
+    #[must_use]
+    pub fn on_use(mut self, on_use: impl Fn(&KnownKey) + Send + Sync + 'static) -> Self {
+        self.on_use = Some(Arc::new(on_use));
+        self
+    }
+
+    /// The currency of all amounts, as ISO 4217 names it, in lower case.
+    #[must_use]
+    pub fn currency(mut self, currency: &str) -> Self {
+        self.currency = currency.into();
+        self
+    }
+}

@@ -1,0 +1,111 @@
+//! Who asks, and what they may.
+//!
+//! Invariant: only an admin key gets to a handler, and what the handler asks of the store, it asks
+//! with what that key's role allows.
+
+use std::sync::Arc;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+use axum::extract::{FromRequestParts, Request, State};
+use axum::http::request::Parts;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::middleware::Next;
+use axum::response::Response;
+use server_accounts::{Actor, Allowed, Demand, Denied, KeyKind, KnownKey, Scopes};
+use server_http::{ApiError, AuthError, Peer, check_scopes, sent_key};
+
+use crate::Admin;
+
+/// Who asks.
+#[derive(Clone, Debug)]
+pub(crate) struct Asker {
+    actor: Actor,
+    known: Arc<KnownKey>,
+}
+
+impl Asker {
+    /// Leave to do `P` wherever this key may.
+    pub(crate) fn may<P: Demand>(&self) -> Result<Allowed<P>, ApiError> {
+        self.actor.allow(self.actor.organization()).map_err(denied)
+    }
+
+    /// Leave to do `P` in a project.
+    pub(crate) fn may_in<P: Demand>(&self, project: &str) -> Result<Allowed<P>, ApiError> {
+        self.actor.allow_in(self.actor.organization(), project).map_err(denied)
+    }
+
+    /// The name of the key's role.
+    pub(crate) fn role(&self) -> &str {
+        &self.known.role.name
+    }
+
+    /// What the key may be used for.
+    pub(crate) fn scopes(&self) -> &Scopes {
+        &self.known.scopes
+    }
+
+    /// Whose the key is, for those who may see admin keys.
+    pub(crate) async fn owner(&self, admin: &Admin) -> Result<String, ApiError> {
+        Ok(admin.store.admin_key(&self.may()?, self.known.path.key.as_str()).await?.owner)
+    }
+
+    /// The organization that this is about.
+    pub(crate) fn organization(&self) -> &str {
+        self.actor.organization()
+    }
+}
+
+impl<S: Sync> FromRequestParts<S> for Asker {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
+        // A route that nobody is asked on is a mistake of ours.
+        parts.extensions.get().cloned().ok_or_else(ApiError::internal)
+    }
+}
+
+/// Lets a request pass with its [`Asker`], or answers before its body is read.
+pub(crate) async fn require_admin(
+    State(admin): State<Admin>,
+    mut request: Request,
+    next: Next,
+) -> Result<Response, ApiError> {
+    let secret = sent_key(request.headers());
+    let secret = secret.ok_or(AuthError::Missing)?;
+    let known = admin.directory.check(secret, (Instant::now(), unix())).map_err(AuthError::from)?;
+    let key = known.path.key.as_str();
+    tracing::Span::current().record("key_id", key);
+    if known.kind != KeyKind::Admin {
+        let why = "this needs an admin key of the organization, and this is a project's key";
+        return Err(insufficient(why));
+    }
+    check_scopes(&known.scopes, &request)?;
+    if let Some(on_use) = &admin.on_use {
+        on_use(&known);
+    }
+    let actor = Actor::key(key, known.path.organization.as_str(), known.role.clone());
+    let actor = match request.extensions().get::<Peer>() {
+        Some(Peer(address)) => actor.from_address(address.to_canonical().to_string()),
+        None => actor,
+    };
+    request.extensions_mut().insert(Asker { actor, known });
+    let mut response = next.run(request).await;
+    // Some answers have a secret, and none is for anybody else.
+    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    Ok(response)
+}
+
+pub(crate) fn denied(error: Denied) -> ApiError {
+    insufficient(&error.to_string())
+}
+
+fn insufficient(why: &str) -> ApiError {
+    let message = format!("You have insufficient permissions for this operation: {why}.");
+    ApiError::refused(StatusCode::FORBIDDEN, "insufficient_permissions", message)
+}
+
+/// Unix time in seconds.
+pub(crate) fn unix() -> i64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    now.map_or(0, |now| i64::try_from(now.as_secs()).unwrap_or(i64::MAX))
+}
