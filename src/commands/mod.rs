@@ -35,6 +35,7 @@ pub(crate) fn run(cli: Cli) -> Result<()> {
         Command::Key(command) => runtime.block_on(accounts::key::run(command, &data_dir)),
         Command::Org(command) => runtime.block_on(accounts::org::run(command, &data_dir)),
         Command::Project(command) => runtime.block_on(accounts::project::run(command, &data_dir)),
+        Command::User(command) => runtime.block_on(accounts::user::run(command, &data_dir)),
         Command::Price(command) => runtime.block_on(accounts::price::run(command, &data_dir)),
         Command::Usage(args) => runtime.block_on(accounts::usage::run(*args, &data_dir)),
         Command::Audit(command) => runtime.block_on(accounts::audit::run(command, &data_dir)),

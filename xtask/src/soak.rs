@@ -1,5 +1,5 @@
-//! `cargo xtask soak`: what holds for a while has to hold for long: kills, and requests of all kinds
-//! against the ledger.
+//! `cargo xtask soak`: what holds for a while has to hold for long: kills, and requests of all
+//! kinds against the ledger.
 
 use anyhow::Result;
 

@@ -42,8 +42,8 @@ impl Gate {
         self.note(known, now().1);
     }
 
-    /// Remembers that a key was used.
-    fn note(&self, known: &KnownKey, unix: i64) {
+    /// Remembers that a key was used, at a Unix time in seconds.
+    pub fn note(&self, known: &KnownKey, unix: i64) {
         let name = (known.path.organization.clone(), known.path.key.clone());
         let mut used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
         if used.len() < MAX_USED || used.contains_key(&name) {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use server_accounts::{Directory, KnownKey};
+use server_http::Authenticate;
 use server_metering::Meters;
 use server_store::Store;
 
@@ -16,6 +17,7 @@ pub struct Admin {
     pub(crate) meters: Option<Meters>,
     pub(crate) inviter: Option<Arc<dyn Inviter>>,
     pub(crate) on_use: Option<OnUse>,
+    pub(crate) keys: Option<Arc<dyn Authenticate>>,
     pub(crate) currency: Arc<str>,
 }
 
@@ -26,7 +28,15 @@ impl Admin {
     /// Over a store, for whoever has an admin key in the directory. Amounts are in US dollars.
     #[must_use]
     pub fn new(store: Store, directory: Directory) -> Self {
-        Self { store, directory, meters: None, inviter: None, on_use: None, currency: "usd".into() }
+        let currency = "usd".into();
+        Self { store, directory, meters: None, inviter: None, on_use: None, keys: None, currency }
+    }
+
+    /// What looks for keys that were made just now, before one that is not known is refused.
+    #[must_use]
+    pub fn keys(mut self, keys: Arc<dyn Authenticate>) -> Self {
+        self.keys = Some(keys);
+        self
     }
 
     /// What says what a usage would cost; nothing does if not called.

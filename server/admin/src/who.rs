@@ -11,7 +11,7 @@ use axum::http::request::Parts;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::Response;
-use server_accounts::{Actor, Allowed, Demand, Denied, KeyKind, KnownKey, Scopes};
+use server_accounts::{Actor, Allowed, Demand, Denied, KeyError, KeyKind, KnownKey, Scopes};
 use server_http::{ApiError, AuthError, Peer, check_scopes, sent_key};
 
 use crate::Admin;
@@ -72,7 +72,15 @@ pub(crate) async fn require_admin(
 ) -> Result<Response, ApiError> {
     let secret = sent_key(request.headers());
     let secret = secret.ok_or(AuthError::Missing)?;
-    let known = admin.directory.check(secret, (Instant::now(), unix())).map_err(AuthError::from)?;
+    let check = || admin.directory.check(secret, (Instant::now(), unix()));
+    let known = match (check(), &admin.keys) {
+        (Err(KeyError::Unknown), Some(keys)) => {
+            keys.refresh().await;
+            check()
+        }
+        (known, _) => known,
+    };
+    let known = known.map_err(AuthError::from)?;
     let key = known.path.key.as_str();
     tracing::Span::current().record("key_id", key);
     if known.kind != KeyKind::Admin {

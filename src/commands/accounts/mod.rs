@@ -6,6 +6,7 @@ pub(super) mod org;
 pub(super) mod price;
 pub(super) mod project;
 pub(super) mod usage;
+pub(super) mod user;
 
 use anyhow::Result;
 use server_accounts::LimitsData;

@@ -7,12 +7,14 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use server_access::{Access, Books, BooksOptions};
-use server_accounts::{AwsPair, KeySecret};
+use server_accounts::{AwsPair, KeySecret, KnownKey};
+use server_admin::Admin;
 use server_http::{AppStateBuilder, NoAuth};
 use server_metering::Durability;
 use server_store::Store;
 
 use crate::cli::ServeArgs;
+use crate::when::now_ms;
 use crate::{accounts, data_dir};
 
 /// How long a start and an end wait for the ledger.
@@ -20,6 +22,7 @@ const LEDGER_PATIENCE: Duration = Duration::from_secs(30);
 
 /// All of it.
 pub(super) struct Tenants {
+    store: Store,
     access: Access,
     books: Option<Books>,
     is_open: bool,
@@ -41,20 +44,25 @@ impl Tenants {
         if let Some((id, secret)) = first {
             show(&id, &secret)?;
         }
-        Ok(Self { access, books, is_open })
+        Ok(Self { store: store.clone(), access, books, is_open })
     }
 
-    /// A server that lets in whom these accounts do.
+    /// A server that lets in whom these accounts do, with the admin API.
     pub(super) fn guard(&self, state: AppStateBuilder) -> AppStateBuilder {
-        let state = if self.is_open {
-            state.auth(Arc::new(NoAuth))
-        } else {
-            state.auth(Arc::new(self.access.gate()))
+        let gate = self.access.gate();
+        let note = {
+            let gate = gate.clone();
+            move |known: &KnownKey| gate.note(known, now_ms() / 1000)
         };
-        match &self.books {
-            Some(books) => state.meters(books.meters().clone()),
-            None => state,
+        let admin = Admin::new(self.store.clone(), self.access.directory().clone());
+        let mut admin = admin.keys(Arc::new(gate.clone())).on_use(note);
+        let mut state =
+            if self.is_open { state.auth(Arc::new(NoAuth)) } else { state.auth(Arc::new(gate)) };
+        if let Some(books) = &self.books {
+            admin = admin.meters(books.meters().clone());
+            state = state.meters(books.meters().clone());
         }
+        state.mount(server_admin::routes(admin), server_admin::document())
     }
 
     /// How many there are.
