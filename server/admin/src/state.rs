@@ -16,8 +16,8 @@ pub struct Admin {
     pub(crate) directory: Directory,
     pub(crate) meters: Option<Meters>,
     pub(crate) inviter: Option<Arc<dyn Inviter>>,
+    pub(crate) refresh: Option<Arc<dyn Authenticate>>,
     pub(crate) on_use: Option<OnUse>,
-    pub(crate) keys: Option<Arc<dyn Authenticate>>,
     pub(crate) currency: Arc<str>,
 }
 
@@ -28,15 +28,15 @@ impl Admin {
     /// Over a store, for whoever has an admin key in the directory. Amounts are in US dollars.
     #[must_use]
     pub fn new(store: Store, directory: Directory) -> Self {
-        let currency = "usd".into();
-        Self { store, directory, meters: None, inviter: None, on_use: None, keys: None, currency }
-    }
-
-    /// What looks for keys that were made just now, before one that is not known is refused.
-    #[must_use]
-    pub fn keys(mut self, keys: Arc<dyn Authenticate>) -> Self {
-        self.keys = Some(keys);
-        self
+        Self {
+            store,
+            directory,
+            meters: None,
+            inviter: None,
+            refresh: None,
+            on_use: None,
+            currency: "usd".into(),
+        }
     }
 
     /// What says what a usage would cost; nothing does if not called.
@@ -50,6 +50,13 @@ impl Admin {
     #[must_use]
     pub fn inviter(mut self, inviter: Arc<dyn Inviter>) -> Self {
         self.inviter = Some(inviter);
+        self
+    }
+
+    /// What looks for keys that were made just now, before one that is not known is refused.
+    #[must_use]
+    pub fn refreshed_by(mut self, auth: Arc<dyn Authenticate>) -> Self {
+        self.refresh = Some(auth);
         self
     }
 

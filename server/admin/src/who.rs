@@ -72,15 +72,7 @@ pub(crate) async fn require_admin(
 ) -> Result<Response, ApiError> {
     let secret = sent_key(request.headers());
     let secret = secret.ok_or(AuthError::Missing)?;
-    let check = || admin.directory.check(secret, (Instant::now(), unix()));
-    let known = match (check(), &admin.keys) {
-        (Err(KeyError::Unknown), Some(keys)) => {
-            keys.refresh().await;
-            check()
-        }
-        (known, _) => known,
-    };
-    let known = known.map_err(AuthError::from)?;
+    let known = check(&admin, secret).await?;
     let key = known.path.key.as_str();
     tracing::Span::current().record("key_id", key);
     if known.kind != KeyKind::Admin {
@@ -101,6 +93,18 @@ pub(crate) async fn require_admin(
     // Some answers have a secret, and none is for anybody else.
     response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     Ok(response)
+}
+
+/// Whose key it is; one that is not known may have been made just now.
+async fn check(admin: &Admin, secret: &str) -> Result<Arc<KnownKey>, AuthError> {
+    let check = || admin.directory.check(secret, (Instant::now(), unix()));
+    match (check(), &admin.refresh) {
+        (Err(KeyError::Unknown), Some(auth)) => {
+            auth.refresh().await;
+            Ok(check()?)
+        }
+        (checked, _) => Ok(checked?),
+    }
 }
 
 pub(crate) fn denied(error: Denied) -> ApiError {

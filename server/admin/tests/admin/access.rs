@@ -124,6 +124,10 @@ async fn answers_are_kept_by_nobody_and_keys_that_are_used_are_noted() {
     // A key that is for something else was not used.
     ask(&world.a.key_secret).await.unwrap();
     assert_eq!(*world.used.lock().unwrap(), std::slice::from_ref(&world.a.admin));
+    // One that was made since the last look at the database is looked for.
+    let new = admin_key(&world, "viewer", Scopes::default()).await;
+    assert_eq!(ask(&new).await.unwrap().status(), StatusCode::OK);
+    assert_eq!(ask("ab-admin-none").await.unwrap().status(), StatusCode::UNAUTHORIZED);
 }
 
 #[tokio::test]

@@ -1,6 +1,7 @@
 //! Two organizations, and somebody who asks.
 
 use std::future::ready;
+use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
@@ -60,7 +61,7 @@ pub(crate) struct Answer {
 pub(crate) struct Mails(pub(crate) Mutex<Vec<(String, String, String)>>);
 
 /// Lets in keys of projects, as a server does.
-struct Gate(Directory);
+struct Gate(Directory, Store);
 
 impl Answer {
     pub(crate) fn json(&self) -> Value {
@@ -110,6 +111,10 @@ impl Authenticate for Gate {
         let known = known.map_err(|_| AuthError::Invalid)?;
         Ok(Caller::new(known.path.clone(), Arc::clone(&known.scopes)))
     }
+
+    fn refresh(&self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
+        Box::pin(async { self.0.apply(self.1.changes(0).await.unwrap()) })
+    }
 }
 
 pub(crate) fn unix() -> i64 {
@@ -133,13 +138,15 @@ impl World {
         let (directory, mails) = (Directory::default(), Arc::new(Mails::default()));
         let used = Arc::<Mutex<Vec<String>>>::default();
         let noted = Arc::clone(&used);
+        let gate = Arc::new(Gate(directory.clone(), store.clone()));
         let admin = Admin::new(store.clone(), directory.clone())
             .meters(meters)
             .inviter(Arc::<Mails>::clone(&mails))
+            .refreshed_by(Arc::<Gate>::clone(&gate))
             .on_use(move |known| noted.lock().unwrap().push(known.path.key.to_string()))
             .currency("eur");
         let state = AppState::builder()
-            .auth(Arc::new(Gate(directory.clone())))
+            .auth(gate)
             .store(store.clone())
             .mount(routes(admin), document())
             .build();
