@@ -55,7 +55,7 @@ impl Tenants {
             move |known: &KnownKey| gate.note(known, now_ms() / 1000)
         };
         let admin = Admin::new(self.store.clone(), self.access.directory().clone());
-        let mut admin = admin.refresh(Arc::new(gate.clone())).on_use(note);
+        let mut admin = admin.refreshed_by(Arc::new(gate.clone())).on_use(note);
         let mut state =
             if self.is_open { state.auth(Arc::new(NoAuth)) } else { state.auth(Arc::new(gate)) };
         if let Some(books) = &self.books {
