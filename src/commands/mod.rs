@@ -23,13 +23,7 @@ use crate::{
 /// What went wrong, fit to show.
 pub(crate) fn run(cli: Cli) -> Result<()> {
     let data_dir = data_dir::open(cli.data_dir)?;
-    // Engines have threads of their own; HTTP needs few.
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .thread_name("http")
-        .enable_all()
-        .build()
-        .context("cannot start the runtime")?;
+    let runtime = server_http::runtime().context("cannot start the runtime")?;
     match cli.command {
         Command::Serve(args) => runtime.block_on(serve::run(*args, &data_dir)),
         Command::Key(command) => runtime.block_on(accounts::key::run(command, &data_dir)),

@@ -19,6 +19,7 @@ mod model;
 mod pieces;
 mod prompts;
 mod split;
+mod stack;
 mod stop;
 #[cfg(test)]
 mod table;
@@ -35,5 +36,6 @@ pub use gguf::GgufVocab;
 pub use hugging_face::HuggingFaceFiles;
 pub use model::TextModel;
 pub use prompts::Prompts;
+pub use stack::{ROOMY_STACK_BYTES, render_here};
 pub use stop::{StopMatcher, StopStep};
 pub use words::Word;

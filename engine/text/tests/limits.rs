@@ -4,7 +4,9 @@ mod common;
 
 use common::{smollm2, spm};
 use engine_text::limits::{MAX_RUN_CHARS, MAX_TEXT_BYTES};
-use engine_text::{ChatInput, GgufVocab, HuggingFaceFiles, TextError, TextModel};
+use engine_text::{
+    ChatInput, GgufVocab, HuggingFaceFiles, ROOMY_STACK_BYTES, TextError, TextModel, render_here,
+};
 use serde_json::{Value, json};
 
 fn render(template: &str) -> Result<String, String> {
@@ -74,6 +76,17 @@ fn output_without_end_is_cut_off_and_named() {
 
 #[test]
 fn deeply_nested_values_do_not_overflow_the_stack() {
+    deeply_nested_values_are_refused();
+    // Nor that of a thread which has the room itself.
+    let thread = std::thread::Builder::new().stack_size(ROOMY_STACK_BYTES);
+    let thread = thread.spawn(|| {
+        render_here();
+        deeply_nested_values_are_refused();
+    });
+    thread.unwrap().join().unwrap();
+}
+
+fn deeply_nested_values_are_refused() {
     let lists = ("[".repeat(100), "]".repeat(100));
     let deep = |inner: &str| format!("{}{inner}{}", lists.0, lists.1);
     let looped = |body: &str| {

@@ -16,7 +16,7 @@ use engine_core::{
 };
 use engine_text::TextModel;
 use scheduler_batching::{Handle, PlannerConfig, spawn_with};
-use server_http::{AppState, HttpLimits, ServedModel, router, serve};
+use server_http::{AppState, HttpLimits, ServedModel, router, runtime, serve};
 
 const NUM_STREAMS: usize = 32;
 const STEP: Duration = Duration::from_millis(5);
@@ -101,12 +101,7 @@ fn start_server() -> (SocketAddr, Handle) {
     listener.set_nonblocking(true).expect("a socket");
     let address = listener.local_addr().expect("an address");
     let run = move || {
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(2)
-            .thread_name("http")
-            .enable_all()
-            .build()
-            .expect("a runtime");
+        let runtime = runtime().expect("a runtime");
         runtime.block_on(async {
             let listener = tokio::net::TcpListener::from_std(listener).expect("a listener");
             let forever = std::future::pending();

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::panic::AssertUnwindSafe;
 
 use minijinja::syntax::SyntaxConfig;
 use minijinja::value::ValueKind;
@@ -12,11 +13,11 @@ use serde_json::{Map, Value, json};
 use super::json::{Bounded, tojson};
 use super::repr::{formatted, indent, string};
 use super::rewrite::{COPY, plain_copy, prepared};
-use crate::TextError;
 use crate::limits::{
     MAX_RENDERED_BYTES, MAX_TEMPLATE_BYTES, MAX_TEMPLATE_FUEL, MAX_TEMPLATE_RECURSION,
     TEMPLATE_STACK_BYTES,
 };
+use crate::{TextError, stack};
 
 const NAME: &str = "chat_template";
 
@@ -82,10 +83,15 @@ impl Compiled {
         self.asks_for_null
     }
 
-    /// Renders on a thread of its own: its stack has room for the deepest value and recursion that
-    /// the limits allow, whatever thread the caller is on.
+    /// Renders where the stack has room for the deepest value and recursion that the limits allow:
+    /// here, or on a thread of its own.
     pub(super) fn render(&self, variables: &Map<String, Value>) -> Result<String, TextError> {
         let failed = |what: String| TextError::Template(format!("could not be rendered: {what}"));
+        let panicked = |_| failed("the template engine panicked".to_owned());
+        if stack::has_room() {
+            let render = AssertUnwindSafe(|| self.render_here(variables));
+            return std::panic::catch_unwind(render).map_err(panicked)?;
+        }
         std::thread::scope(|scope| {
             std::thread::Builder::new()
                 .name("chat-template".to_owned())
@@ -93,7 +99,7 @@ impl Compiled {
                 .spawn_scoped(scope, || self.render_here(variables))
                 .map_err(|err| failed(err.to_string()))?
                 .join()
-                .map_err(|_| failed("the template engine panicked".to_owned()))?
+                .map_err(panicked)?
         })
     }
 
