@@ -103,6 +103,15 @@ pub(crate) fn require_component(name: &str, subcommand: &str) -> Result<()> {
     Ok(())
 }
 
+/// A generator of load that takes little of the machine that the server runs on, too.
+pub(crate) fn require_wrk() -> Result<()> {
+    // It has no option that succeeds; `-v` tells its version and how it is used.
+    if Command::new("wrk").arg("-v").output().is_ok() {
+        return Ok(());
+    }
+    bail!("wrk not found. {}", install("wrk", "wrk", "brew install wrk"))
+}
+
 /// How to install the server that tests need.
 pub(crate) fn install_postgres() -> String {
     install("postgresql", "postgresql-server", "brew install postgresql")

@@ -4,6 +4,7 @@
 
 mod cpu;
 mod embeddings;
+mod gateway;
 mod grammar;
 mod load;
 mod machine;
@@ -21,6 +22,8 @@ pub(crate) enum Bench {
     Cpu(cpu::Args),
     /// An encoder, ONNX Runtime and OpenVINO; our server and our engine
     Embeddings(embeddings::Args),
+    /// What a request costs beside the engine: ours, and LiteLLM's proxy before it
+    Gateway(gateway::Args),
     /// What grammars cost those that have one, and those beside them
     Grammar(grammar::Args),
     /// From the start of a process to its first token
@@ -34,6 +37,7 @@ pub(crate) fn run(bench: &Bench) -> Result<()> {
         Bench::Serve(args) => serve::run(args),
         Bench::Cpu(args) => cpu::run(args),
         Bench::Embeddings(args) => embeddings::run(args),
+        Bench::Gateway(args) => gateway::run(args),
         Bench::Grammar(args) => grammar::run(args),
         Bench::Load(args) => load::run(args),
         Bench::Perplexity(args) => perplexity::run(args),

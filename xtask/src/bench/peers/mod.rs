@@ -4,6 +4,7 @@
 //! pinned.
 
 pub(crate) mod embeddings;
+pub(crate) mod litellm;
 pub(crate) mod llama_cpp;
 pub(crate) mod openvino;
 pub(crate) mod server;
