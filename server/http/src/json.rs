@@ -189,6 +189,10 @@ fn depth(json: &[u8]) -> usize {
 }
 
 pub(crate) fn parse<T: DeserializeOwned>(json: &[u8]) -> Result<T, ApiError> {
+    // To know where an error is costs as much as to parse: only what has one is read again.
+    if let Ok(value) = serde_json::from_slice(json) {
+        return Ok(value);
+    }
     let mut deserializer = serde_json::Deserializer::from_slice(json);
     let value = serde_path_to_error::deserialize(&mut deserializer).map_err(parse_error)?;
     let end = deserializer.end();

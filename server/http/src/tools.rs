@@ -111,6 +111,9 @@ impl Tools {
     /// of an answer that has a form, and else, if a function is strict, of calls within a text.
     /// With the fields that the schemas of the calls come from.
     pub(crate) fn grammar(&self, text: &TextModel, has_form: bool) -> Option<(Calls, Vec<String>)> {
+        if self.functions.is_empty() {
+            return None;
+        }
         let is_hermes = text.family() == Family::Hermes;
         let is_auto = self.choice == Choice::Auto;
         let is_within = is_auto && !has_form;
