@@ -6,18 +6,18 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use engine_core::{EngineLimits, Event, Request, RequestId};
+use engine_core::{EngineLimits, Request, RequestId};
 use tokio::sync::mpsc::UnboundedSender;
 
 use crate::gate::Gate;
 use crate::planner::check;
-use crate::stream::Start;
+use crate::stream::{Events, Start};
 use crate::{EventStream, PlannerConfig, Stats, SubmitError};
 
 /// What a driver is told.
 pub(crate) enum Command {
     /// Entered the gate; events go to the sender, and beside it when it is first computed.
-    Submit(Box<Request>, (UnboundedSender<Event>, Start)),
+    Submit(Box<Request>, (UnboundedSender<Events>, Start)),
     Cancel(RequestId),
     CancelChoice(RequestId, u32),
     Shutdown(Shutdown),

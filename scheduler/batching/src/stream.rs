@@ -39,6 +39,25 @@ impl Start {
     }
 }
 
+/// What a step brings a request, in order. Its reader is woken once for all of it.
+pub(crate) enum Events {
+    One(Event),
+    Several(Vec<Event>),
+}
+
+impl Events {
+    /// With one more.
+    pub(crate) fn and(self, event: Event) -> Self {
+        match self {
+            Self::One(first) => Self::Several(vec![first, event]),
+            Self::Several(mut events) => {
+                events.push(event);
+                Self::Several(events)
+            }
+        }
+    }
+}
+
 /// The events of one request.
 ///
 /// The channel has no bound of its own, since the driver must not wait for a slow reader, but a
@@ -46,7 +65,9 @@ impl Start {
 /// one `PromptLogprobs`, one last event. Each choice tells the driver to cancel at most once.
 pub struct EventStream {
     id: RequestId,
-    events: UnboundedReceiver<Event>,
+    events: UnboundedReceiver<Events>,
+    /// Received, and not yet told.
+    ready: std::vec::IntoIter<Event>,
     commands: Sender<Command>,
     cancelled: Box<[AtomicBool]>,
     start: Start,
@@ -57,11 +78,12 @@ impl EventStream {
     pub(crate) fn new(
         id: RequestId,
         n: u32,
-        (events, start): (UnboundedReceiver<Event>, Start),
+        (events, start): (UnboundedReceiver<Events>, Start),
         commands: Sender<Command>,
     ) -> Self {
         let cancelled = (0..n).map(|_| AtomicBool::new(false)).collect();
-        Self { id, events, commands, cancelled, start, ended: false }
+        let ready = Vec::new().into_iter();
+        Self { id, events, ready, commands, cancelled, start, ended: false }
     }
 
     /// The request's id.
@@ -85,8 +107,11 @@ impl EventStream {
         if self.ended {
             return Poll::Ready(None);
         }
-        let event = ready!(self.events.poll_recv(cx));
-        Poll::Ready(self.received(event))
+        if let Some(event) = self.ready.next() {
+            return Poll::Ready(self.told(event));
+        }
+        let events = ready!(self.events.poll_recv(cx));
+        Poll::Ready(self.received(events))
     }
 
     /// Like [`next`](Self::next), for threads outside an async runtime.
@@ -94,13 +119,27 @@ impl EventStream {
         if self.ended {
             return None;
         }
-        let event = self.events.blocking_recv();
-        self.received(event)
+        if let Some(event) = self.ready.next() {
+            return self.told(event);
+        }
+        let events = self.events.blocking_recv();
+        self.received(events)
     }
 
     /// A driver that ended without a last word was shut down as this request came in.
-    fn received(&mut self, event: Option<Event>) -> Option<Event> {
-        let event = event.unwrap_or(Event::Failed(RequestError::ShuttingDown));
+    fn received(&mut self, events: Option<Events>) -> Option<Event> {
+        let event = match events {
+            Some(Events::One(event)) => Some(event),
+            Some(Events::Several(events)) => {
+                self.ready = events.into_iter();
+                self.ready.next()
+            }
+            None => None,
+        };
+        self.told(event.unwrap_or(Event::Failed(RequestError::ShuttingDown)))
+    }
+
+    fn told(&mut self, event: Event) -> Option<Event> {
         self.ended = matches!(event, Event::Finished(_) | Event::Failed(_));
         Some(event)
     }

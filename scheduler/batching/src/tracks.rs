@@ -12,10 +12,10 @@ use tokio::sync::mpsc::UnboundedSender;
 
 use crate::handle::Shared;
 use crate::observer::{Observer, Outcome, RequestEnd, StepSize};
-use crate::stream::Start;
+use crate::stream::{Events, Start};
 
 struct Track {
-    sender: UnboundedSender<Event>,
+    sender: UnboundedSender<Events>,
     start: Start,
     tenant: TenantId,
     submitted: Instant,
@@ -42,13 +42,13 @@ impl Tracks {
     pub(crate) fn begin(
         &mut self,
         request: &Request,
-        (sender, start): (UnboundedSender<Event>, Start),
+        (sender, start): (UnboundedSender<Events>, Start),
     ) -> bool {
         let tenant = request.scope.tenant.clone();
         let Entry::Vacant(entry) = self.tracks.entry(request.id) else {
             self.shared.gate.leave(&tenant);
             let error = InvalidRequest::Parameter("the request id is in use");
-            let _ = sender.send(Event::Failed(error.into()));
+            let _ = sender.send(Events::One(Event::Failed(error.into())));
             return false;
         };
         entry.insert(Track {
@@ -92,38 +92,57 @@ impl Tracks {
         self.observer.step(took, size);
     }
 
+    /// Hands events on; those of one request that follow each other go together.
     pub(crate) fn deliver(&mut self, events: impl Iterator<Item = (RequestId, Event)>) {
         let now = Instant::now();
+        let mut gathered: Option<(RequestId, Events)> = None;
         for (id, event) in events {
-            let Some(track) = self.tracks.get_mut(&id) else { continue };
-            let usage = match &event {
+            gathered = match gathered.take() {
+                Some((same, events)) if same == id => Some((id, events.and(event))),
+                other => {
+                    self.send(other, now);
+                    Some((id, Events::One(event)))
+                }
+            };
+        }
+        self.send(gathered, now);
+    }
+
+    fn send(&mut self, gathered: Option<(RequestId, Events)>, now: Instant) {
+        let Some((id, events)) = gathered else { return };
+        let Some(track) = self.tracks.get_mut(&id) else { return };
+        let all = match &events {
+            Events::One(event) => std::slice::from_ref(event),
+            Events::Several(events) => events,
+        };
+        // The gate and the observer first: who hears the end sees it counted.
+        let mut has_ended = false;
+        for event in all {
+            let usage = match event {
                 Event::Token { index, .. } => {
                     track.token(*index, now, &mut *self.observer);
-                    None
+                    continue;
                 }
-                Event::Finished(usage) => Some(Some(*usage)),
-                Event::Failed(_) => Some(None),
-                Event::PromptLogprobs(_) | Event::ChoiceFinished { .. } => None,
+                Event::PromptLogprobs(_) | Event::ChoiceFinished { .. } => continue,
+                Event::Finished(usage) => Some(*usage),
+                Event::Failed(_) => None,
             };
-            // The gate and the observer first: who hears the end sees it counted.
-            if let Some(usage) = usage {
-                let outcome = match (track.is_cancelled, usage) {
-                    (true, _) => Outcome::Cancelled,
-                    (false, Some(_)) => Outcome::Finished,
-                    (false, None) => Outcome::Failed,
-                };
-                let took = now.duration_since(track.submitted);
-                if track.is_waiting {
-                    self.shared.gate.leave(&track.tenant);
-                }
-                self.observer.request_ended(RequestEnd { took, outcome, usage });
-                if let Some(track) = self.tracks.remove(&id) {
-                    let _ = track.sender.send(event);
-                }
-            } else {
-                // Nobody listens any more if the stream was dropped; its cancel is on the way.
-                let _ = track.sender.send(event);
+            let outcome = match (track.is_cancelled, usage) {
+                (true, _) => Outcome::Cancelled,
+                (false, Some(_)) => Outcome::Finished,
+                (false, None) => Outcome::Failed,
+            };
+            let took = now.duration_since(track.submitted);
+            if track.is_waiting {
+                self.shared.gate.leave(&track.tenant);
             }
+            self.observer.request_ended(RequestEnd { took, outcome, usage });
+            has_ended = true;
+        }
+        // Nobody listens any more if the stream was dropped; its cancel is on the way.
+        let _ = track.sender.send(events);
+        if has_ended {
+            self.tracks.remove(&id);
         }
     }
 }
