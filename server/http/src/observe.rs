@@ -5,9 +5,8 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use axum::extract::{MatchedPath, Request, State};
+use axum::extract::{MatchedPath, Request};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method};
-use axum::middleware::Next;
 use axum::response::Response;
 use tracing::Instrument;
 use tracing::field::Empty;
@@ -23,10 +22,10 @@ const MAX_REQUEST_ID: usize = 128;
 pub(crate) struct RequestId(pub(crate) Arc<str>);
 
 /// Gives a request its id and span, and its response the headers that tell of them.
-pub(crate) async fn observe(
-    State(state): State<AppState>,
+pub(crate) async fn observe<F: Future<Output = Response>>(
+    state: &AppState,
     mut request: Request,
-    next: Next,
+    handle: impl FnOnce(Request) -> F,
 ) -> Response {
     let started = Instant::now();
     let id = request_id(request.headers());
@@ -38,7 +37,7 @@ pub(crate) async fn observe(
         "request", %id, method, route, key_id = Empty, model = Empty, status = Empty
     );
     let id = HeaderValue::from_str(&id).ok();
-    let mut response = next.run(request).instrument(span.clone()).await;
+    let mut response = handle(request).instrument(span.clone()).await;
     let (status, took) = (response.status().as_u16(), started.elapsed());
     span.record("status", status);
     state.metrics().answered(method, route, status, took);

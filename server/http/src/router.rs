@@ -1,12 +1,14 @@
 //! Which handler answers what, and what stands around all of them.
 
+use std::panic::AssertUnwindSafe;
+
 use axum::Router;
-use axum::extract::Request;
+use axum::extract::{Request, State};
 use axum::http::StatusCode;
-use axum::middleware::{from_fn, from_fn_with_state};
+use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get, post};
-use tower_http::catch_panic::CatchPanicLayer;
+use futures_util::FutureExt;
 
 use crate::routes::{models, requests, status, tokens};
 use crate::{
@@ -57,11 +59,17 @@ pub fn router(state: AppState) -> Router {
     if state.auth().is_open() {
         router = router.layer(from_fn(local::require_local));
     }
-    router
-        .layer(CatchPanicLayer::custom(|_| ApiError::internal().into_response()))
-        .layer(from_fn(anthropic::shape))
-        .layer(from_fn_with_state(state.clone(), observe::observe))
-        .with_state(state)
+    router.layer(from_fn_with_state(state.clone(), around)).with_state(state)
+}
+
+/// What stands around every route, in one layer: for each request axum copies all layers that are
+/// within one, for each one.
+async fn around(State(state): State<AppState>, request: Request, next: Next) -> Response {
+    let handle = |request| async {
+        let handled = AssertUnwindSafe(next.run(request)).catch_unwind().await;
+        handled.unwrap_or_else(|_| ApiError::internal().into_response())
+    };
+    observe::observe(&state, request, |request| anthropic::shape(request, handle)).await
 }
 
 pub(crate) async fn not_found(request: Request) -> Response {

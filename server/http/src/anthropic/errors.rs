@@ -4,7 +4,6 @@
 use axum::Json;
 use axum::extract::Request;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
-use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
@@ -47,12 +46,15 @@ pub(crate) fn is_meant(request: &Request) -> bool {
 
 /// Around all routes, as Anthropic's clients also ask for what others have, or nobody: writes
 /// errors that came from below anew, and tells the request's id.
-pub(crate) async fn shape(request: Request, next: Next) -> Response {
+pub(crate) async fn shape<F: Future<Output = Response>>(
+    request: Request,
+    handle: impl FnOnce(Request) -> F,
+) -> Response {
     if !is_meant(&request) {
-        return next.run(request).await;
+        return handle(request).await;
     }
     let id = request.extensions().get::<RequestId>().cloned();
-    let mut response = reshaped(next.run(request).await, |error| {
+    let mut response = reshaped(handle(request).await, |error| {
         // Anthropic's clients know a server without room by a number of its own.
         let status = match error.status() {
             StatusCode::SERVICE_UNAVAILABLE => StatusCode::from_u16(529).unwrap_or(error.status()),
