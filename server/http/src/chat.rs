@@ -36,7 +36,7 @@ pub(crate) async fn start(
     let logprobs = check(&body.request)?;
     body.request = guard::chat(state, body.request, num_bytes).await?;
     let tools = Tools::of(&mut body.request)?;
-    let mut source = source::new(state, caller, body.options, logprobs, "messages")?;
+    let mut source = source::new(state, caller, *body.options, logprobs, "messages")?;
     source::follow(state, &mut source, Some(&tools)).await?;
     source::predict(state, &mut source).await?;
     if tools.must_be_called() {
@@ -60,7 +60,7 @@ pub(crate) async fn start(
     let metered = meter::admit(state, Wanted::answers(&source, &prompts, other)).await?;
     // Last, as it takes longest.
     if let Some(images) = images {
-        prompts[0].insets = images.insets(state, &source, &prompts[0].tokens).await?;
+        prompts[0].insets = Box::pin(images.insets(state, &source, &prompts[0].tokens)).await?;
     }
     let generation = Generation::start(state, &source, prompts, metered).await?;
     Ok(Started { source, tools, opens_thought, num_prompt, generation })

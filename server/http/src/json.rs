@@ -28,14 +28,15 @@ pub(crate) trait FromJson: Sized + Send + 'static {
 /// A request to generate: its own fields, and beside them those that all such requests share.
 pub(crate) struct Generate<T> {
     pub(crate) request: T,
-    pub(crate) options: GenerationOptions,
-    pub(crate) unsupported: UnsupportedOptions,
+    // Large, and moved often.
+    pub(crate) options: Box<GenerationOptions>,
+    pub(crate) unsupported: Box<UnsupportedOptions>,
 }
 
 impl<T: DeserializeOwned + Send + 'static> FromJson for Generate<T> {
     // Three parses instead of `serde(flatten)`, which loses the path of an error.
     fn from_json(json: &[u8]) -> Result<Self, ApiError> {
-        let options = parse(json)?;
+        let options: Box<GenerationOptions> = parse(json)?;
         params::check_openai(&options)?;
         let unsupported = parse(json)?;
         Ok(Self { request: parse(json)?, options, unsupported })

@@ -5,7 +5,6 @@ use server_api::{
     Blocks, ChatMessage, ChatRequest, Content, ContentPart, GenerationOptions, ImageUrl,
     InputBlock, InputMessage, InputRole, JsonSchemaFormat, MessagesRequest, MessagesTool,
     MessagesToolChoice, OneOrMany, OutputFormat, ResponseFormat, Role, Thinking,
-    UnsupportedOptions,
 };
 
 use super::names::Names;
@@ -53,7 +52,7 @@ pub(crate) fn to_chat(
             continue_final_message: continues.then_some(true),
             chat_template_kwargs: Some(kwargs),
         },
-        options: GenerationOptions {
+        options: Box::new(GenerationOptions {
             model: request.model,
             stream: request.stream,
             max_tokens: Some(max_tokens),
@@ -65,8 +64,8 @@ pub(crate) fn to_chat(
             timeout: request.timeout,
             service_tier: request.service_tier,
             ..GenerationOptions::default()
-        },
-        unsupported: UnsupportedOptions::default(),
+        }),
+        unsupported: Box::default(),
     };
     Ok((chat, names))
 }

@@ -14,8 +14,7 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::{Value, json};
 use server_api::{
-    ChatRequest, CompletionRequest, GenerationOptions, MessagesRequest, OneOrMany, Prompt,
-    UnsupportedOptions, Usage,
+    ChatRequest, CompletionRequest, GenerationOptions, MessagesRequest, OneOrMany, Prompt, Usage,
 };
 
 use super::converse_wire::millis;
@@ -90,15 +89,15 @@ fn completion(body: TextBody) -> Generate<CompletionRequest> {
             best_of: None,
             add_special_tokens: Some(!begins),
         },
-        options: GenerationOptions {
+        options: Box::new(GenerationOptions {
             max_tokens: body.max_gen_len.or(body.max_tokens),
             temperature: body.temperature,
             top_p: body.top_p,
             top_k: body.top_k,
             stop: body.stop.map(OneOrMany),
             ..GenerationOptions::default()
-        },
-        unsupported: UnsupportedOptions::default(),
+        }),
+        unsupported: Box::default(),
     }
 }
 

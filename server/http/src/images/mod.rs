@@ -107,7 +107,7 @@ pub(crate) async fn gather(
     }
     let mut all = Vec::with_capacity(asked.len());
     for parts::Asked { place, url } in asked {
-        let bytes: Arc<[u8]> = fetch::bytes(state, &place, &url).await?.into();
+        let bytes: Arc<[u8]> = Box::pin(fetch::bytes(state, &place, &url)).await?.into();
         let (reader, to_read) = (Arc::clone(&vision.reader), Arc::clone(&bytes));
         let head = move || (*blake3::hash(&to_read).as_bytes(), reader.plan(&to_read));
         let (id, plan) = run_sized(state, bytes.len(), head).await?;

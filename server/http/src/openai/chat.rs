@@ -40,7 +40,7 @@ pub(crate) async fn create(
     let (answers, usage) = wire::gather(&mut generation, source.params.n as usize).await?;
     let completion = wire.completion(answers, usage);
     if let Some(keep) = keep {
-        keep.keep(&completion).await?;
+        Box::pin(keep.keep(&completion)).await?;
     }
     generation.settle().await;
     Ok(Json(completion).into_response())

@@ -60,7 +60,7 @@ pub(crate) async fn start(
 ) -> Result<Started, ApiError> {
     refused::refuse(&body.unsupported)?;
     let logprobs = params::logprobs("logprobs", body.request.logprobs)?;
-    let mut source = source::new(state, caller, body.options, logprobs, "prompt")?;
+    let mut source = source::new(state, caller, *body.options, logprobs, "prompt")?;
     source::follow(state, &mut source, None).await?;
     check(&body.request, &source, state.limits().max_choices)?;
     source.prompt_logprobs = prompt_logprobs(&source);

@@ -85,7 +85,7 @@ pub(super) fn to_chat(
             continue_final_message: None,
             chat_template_kwargs: None,
         },
-        options: GenerationOptions {
+        options: Box::new(GenerationOptions {
             model: request.model.clone(),
             stream: request.stream,
             max_completion_tokens: request.max_output_tokens,
@@ -97,8 +97,8 @@ pub(super) fn to_chat(
             reasoning_effort: request.reasoning.as_ref().and_then(|asked| asked.effort.clone()),
             verbosity: request.text.as_ref().and_then(|text| text.verbosity.clone()),
             ..GenerationOptions::default()
-        },
-        unsupported: UnsupportedOptions::default(),
+        }),
+        unsupported: Box::default(),
     })
 }
 

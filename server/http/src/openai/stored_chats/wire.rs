@@ -35,7 +35,7 @@ impl Keep {
         }
         let (store, tenant) = (state.kept()?.clone(), caller.tenant.clone());
         let messages = to_json(&messages)?;
-        store.check_room(&tenant.0, "chat completion", messages.len()).await?;
+        Box::pin(store.check_room(&tenant.0, "chat completion", messages.len())).await?;
         Ok(Some(Self { store, tenant, metadata, messages }))
     }
 
