@@ -2,19 +2,62 @@
 //!
 //! Invariant: the words joined are the text, and none is empty.
 
-use fancy_regex::Regex;
+use fancy_regex::{Match, Regex};
+
+/// What most patterns end with: white space, but for its last character where a word follows.
+const SPACES: &str = r"|\s+(?!\S)|\s+";
 
 /// One way to cut; each applies to the pieces that the one before left.
 #[derive(Debug)]
 pub(crate) enum Split {
     /// Each match is a piece of its own, and so is what lies between.
-    Pattern(Regex),
+    Pattern(Pattern),
     /// Digits go in threes, counted from the right; what stands before the first digits stays with
     /// them.
     Thousands {
         /// What is a digit.
         is_digit: fn(char) -> bool,
     },
+}
+
+/// What pieces look like.
+#[derive(Debug)]
+pub(crate) struct Pattern {
+    exact: Regex,
+    /// The same but for white space, if that is all that looks ahead: looking ahead takes a slower
+    /// engine, and few pieces are white space alone.
+    quick: Option<Regex>,
+}
+
+impl Pattern {
+    pub(crate) fn new(pattern: &str) -> Result<Self, Box<fancy_regex::Error>> {
+        let words = pattern.strip_suffix(SPACES);
+        let quick = words.map(|words| Regex::new(&format!(r"{words}|\s+"))).transpose()?;
+        Ok(Self { exact: Regex::new(pattern)?, quick })
+    }
+
+    /// Hands on all matches in order.
+    fn find(
+        &self,
+        text: &str,
+        each: &mut dyn FnMut(Match<'_>) -> Result<(), Box<fancy_regex::Error>>,
+    ) -> Result<(), Box<fancy_regex::Error>> {
+        let Some(quick) = &self.quick else {
+            return self.exact.find_iter(text).try_for_each(|found| each(found?));
+        };
+        let mut from = 0;
+        while let Some(found) = quick.find_from_pos(text, from)? {
+            // Both match at the same places, and of a word the same: what comes first counts.
+            let found = match found.as_str().chars().all(char::is_whitespace) {
+                false => Some(found),
+                true => self.exact.find_from_pos(text, found.start())?,
+            };
+            let Some(found) = found.filter(|found| found.end() > from) else { break };
+            from = found.end();
+            each(found)?;
+        }
+        Ok(())
+    }
 }
 
 /// Cuts a text and hands on the pieces in order, none of them empty.
@@ -30,12 +73,11 @@ pub(crate) fn split(
         None => each(text),
         Some((Split::Pattern(pattern), rest)) => {
             let mut start = 0;
-            for found in pattern.find_iter(text) {
-                let found = found.map_err(Box::new)?;
+            pattern.find(text, &mut |found| {
                 split(&text[start..found.start()], rest, each)?;
-                split(found.as_str(), rest, each)?;
                 start = found.end();
-            }
+                split(&text[found.range()], rest, each)
+            })?;
             split(&text[start..], rest, each)?;
         }
         Some((Split::Thousands { is_digit }, rest)) => {
@@ -72,7 +114,33 @@ fn thousands(text: &str, is_digit: fn(char) -> bool) -> Vec<usize> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    /// Ends as most do; the middle one takes line ends with the white space before them.
+    const PATTERNS: [&str; 3] = [
+        r"'s|'t| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+",
+        r"[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+",
+        r"\p{N}{1,3}|\s+(?!\S)|\s+",
+    ];
+
+    proptest! {
+        #[test]
+        fn the_quick_way_finds_the_same(text in "[ab1'!é中 \n\r\t\u{a0}\u{3000}]{0,24}") {
+            for source in PATTERNS {
+                let pattern = Pattern::new(source).unwrap();
+                prop_assert!(pattern.quick.is_some());
+                let found = |pattern: &Pattern| {
+                    let mut all = Vec::new();
+                    pattern.find(&text, &mut |found| Ok(all.push(found.range()))).unwrap();
+                    all
+                };
+                let exact = Pattern { exact: Regex::new(source).unwrap(), quick: None };
+                prop_assert_eq!(found(&pattern), found(&exact));
+            }
+        }
+    }
 
     #[test]
     fn digits_go_in_threes_from_the_right() {

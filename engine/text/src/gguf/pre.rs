@@ -2,10 +2,8 @@
 //! `tokenizer.ggml.pre`. Invariant: the splits equal llama.cpp's for the same name; a name that is
 //! not in the table is an error.
 
-use fancy_regex::Regex;
-
 use super::patterns::*;
-use crate::split::Split;
+use crate::split::{self, Split};
 
 /// How one family splits and merges.
 #[derive(Debug, Clone, Copy)]
@@ -50,7 +48,7 @@ impl Rule {
     /// The steps, compiled.
     pub(super) fn splits(&self) -> Result<Vec<Split>, Box<fancy_regex::Error>> {
         let split = |step: &Step| match *step {
-            Pattern(pattern) => Regex::new(pattern).map(Split::Pattern).map_err(Box::new),
+            Pattern(pattern) => split::Pattern::new(pattern).map(Split::Pattern),
             Thousands => Ok(Split::Thousands { is_digit: char::is_numeric }),
             AsciiThousands => Ok(Split::Thousands { is_digit: |c| c.is_ascii_digit() }),
         };
