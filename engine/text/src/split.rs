@@ -11,7 +11,7 @@ const SPACES: &str = r"|\s+(?!\S)|\s+";
 #[derive(Debug)]
 pub(crate) enum Split {
     /// Each match is a piece of its own, and so is what lies between.
-    Pattern(Pattern),
+    Pattern(Box<Pattern>),
     /// Digits go in threes, counted from the right; what stands before the first digits stays with
     /// them.
     Thousands {
@@ -133,7 +133,10 @@ mod tests {
                 prop_assert!(pattern.quick.is_some());
                 let found = |pattern: &Pattern| {
                     let mut all = Vec::new();
-                    pattern.find(&text, &mut |found| Ok(all.push(found.range()))).unwrap();
+                    pattern.find(&text, &mut |found| {
+                        all.push(found.range());
+                        Ok(())
+                    }).unwrap();
                     all
                 };
                 let exact = Pattern { exact: Regex::new(source).unwrap(), quick: None };

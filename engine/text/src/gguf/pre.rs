@@ -48,7 +48,9 @@ impl Rule {
     /// The steps, compiled.
     pub(super) fn splits(&self) -> Result<Vec<Split>, Box<fancy_regex::Error>> {
         let split = |step: &Step| match *step {
-            Pattern(pattern) => split::Pattern::new(pattern).map(Split::Pattern),
+            Pattern(pattern) => {
+                split::Pattern::new(pattern).map(|pattern| Split::Pattern(Box::new(pattern)))
+            }
             Thousands => Ok(Split::Thousands { is_digit: char::is_numeric }),
             AsciiThousands => Ok(Split::Thousands { is_digit: |c| c.is_ascii_digit() }),
         };

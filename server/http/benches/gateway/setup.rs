@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use axum::Router;
-use engine_core::{CacheGroups, EngineLimits, TenantId};
+use engine_core::{CacheGroups, EngineLimits};
 use engine_mock::{MockEngine, MockModel, Script};
 use engine_text::TextModel;
 use scheduler_batching::{PlannerConfig, spawn_with};
@@ -99,9 +99,8 @@ struct Keys(HashMap<[u8; 32], Caller>);
 
 impl Keys {
     fn new() -> Self {
-        let caller = |number: usize| Caller {
-            tenant: TenantId("default".into()),
-            key_id: format!("key_{number:012}").into(),
+        let caller = |number: usize| {
+            Caller::of_tenant("default", &format!("key_{number:012}")).expect("names")
         };
         Self((0..NUM_KEYS).map(|number| (digest(&key(number)), caller(number))).collect())
     }
