@@ -57,7 +57,6 @@ pub(crate) enum Refusals {
         keys::limits,
         keys::set_limits,
         limits::of_organization,
-        limits::set_of_organization,
         limits::of_project,
         limits::set_of_project,
         organization::retrieve,

@@ -13,15 +13,13 @@ use crate::who::Asker;
 use crate::wire::limits::{AccountLimitsObject, LimitsSchema};
 
 pub(super) fn routes() -> Router<Admin> {
-    Router::new()
-        .route("/api/v1/organization/limits", get(of_organization).put(set_of_organization))
-        .route(
-            "/api/v1/organization/projects/{project_id}/limits",
-            get(of_project).put(set_of_project),
-        )
+    Router::new().route("/api/v1/organization/limits", get(of_organization)).route(
+        "/api/v1/organization/projects/{project_id}/limits",
+        get(of_project).put(set_of_project),
+    )
 }
 
-/// Limits and budgets of the whole organization.
+/// Limits and budgets of the whole organization, which the operator sets.
 #[utoipa::path(get, path = "/api/v1/organization/limits", tag = "Limits",
     operation_id = "retrieve_organization_limits",
     responses((status = 200, description = "They", body = AccountLimitsObject), Refusals))]
@@ -31,19 +29,6 @@ pub(crate) async fn of_organization(
 ) -> Result<Json<AccountLimitsObject>, ApiError> {
     let organization = admin.store.organization(&asker.may()?).await?;
     Ok(AccountLimitsObject::new(organization.id, organization.limits))
-}
-
-/// Sets limits and budgets of the whole organization, in place of those that it has.
-#[utoipa::path(put, path = "/api/v1/organization/limits", tag = "Limits",
-    operation_id = "set_organization_limits", request_body = LimitsSchema,
-    responses((status = 200, description = "They", body = AccountLimitsObject), Refusals))]
-pub(crate) async fn set_of_organization(
-    State(admin): State<Admin>,
-    asker: Asker,
-    Body(limits): Body<LimitsData>,
-) -> Result<Json<AccountLimitsObject>, ApiError> {
-    admin.store.set_organization_limits(&asker.may()?, &limits).await?;
-    Ok(AccountLimitsObject::new(asker.organization().to_owned(), limits))
 }
 
 /// Limits and budgets of a project.

@@ -66,7 +66,7 @@ async fn a_key_may_what_its_role_may() {
         ("GET", "/v1/organization/admin_api_keys", Value::Null, 403),
         ("GET", "/v1/organization/audit_logs", Value::Null, 403),
         ("GET", "/v1/organization/costs?start_time=1", Value::Null, 200),
-        ("PUT", "/api/v1/organization/limits", json!({}), 403),
+        ("PUT", "/api/v1/organization/limits", json!({}), 405),
         ("PATCH", "/api/v1/organization", name.clone(), 403),
     ];
     for (method, path, body, expected) in cases {

@@ -35,11 +35,14 @@ async fn limits_stand_on_each_level_and_are_checked() {
     let world = World::new().await;
     let project = format!("/api/v1/organization/projects/{}", world.a.project);
     let paths = [
-        ("/api/v1/organization/limits".to_owned(), world.a.id.clone()),
         (format!("{project}/limits"), world.a.project.clone()),
         (format!("{project}/keys/{}/limits", world.a.key), world.a.key.clone()),
     ];
     let key = &world.a.admin_secret;
+    // The organization's are the operator's to set: nobody raises the budget that pays for all.
+    let path = "/api/v1/organization/limits";
+    assert_eq!(world.get(path).await.ok(), json!({"object": "limits", "id": world.a.id}));
+    assert_eq!(world.ask(key, "PUT", path, json!({})).await.error().0, 405);
     let limits = json!({"requests_per_minute": 60, "concurrent_requests": 4,
         "quotas": [{"meter": "output_tokens", "period": "day", "units": 5}],
         "budgets": [{"period": "month", "amount": "12.50"}]});
