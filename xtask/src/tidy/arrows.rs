@@ -48,7 +48,7 @@ const ARROWS: &[Arrow] = &[
     arrow(
         "server-access",
         &["server-accounts", "server-http", "server-metering", "server-store"],
-        &["engine-core", "engine-mock", "scheduler-batching"],
+        &["engine-core", "engine-grammar", "engine-mock", "engine-text", "scheduler-batching"],
     ),
     arrow("server-accounts", &["server-metering"], &[]),
     arrow(

@@ -1,4 +1,4 @@
-//! Our server with an engine that answers at once: the bench target `gateway` of `server-http`.
+//! Our server with an engine that answers at once: the bench target `gateway` of `server-access`.
 //!
 //! Invariant: it ends when the value is dropped, since it serves while its standard input is open.
 
@@ -20,7 +20,7 @@ const US_PER_TICK: f64 = 1e4;
 /// Builds it as a release; cargo shows its own progress.
 pub(crate) fn build() -> Result<PathBuf> {
     let mut command = repo::cargo_command();
-    command.args(["build", "--release", "--locked", "-p", "server-http", "--bench", "gateway"]);
+    command.args(["build", "--release", "--locked", "-p", "server-access", "--bench", "gateway"]);
     command.args(["--message-format", "json-render-diagnostics"]).stderr(Stdio::inherit());
     let line = shell::describe(&command);
     let output = command.output().with_context(|| format!("cannot start `{line}`"))?;

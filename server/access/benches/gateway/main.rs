@@ -1,7 +1,7 @@
 //! A server to measure what a request costs beside the engine: the real router, connections and
 //! scheduler before an engine that answers at once. `cargo xtask bench gateway` puts load on it.
 //!
-//! `cargo bench -p server-http --bench gateway -- [--no-auth] [--tokens N]` serves until its
+//! `cargo bench -p server-access --bench gateway -- [--no-auth] [--no-metering] [--keys N] [--tokens N]` serves until its
 //! standard input is closed. It prints `ADDRESS KEY`, where the key is `-` without auth. Answers
 //! end after N tokens where a request does not ask for fewer.
 #![allow(clippy::print_stdout, reason = "whoever starts it reads where it listens")]
@@ -24,8 +24,9 @@ fn main() {
     let options = Options::read(std::env::args().skip(1)).expect("known options");
     let runtime = runtime().expect("a runtime");
     runtime.block_on(async {
-        let (router, key) = setup::gateway(&options);
-        let router = baseline::beside(router, key.as_deref()).await;
+        let gateway = setup::gateway(&options).await;
+        let key = gateway.key.clone();
+        let router = baseline::beside(gateway.router.clone(), key.as_deref()).await;
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("an address");
         println!("{address} {}", key.as_deref().unwrap_or("-"));
