@@ -1,7 +1,8 @@
 //! A server to measure what a request costs beside the engine: the real router, connections and
 //! scheduler before an engine that answers at once. `cargo xtask bench gateway` puts load on it.
 //!
-//! `cargo bench -p server-access --bench gateway -- [--no-auth] [--no-metering] [--keys N] [--tokens N]` serves until its
+//! `cargo bench -p server-access --bench gateway -- OPTIONS` (`--no-auth`, `--no-metering`,
+//! `--keys N`, `--tokens N`) serves until its
 //! standard input is closed. It prints `ADDRESS KEY`, where the key is `-` without auth. Answers
 //! end after N tokens where a request does not ask for fewer.
 #![allow(clippy::print_stdout, reason = "whoever starts it reads where it listens")]
