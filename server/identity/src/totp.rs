@@ -117,6 +117,12 @@ impl TotpSecret {
         found
     }
 
+    /// What an app shows at a time.
+    #[must_use]
+    pub fn shown_at(&self, now: UnixSeconds) -> String {
+        format!("{:06}", self.code(now.0 / STEP_SECONDS) % MODULUS)
+    }
+
     /// RFC 4226, 5.3: 31 bits, of which codes are the last digits.
     fn code(&self, step: u64) -> u32 {
         let key = hmac::Key::new(hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, &self.0);
@@ -152,6 +158,7 @@ mod tests {
             assert_eq!(format!("{:08}", rfc().code(seconds / 30) % 100_000_000), code);
             let step = rfc().check(&code[2..], UnixSeconds(seconds), None);
             assert_eq!(step, Some(TotpStep(seconds / 30)), "{seconds}");
+            assert_eq!(rfc().shown_at(UnixSeconds(seconds)), &code[2..]);
         }
     }
 

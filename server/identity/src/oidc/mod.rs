@@ -63,8 +63,9 @@ pub struct Identity {
     pub name: Option<String>,
 }
 
-/// A login that was begun: to be kept for the browser that began it (in an encrypted cookie, or
-/// beside its [`crate::Purpose::LoginState`] token), and used once. It has no `Debug`.
+/// A login that was begun: to be kept for the browser that began it (in a cookie of a
+/// [`crate::CookieKey`] that no script reads, or beside its [`crate::Purpose::LoginState`] token),
+/// and used once. It has no `Debug`.
 #[derive(Clone, Serialize, Deserialize)]
 pub struct Pending {
     issuer: String,
