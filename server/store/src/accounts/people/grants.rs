@@ -15,8 +15,8 @@ const ROLE: &str = "SELECT m.role FROM memberships AS m
 const GRANTS: &str = "SELECT m.project_id, m.role FROM project_memberships AS m
     JOIN projects AS p ON p.organization_id = m.organization_id AND p.id = m.project_id
     WHERE m.organization_id = $1 AND m.user_id = $2 AND p.archived_at IS NULL";
-const ORGANIZATIONS: &str = "SELECT o.id, o.name, m.role FROM memberships AS m
-    JOIN organizations AS o ON o.id = m.organization_id
+const ORGANIZATIONS: &str = "SELECT o.id, o.name, m.role, o.requires_two_factors
+    FROM memberships AS m JOIN organizations AS o ON o.id = m.organization_id
     WHERE m.user_id = $1 AND o.archived_at IS NULL ORDER BY o.name, o.id";
 
 /// An organization that a user belongs to.
@@ -28,6 +28,8 @@ pub struct OrganizationOf {
     pub name: String,
     /// The name of the user's role there.
     pub role: String,
+    /// Whether its members have to log in with two factors.
+    pub requires_two_factors: bool,
 }
 
 impl Store {
@@ -40,8 +42,12 @@ impl Store {
             let mut transaction = self.read_every().await?;
             Ok(query!(&mut transaction, fetch_all, ORGANIZATIONS, user)?)
         };
-        let rows: Vec<(String, String, String)> = self.in_time(work).await?;
-        Ok(rows.into_iter().map(|(id, name, role)| OrganizationOf { id, name, role }).collect())
+        let rows: Vec<(String, String, String, i64)> = self.in_time(work).await?;
+        let organization = |(id, name, role, two_factors)| {
+            let requires_two_factors = two_factors != 0;
+            OrganizationOf { id, name, role, requires_two_factors }
+        };
+        Ok(rows.into_iter().map(organization).collect())
     }
 
     /// What a user may in an organization, and in its projects; none if the user is no member or

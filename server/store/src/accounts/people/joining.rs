@@ -12,6 +12,8 @@ use crate::sql::{Transaction, execute, query};
 use crate::{Store, StoreError};
 
 const WHERE_TO: &str = "SELECT organization_id FROM invitations WHERE hash = $1";
+const TO_WHOM: &str = "SELECT email FROM invitations
+    WHERE hash = $1 AND accepted_at IS NULL AND expires_at > $2";
 const FIND: &str = "SELECT id, email, role, projects, invited_by, created_at, expires_at,
     accepted_at FROM invitations WHERE organization_id = $1 AND hash = $2";
 const ACCEPT: &str = "UPDATE invitations SET accepted_at = $3
@@ -20,6 +22,25 @@ const PROJECT: &str = "SELECT id FROM projects
     WHERE organization_id = $1 AND id = $2 AND archived_at IS NULL";
 
 impl Store {
+    /// Whose address an invitation was sent to that may be accepted at `now` (Unix seconds), by the
+    /// hash of its secret.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn invited_by_hash(
+        &self,
+        hash: &str,
+        now: i64,
+    ) -> Result<Option<String>, StoreError> {
+        let work = async {
+            let mut transaction = self.read_every().await?;
+            let row: Option<(String,)> =
+                query!(&mut transaction, fetch_optional, TO_WHOM, hash, now)?;
+            Ok(row.map(|(email,)| email))
+        };
+        self.in_time(work).await
+    }
+
     /// Makes a user a member by the secret that was sent to the user's address, of which this is
     /// the hash; projects that are no more are left out.
     ///

@@ -11,6 +11,9 @@ const INSERT: &str = "INSERT INTO user_tokens
 const TAKE: &str = "DELETE FROM user_tokens WHERE hash = $1 AND purpose = $2
     RETURNING user_id, email, expires_at";
 
+const FIND: &str = "SELECT user_id, email FROM user_tokens
+    WHERE hash = $1 AND purpose = $2 AND expires_at > $3";
+
 impl Store {
     /// Keeps the hash of what is sent to `email`, to be shown again before `expires_at` (Unix
     /// seconds). What was sent for the same `purpose` before is good for nothing any more.
@@ -31,6 +34,23 @@ impl Store {
             execute!(&mut transaction, FORGET, user, purpose)?;
             execute!(&mut transaction, INSERT, hash, user, purpose, email, now(), expires_at)?;
             transaction.commit().await
+        };
+        self.in_time(work).await
+    }
+
+    /// What [`Store::take_user_token`] would give, which stays to be taken.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn find_user_token(
+        &self,
+        hash: &str,
+        purpose: &str,
+        now: i64,
+    ) -> Result<Option<(String, String)>, StoreError> {
+        let work = async {
+            let mut transaction = self.read("").await?;
+            Ok(query!(&mut transaction, fetch_optional, FIND, hash, purpose, now)?)
         };
         self.in_time(work).await
     }

@@ -55,6 +55,11 @@ async fn an_invitation_is_its_addresss_and_ends(on: On) {
     let Opened { store, .. } = &populated(on).await;
     let (ann, bob) = (sign_up(store, "ann").await, sign_up(store, "bob").await);
     let invited = store.invite(&may("a"), &new("ann@example.org", "h")).await.unwrap();
+    let invited_by = |hash, at| store.invited_by_hash(hash, at);
+    let address = invited_by("h", now()).await.unwrap();
+    assert_eq!(address.as_deref(), Some("ann@example.org"));
+    assert_eq!(invited_by("other", now()).await.unwrap(), None);
+    assert_eq!(invited_by("h", invited.expires_at).await.unwrap(), None);
     assert!(is_missing(store.accept_invitation("h", &bob.id, now()).await));
     assert!(is_missing(store.accept_invitation("other", &ann.id, now()).await));
     assert!(is_missing(store.accept_invitation("h", "user-none", now()).await));
@@ -65,6 +70,7 @@ async fn an_invitation_is_its_addresss_and_ends(on: On) {
     store.disable_user(&may("a"), &ann.id, false).await.unwrap();
     store.archive_project(&may("a"), "p").await.unwrap();
     store.accept_invitation("h", &ann.id, now()).await.unwrap();
+    assert_eq!(invited_by("h", now()).await.unwrap(), None);
     let again = NewInvitation { projects: Vec::new(), ..new("ann@example.org", "h2") };
     assert!(exists(store.invite(&may("a"), &again).await));
     // A project that is no more is left out.

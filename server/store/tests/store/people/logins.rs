@@ -22,11 +22,16 @@ async fn what_was_sent_is_taken_once(on: On) {
     // Another one took its place.
     assert!(store.take_user_token("t1", "reset", 99).await.unwrap().is_none());
     assert!(store.take_user_token("t3", "reset", 99).await.unwrap().is_none());
+    let sent = |purpose, now| store.find_user_token("t2", purpose, now);
+    let found = sent("reset", 99).await.unwrap();
+    assert_eq!(found, Some((ann.id.clone(), "a@example.org".to_owned())));
+    assert_eq!(sent("verify", 99).await.unwrap(), None);
+    assert_eq!(sent("reset", 100).await.unwrap(), None);
     let take = || store.take_user_token("t2", "reset", 99);
     let (a, b, c) = tokio::join!(take(), take(), take());
     let won: Vec<_> = [a, b, c].into_iter().filter_map(Result::unwrap).collect();
     assert_eq!(won, [(ann.id.clone(), "a@example.org".to_owned())]);
-    assert!(take().await.unwrap().is_none());
+    assert!(take().await.unwrap().is_none() && sent("reset", 99).await.unwrap().is_none());
     assert!(store.take_user_token("t3", "verify", 99).await.unwrap().is_some());
     // At its end it is over.
     assert!(store.take_user_token("t4", "reset", 100).await.unwrap().is_none());

@@ -1,7 +1,7 @@
 //! Members.
 
 use server_accounts::{Role, may as permission};
-use server_store::NewAdminKey;
+use server_store::{NewAdminKey, OrganizationUpdate};
 
 use super::{exists, is_denied, is_last_owner, is_revoked, join, key_of, leave_of, sign_up};
 use crate::accounts::{actions, all, may, may_in, populated};
@@ -66,6 +66,10 @@ async fn what_a_member_may_is_what_its_role_and_projects_say(on: On) {
     let of = store.organizations_of(&user.id).await.unwrap();
     let of: Vec<(&str, &str)> = of.iter().map(|it| (&*it.id, &*it.role)).collect();
     assert_eq!(of, [("a", "viewer"), ("b", "owner")]);
+    let two = OrganizationUpdate { requires_two_factors: Some(true), ..Default::default() };
+    store.update_organization(&may("b"), &two).await.unwrap();
+    let of = store.organizations_of(&user.id).await.unwrap();
+    assert_eq!(of.iter().map(|it| it.requires_two_factors).collect::<Vec<_>>(), [false, true]);
     store.archive_organization(&may("b")).await.unwrap();
     assert!(store.actor_of(&user.id, "b").await.unwrap().is_none());
     assert_eq!(store.organizations_of(&user.id).await.unwrap().len(), 1);
