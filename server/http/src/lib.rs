@@ -56,6 +56,7 @@ mod served;
 mod source;
 mod state;
 mod storage;
+mod throttled;
 mod ticket;
 mod tls;
 mod tools;

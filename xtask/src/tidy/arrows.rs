@@ -60,6 +60,11 @@ const ARROWS: &[Arrow] = &[
     arrow("server-billing", &["server-metering"], &[]),
     arrow("server-guard", &[], &[]),
     arrow("server-identity", &[], &[]),
+    arrow(
+        "server-login",
+        &["server-accounts", "server-api", "server-http", "server-identity", "server-store"],
+        &[],
+    ),
     arrow("server-metering", &[], &[]),
     arrow(
         "server-http",
@@ -108,10 +113,10 @@ const ARROWS: &[Arrow] = &[
 /// Libraries that only some of our crates may know; tests may use them anywhere.
 /// A name that ends in `*` stands for all that begin so.
 const GUARDED: &[(&str, &[&str])] = &[
-    ("axum*", &["server-admin", "server-http", "agentbase"]),
+    ("axum*", &["server-admin", "server-http", "server-login", "agentbase"]),
     ("hyper*", &["server-http", "agentbase"]),
     ("tower*", &["server-http", "agentbase"]),
-    ("utoipa*", &["server-admin", "server-api", "server-http", "agentbase"]),
+    ("utoipa*", &["server-admin", "server-api", "server-http", "server-login", "agentbase"]),
     ("prometheus", &["server-http", "scheduler-batching", "agentbase"]),
     (
         "tokio*",
@@ -122,6 +127,7 @@ const GUARDED: &[(&str, &[&str])] = &[
             "server-billing",
             "server-http",
             "server-identity",
+            "server-login",
             "server-store",
             "agentbase",
         ],

@@ -7,7 +7,7 @@ each line was sent to the real binary with the real model, and stands here becau
 held. Lines that end with "shown by" are the exception: they need another model than that, and the
 test they name sends them to a server whose model is scripted. `cargo xtask test` tries all of them
 again, and fails if a parameter of `/openapi.json` has no row or this file says something else.
-The admin API is in [ADMIN.md](ADMIN.md).
+The admin API is in [ADMIN.md](ADMIN.md). How people log in is in [LOGIN.md](LOGIN.md).
 
 *Supported*: it does what its API says. *Accepted, ignored*: the answer is the same with it.
 *Refused*: an error that names it, in that API's shape. An object's fields stand for the object.
