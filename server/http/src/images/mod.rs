@@ -6,7 +6,6 @@
 //! Invariant: what a text says is never an image, whatever it says; what one tenant's images became
 //! is never used for another's; nothing of an image is logged.
 
-mod addresses;
 mod cache;
 mod data_url;
 mod fetch;

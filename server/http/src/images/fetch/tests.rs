@@ -74,11 +74,11 @@ async fn what_is_public_is_fetched_within_limits() {
         ("/image", Ok(&b"an image"[..])),
         ("/once", Ok(&b"an image"[..])),
         ("/round", Err(Failure::Redirects)),
-        ("/file", Err(Failure::Scheme)),
-        ("/with-password", Err(Failure::Credentials)),
+        ("/file", Err(Failure::Web(OutboundError::Scheme))),
+        ("/with-password", Err(Failure::Web(OutboundError::Credentials))),
         ("/declared", Err(Failure::TooLarge(1000))),
         ("/undeclared", Err(Failure::TooLarge(1000))),
-        ("/cut", Err(Failure::Unreachable)),
+        ("/cut", Err(Failure::Web(OutboundError::Unreachable))),
         ("/none", Err(Failure::Status(404))),
     ] {
         let got = urls.get(&format!("http://{address}{path}"), &limits()).await;
@@ -95,9 +95,17 @@ async fn a_redirect_to_what_is_not_public_is_not_followed() {
         let address = server(|path, _| found(&path[1..])).await;
         let urls = ImageUrls::with(first_loopback).unwrap();
         let to = format!("http://{address}/http://{host}:{port}/");
-        assert_eq!(urls.get(&to, &limits()).await, Err(Failure::NotPublic), "{host}");
+        assert_eq!(
+            urls.get(&to, &limits()).await,
+            Err(Failure::Web(OutboundError::NotPublic)),
+            "{host}"
+        );
         let direct = format!("http://{host}:{port}/");
-        assert_eq!(urls.get(&direct, &limits()).await, Err(Failure::NotPublic), "{host}");
+        assert_eq!(
+            urls.get(&direct, &limits()).await,
+            Err(Failure::Web(OutboundError::NotPublic)),
+            "{host}"
+        );
     }
     assert!(hidden.accept().now_or_never().is_none(), "nobody has connected");
 }
@@ -117,12 +125,16 @@ async fn private_addresses_and_names_of_them_are_refused() {
         "http://169.254.169.254/latest/meta-data/",
         "http://0/",
     ] {
-        assert_eq!(urls.get(url, &limits()).await, Err(Failure::NotPublic), "{url}");
+        assert_eq!(
+            urls.get(url, &limits()).await,
+            Err(Failure::Web(OutboundError::NotPublic)),
+            "{url}"
+        );
     }
     for (url, expect) in [
-        ("ftp://a.example/", Failure::Scheme),
-        ("http://", Failure::Address),
-        ("http://a:b@a.example/", Failure::Credentials),
+        ("ftp://a.example/", Failure::Web(OutboundError::Scheme)),
+        ("http://", Failure::Web(OutboundError::Address)),
+        ("http://a:b@a.example/", Failure::Web(OutboundError::Credentials)),
     ] {
         assert_eq!(urls.get(url, &limits()).await, Err(expect), "{url}");
     }
@@ -135,5 +147,5 @@ async fn what_does_not_come_is_not_waited_for() {
     let limits =
         HttpLimits { image_fetch_timeout: Duration::from_millis(50), ..HttpLimits::default() };
     let got = urls.get(&format!("http://{address}/"), &limits).await;
-    assert_eq!(got, Err(Failure::Late(limits.image_fetch_timeout)));
+    assert_eq!(got, Err(Failure::Web(OutboundError::Late(limits.image_fetch_timeout))));
 }

@@ -1,4 +1,4 @@
-//! Which addresses the server may fetch from for a client: those that anybody could reach.
+//! Which addresses the server may connect to for a client: those that anybody could reach.
 //!
 //! Source: IANA's registries of special-purpose addresses for IPv4 and IPv6.
 //!
