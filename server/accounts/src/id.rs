@@ -29,6 +29,12 @@ pub enum Kind {
     Session,
     /// Where webhooks go.
     Webhook,
+    /// An alert.
+    Alert,
+    /// What happened, as webhooks tell of it.
+    Event,
+    /// What is to be delivered to one receiver.
+    Message,
 }
 
 impl Kind {
@@ -44,6 +50,9 @@ impl Kind {
             Self::PriceList => "price_",
             Self::Session => "sess_",
             Self::Webhook => "wh_",
+            Self::Alert => "alert_",
+            Self::Event => "evt_",
+            Self::Message => "msg_",
         }
     }
 }

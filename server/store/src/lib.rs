@@ -9,6 +9,7 @@
 //! here looks into. SQLite and PostgreSQL are asked with the same statements.
 
 mod accounts;
+mod alerts;
 mod backup;
 mod completions;
 mod conversation_items;
@@ -33,6 +34,10 @@ pub use accounts::people::{
     NewSession, NewUser, OrganizationOf, ProjectMember, ProjectRole, ServiceAccount, Session, User,
 };
 pub use accounts::projects::{Project, ProjectUpdate};
+pub use alerts::{
+    Alert, AlertOn, ArmedAlert, ArmedAlerts, Delivery, Firing, NewAlert, NewWebhook, Outgoing,
+    Target, Webhook,
+};
 pub use backup::{Backup, BackupError, Restored, backup, restore};
 pub use completions::{Completion, CompletionFilter};
 pub use conversation_items::Item;

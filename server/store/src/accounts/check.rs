@@ -9,13 +9,13 @@ use server_metering::MAX_ID_BYTES;
 use crate::StoreError;
 use crate::sql::Bound;
 
-pub(super) const MAX_NAME_BYTES: usize = 256;
+pub(crate) const MAX_NAME_BYTES: usize = 256;
 /// Of a reason, which is told to people.
-pub(super) const MAX_REASON_BYTES: usize = 1024;
+pub(crate) const MAX_REASON_BYTES: usize = 1024;
 const MAX_SETTINGS_BYTES: usize = 16 << 10;
 
 /// A text for people, of 1 to `max` bytes.
-pub(super) fn text(what: &'static str, text: &str, max: usize) -> Result<String, StoreError> {
+pub(crate) fn text(what: &'static str, text: &str, max: usize) -> Result<String, StoreError> {
     let text = text.bound().into_owned();
     match text.len() {
         len if (1..=max).contains(&len) => Ok(text),
@@ -24,12 +24,12 @@ pub(super) fn text(what: &'static str, text: &str, max: usize) -> Result<String,
 }
 
 /// A name for people.
-pub(super) fn name(name: &str) -> Result<String, StoreError> {
+pub(crate) fn name(name: &str) -> Result<String, StoreError> {
     text("name", name, MAX_NAME_BYTES)
 }
 
 /// An id that somebody chose.
-pub(super) fn id(id: &str) -> Result<(), StoreError> {
+pub(crate) fn id(id: &str) -> Result<(), StoreError> {
     let is_fine = (1..=MAX_ID_BYTES).contains(&id.len()) && !id.chars().any(char::is_control);
     // `-` stands for no project in paths of accounts.
     if is_fine && id != "-" {
@@ -40,7 +40,7 @@ pub(super) fn id(id: &str) -> Result<(), StoreError> {
 }
 
 /// Settings, a JSON object.
-pub(super) fn settings(json: &str) -> Result<Map<String, Value>, StoreError> {
+pub(crate) fn settings(json: &str) -> Result<Map<String, Value>, StoreError> {
     if json.len() > MAX_SETTINGS_BYTES {
         let why = format!("they have more than {MAX_SETTINGS_BYTES} bytes");
         return Err(StoreError::invalid("settings", why));
@@ -49,28 +49,28 @@ pub(super) fn settings(json: &str) -> Result<Map<String, Value>, StoreError> {
 }
 
 /// Limits that can be kept to, as JSON.
-pub(super) fn limits(limits: &LimitsData) -> Result<String, StoreError> {
+pub(crate) fn limits(limits: &LimitsData) -> Result<String, StoreError> {
     limits.limits().map_err(|error| StoreError::invalid("limits", error))?;
     Ok(limits.to_json())
 }
 
 /// Scopes within bounds, as JSON.
-pub(super) fn scopes(scopes: &Scopes) -> Result<String, StoreError> {
+pub(crate) fn scopes(scopes: &Scopes) -> Result<String, StoreError> {
     let scopes = scopes.clone().checked().map_err(|error| StoreError::invalid("scopes", error))?;
     serde_json::to_string(&scopes).map_err(|error| StoreError::invalid("scopes", error))
 }
 
 /// The organization, of leave that holds in the whole of it.
-pub(super) fn whole<P>(allowed: &Allowed<P>) -> Result<&str, StoreError> {
+pub(crate) fn whole<P>(allowed: &Allowed<P>) -> Result<&str, StoreError> {
     let id = allowed.organization();
     if allowed.covers_all() { Ok(id) } else { Err(not_found("organization", id)) }
 }
 
-pub(super) fn not_found(what: &'static str, id: &str) -> StoreError {
+pub(crate) fn not_found(what: &'static str, id: &str) -> StoreError {
     StoreError::NotFound { what, id: id.to_owned() }
 }
 
 /// Of a row that was read but makes no sense.
-pub(super) fn unreadable(what: &'static str, id: &str, why: impl ToString) -> StoreError {
+pub(crate) fn unreadable(what: &'static str, id: &str, why: impl ToString) -> StoreError {
     StoreError::Unreadable { what, id: id.to_owned(), why: why.to_string() }
 }

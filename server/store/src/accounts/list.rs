@@ -15,7 +15,7 @@ use crate::sql::{Bound, Transaction, on};
 use crate::{Store, StoreError};
 
 /// A row of either database.
-pub(super) trait Readable:
+pub(crate) trait Readable:
     for<'r> FromRow<'r, SqliteRow> + for<'r> FromRow<'r, PgRow> + Send + Unpin
 {
 }
@@ -27,7 +27,7 @@ impl<T> Readable for T where
 
 /// A part of a statement, with what is bound to it.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Part(Vec<Piece>);
+pub(crate) struct Part(Vec<Piece>);
 
 #[derive(Clone, Debug)]
 enum Piece {
@@ -37,23 +37,23 @@ enum Piece {
 }
 
 impl Part {
-    pub(super) fn sql(mut self, sql: &'static str) -> Self {
+    pub(crate) fn sql(mut self, sql: &'static str) -> Self {
         self.0.push(Piece::Sql(sql));
         self
     }
 
-    pub(super) fn number(mut self, number: i64) -> Self {
+    pub(crate) fn number(mut self, number: i64) -> Self {
         self.0.push(Piece::Number(number));
         self
     }
 
-    pub(super) fn text(mut self, text: &str) -> Self {
+    pub(crate) fn text(mut self, text: &str) -> Self {
         self.0.push(Piece::Text(text.bound().into_owned()));
         self
     }
 
     /// ` AND column IN (…)`; nothing is in no texts.
-    pub(super) fn and_any<'a>(
+    pub(crate) fn and_any<'a>(
         self,
         column: &'static str,
         texts: impl IntoIterator<Item = &'a String>,
@@ -69,7 +69,7 @@ impl Part {
     }
 
     /// Does it, as a whole statement.
-    pub(super) async fn execute(self, transaction: &mut Transaction) -> Result<(), StoreError> {
+    pub(crate) async fn execute(self, transaction: &mut Transaction) -> Result<(), StoreError> {
         on!(transaction, |connection| {
             let done: Option<()> = self.into_query().fetch_optional(connection).await?;
             debug_assert!(done.is_none(), "a statement that returns rows");
@@ -109,24 +109,24 @@ impl Part {
 
 /// Rows of a table that have an `id`.
 #[derive(Clone, Debug)]
-pub(super) struct List {
+pub(crate) struct List {
     /// What a row is called in errors.
-    pub(super) what: &'static str,
+    pub(crate) what: &'static str,
     /// Columns that are read.
-    pub(super) columns: &'static str,
+    pub(crate) columns: &'static str,
     /// The table.
-    pub(super) table: &'static str,
+    pub(crate) table: &'static str,
     /// A number by which it is ordered; the id decides between equals.
-    pub(super) order: &'static str,
+    pub(crate) order: &'static str,
     /// A condition: what the list is of.
-    pub(super) scope: Part,
+    pub(crate) scope: Part,
     /// ` AND …`: which of it are on its pages.
-    pub(super) filter: Part,
+    pub(crate) filter: Part,
 }
 
 impl List {
     /// The row of an id.
-    pub(super) async fn one<T: Readable>(
+    pub(crate) async fn one<T: Readable>(
         &self,
         transaction: &mut Transaction,
         id: &str,
@@ -138,7 +138,7 @@ impl List {
     }
 
     /// A page of rows, of so many bytes each.
-    pub(super) async fn page<T: Readable>(
+    pub(crate) async fn page<T: Readable>(
         &self,
         transaction: &mut Transaction,
         query: &PageQuery,
@@ -172,7 +172,7 @@ impl List {
 
 impl Store {
     /// The row of an id in a list of one organization.
-    pub(super) async fn listed<T: Readable>(
+    pub(crate) async fn listed<T: Readable>(
         &self,
         organization: &str,
         list: &List,
@@ -186,7 +186,7 @@ impl Store {
     }
 
     /// A page of a list of one organization.
-    pub(super) async fn page_of<T: Readable>(
+    pub(crate) async fn page_of<T: Readable>(
         &self,
         organization: &str,
         list: &List,

@@ -5,9 +5,9 @@
 
 pub(crate) mod audit;
 pub(crate) mod changes;
-mod check;
+pub(crate) mod check;
 pub(crate) mod keys;
-mod list;
+pub(crate) mod list;
 pub(crate) mod organizations;
 pub(crate) mod people;
 pub(crate) mod projects;

@@ -77,7 +77,7 @@ fn check_covered<P>(allowed: &Allowed<P>, id: &str) -> Result<(), StoreError> {
 
 /// [`StoreError::NotFound`] unless the project is there and covered, [`StoreError::Invalid`] unless
 /// it and its organization go on.
-pub(super) async fn check_active<P>(
+pub(crate) async fn check_active<P>(
     transaction: &mut Transaction,
     allowed: &Allowed<P>,
     id: &str,

@@ -27,9 +27,10 @@ crate::on_both! {
 }
 
 /// Tables that the first version had not, each before those that it refers to.
-const LATER_TABLES: &str = "prices usage_sums usage_hours ledger audit_log key_secrets keys
-    invitations service_accounts project_memberships memberships roles login_failures user_tokens
-    sessions identities recovery_codes users projects organizations revisions";
+const LATER_TABLES: &str = "outbox alert_marks alerts webhooks prices usage_sums usage_hours
+    ledger audit_log key_secrets keys invitations service_accounts project_memberships memberships
+    roles login_failures user_tokens sessions identities recovery_codes users projects organizations
+    revisions";
 
 /// An empty database and a folder for files.
 async fn place(on: On) -> (Database, TempDir) {

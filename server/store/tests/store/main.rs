@@ -2,6 +2,7 @@
 //! PostgreSQL, a database of its own each.
 
 mod accounts;
+mod alerts;
 mod backups;
 mod completions;
 mod conversations;
