@@ -1,6 +1,7 @@
 //! The command line. Stable: scripts depend on it.
 
 mod accounts;
+mod alerts;
 mod bench;
 mod database;
 mod limits;
@@ -14,6 +15,7 @@ use clap::{Args, Parser, Subcommand, builder::FalseyValueParser};
 
 pub(crate) use self::{
     accounts::{KeyCommand, NewKeyArgs, OrgArgs, OrgCommand, ProjectCommand},
+    alerts::{AlertArgs, AlertCommand, NewAlertArgs, WebhookCommand},
     bench::{BatchShape, BenchArgs},
     database::{BackupArgs, DatabaseArgs, RestoreArgs},
     limits::LimitArgs,
@@ -61,6 +63,12 @@ pub(crate) enum Command {
     /// Set what models cost
     #[command(subcommand)]
     Price(PriceCommand),
+    /// Have it told how much of a budget or a quota is used
+    #[command(subcommand)]
+    Alert(AlertCommand),
+    /// Have events sent to addresses, and show what was sent
+    #[command(subcommand)]
+    Webhook(WebhookCommand),
     /// Show what was used, and what it cost
     Usage(Box<UsageArgs>),
     /// Check and export the audit log
@@ -180,6 +188,9 @@ pub(crate) struct ServeArgs {
 
     #[command(flatten)]
     pub(crate) database: DatabaseArgs,
+
+    #[command(flatten)]
+    pub(crate) alerts: AlertArgs,
 
     /// Write no usage, and keep to no limits
     #[arg(long, env = "AGENTBASE_NO_METERING", value_parser = FalseyValueParser::new())]

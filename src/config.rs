@@ -10,7 +10,7 @@ use anyhow::{Context, Result, bail};
 use serde::Deserialize;
 
 use crate::{
-    cli::{KvCacheDtype, ServeArgs, Speculation},
+    cli::{AlertArgs, KvCacheDtype, ServeArgs, Speculation},
     guard::GuardArgs,
     http_options::HttpArgs,
     moderation::ModerationArgs,
@@ -55,6 +55,8 @@ struct File {
     #[serde(default)]
     allow_image_urls: bool,
     image_cache: Option<ByteSize>,
+    #[serde(default)]
+    alerts: AlertArgs,
     #[serde(default)]
     guard: GuardArgs,
     #[serde(default)]
@@ -114,6 +116,7 @@ pub(crate) fn complete(mut args: ServeArgs, data_dir: &Path) -> Result<ServeArgs
         allow_image_urls: file.allow_image_urls,
         image_cache: file.image_cache,
     });
+    args.alerts = args.alerts.or(file.alerts);
     args.guard = args.guard.or(file.guard);
     args.moderation = args.moderation.or(file.moderation);
     Ok(args)

@@ -4,11 +4,13 @@
 //! Invariant: what is in memory follows the database by a fraction of a second; where it cannot, it
 //! lets nobody in.
 
+mod alerts;
 mod books;
 mod error;
 mod gate;
 mod watch;
 
+pub use alerts::{AlertMail, Alerts, AlertsOptions};
 pub use books::{Books, BooksOptions};
 pub use error::AccessError;
 pub use gate::Gate;

@@ -1,5 +1,6 @@
 //! Commands on accounts, prices and usage: on the database, whether a server runs or not.
 
+pub(super) mod alert;
 pub(super) mod audit;
 pub(super) mod key;
 pub(super) mod org;
@@ -7,6 +8,7 @@ pub(super) mod price;
 pub(super) mod project;
 pub(super) mod usage;
 pub(super) mod user;
+pub(super) mod webhook;
 
 use anyhow::Result;
 use server_accounts::LimitsData;

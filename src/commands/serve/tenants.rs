@@ -5,11 +5,13 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
-use server_access::{Access, Books, BooksOptions};
+use anyhow::{Context, Result, bail};
+use server_access::{Access, AlertMail, Alerts, AlertsOptions, Books, BooksOptions};
 use server_accounts::{AwsPair, KeySecret, KnownKey};
 use server_admin::Admin;
-use server_http::{AppStateBuilder, NoAuth};
+use server_http::{AppStateBuilder, NoAuth, Outbound};
+use server_identity::EmailAddress;
+use server_identity::mail::{Mailer, SmtpUrl};
 use server_metering::Durability;
 use server_store::Store;
 
@@ -25,6 +27,7 @@ pub(super) struct Tenants {
     store: Store,
     access: Access,
     books: Option<Books>,
+    alerts: Option<Alerts>,
     is_open: bool,
 }
 
@@ -35,16 +38,18 @@ impl Tenants {
     /// # Errors
     /// If the database, a journal or an old file of keys fails.
     pub(super) async fn open(args: &ServeArgs, data_dir: &Path, store: &Store) -> Result<Self> {
+        let options = alerts(args)?;
         accounts::prepare(store, data_dir).await?;
         let books = books(args, data_dir, store).await?;
         let is_open = args.no_auth;
         let first = if is_open { None } else { accounts::first_key(store, data_dir).await? };
         let meters = books.as_ref().map(|books| books.meters().clone());
-        let access = Access::start(store.clone(), meters).await?;
+        let access = Access::start(store.clone(), meters.clone()).await?;
+        let alerts = meters.map(|meters| Alerts::start(store.clone(), meters, options));
         if let Some((id, secret)) = first {
             show(&id, &secret)?;
         }
-        Ok(Self { store: store.clone(), access, books, is_open })
+        Ok(Self { store: store.clone(), access, books, alerts, is_open })
     }
 
     /// A server that lets in whom these accounts do, with the admin API.
@@ -70,8 +75,11 @@ impl Tenants {
         if self.is_open { 1 } else { self.access.directory().num_organizations().max(1) }
     }
 
-    /// Gives the ledger what is left.
+    /// Ends alerts, and gives the ledger what is left.
     pub(super) async fn close(self) {
+        if let Some(alerts) = self.alerts {
+            alerts.stop().await;
+        }
         if let Some(books) = self.books {
             books.close().await;
         }
@@ -87,6 +95,27 @@ async fn books(args: &ServeArgs, data_dir: &Path, store: &Store) -> Result<Optio
     let (folder, patience) = (data_dir::journals(data_dir), LEDGER_PATIENCE);
     let books = Books::open(store, BooksOptions { folder, durability, patience }).await;
     Ok(Some(books.context("cannot open the books of usage")?))
+}
+
+/// How alerts are told.
+fn alerts(args: &ServeArgs) -> Result<AlertsOptions> {
+    let it = &args.alerts;
+    let outbound =
+        if it.allow_private_webhooks { Outbound::to_any() } else { Outbound::to_public() };
+    let mail = match (&it.smtp_url, &it.mail_from) {
+        (Some(url), Some(from)) => {
+            let from = EmailAddress::parse(from).context("--mail-from")?;
+            let mailer = Mailer::smtp(&SmtpUrl::parse(url)?, &from, "Agentbase")?;
+            let listen = args.listen.unwrap_or(super::DEFAULT_LISTEN);
+            let site_url = it.public_url.clone().unwrap_or_else(|| format!("http://{listen}"));
+            Some(AlertMail { mailer, site_url })
+        }
+        (None, None) => None,
+        _ => bail!("mail needs both --smtp-url and --mail-from"),
+    };
+    // A server that sends none need not have certificates.
+    let outbound = outbound.inspect_err(|error| tracing::warn!(%error, "no webhooks are sent"));
+    Ok(AlertsOptions { outbound: outbound.ok(), mail })
 }
 
 fn show(id: &str, secret: &KeySecret) -> Result<()> {

@@ -47,7 +47,7 @@ const ARROWS: &[Arrow] = &[
     arrow("model-registry", &[], &[]),
     arrow(
         "server-access",
-        &["server-accounts", "server-http", "server-metering", "server-store"],
+        &["server-accounts", "server-http", "server-identity", "server-metering", "server-store"],
         &["engine-core", "engine-grammar", "engine-mock", "engine-text", "scheduler-batching"],
     ),
     arrow("server-accounts", &["server-metering"], &[]),

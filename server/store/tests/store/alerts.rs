@@ -25,7 +25,7 @@ crate::on_both! {
 const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 const EVENT: &str = "budget.threshold_reached";
 
-async fn webhook(store: &Store, organization: &str, events: &[&str]) -> Webhook {
+pub(crate) async fn webhook(store: &Store, organization: &str, events: &[&str]) -> Webhook {
     let events: Vec<String> = events.iter().map(|&event| event.to_owned()).collect();
     let new = NewWebhook { url: "https://a.example/hook", secret: SECRET, events: &events };
     store.create_webhook(&may(organization), &new).await.unwrap()
@@ -42,11 +42,11 @@ fn rule() -> NewAlert {
     }
 }
 
-async fn alert(store: &Store, organization: &str) -> String {
+pub(crate) async fn alert(store: &Store, organization: &str) -> String {
     store.create_alert(&may(organization), &rule()).await.unwrap().id
 }
 
-async fn fire(store: &Store, alert: &str, reached: &[u32], number: u64) -> u64 {
+pub(crate) async fn fire(store: &Store, alert: &str, reached: &[u32], number: u64) -> u64 {
     let (organization, body) = ("a", r#"{"id":"evt_1"}"#);
     let firing = Firing { organization, alert, reached, number, event: EVENT, body };
     store.fire_alert(&firing).await.unwrap()
@@ -127,8 +127,7 @@ async fn alerts_are_made_listed_and_deleted(on: On) {
     store.delete_alert(&may("a"), &made.id).await.unwrap();
     assert!(is_missing(store.delete_alert(&may("a"), &made.id).await));
     assert_eq!(fire(store, &made.id, &[50], 2).await, 0);
-    let log = actions(store, "a").await;
-    assert_eq!(log.last().map(String::as_str), Some("alert.deleted"));
+    assert_eq!(actions(store, "a").await.last().unwrap(), "alert.deleted");
 }
 
 async fn they_are_an_organizations_own(on: On) {
@@ -262,7 +261,6 @@ async fn a_message_is_given_up(on: On) {
     let failed = store.outgoing(&may("a"), true, &all()).await.unwrap().rows;
     assert_eq!((failed.len(), failed[0].attempts), (1, 12));
     assert!(failed[0].failed_at.is_some() && failed[0].next_at.is_none());
-    assert_eq!(failed[0].last_error.as_deref(), Some("status 500"));
 }
 
 async fn what_is_gone_gets_nothing_more(on: On) {

@@ -7,7 +7,7 @@ use server_store::{Conversation, Database};
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, PgConnection};
 
-use crate::{On, Opened, accounts, item, response};
+use crate::{On, Opened, accounts, alerts, item, response};
 
 const URL: &str = "AGENTBASE_TEST_POSTGRES";
 /// An ordinary role: no superuser, and bound by row-level security.
@@ -122,12 +122,20 @@ async fn a_statement_without_an_organization_sees_the_transactions_own_rows() {
     }
     let Opened { store, database, .. } = &accounts::populated(On::Postgres).await;
     accounts::make_key(store, "b", "p").await;
+    alerts::webhook(store, "a", &[]).await;
+    let alert = alerts::alert(store, "a").await;
+    assert_eq!(alerts::fire(store, &alert, &[50], 1).await, 2);
     let mut connection = connect(database).await;
-    for (organization, expected) in
-        [("a", [1, 2, 0, 0, 3]), ("b", [1, 2, 1, 1, 4]), ("c", [0; 5]), ("", [0; 5])]
-    {
-        let tables = ["organizations", "projects", "keys", "key_secrets", "audit_log"];
-        for (table, expected) in tables.into_iter().zip(expected) {
+    let tables = "organizations projects keys key_secrets audit_log webhooks alerts alert_marks
+        outbox";
+    for (organization, expected) in [
+        ("a", [1, 2, 0, 0, 5, 1, 1, 1, 2]),
+        ("b", [1, 2, 1, 1, 4, 0, 0, 0, 0]),
+        ("c", [0; 9]),
+        ("", [0; 9]),
+    ] {
+        let tables = tables.split_whitespace();
+        for (table, expected) in tables.zip(expected) {
             let column = if table == "organizations" { "id" } else { "organization_id" };
             let seen = seen(&mut connection, organization, table, column).await;
             assert_eq!(seen, (expected, 0), "{organization} in {table}");

@@ -1,0 +1,164 @@
+//! Alerts from what was used to the receiver, on a receiver and a mailbox of the test's own.
+
+mod place;
+
+use std::sync::atomic::Ordering;
+
+use server_identity::EmailAddress;
+
+use self::place::{DECEMBER, NOVEMBER, Place, all, may, receiver};
+use super::*;
+
+#[tokio::test]
+async fn an_alert_is_told_once_a_period_and_in_the_next_again() {
+    let place = Place::new().await;
+    place.webhook("http://a.example").await;
+    place.alert(&[]).await;
+    let mut watcher = place.watcher();
+    place.spend(499);
+    assert_eq!(watcher.check().await.unwrap(), 0);
+    place.spend(1);
+    assert_eq!(watcher.check().await.unwrap(), 1);
+    assert_eq!(watcher.check().await.unwrap(), 0);
+    // Neither by a server that was started anew.
+    assert_eq!(place.watcher().check().await.unwrap(), 0);
+    place.spend(475);
+    assert_eq!(watcher.check().await.unwrap(), 1);
+    place.clock.0.store(DECEMBER, Ordering::SeqCst);
+    assert_eq!(watcher.check().await.unwrap(), 0);
+    place.spend(900);
+    assert_eq!(watcher.check().await.unwrap(), 1);
+    assert_eq!(watcher.check().await.unwrap(), 0);
+    let taken = place.store.take_deliveries(unix_now(), 9).await.unwrap();
+    let mut told: Vec<(i64, u64, u64, String)> = Vec::new();
+    for delivery in &taken {
+        let event: serde_json::Value = serde_json::from_str(&delivery.body).unwrap();
+        assert_eq!(
+            (&event["object"], &event["type"]),
+            (&"event".into(), &delivery.event.as_str().into())
+        );
+        assert_eq!(event["type"], "budget.threshold_reached");
+        let data = &event["data"];
+        assert_eq!((&data["organization_id"], &data["limit"]), (&"a".into(), &"10.00".into()));
+        assert_eq!((&data["period"], &data["project_id"]), (&"month".into(), &().into()));
+        let number = |name: &str| data[name].as_u64().unwrap();
+        let used = data["used"].as_str().unwrap().to_owned();
+        let at = event["created_at"].as_i64().unwrap();
+        told.push((at, number("threshold"), number("percent"), used));
+    }
+    told.sort();
+    let at = |millis: u64| i64::try_from(millis / 1000).unwrap();
+    let expected = [
+        (at(NOVEMBER), 50, 50, "5.00".to_owned()),
+        (at(NOVEMBER), 80, 97, "9.75".to_owned()),
+        (at(DECEMBER), 80, 90, "9.00".to_owned()),
+    ];
+    assert_eq!(told, expected);
+}
+
+#[tokio::test]
+async fn a_webhook_is_signed_and_tried_until_it_is_taken_once() {
+    let place = Place::new().await;
+    let (url, mut told) = receiver(&["500 Oh", "200 OK"]).await;
+    place.webhook(&url).await;
+    place.alert(&[]).await;
+    place.spend(500);
+    assert_eq!(place.watcher().check().await.unwrap(), 1);
+    let (sender, now) = (place.sender(Outbound::to_any().unwrap(), None), unix_now());
+    assert_eq!(place.send(&sender, now).await.len(), 1);
+    let first = told.recv().await.unwrap();
+    let failed = place.outgoing().await.remove(0);
+    assert_eq!((failed.attempts, failed.next_at), (1, Some(now + 5)));
+    assert!(failed.last_error.unwrap().contains("500"));
+    assert!(place.send(&sender, now + 4).await.is_empty());
+    assert_eq!(place.send(&sender, now + 5).await.len(), 1);
+    let second = told.recv().await.unwrap();
+    assert_eq!(first.verified(), second.verified());
+    assert_eq!(first.verified(), failed.id);
+    assert_eq!(
+        (&first.body, &first.headers["content-type"]),
+        (&second.body, &"application/json".to_owned())
+    );
+    assert!(place.outgoing().await[0].done_at.is_some());
+    assert!(place.send(&sender, now + 1_000_000).await.is_empty());
+}
+
+#[tokio::test]
+async fn no_redirect_is_followed_and_who_is_gone_is_left_alone() {
+    let place = Place::new().await;
+    let (url, mut told) = receiver(&["302 Found\r\nlocation: /other", "410 Gone"]).await;
+    place.webhook(&url).await;
+    place.alert(&[]).await;
+    place.spend(500);
+    place.watcher().check().await.unwrap();
+    let (sender, now) = (place.sender(Outbound::to_any().unwrap(), None), unix_now());
+    place.send(&sender, now).await;
+    assert!(place.outgoing().await[0].last_error.as_ref().unwrap().contains("302"));
+    place.send(&sender, now + 5).await;
+    let failed = place.outgoing().await.remove(0);
+    assert!(failed.failed_at.is_some() && failed.attempts == 2);
+    assert!(place.store.webhooks(&may(), &all()).await.unwrap().rows[0].disabled_at.is_some());
+    assert!(told.recv().await.is_some() && told.recv().await.is_some());
+    assert!(told.recv().await.is_none());
+}
+
+#[tokio::test]
+async fn nothing_is_sent_to_this_machine_unless_that_is_allowed() {
+    let place = Place::new().await;
+    let (url, mut told) = receiver(&["200 OK"]).await;
+    place.webhook(&url).await;
+    place.webhook(&url.replace("127.0.0.1", "localhost")).await;
+    place.alert(&[]).await;
+    place.spend(500);
+    assert_eq!(place.watcher().check().await.unwrap(), 2);
+    let sender = place.sender(Outbound::to_public().unwrap(), None);
+    assert_eq!(place.send(&sender, unix_now()).await.len(), 2);
+    for failed in place.outgoing().await {
+        assert!(failed.last_error.unwrap().contains("private"), "{}", failed.target);
+    }
+    assert!(told.try_recv().is_err());
+}
+
+#[tokio::test]
+async fn mail_says_what_was_used_of_what() {
+    let place = Place::new().await;
+    place.alert(&["ops@a.example"]).await;
+    place.spend(850);
+    assert_eq!(place.watcher().check().await.unwrap(), 1);
+    // A server that sends no mail leaves it to another one.
+    let now = unix_now();
+    place.send(&place.sender(Outbound::to_public().unwrap(), None), now).await;
+    assert!(place.outgoing().await[0].last_error.as_ref().unwrap().contains("--smtp-url"));
+    let letters = place.folder.path().join("letters");
+    std::fs::create_dir(&letters).unwrap();
+    let from = EmailAddress::parse("server@a.example").unwrap();
+    let mailer = Mailer::folder(&letters, &from, "Agentbase").unwrap();
+    let mail = AlertMail { mailer, site_url: "https://a.example".to_owned() };
+    place.send(&place.sender(Outbound::to_public().unwrap(), Some(mail)), now + 5).await;
+    let sent = place.outgoing().await.remove(0);
+    assert!(sent.done_at.is_some(), "{:?}", sent.last_error);
+    let files: Vec<_> = std::fs::read_dir(&letters).unwrap().map(|it| it.unwrap().path()).collect();
+    let [file] = &*files else { panic!("{files:?}") };
+    let letter = std::fs::read_to_string(file).unwrap();
+    assert!(letter.contains("To: ops@a.example"), "{letter}");
+    assert!(letter.contains("organization a") && letter.contains("85 %"), "{letter}");
+    assert!(letter.contains("8.50 of 10.00 a month"), "{letter}");
+}
+
+#[tokio::test]
+async fn a_server_watches_sends_and_ends() {
+    let place = Place::new().await;
+    let (url, mut told) = receiver(&["204 No Content"]).await;
+    place.webhook(&url).await;
+    place.alert(&[]).await;
+    // Its clock is the machine's.
+    place.clock.0.store(SystemClock.utc().0, Ordering::SeqCst);
+    place.spend(900);
+    let options = AlertsOptions { outbound: Some(Outbound::to_any().unwrap()), mail: None };
+    let alerts = Alerts::start(place.store.clone(), place.meters.clone(), options);
+    let received = told.recv().await.unwrap();
+    alerts.stop().await;
+    let sent = place.outgoing().await.remove(0);
+    assert_eq!(received.verified(), sent.id);
+    assert!(sent.done_at.is_some(), "an end waits for what is being sent");
+}
