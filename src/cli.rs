@@ -5,6 +5,7 @@ mod alerts;
 mod bench;
 mod database;
 mod limits;
+mod login;
 mod model;
 mod people;
 mod prices;
@@ -19,6 +20,7 @@ pub(crate) use self::{
     bench::{BatchShape, BenchArgs},
     database::{BackupArgs, DatabaseArgs, RestoreArgs},
     limits::LimitArgs,
+    login::{LoginArgs, SignUpBy},
     model::{ModelCommand, QuantizeArgs},
     people::UserCommand,
     prices::{AuditCommand, PriceArgs, PriceCommand, UsageArgs, UsageBy},
@@ -191,6 +193,9 @@ pub(crate) struct ServeArgs {
 
     #[command(flatten)]
     pub(crate) alerts: AlertArgs,
+
+    #[command(flatten)]
+    pub(crate) login: LoginArgs,
 
     /// Write no usage, and keep to no limits
     #[arg(long, env = "AGENTBASE_NO_METERING", value_parser = FalseyValueParser::new())]

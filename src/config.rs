@@ -10,7 +10,7 @@ use anyhow::{Context, Result, bail};
 use serde::Deserialize;
 
 use crate::{
-    cli::{AlertArgs, KvCacheDtype, ServeArgs, Speculation},
+    cli::{AlertArgs, KvCacheDtype, LoginArgs, ServeArgs, Speculation},
     guard::GuardArgs,
     http_options::HttpArgs,
     moderation::ModerationArgs,
@@ -57,6 +57,8 @@ struct File {
     image_cache: Option<ByteSize>,
     #[serde(default)]
     alerts: AlertArgs,
+    #[serde(default)]
+    login: LoginArgs,
     #[serde(default)]
     guard: GuardArgs,
     #[serde(default)]
@@ -117,6 +119,7 @@ pub(crate) fn complete(mut args: ServeArgs, data_dir: &Path) -> Result<ServeArgs
         image_cache: file.image_cache,
     });
     args.alerts = args.alerts.or(file.alerts);
+    args.login = args.login.or(file.login);
     args.guard = args.guard.or(file.guard);
     args.moderation = args.moderation.or(file.moderation);
     Ok(args)

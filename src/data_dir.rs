@@ -60,6 +60,16 @@ pub(crate) fn store(data_dir: &Path) -> PathBuf {
     data_dir.join("store.db")
 }
 
+/// What people's access tokens and cookies are signed with.
+pub(crate) fn login_key(data_dir: &Path) -> PathBuf {
+    data_dir.join("login.key")
+}
+
+/// Letters to people, where there is no mail server.
+pub(crate) fn letters(data_dir: &Path) -> PathBuf {
+    data_dir.join("mail")
+}
+
 /// Where usage is written before the ledger has it.
 pub(crate) fn journals(data_dir: &Path) -> PathBuf {
     data_dir.join("usage")

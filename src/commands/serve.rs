@@ -1,6 +1,7 @@
 //! `agentbase serve`: keys, models, HTTP, and an orderly end.
 
 mod loading;
+mod people;
 mod tenants;
 
 use std::{net::SocketAddr, path::Path, time::Duration};

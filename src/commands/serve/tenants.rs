@@ -5,16 +5,16 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use server_access::{Access, AlertMail, Alerts, AlertsOptions, Books, BooksOptions};
 use server_accounts::{AwsPair, KeySecret, KnownKey};
 use server_admin::Admin;
 use server_http::{AppStateBuilder, NoAuth, Outbound};
-use server_identity::EmailAddress;
-use server_identity::mail::{Mailer, SmtpUrl};
+use server_login::Login;
 use server_metering::Durability;
 use server_store::Store;
 
+use super::people::{self, Invitations};
 use crate::cli::ServeArgs;
 use crate::when::now_ms;
 use crate::{accounts, data_dir};
@@ -28,6 +28,8 @@ pub(super) struct Tenants {
     access: Access,
     books: Option<Books>,
     alerts: Option<Alerts>,
+    login: Login,
+    invitations: Arc<Invitations>,
     is_open: bool,
 }
 
@@ -39,6 +41,8 @@ impl Tenants {
     /// If the database, a journal or an old file of keys fails.
     pub(super) async fn open(args: &ServeArgs, data_dir: &Path, store: &Store) -> Result<Self> {
         let options = alerts(args)?;
+        let login = people::login(args, data_dir, store)?;
+        let invitations = Arc::new(Invitations::new(args, data_dir)?);
         accounts::prepare(store, data_dir).await?;
         let books = books(args, data_dir, store).await?;
         let is_open = args.no_auth;
@@ -49,10 +53,12 @@ impl Tenants {
         if let Some((id, secret)) = first {
             show(&id, &secret)?;
         }
-        Ok(Self { store: store.clone(), access, books, alerts, is_open })
+        let store = store.clone();
+        Ok(Self { store, access, books, alerts, login, invitations, is_open })
     }
 
-    /// A server that lets in whom these accounts do, with the admin API.
+    /// A server that lets in whom these accounts do, with the admin
+    /// API and that of logins.
     pub(super) fn guard(&self, state: AppStateBuilder) -> AppStateBuilder {
         let gate = self.access.gate();
         let note = {
@@ -60,14 +66,16 @@ impl Tenants {
             move |known: &KnownKey| gate.note(known, now_ms() / 1000)
         };
         let admin = Admin::new(self.store.clone(), self.access.directory().clone());
-        let mut admin = admin.refreshed_by(Arc::new(gate.clone())).on_use(note);
+        let admin = admin.refreshed_by(Arc::new(gate.clone())).on_use(note);
+        let mut admin = admin.inviter(self.invitations.clone());
         let mut state =
             if self.is_open { state.auth(Arc::new(NoAuth)) } else { state.auth(Arc::new(gate)) };
         if let Some(books) = &self.books {
             admin = admin.meters(books.meters().clone());
             state = state.meters(books.meters().clone());
         }
-        state.mount(server_admin::routes(admin), server_admin::document())
+        let state = state.mount(server_admin::routes(admin), server_admin::document());
+        state.mount(server_login::routes(self.login.clone()), server_login::document())
     }
 
     /// How many there are.
@@ -102,17 +110,8 @@ fn alerts(args: &ServeArgs) -> Result<AlertsOptions> {
     let it = &args.alerts;
     let outbound =
         if it.allow_private_webhooks { Outbound::to_any() } else { Outbound::to_public() };
-    let mail = match (&it.smtp_url, &it.mail_from) {
-        (Some(url), Some(from)) => {
-            let from = EmailAddress::parse(from).context("--mail-from")?;
-            let mailer = Mailer::smtp(&SmtpUrl::parse(url)?, &from, "Agentbase")?;
-            let listen = args.listen.unwrap_or(super::DEFAULT_LISTEN);
-            let site_url = it.public_url.clone().unwrap_or_else(|| format!("http://{listen}"));
-            Some(AlertMail { mailer, site_url })
-        }
-        (None, None) => None,
-        _ => bail!("mail needs both --smtp-url and --mail-from"),
-    };
+    let site_url = people::site_url(args);
+    let mail = people::mailer(args)?.map(|mailer| AlertMail { mailer, site_url });
     // A server that sends none need not have certificates.
     let outbound = outbound.inspect_err(|error| tracing::warn!(%error, "no webhooks are sent"));
     Ok(AlertsOptions { outbound: outbound.ok(), mail })

@@ -101,6 +101,7 @@ const ARROWS: &[Arrow] = &[
             "server-guard",
             "server-http",
             "server-identity",
+            "server-login",
             "server-metering",
             "server-store",
         ],
