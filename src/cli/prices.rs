@@ -16,15 +16,16 @@ pub(crate) enum PriceCommand {
         /// Print JSON
         #[arg(long)]
         json: bool,
+        /// Those of an organization, too
         #[command(flatten)]
-        database: DatabaseArgs,
+        org: OrgArgs,
     },
     /// Take a price list away
     Remove {
         /// Its id
         id: String,
         #[command(flatten)]
-        database: DatabaseArgs,
+        org: OrgArgs,
     },
 }
 

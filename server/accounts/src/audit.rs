@@ -60,6 +60,18 @@ pub enum ChainBreak {
         /// The one that came.
         found: i64,
     },
+    /// The end of the chain is not the one that it had.
+    #[error(
+        "{organization} has {found} records, and its chain ended at {end}: the rest is cut off"
+    )]
+    Cut {
+        /// Whose chain.
+        organization: String,
+        /// Where it ended.
+        end: i64,
+        /// Where it ends.
+        found: i64,
+    },
     /// A record is not what it was, or does not follow the one before.
     #[error("record {position} ({id}) of {organization} was changed: its hash does not fit")]
     Changed {

@@ -6,7 +6,8 @@
 use std::net::IpAddr;
 
 use ipnet::IpNet;
-use serde::{Deserialize, Serialize};
+use serde::de::Error;
+use serde::{Deserialize, Deserializer, Serialize};
 
 /// The most entries of a list.
 const MAX_ENTRIES: usize = 100;
@@ -23,7 +24,7 @@ pub struct Scopes {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub models: Vec<String>,
     /// Where requests may come from: `10.0.0.0/8`, `2001:db8::/32`.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(skip_serializing_if = "Vec::is_empty", deserialize_with = "networks")]
     pub networks: Vec<IpNet>,
 }
 
@@ -98,6 +99,12 @@ impl Scopes {
     }
 }
 
+/// Each a network, or an address as the network of it alone.
+fn networks<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<IpNet>, D::Error> {
+    let texts = Vec::<String>::deserialize(deserializer)?;
+    texts.iter().map(|text| Scopes::network(text).map_err(D::Error::custom)).collect()
+}
+
 fn allow(list: &[String], name: &str) -> bool {
     let is_meant = |entry: &String| match entry.strip_suffix('*') {
         Some(begin) => name.starts_with(begin),
@@ -135,6 +142,9 @@ mod tests {
         let json = serde_json::to_string(&some).unwrap();
         assert_eq!(serde_json::from_str::<Scopes>(&json).unwrap(), some);
         assert_eq!(serde_json::to_string(&all).unwrap(), "{}");
+        let one: Scopes = serde_json::from_str(r#"{"networks":["10.0.0.1"]}"#).unwrap();
+        assert_eq!(one.networks, ["10.0.0.1/32".parse::<IpNet>().unwrap()]);
+        assert!(serde_json::from_str::<Scopes>(r#"{"networks":["10"]}"#).is_err());
     }
 
     #[test]

@@ -107,6 +107,10 @@ impl Organization {
             }
             account.narrow(level, moment.utc, &need, &mut room)?;
         }
+        let most = worst(&need, room.0).cost;
+        if most > Picos::new(i64::MAX.into()) {
+            return Err(Refusal::TooDear { most: most.told() });
+        }
         let input = ask.input_tokens.saturating_add(ask.other.get(Meter::EmbeddingTokens));
         let asked = [1, input, room.0];
         for (level, account) in Level::ALL.into_iter().zip(&mut levels) {

@@ -41,7 +41,7 @@ pub enum Refusal {
     #[error(
         "the {level}'s quota of {limit} {meter} {per} has {used} used and {held} held by running \
          requests, and {needed} more are needed: {advice}",
-        per = per(*period), advice = quota_advice(*resets_at)
+        per = per(*period), advice = quota_advice(*resets_at, *held > 0)
     )]
     Quota {
         /// Whose.
@@ -65,7 +65,7 @@ pub enum Refusal {
     #[error(
         "the {level}'s budget of {limit} {per} has {spent} spent and {held} held by running \
          requests, and {needed} more is needed: {advice}",
-        per = per(*period), advice = quota_advice(*resets_at)
+        per = per(*period), advice = quota_advice(*resets_at, *held > Micros::ZERO)
     )]
     Budget {
         /// Whose.
@@ -96,6 +96,12 @@ pub enum Refusal {
         /// Who has a budget.
         level: Level,
     },
+    /// It could cost more than a ledger's line can say: 400.
+    #[error("this request may cost up to {most}, more than can be billed at once: ask for less")]
+    TooDear {
+        /// The most that it could cost, rounded upwards.
+        most: Micros,
+    },
     /// What is used could not be written down: 503.
     #[error("usage cannot be recorded, so nothing is served: {0}")]
     Journal(#[from] JournalError),
@@ -111,7 +117,7 @@ impl Refusal {
             | Self::Quota { level, .. }
             | Self::Budget { level, .. }
             | Self::NotPriced { level, .. } => Some(*level),
-            Self::Journal(_) => None,
+            Self::TooDear { .. } | Self::Journal(_) => None,
         }
     }
 
@@ -121,7 +127,19 @@ impl Refusal {
         match self {
             Self::Rate { retry_after, .. } => *retry_after,
             Self::Concurrency { .. } | Self::Journal(_) => Some(CONCURRENCY_RETRY),
-            Self::Quota { .. } | Self::Budget { .. } | Self::NotPriced { .. } => None,
+            // What is only held is given back when those requests end.
+            Self::Quota { limit, used, needed, .. } if used.saturating_add(*needed) <= *limit => {
+                Some(CONCURRENCY_RETRY)
+            }
+            Self::Budget { limit, spent, needed, .. }
+                if spent.get().saturating_add(needed.get()) <= limit.get() =>
+            {
+                Some(CONCURRENCY_RETRY)
+            }
+            Self::Quota { .. }
+            | Self::Budget { .. }
+            | Self::NotPriced { .. }
+            | Self::TooDear { .. } => None,
         }
     }
 }
@@ -133,10 +151,11 @@ fn rate_advice(retry_after: Option<Duration>) -> String {
     }
 }
 
-fn quota_advice(resets_at: Option<UnixMillis>) -> &'static str {
-    match resets_at {
-        Some(_) => "wait for the next one, or have it raised",
-        None => "have it raised",
+fn quota_advice(resets_at: Option<UnixMillis>, is_held: bool) -> &'static str {
+    match (is_held, resets_at) {
+        (true, _) => "wait for those to end, or have it raised",
+        (false, Some(_)) => "wait for the next one, or have it raised",
+        (false, None) => "have it raised",
     }
 }
 

@@ -224,3 +224,10 @@ CREATE TABLE audit_log (
     PRIMARY KEY (organization_id, position),
     UNIQUE (organization_id, id)
 );
+
+-- Where each chain ends: a log that was cut off at its end is found out.
+CREATE TABLE audit_heads (
+    organization_id TEXT NOT NULL PRIMARY KEY,
+    position BIGINT NOT NULL,
+    hash TEXT NOT NULL
+);

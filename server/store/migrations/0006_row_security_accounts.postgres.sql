@@ -60,6 +60,12 @@ CREATE POLICY of_tenant ON audit_log USING (
     organization_id = current_setting('app.tenant', true)
     OR current_setting('app.every_tenant', true) = 'on');
 
+ALTER TABLE audit_heads ENABLE ROW LEVEL SECURITY;
+ALTER TABLE audit_heads FORCE ROW LEVEL SECURITY;
+CREATE POLICY of_tenant ON audit_heads USING (
+    organization_id = current_setting('app.tenant', true)
+    OR current_setting('app.every_tenant', true) = 'on');
+
 ALTER TABLE ledger ENABLE ROW LEVEL SECURITY;
 ALTER TABLE ledger FORCE ROW LEVEL SECURITY;
 CREATE POLICY of_tenant ON ledger USING (

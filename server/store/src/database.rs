@@ -3,6 +3,7 @@
 //! Invariant: a tenant's writers take turns, on SQLite all writers do, so none waits for a lock it
 //! cannot get; a commit is on disk before it returns.
 
+mod claim;
 mod lock;
 mod place;
 mod postgres;
@@ -17,6 +18,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use sqlx::postgres::PgPool;
 use sqlx::sqlite::SqlitePool;
 
+pub use self::claim::{BooksClaim, claim_books};
 pub(crate) use self::lock::FileLock;
 pub use self::place::Database;
 pub(crate) use self::postgres::{RESTORE_OR_SERVE, connect as connect_postgres};

@@ -42,7 +42,7 @@ pub use backup::{Backup, BackupError, Restored, backup, restore};
 pub use completions::{Completion, CompletionFilter};
 pub use conversation_items::Item;
 pub use conversations::Conversation;
-pub use database::{Database, Store};
+pub use database::{BooksClaim, Database, Store, claim_books};
 pub use error::StoreError;
 pub use ledger::{
     BillingError, Bucket, BucketQuery, BucketWidth, GroupBy, LedgerLine, NewPrice, PriceBooks,

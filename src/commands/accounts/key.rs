@@ -109,7 +109,9 @@ fn list(keys: &[Key], json: bool) -> Result<()> {
             KeyKind::Project => key.project.clone(),
             KeyKind::Admin => format!("({})", key.role),
         };
-        let time = |at: Option<i64>| at.map_or("-".to_owned(), |at| Shown(at * 1000).to_string());
+        let time = |at: Option<i64>| {
+            at.map_or("-".to_owned(), |at| Shown(at.saturating_mul(1000)).to_string())
+        };
         table.push([
             key.id.clone(),
             key.name.clone(),
@@ -128,7 +130,7 @@ fn state(key: &Key) -> String {
     match (key.revoked_at, key.expires_at) {
         (Some(_), _) => "revoked".to_owned(),
         (None, Some(end)) if end <= now_ms() / 1000 => "expired".to_owned(),
-        (None, Some(end)) => format!("until {}", Shown(end * 1000)),
+        (None, Some(end)) => format!("until {}", Shown(end.saturating_mul(1000))),
         (None, None) => "in force".to_owned(),
     }
 }

@@ -25,15 +25,15 @@ const MILLIS_PER_SECOND: i64 = 1_000;
 pub(in crate::commands) async fn run(command: PriceCommand, data_dir: &Path) -> Result<()> {
     match command {
         PriceCommand::Set(args) => set(&args, data_dir).await,
-        PriceCommand::List { json, database } => {
-            let store = open(&database, data_dir).await?;
-            let (may, filter) = (allowed(DEFAULT)?, PriceFilter::default());
+        PriceCommand::List { json, org } => {
+            let store = open(&org.database, data_dir).await?;
+            let (may, filter) = (allowed(&org.org)?, PriceFilter::default());
             let read = async |page| store.prices(&may, &filter, &page).await;
             list(&super::all(read, |it: &PriceList| it.id.as_str()).await?, json)
         }
-        PriceCommand::Remove { id, database } => {
-            let store = open(&database, data_dir).await?;
-            store.remove_price(&allowed(DEFAULT)?, &id).await?;
+        PriceCommand::Remove { id, org } => {
+            let store = open(&org.database, data_dir).await?;
+            store.remove_price(&allowed(&org.org)?, &id).await?;
             outln!("removed {id}")
         }
     }
@@ -52,6 +52,7 @@ async fn set(args: &PriceArgs, data_dir: &Path) -> Result<()> {
     };
     let store = open(&args.database, data_dir).await?;
     let organization = args.org.as_deref().unwrap_or(DEFAULT);
+    store.organization(&allowed(organization)?).await?;
     let set = store.set_price(&allowed(organization)?, &new).await?;
     let until = set.valid_until.map_or(String::new(), |until| format!(" until {}", Shown(until)));
     let from = Shown(set.valid_from);
@@ -66,7 +67,8 @@ fn price_list(args: &PriceArgs) -> Result<PriceListData> {
             bail!("{shown} is too large to be a price list");
         }
         let text = std::fs::read_to_string(file).with_context(|| format!("cannot read {shown}"))?;
-        return PriceListData::parse(&text).with_context(|| shown.to_string());
+        let list = PriceListData::parse(&text).with_context(|| shown.to_string())?;
+        return priced(list);
     }
     let mut list = PriceListData::flat([]);
     for (meter, price, scale, free_units) in [
@@ -83,6 +85,11 @@ fn price_list(args: &PriceArgs) -> Result<PriceListData> {
         let tariff = TariffData { price, free_units, ..TariffData::default() };
         list.meters.insert(meter.to_string(), tariff);
     }
+    priced(list)
+}
+
+/// A list with a price at least.
+fn priced(list: PriceListData) -> Result<PriceListData> {
     if list.meters.is_empty() {
         bail!("nothing has a price: give --input and --output, or what else the model counts");
     }

@@ -2,9 +2,9 @@
 
 use std::path::Path;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use serde_json::{Value, json};
-use server_accounts::LimitsData;
+use server_accounts::{DEFAULT, LimitsData};
 use server_store::Project;
 
 use super::shown;
@@ -44,6 +44,9 @@ pub(in crate::commands) async fn run(command: ProjectCommand, data_dir: &Path) -
             outln!("{id}: {}", shown(&limits))
         }
         ProjectCommand::Archive { id, org } => {
+            if id == DEFAULT {
+                bail!("the project '{DEFAULT}' stays: each start makes it");
+            }
             let store = open(&org.database, data_dir).await?;
             store.archive_project(&allowed(&org.org)?, &id).await?;
             outln!("{id} is archived, and its keys are revoked")

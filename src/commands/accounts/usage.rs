@@ -18,6 +18,15 @@ use crate::when::now_ms;
 /// If the time is none, or the database fails.
 pub(in crate::commands) async fn run(args: UsageArgs, data_dir: &Path) -> Result<()> {
     let now = now_ms();
+    let store = open(&args.org.database, data_dir).await?;
+    // What is not there has used nothing, and is most likely mistyped.
+    store.organization(&allowed(&args.org.org)?).await?;
+    if let Some(key) = &args.key {
+        store.key(&allowed(&args.org.org)?, key).await?;
+    }
+    if let Some(project) = &args.project {
+        store.project(&allowed(&args.org.org)?, project).await?;
+    }
     let list = |value: Option<String>| value.into_iter().collect();
     let filter = UsageFilter {
         keys: list(args.key),
@@ -31,7 +40,6 @@ pub(in crate::commands) async fn run(args: UsageArgs, data_dir: &Path) -> Result
         until: args.until.map_or(now + 1, |until| until.before(now)),
         filter,
     };
-    let store = open(&args.org.database, data_dir).await?;
     let may = allowed(&args.org.org)?;
     let Some(by) = args.by else {
         return tell(&store.usage(&may, &query).await?, args.json);

@@ -12,7 +12,7 @@ use server_admin::Admin;
 use server_http::{AppStateBuilder, NoAuth, Outbound};
 use server_login::Login;
 use server_metering::Durability;
-use server_store::Store;
+use server_store::{BooksClaim, Store, claim_books};
 
 use super::people::{self, Invitations};
 use crate::cli::ServeArgs;
@@ -31,6 +31,8 @@ pub(super) struct Tenants {
     login: Login,
     invitations: Arc<Invitations>,
     is_open: bool,
+    /// Given back when all of it is over.
+    _claim: Option<BooksClaim>,
 }
 
 impl Tenants {
@@ -44,6 +46,7 @@ impl Tenants {
         let login = people::login(args, data_dir, store)?;
         let invitations = Arc::new(Invitations::new(args, data_dir)?);
         accounts::prepare(store, data_dir).await?;
+        let claim = claim(args, data_dir).await?;
         let books = books(args, data_dir, store).await?;
         let is_open = args.no_auth;
         let first = if is_open { None } else { accounts::first_key(store, data_dir).await? };
@@ -54,7 +57,7 @@ impl Tenants {
             show(&id, &secret)?;
         }
         let store = store.clone();
-        Ok(Self { store, access, books, alerts, login, invitations, is_open })
+        Ok(Self { store, access, books, alerts, login, invitations, is_open, _claim: claim })
     }
 
     /// A server that lets in whom these accounts do, with the admin
@@ -103,6 +106,22 @@ async fn books(args: &ServeArgs, data_dir: &Path, store: &Store) -> Result<Optio
     let (folder, patience) = (data_dir::journals(data_dir), LEDGER_PATIENCE);
     let books = Books::open(store, BooksOptions { folder, durability, patience }).await;
     Ok(Some(books.context("cannot open the books of usage")?))
+}
+
+/// Sees to it that no other server counts the same limits in its own memory.
+async fn claim(args: &ServeArgs, data_dir: &Path) -> Result<Option<BooksClaim>> {
+    if args.no_metering || args.limits_per_server {
+        return Ok(None);
+    }
+    let database = args.database.database(data_dir)?;
+    let claim = claim_books(&database).await.with_context(|| database.to_string())?;
+    let claim = claim.with_context(|| {
+        format!(
+            "another server keeps to limits on {database}, and each counts them by itself: with \
+             --limits-per-server on all of them, each allows as much as is set"
+        )
+    })?;
+    Ok(Some(claim))
 }
 
 /// How alerts are told.

@@ -8,7 +8,7 @@ use server_api::{
 
 use super::{Id, model};
 use crate::storage::Query;
-use crate::{ApiError, AppState, ServedModel};
+use crate::{ApiError, AppState, ServedModel, ticket};
 
 const PROVIDER: &str = "Agentbase";
 /// What models may be asked for by, and AWS's values: those that ours have come first.
@@ -43,7 +43,10 @@ pub(crate) async fn list(
         is_any &= which < num_ours;
     }
     let models = [state.ready_generators(), state.adapted_models().await].concat();
-    let models = models.iter().filter(|_| is_any).map(|model| describe(model));
+    let models = models
+        .iter()
+        .filter(|model| is_any && ticket::allows_model(&model.id))
+        .map(|model| describe(model));
     Ok(Json(FoundationModels { model_summaries: models.collect() }))
 }
 

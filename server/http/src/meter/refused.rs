@@ -27,6 +27,7 @@ pub(super) fn error(refusal: &Refusal) -> ApiError {
         Refusal::NotPriced { .. } => {
             ApiError::refused(StatusCode::FORBIDDEN, "model_not_priced", sentence(refusal))
         }
+        Refusal::TooDear { .. } => ApiError::invalid(None, sentence(refusal)),
         Refusal::Journal(error) => {
             // It may name files, which are nobody's business.
             tracing::error!(%error, "usage cannot be recorded, so nothing is served");
@@ -50,6 +51,7 @@ pub(super) fn labels(refusal: &Refusal) -> [&'static str; 2] {
         Refusal::Quota { .. } => "quota",
         Refusal::Budget { .. } => "budget",
         Refusal::NotPriced { .. } => "not_priced",
+        Refusal::TooDear { .. } => "too_dear",
         Refusal::Journal(_) => "journal",
     };
     let level = match refusal.level() {
@@ -69,6 +71,10 @@ fn seconds(wait: Duration) -> u32 {
 /// What a refusal says, as a sentence.
 fn sentence(refusal: &Refusal) -> String {
     let said = refusal.to_string();
+    // A model's name stays as it is.
+    if matches!(refusal, Refusal::NotPriced { .. }) {
+        return format!("{said}.");
+    }
     let mut chars = said.chars();
     let first = chars.next().map(char::to_uppercase);
     first.into_iter().flatten().chain(chars).chain(['.']).collect()

@@ -29,8 +29,12 @@ pub(super) struct Files;
 
 impl Disk for Files {
     fn create(&self, path: &Path) -> io::Result<Arc<dyn SegmentFile>> {
-        let file = OpenOptions::new().append(true).create_new(true).open(path)?;
-        Ok(Arc::new(file))
+        let mut options = OpenOptions::new();
+        options.append(true).create_new(true);
+        // Who used what is the operator's business alone.
+        #[cfg(unix)]
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        Ok(Arc::new(options.open(path)?))
     }
 }
 

@@ -13,8 +13,10 @@ use crate::StoreError;
 use crate::database::millis;
 use crate::sql::{Bound, Transaction, execute, query};
 
-const LAST: &str = "SELECT position, hash FROM audit_log WHERE organization_id = $1
-    ORDER BY position DESC LIMIT 1";
+const LAST: &str = "SELECT position, hash FROM audit_heads WHERE organization_id = $1";
+const MOVE: &str = "INSERT INTO audit_heads (organization_id, position, hash)
+    VALUES ($1, $2, $3) ON CONFLICT (organization_id) DO UPDATE SET
+    position = excluded.position, hash = excluded.hash";
 const INSERT: &str = "INSERT INTO audit_log (organization_id, position, id, at, actor, address,
     action, target, project_id, detail, hash)
     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)";
@@ -84,6 +86,7 @@ pub(crate) async fn append_of(
         record.detail,
         record.hash
     )?;
+    execute!(transaction, MOVE, organization, record.position, record.hash)?;
     Ok(())
 }
 

@@ -9,7 +9,7 @@ use sqlx::postgres::PgConnectOptions;
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 use super::{FileLock, RESTORE_OR_SERVE, connect_postgres};
 use crate::StoreError;
@@ -18,6 +18,7 @@ use crate::StoreError;
 const INTERVAL: Duration = Duration::from_secs(5);
 /// For a server that does not answer any more.
 const PATIENCE: Duration = Duration::from_secs(5);
+const PAUSE: Duration = Duration::from_millis(50);
 /// For a machine that lost its power: the server notices so many seconds later.
 const KEEPALIVES: [(&str, u32); 3] =
     [("tcp_keepalives_idle", 20), ("tcp_keepalives_interval", 5), ("tcp_keepalives_count", 4)];
@@ -72,10 +73,19 @@ impl Session {
 
 /// Tells of this process, unless the database is being restored.
 async fn announce(connection: &mut PgConnection, process: i64) -> Result<(), StoreError> {
-    let serve = AssertSqlSafe(format!("SELECT pg_try_advisory_lock_shared({RESTORE_OR_SERVE})"));
-    let (may_serve,): (bool,) = sqlx::query_as(serve).fetch_one(&mut *connection).await?;
-    if !may_serve {
-        return Err(StoreError::Restoring);
+    let end = Instant::now() + PATIENCE;
+    loop {
+        let serve = format!("SELECT pg_try_advisory_lock_shared({RESTORE_OR_SERVE})");
+        let serve = sqlx::query_as(AssertSqlSafe(serve));
+        let (may_serve,): (bool,) = serve.fetch_one(&mut *connection).await?;
+        if may_serve {
+            break;
+        }
+        // Of who restored just now the server may not know that it is over.
+        if Instant::now() >= end {
+            return Err(StoreError::Restoring);
+        }
+        sleep(PAUSE).await;
     }
     sqlx::query("SELECT pg_advisory_lock($1)").bind(process).execute(connection).await?;
     Ok(())

@@ -75,7 +75,7 @@ impl Store {
     /// If one does not fit or the database fails: none is added then. Several processes may append
     /// at once; what a database gives up on for that, another call may do.
     pub async fn append_to_ledger(&self, entries: &[Entry]) -> Result<usize, StoreError> {
-        let lines = batch::lines(entries)?;
+        let lines = batch::lines(entries);
         let work = async {
             let mut transaction = self.write_every_unlocked().await?;
             let new = add_lines(&mut transaction, &lines).await?;

@@ -9,7 +9,6 @@ use std::collections::BTreeMap;
 use server_metering::{Entry, Meter, Period, UnixMillis};
 
 use super::cells::{Cells, NUM_METERS, NUM_SUM, PICOS_PER_MICRO, Written};
-use super::error::BillingError;
 use super::filter::MILLIS_PER_HOUR;
 use crate::sql::Bound;
 
@@ -33,33 +32,31 @@ pub(super) struct Line<'a> {
 }
 
 /// Each request once.
-pub(super) fn lines(entries: &[Entry]) -> Result<Vec<Line<'_>>, BillingError> {
-    let mut lines = entries.iter().map(Line::new).collect::<Result<Vec<_>, _>>()?;
+pub(super) fn lines(entries: &[Entry]) -> Vec<Line<'_>> {
+    let mut lines: Vec<_> = entries.iter().map(Line::new).collect();
     lines.sort_by(|a, b| a.request.cmp(&b.request));
     lines.dedup_by(|later, first| later.request == first.request);
-    Ok(lines)
+    lines
 }
 
 impl<'a> Line<'a> {
-    fn new(entry: &'a Entry) -> Result<Self, BillingError> {
+    fn new(entry: &'a Entry) -> Self {
         let Entry { opened, settled_at, usage, cost, ending } = entry;
-        let fit = |what, value: i128| {
-            let does_not_fit = |_| BillingError::DoesNotFit {
-                request: opened.request.to_string(),
-                what,
-                value,
-                max: i64::MAX,
-            };
-            i64::try_from(value).map_err(does_not_fit)
+        // What is admitted fits; a line that never did would keep all others waiting.
+        let fit = |what: &'static str, value: i128| {
+            i64::try_from(value).unwrap_or_else(|_| {
+                tracing::error!(request = %opened.request, what, value, "it is cut to fit a column");
+                i64::MAX
+            })
         };
         let mut numbers = [0; NUM_LINE];
-        numbers[0] = fit("time it was opened", opened.opened_at.0.into())?;
-        numbers[1] = fit("time it was settled", settled_at.0.into())?;
+        numbers[0] = fit("time it was opened", opened.opened_at.0.into());
+        numbers[1] = fit("time it was settled", settled_at.0.into());
         for (number, meter) in numbers[2..].iter_mut().zip(Meter::ALL) {
-            *number = fit(meter.name(), usage.get(meter).into())?;
+            *number = fit(meter.name(), usage.get(meter).into());
         }
-        numbers[NUM_LINE - 1] = fit("cost in pico-units", cost.get())?;
-        Ok(Self {
+        numbers[NUM_LINE - 1] = fit("cost in pico-units", cost.get());
+        Self {
             request: opened.request.as_str().bound(),
             organization: opened.path.organization.as_str().bound(),
             project: opened.path.project.as_str().bound(),
@@ -70,7 +67,7 @@ impl<'a> Line<'a> {
             tag: opened.tag.as_ref().map_or("", |tag| tag.as_str()).bound(),
             ending: ending.name(),
             numbers,
-        })
+        }
     }
 
     pub(super) fn request(&self) -> &str {

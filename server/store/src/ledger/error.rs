@@ -6,18 +6,6 @@ use server_metering::{IdError, PriceError};
 /// An error of what is about money.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BillingError {
-    /// A line of the ledger is larger than a column.
-    #[error("the {what} of the request '{request}' is {value}, and the ledger keeps {max} at most")]
-    DoesNotFit {
-        /// The request.
-        request: String,
-        /// `cost in pico-units`, or a meter.
-        what: &'static str,
-        /// What it came to.
-        value: i128,
-        /// The largest that is kept.
-        max: i64,
-    },
     /// A time of nothing, or of the far future.
     #[error("the time from {since} to {until} is none: give Unix milliseconds, the earlier first")]
     Range {

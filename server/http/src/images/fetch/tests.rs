@@ -1,6 +1,6 @@
 //! Against servers on this machine, of which one address counts as public.
 
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use futures_util::FutureExt;

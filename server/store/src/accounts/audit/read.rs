@@ -24,7 +24,9 @@ const ORGANIZATIONS: &str = "WITH RECURSIVE o (id) AS (
         UNION ALL
         SELECT (SELECT MIN(organization_id) FROM audit_log WHERE organization_id > o.id)
         FROM o WHERE o.id IS NOT NULL)
-    SELECT id FROM o WHERE id IS NOT NULL";
+    SELECT id FROM o WHERE id IS NOT NULL
+    UNION SELECT organization_id FROM audit_heads ORDER BY 1";
+const HEAD: &str = "SELECT position, hash FROM audit_heads WHERE organization_id = $1";
 
 /// Which records to list; an empty list of a kind allows all of that kind.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -150,6 +152,7 @@ impl Store {
     pub async fn verify_audit(&self, allowed: &Allowed<may::ReadAudit>) -> Result<u64, AuditError> {
         let organization = whole(allowed)?;
         let mut last = (0, String::new());
+        let mut has_grown = false;
         loop {
             let work = async {
                 let mut transaction = self.read(organization).await?;
@@ -158,11 +161,31 @@ impl Store {
             };
             let rows: Vec<Row> = self.in_time(work).await?;
             if rows.is_empty() {
-                return Ok(u64::try_from(last.0).unwrap_or(0));
+                let head = self.audit_head(organization).await?;
+                if last == head {
+                    return Ok(u64::try_from(last.0).unwrap_or(0));
+                }
+                // Lines that came meanwhile are there by now.
+                if has_grown || head.0 <= last.0 {
+                    let organization = organization.to_owned();
+                    return Err(ChainBreak::Cut { organization, end: head.0, found: last.0 }.into());
+                }
+                has_grown = true;
+                continue;
             }
             let records: Vec<AuditRecord> = rows.into_iter().map(read).collect();
             last = verify(last, &records)?;
         }
+    }
+
+    /// Where an organization's chain ended last.
+    async fn audit_head(&self, organization: &str) -> Result<(i64, String), StoreError> {
+        let work = async {
+            let mut transaction = self.read(organization).await?;
+            Ok(query!(&mut transaction, fetch_optional, HEAD, organization)?)
+        };
+        let head: Option<(i64, String)> = self.in_time(work).await?;
+        Ok(head.unwrap_or_default())
     }
 
     /// The organizations that have a log.

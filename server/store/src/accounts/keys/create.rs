@@ -19,6 +19,9 @@ const INSERT_SECRET: &str = "INSERT INTO key_secrets
     VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING";
 const ROLE: &str = "SELECT name FROM roles WHERE organization_id = $1 AND name = $2";
 
+/// The year 10000, in Unix seconds.
+const END_OF_TIME: i64 = 253_402_300_800;
+
 /// A key that a project is to have.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct NewKey {
@@ -142,7 +145,10 @@ fn check_owner(owner: &str) -> Result<String, StoreError> {
     Err(StoreError::invalid("owner", "it is user:ID, service_account:ID or operator"))
 }
 
-fn check_end(expires_at: Option<i64>) -> Result<(), StoreError> {
+pub(super) fn check_end(expires_at: Option<i64>) -> Result<(), StoreError> {
+    if expires_at.is_some_and(|end| end > END_OF_TIME) {
+        return Err(StoreError::invalid("expires_at", "it is after the year 9999"));
+    }
     if expires_at.is_some_and(|end| end <= now()) {
         return Err(StoreError::invalid("end", "it is not in the future"));
     }

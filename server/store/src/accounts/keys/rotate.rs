@@ -11,7 +11,7 @@ use super::change::in_force;
 use super::create::SecretRow;
 use super::{PROJECT, WHAT, of_projects};
 use crate::accounts::audit;
-use crate::database::now;
+use crate::database::{millis, now};
 use crate::sql::execute;
 use crate::{Store, StoreError, revisions};
 
@@ -41,11 +41,13 @@ impl Store {
         if overlap > MAX_OVERLAP {
             return Err(StoreError::invalid("overlap", "it is longer than 90 days"));
         }
-        let seconds = i64::try_from(overlap.as_secs()).unwrap_or(0);
+        // Nothing overlaps for less than was asked for.
+        let overlap = i64::try_from(overlap.as_millis()).unwrap_or(0);
+        let end = if overlap > 0 { millis().saturating_add(overlap + 999) / 1000 } else { now() };
         let secret = KeySecret::generate();
         let row = SecretRow::of(&secret, PROJECT);
         let work = async {
-            let (organization, end) = (allowed.organization(), now().saturating_add(seconds));
+            let organization = allowed.organization();
             let mut transaction = self.write(organization).await?;
             let key = in_force(&mut transaction, &of_projects(allowed), id).await?;
             let revision = revisions::next(&mut transaction).await?;

@@ -9,13 +9,13 @@ use server_metering::{
     Ending, Endpoint, Entry, KeyId, Meter, ModelId, Opened, OrganizationId, Path, Picos, ProjectId,
     RequestId, Tag, Tier, UnixMillis, Usage,
 };
-use server_store::{BillingError, Store, StoreError, UsageFilter, UsageQuery, UsageTotal};
+use server_store::{Store, UsageFilter, UsageQuery, UsageTotal};
 
 use crate::{On, Opened as OpenedStore, is_missing};
 
 crate::on_both! {
     a_request_counts_once,
-    a_cost_that_does_not_fit_is_refused_with_its_batch,
+    what_does_not_fit_is_cut_and_keeps_nobody_waiting,
     a_sum_may_be_larger_than_a_cost,
     stores_append_at_once,
     another_organization_sees_nothing,
@@ -137,20 +137,16 @@ async fn a_request_counts_once(on: On) {
     assert_eq!(used_in_all(store).await, [total(entries.iter().chain(&odd)); 2]);
 }
 
-async fn a_cost_that_does_not_fit_is_refused_with_its_batch(on: On) {
+async fn what_does_not_fit_is_cut_and_keeps_nobody_waiting(on: On) {
     let opened = OpenedStore::new(on).await;
     let mut entries = [entry("fine", NOON), entry("dear", NOON)];
     entries[1].cost = Picos::new(i128::from(i64::MAX) + 1);
-    let refused = opened.store.append_to_ledger(&entries).await.unwrap_err();
-    let is_it = matches!(&refused, StoreError::Billing(BillingError::DoesNotFit { request, .. })
-        if request == "dear");
-    assert!(is_it && refused.to_string().contains("'dear'"), "{refused}");
-    assert_eq!(used_in_all(&opened.store).await, [UsageTotal::default(); 2]);
-    entries[1] = entry("many", NOON);
     entries[1].usage = Usage::NONE.with(Meter::Images, u64::MAX);
-    let refused = opened.store.append_to_ledger(&entries).await.unwrap_err();
-    assert!(refused.to_string().contains("images of the request 'many'"), "{refused}");
-    assert!(is_missing(opened.store.ledger_line(&operator("a"), "fine").await));
+    assert_eq!(opened.store.append_to_ledger(&entries).await.unwrap(), 2);
+    let dear = opened.store.ledger_line(&operator("a"), "dear").await.unwrap();
+    assert_eq!(dear.cost, Picos::new(i64::MAX.into()));
+    assert_eq!(dear.usage.get(Meter::Images), i64::MAX.unsigned_abs());
+    assert!(opened.store.ledger_line(&operator("a"), "fine").await.is_ok());
 }
 
 async fn a_sum_may_be_larger_than_a_cost(on: On) {
