@@ -230,7 +230,11 @@ impl<S: BillingStore> Billing<S> {
         let schedule = &self.options.schedule;
         let notices = state.tick(schedule, now);
         let (next_tick, spans) = (state.next_tick(schedule), state.spans());
-        let update = Update { state: state.clone(), notices, next_tick, spans };
+        let standing = state.standing(&self.options.plans);
+        let given = || (standing.plan.id.clone(), standing.plan.limits.clone());
+        let (plan, is_suspended) = ((!spans.is_empty()).then(given), standing.is_suspended);
+        let state = state.clone();
+        let update = Update { state, notices, next_tick, spans, plan, is_suspended };
         Ok(self.store.save(organization, revision, update).await?)
     }
 

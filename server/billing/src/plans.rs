@@ -75,9 +75,15 @@ pub struct PlanLimits {
     /// Requests a minute.
     #[serde(default)]
     pub requests_per_minute: Option<u64>,
-    /// Tokens a minute, read and written.
+    /// Tokens of prompts in a minute.
     #[serde(default)]
-    pub tokens_per_minute: Option<u64>,
+    pub input_tokens_per_minute: Option<u64>,
+    /// Tokens generated in a minute.
+    #[serde(default)]
+    pub output_tokens_per_minute: Option<u64>,
+    /// Requests at once.
+    #[serde(default)]
+    pub concurrent_requests: Option<u64>,
     /// Money a month.
     #[serde(default, with = "maybe_amount")]
     pub monthly_budget: Option<Micros>,
@@ -123,6 +129,14 @@ impl Plans {
         let unchecked: Unchecked =
             toml::from_str(text).map_err(|e| PlansError::Text(e.to_string()))?;
         Self::try_from(unchecked)
+    }
+
+    /// Plans that were read elsewhere.
+    ///
+    /// # Errors
+    /// If they break a rule of this module.
+    pub fn new(plans: Vec<Plan>) -> Result<Self, PlansError> {
+        Self::try_from(Unchecked { plans })
     }
 
     /// All, in their order.

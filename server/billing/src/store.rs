@@ -1,7 +1,8 @@
 //! What billing keeps, and the sums that it reads: `server/store` does it in SQL.
 //!
 //! Invariant: a call that returned has its change on disk, and each is one transaction. States,
-//! notices and reports are texts and numbers that the store does not look into.
+//! notices and reports are texts and numbers that the store does not look into. What an organization
+//! may use becomes another in the transaction that saves the state which says so.
 
 use std::error::Error;
 use std::future::Future;
@@ -10,6 +11,7 @@ use server_metering::{Micros, OrganizationId, Picos};
 
 use crate::dunning::Notice;
 use crate::ids::CustomerId;
+use crate::plans::PlanLimits;
 use crate::state::{BillingState, Span};
 use crate::time::{Hour, UnixSeconds};
 
@@ -40,6 +42,11 @@ pub struct Update {
     /// Usage that is to be reported. A span that is there, by its subscription, gets its `until`;
     /// none is taken away.
     pub spans: Vec<Span>,
+    /// The plan, by its name, and what it lets the organization use, from when that is another one;
+    /// none, where it never had a subscription: what it may use, the operator has said.
+    pub plan: Option<(String, PlanLimits)>,
+    /// Whether it gets nothing, from when that changes, until it has paid.
+    pub is_suspended: bool,
 }
 
 /// An organization whose usage is reported, and how much of it Stripe has been told.

@@ -16,7 +16,7 @@ enum On {
     Postgres,
 }
 
-const MIGRATIONS: [(i64, &str, On, &str); 8] = [
+const MIGRATIONS: [(i64, &str, On, &str); 10] = [
     (1, "kept", On::Both, include_str!("../migrations/0001_kept.sql")),
     (2, "process", On::Both, include_str!("../migrations/0002_process.sql")),
     (3, "row security", On::Postgres, include_str!("../migrations/0003_row_security.postgres.sql")),
@@ -25,11 +25,15 @@ const MIGRATIONS: [(i64, &str, On, &str); 8] = [
     (6, "row security of accounts", On::Postgres, ROW_SECURITY_OF_ACCOUNTS),
     (7, "alerts", On::Both, include_str!("../migrations/0007_alerts.sql")),
     (8, "row security of alerts", On::Postgres, ROW_SECURITY_OF_ALERTS),
+    (9, "billing", On::Both, include_str!("../migrations/0009_billing.sql")),
+    (10, "row security of billing", On::Postgres, ROW_SECURITY_OF_BILLING),
 ];
 const ROW_SECURITY_OF_ACCOUNTS: &str =
     include_str!("../migrations/0006_row_security_accounts.postgres.sql");
 const ROW_SECURITY_OF_ALERTS: &str =
     include_str!("../migrations/0008_row_security_alerts.postgres.sql");
+const ROW_SECURITY_OF_BILLING: &str =
+    include_str!("../migrations/0010_row_security_billing.postgres.sql");
 /// sqlx's own.
 const TABLE: &str = "_sqlx_migrations";
 

@@ -4,6 +4,7 @@
 //! what a request depends on has the next revision in it.
 
 pub(crate) mod audit;
+pub(crate) mod billing;
 pub(crate) mod changes;
 pub(crate) mod check;
 pub(crate) mod keys;

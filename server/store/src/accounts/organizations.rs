@@ -20,7 +20,8 @@ const INSERT: &str = "INSERT INTO organizations (id, name, created_at, revision)
 const UPDATE: &str = "UPDATE organizations SET name = COALESCE($2, name),
     requires_two_factors = COALESCE($3, requires_two_factors),
     settings = COALESCE($4, settings), revision = $5 WHERE id = $1";
-const SET_LIMITS: &str = "UPDATE organizations SET limits = $2, revision = $3 WHERE id = $1";
+pub(super) const SET_LIMITS: &str =
+    "UPDATE organizations SET limits = $2, revision = $3 WHERE id = $1";
 const SUSPEND: &str = "UPDATE organizations SET suspended = $2, revision = $3 WHERE id = $1";
 const ARCHIVE: &str = "UPDATE organizations SET archived_at = $2, revision = $3 WHERE id = $1";
 const ARCHIVED_AT: &str = "SELECT archived_at FROM organizations WHERE id = $1";

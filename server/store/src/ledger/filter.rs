@@ -12,9 +12,9 @@ use super::error::BillingError;
 use super::query::GroupBy;
 use crate::sql::Bound;
 
-pub(super) const MILLIS_PER_HOUR: i64 = 3_600_000;
+pub(crate) const MILLIS_PER_HOUR: i64 = 3_600_000;
 /// The year 10000.
-pub(super) const END_OF_TIME: i64 = 253_402_300_800_000;
+pub(crate) const END_OF_TIME: i64 = 253_402_300_800_000;
 /// Values of one filter.
 const MAX_VALUES: usize = 200;
 

@@ -19,6 +19,7 @@ pub use append::SqlLedger;
 pub use books::PriceBooks;
 pub use error::BillingError;
 pub use filter::UsageFilter;
+pub(crate) use filter::{END_OF_TIME, MILLIS_PER_HOUR};
 pub use lines::LedgerLine;
 pub use prices::{NewPrice, PriceFilter, PriceList};
 pub use query::{Bucket, BucketQuery, BucketWidth, GroupBy, UsageGroup, UsageQuery, UsageTotal};

@@ -27,8 +27,10 @@ crate::on_both! {
 }
 
 /// Tables that the first version had not, each before those that it refers to.
-const LATER_TABLES: &str = "outbox alert_marks alerts webhooks prices usage_sums usage_hours
-    ledger audit_heads audit_log key_secrets keys invitations service_accounts project_memberships memberships
+const LATER_TABLES: &str = "billing_notices billing_spans billing_customers billing
+    outbox alert_marks alerts webhooks prices usage_sums usage_hours
+    ledger audit_heads audit_log key_secrets keys invitations service_accounts
+    project_memberships memberships
     roles login_failures user_tokens sessions identities recovery_codes users projects organizations
     revisions";
 

@@ -4,6 +4,7 @@
 mod accounts;
 mod alerts;
 mod backups;
+mod billing;
 mod completions;
 mod conversations;
 mod database;
