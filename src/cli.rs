@@ -9,6 +9,7 @@ mod login;
 mod model;
 mod people;
 mod prices;
+mod stripe;
 
 use std::{net::SocketAddr, path::PathBuf};
 
@@ -24,6 +25,7 @@ pub(crate) use self::{
     model::{ModelCommand, QuantizeArgs},
     people::UserCommand,
     prices::{AuditCommand, PriceArgs, PriceCommand, UsageArgs, UsageBy},
+    stripe::StripeArgs,
 };
 use crate::{
     adapters::AdapterArgs, guard::GuardArgs, http_options::HttpArgs, moderation::ModerationArgs,
@@ -210,6 +212,9 @@ pub(crate) struct ServeArgs {
     /// and requests wait for the disk
     #[arg(long, env = "AGENTBASE_SYNC_USAGE", value_parser = FalseyValueParser::new())]
     pub(crate) sync_usage: bool,
+
+    #[command(flatten)]
+    pub(crate) stripe: StripeArgs,
 
     /// How long responses, conversations and stored chat completions are kept [default: 30]
     #[arg(long, value_name = "DAYS", env = "AGENTBASE_RETENTION_DAYS",

@@ -1,5 +1,6 @@
 //! `agentbase serve`: keys, models, HTTP, and an orderly end.
 
+mod billing;
 mod loading;
 mod people;
 mod tenants;

@@ -81,6 +81,14 @@ struct State {
     confirmed_at: Option<Instant>,
 }
 
+/// Of which organizations keys are let in.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Lets {
+    InForce,
+    /// These, too.
+    Suspended,
+}
+
 struct Entry {
     known: Arc<KnownKey>,
     expires_at: Option<i64>,
@@ -120,10 +128,28 @@ impl Directory {
     ///
     /// # Errors
     /// If it is not let in at `now`, which is `unix` in seconds.
-    pub fn check(
+    pub fn check(&self, secret: &str, moment: (Instant, i64)) -> Result<Arc<KnownKey>, KeyError> {
+        self.find(secret, moment, Lets::InForce)
+    }
+
+    /// The same for what an organization that may not go on still has to be able to do: to see what
+    /// it owes, and to pay.
+    ///
+    /// # Errors
+    /// If it is not let in at `now`, which is `unix` in seconds.
+    pub fn check_payer(
+        &self,
+        secret: &str,
+        moment: (Instant, i64),
+    ) -> Result<Arc<KnownKey>, KeyError> {
+        self.find(secret, moment, Lets::Suspended)
+    }
+
+    fn find(
         &self,
         secret: &str,
         (now, unix): (Instant, i64),
+        lets: Lets,
     ) -> Result<Arc<KnownKey>, KeyError> {
         let hash = KeyHash::of(secret);
         let state = self.0.read().unwrap_or_else(PoisonError::into_inner);
@@ -133,7 +159,7 @@ impl Directory {
         if found.is_none_or(|secret| is_over(secret.expires_at, unix)) {
             return Err(KeyError::Unknown);
         }
-        state.check(entry, unix)
+        state.check(entry, unix, lets)
     }
 
     /// Whose AWS access key id this is, and what its signatures may be made with.
@@ -148,7 +174,7 @@ impl Directory {
         let state = self.0.read().unwrap_or_else(PoisonError::into_inner);
         state.check_age(now)?;
         let entry = state.by_access_key_id.get(access_key_id).ok_or(KeyError::Unknown)?;
-        let known = state.check(entry, unix)?;
+        let known = state.check(entry, unix, Lets::InForce)?;
         let in_force = entry.secrets.iter().filter(|secret| !is_over(secret.expires_at, unix));
         let secrets: Vec<_> =
             in_force.filter_map(|secret| secret.aws_secret.as_deref().map(Arc::from)).collect();
@@ -192,7 +218,7 @@ impl State {
         if age.is_some_and(|age| age < MAX_AGE) { Ok(()) } else { Err(KeyError::Stale) }
     }
 
-    fn check(&self, entry: &Entry, unix: i64) -> Result<Arc<KnownKey>, KeyError> {
+    fn check(&self, entry: &Entry, unix: i64, lets: Lets) -> Result<Arc<KnownKey>, KeyError> {
         if is_over(entry.expires_at, unix) {
             return Err(KeyError::Expired);
         }
@@ -201,7 +227,7 @@ impl State {
         match organization {
             None => return Err(KeyError::Unknown),
             Some(it) if it.is_archived => return Err(KeyError::Unknown),
-            Some(OrganizationChange { suspended: Some(why), .. }) => {
+            Some(OrganizationChange { suspended: Some(why), .. }) if lets == Lets::InForce => {
                 return Err(KeyError::Suspended(why.clone()));
             }
             Some(_) => {}

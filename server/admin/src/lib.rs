@@ -26,12 +26,20 @@ use axum::Router;
 use axum::middleware::from_fn_with_state;
 
 pub use inviter::{InviteMail, InviteSecret, Inviter, Sent};
-pub use openapi::document;
+pub use openapi::{Refusals, document};
 pub use state::Admin;
+pub use who::Asker;
 
 /// All routes, to be [mounted](server_http::AppStateBuilder::mount) with their [`document`]. Each
 /// needs an admin key.
 pub fn routes(admin: Admin) -> Router {
-    let check = from_fn_with_state(admin.clone(), who::require_admin);
-    routes::all().route_layer(check).with_state(admin)
+    guard(&admin, routes::all()).with_state(admin)
+}
+
+/// Routes that need an admin key; their handlers get an [`Asker`].
+pub fn guard<S>(admin: &Admin, routes: Router<S>) -> Router<S>
+where
+    S: Clone + Send + Sync + 'static,
+{
+    routes.route_layer(from_fn_with_state(admin.clone(), who::require_admin))
 }

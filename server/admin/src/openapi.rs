@@ -12,7 +12,7 @@ use crate::routes::{
 /// What any of these routes may answer instead.
 #[derive(IntoResponses)]
 #[allow(dead_code, reason = "only its description is used; `ApiError` writes the answers")]
-pub(crate) enum Refusals {
+pub enum Refusals {
     /// The request is at fault; `param` names the field.
     #[response(status = 400)]
     Invalid(ErrorBody),

@@ -19,6 +19,8 @@ pub struct Admin {
     pub(crate) refresh: Option<Arc<dyn Authenticate>>,
     pub(crate) on_use: Option<OnUse>,
     pub(crate) currency: Arc<str>,
+    /// Whether keys of organizations are let in that may not go on.
+    pub(crate) lets_suspended: bool,
 }
 
 /// Told of each key that was let in.
@@ -36,6 +38,7 @@ impl Admin {
             refresh: None,
             on_use: None,
             currency: "usd".into(),
+            lets_suspended: false,
         }
     }
 
@@ -64,6 +67,13 @@ impl Admin {
     #[must_use]
     pub fn on_use(mut self, on_use: impl Fn(&KnownKey) + Send + Sync + 'static) -> Self {
         self.on_use = Some(Arc::new(on_use));
+        self
+    }
+
+    /// Lets in keys of organizations that may not go on, too: for routes where they can pay.
+    #[must_use]
+    pub fn even_suspended(mut self) -> Self {
+        self.lets_suspended = true;
         self
     }
 

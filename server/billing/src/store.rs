@@ -1,8 +1,8 @@
 //! What billing keeps, and the sums that it reads: `server/store` does it in SQL.
 //!
 //! Invariant: a call that returned has its change on disk, and each is one transaction. States,
-//! notices and reports are texts and numbers that the store does not look into. What an organization
-//! may use becomes another in the transaction that saves the state which says so.
+//! notices and reports are texts and numbers that the store does not look into. What an
+//! organization may use becomes another in the transaction that saves the state which says so.
 
 use std::error::Error;
 use std::future::Future;

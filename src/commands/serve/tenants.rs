@@ -14,6 +14,7 @@ use server_login::Login;
 use server_metering::Durability;
 use server_store::{BooksClaim, Store, claim_books};
 
+use super::billing::Billing;
 use super::people::{self, Invitations};
 use crate::cli::ServeArgs;
 use crate::when::now_ms;
@@ -28,6 +29,7 @@ pub(super) struct Tenants {
     access: Access,
     books: Option<Books>,
     alerts: Option<Alerts>,
+    billing: Option<Billing>,
     login: Login,
     invitations: Arc<Invitations>,
     is_open: bool,
@@ -40,7 +42,7 @@ impl Tenants {
     /// once: this goes last, so that a start which fails does not spend that.
     ///
     /// # Errors
-    /// If the database, a journal or an old file of keys fails.
+    /// If the database, a journal, an old file of keys or the file of plans fails.
     pub(super) async fn open(args: &ServeArgs, data_dir: &Path, store: &Store) -> Result<Self> {
         let options = alerts(args)?;
         let login = people::login(args, data_dir, store)?;
@@ -48,6 +50,7 @@ impl Tenants {
         accounts::prepare(store, data_dir).await?;
         let claim = claim(args, data_dir).await?;
         let books = books(args, data_dir, store).await?;
+        let billing = Billing::open(args, store)?;
         let is_open = args.no_auth;
         let first = if is_open { None } else { accounts::first_key(store, data_dir).await? };
         let meters = books.as_ref().map(|books| books.meters().clone());
@@ -57,11 +60,11 @@ impl Tenants {
             show(&id, &secret)?;
         }
         let store = store.clone();
-        Ok(Self { store, access, books, alerts, login, invitations, is_open, _claim: claim })
+        Ok(Self { store, access, books, alerts, billing, login, invitations, is_open, _claim: claim })
     }
 
-    /// A server that lets in whom these accounts do, with the admin
-    /// API and that of logins.
+    /// A server that lets in whom these accounts do, with the admin API, that of logins, and what
+    /// there is to pay.
     pub(super) fn guard(&self, state: AppStateBuilder) -> AppStateBuilder {
         let gate = self.access.gate();
         let note = {
@@ -77,6 +80,9 @@ impl Tenants {
             admin = admin.meters(books.meters().clone());
             state = state.meters(books.meters().clone());
         }
+        if let Some(billing) = &self.billing {
+            state = billing.mount(state, &admin);
+        }
         let state = state.mount(server_admin::routes(admin), server_admin::document());
         state.mount(server_login::routes(self.login.clone()), server_login::document())
     }
@@ -88,6 +94,8 @@ impl Tenants {
 
     /// Ends alerts, and gives the ledger what is left.
     pub(super) async fn close(self) {
+        // What it does can be cut off anywhere, and needs the store.
+        drop(self.billing);
         if let Some(alerts) = self.alerts {
             alerts.stop().await;
         }

@@ -84,6 +84,19 @@ const ARROWS: &[Arrow] = &[
     ),
     arrow("server-store", &["server-accounts", "server-metering"], &[]),
     arrow(
+        "server-subscriptions",
+        &[
+            "server-accounts",
+            "server-admin",
+            "server-api",
+            "server-billing",
+            "server-http",
+            "server-metering",
+            "server-store",
+        ],
+        &[],
+    ),
+    arrow(
         "agentbase",
         &[
             "engine-core",
@@ -104,6 +117,7 @@ const ARROWS: &[Arrow] = &[
             "server-login",
             "server-metering",
             "server-store",
+            "server-subscriptions",
         ],
         &["engine-mock", "kernels", "loadtests"],
     ),
@@ -114,10 +128,23 @@ const ARROWS: &[Arrow] = &[
 /// Libraries that only some of our crates may know; tests may use them anywhere.
 /// A name that ends in `*` stands for all that begin so.
 const GUARDED: &[(&str, &[&str])] = &[
-    ("axum*", &["server-admin", "server-http", "server-login", "agentbase"]),
+    (
+        "axum*",
+        &["server-admin", "server-http", "server-login", "server-subscriptions", "agentbase"],
+    ),
     ("hyper*", &["server-http", "agentbase"]),
     ("tower*", &["server-http", "agentbase"]),
-    ("utoipa*", &["server-admin", "server-api", "server-http", "server-login", "agentbase"]),
+    (
+        "utoipa*",
+        &[
+            "server-admin",
+            "server-api",
+            "server-http",
+            "server-login",
+            "server-subscriptions",
+            "agentbase",
+        ],
+    ),
     ("prometheus", &["server-http", "scheduler-batching", "agentbase"]),
     (
         "tokio*",
@@ -130,6 +157,7 @@ const GUARDED: &[(&str, &[&str])] = &[
             "server-identity",
             "server-login",
             "server-store",
+            "server-subscriptions",
             "agentbase",
         ],
     ),

@@ -86,6 +86,21 @@ fn a_rotated_key_has_two_secrets_until_the_overlap_ends() {
 }
 
 #[test]
+fn who_may_not_go_on_is_let_in_to_pay_and_for_nothing_else() {
+    let secret = KeySecret::generate();
+    let (directory, now) = known(vec![key("key_1", &[(&secret, Some(9))])]);
+    let suspended =
+        OrganizationChange { suspended: Some("unpaid".to_owned()), ..organization("o") };
+    directory.apply(Changes { organizations: vec![suspended], ..Changes::default() });
+    let refused = directory.check(secret.expose(), (now, 0)).unwrap_err();
+    assert_eq!(refused, KeyError::Suspended("unpaid".to_owned()));
+    let path = &directory.check_payer(secret.expose(), (now, 0)).unwrap().path;
+    assert_eq!(path.organization.as_str(), "o");
+    assert_eq!(directory.check_payer(secret.expose(), (now, 9)).unwrap_err(), KeyError::Unknown);
+    assert_eq!(directory.check_payer("ab-x", (now, 0)).unwrap_err(), KeyError::Unknown);
+}
+
+#[test]
 fn nobody_is_let_in_before_the_database_was_asked() {
     let directory = Directory::default();
     let checked = directory.check("ab-x", (Instant::now(), 0));

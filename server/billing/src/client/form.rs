@@ -4,18 +4,19 @@
 
 use form_urlencoded::Serializer;
 
-/// Fields, encoded one after another: `a=1&b%5Bc%5D=2`.
-pub(super) struct Form(Serializer<'static, String>);
+/// Fields, encoded one after another: `a=1&b%5Bc%5D=2`. Not a `Serializer`, which no other thread
+/// may have.
+pub(super) struct Form(String);
 
 impl Form {
     pub(super) fn new() -> Self {
-        Self(Serializer::new(String::new()))
+        Self(String::new())
     }
 
     /// One more field: `name` is `a`, or `a[b][0]`.
-    pub(super) fn field(mut self, name: &str, value: impl AsRef<str>) -> Self {
-        self.0.append_pair(name, value.as_ref());
-        self
+    pub(super) fn field(self, name: &str, value: impl AsRef<str>) -> Self {
+        // It puts a `&` after what is there.
+        Self(Serializer::new(self.0).append_pair(name, value.as_ref()).finish())
     }
 
     /// One more field, if there is a value.
@@ -31,8 +32,8 @@ impl Form {
         self.field(name, if value { "true" } else { "false" })
     }
 
-    pub(super) fn encode(mut self) -> String {
-        self.0.finish()
+    pub(super) fn encode(self) -> String {
+        self.0
     }
 }
 

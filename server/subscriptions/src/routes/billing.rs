@@ -1,0 +1,99 @@
+//! `/api/v1/organization/billing`: the plan, what is owed, and links to Stripe's pages.
+
+use axum::extract::{Request, State};
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use server_accounts::{Allowed, may};
+use server_admin::{Asker, Refusals};
+use server_api::ErrorBody;
+use server_billing::{BillingError, CustomerDetails, ReturnUrls};
+use server_http::{ApiError, AuthError, read_json};
+use server_metering::OrganizationId;
+
+use crate::Subscriptions;
+use crate::error::told;
+use crate::state::now;
+use crate::store;
+use crate::wire::{BillingObject, CheckoutBody, InvoiceObject, LinkObject, NoticeObject};
+
+const MAX_BODY_BYTES: usize = 16 << 10;
+const NUM_INVOICES: u32 = 20;
+const NUM_NOTICES: i64 = 20;
+
+pub(super) fn routes() -> Router<Subscriptions> {
+    Router::new()
+        .route("/api/v1/organization/billing", get(retrieve))
+        .route("/api/v1/organization/billing/checkout", post(checkout))
+        .route("/api/v1/organization/billing/portal", post(portal))
+}
+
+/// The plan, how the subscription stands, and the newest invoices.
+#[utoipa::path(get, path = "/api/v1/organization/billing", tag = "Billing",
+    operation_id = "retrieve_billing",
+    responses((status = 200, description = "It", body = BillingObject), Refusals))]
+pub(crate) async fn retrieve(
+    State(subscriptions): State<Subscriptions>,
+    asker: Asker,
+) -> Result<Json<BillingObject>, ApiError> {
+    let allowed: Allowed<may::ReadBilling> = asker.may()?;
+    let (organization, billing) = (organization(&allowed)?, subscriptions.billing());
+    let state = billing.state(&organization).await.map_err(told)?;
+    let standing = state.standing(billing.plans());
+    let mut object = BillingObject::new(&standing, billing.plans().all());
+    if state.customer().is_some() {
+        let invoices = billing.invoices(&organization, None, NUM_INVOICES).await.map_err(told)?;
+        object.invoices = invoices.data.into_iter().map(InvoiceObject::from).collect();
+    }
+    for row in subscriptions.store().billing_notices(&allowed, NUM_NOTICES).await? {
+        let notice = serde_json::from_str(&row.notice).unwrap_or_default();
+        object.notices.push(NoticeObject { created_at: row.created_at, notice });
+    }
+    Ok(Json(object))
+}
+
+/// A page of Stripe's where a plan is bought. The page of before is closed.
+#[utoipa::path(post, path = "/api/v1/organization/billing/checkout", tag = "Billing",
+    operation_id = "create_billing_checkout", request_body = CheckoutBody,
+    responses((status = 200, description = "Where it is", body = LinkObject),
+        (status = 409, description = "It has a subscription: see its portal", body = ErrorBody),
+        Refusals))]
+pub(crate) async fn checkout(
+    State(subscriptions): State<Subscriptions>,
+    asker: Asker,
+    request: Request,
+) -> Result<Json<LinkObject>, ApiError> {
+    let allowed: Allowed<may::WriteBilling> = asker.may()?;
+    let organization = organization(&allowed)?;
+    let CheckoutBody { plan } = read_json(request, MAX_BODY_BYTES).await?;
+    let read = store::may(&organization).map_err(|error| told(error.into()))?;
+    let name = subscriptions.store().organization(&read).await?.name;
+    let details = CustomerDetails { name: Some(name), ..CustomerDetails::of(organization) };
+    let (paid, cancelled) =
+        (subscriptions.return_url("paid"), subscriptions.return_url("cancelled"));
+    let urls = ReturnUrls { success: &paid, cancel: &cancelled };
+    let session = subscriptions.billing().checkout(&details, &plan, &urls, now()).await;
+    // Stripe gives an address of each page that is open.
+    let url = session.map_err(told)?.url.ok_or_else(|| told(BillingError::Busy))?;
+    Ok(Json(LinkObject { object: "organization.billing.checkout", url }))
+}
+
+/// A page of Stripe's where invoices are seen and paid, cards changed, and subscriptions cancelled.
+#[utoipa::path(post, path = "/api/v1/organization/billing/portal", tag = "Billing",
+    operation_id = "create_billing_portal",
+    responses((status = 200, description = "Where it is", body = LinkObject),
+        (status = 409, description = "It never bought anything", body = ErrorBody), Refusals))]
+pub(crate) async fn portal(
+    State(subscriptions): State<Subscriptions>,
+    asker: Asker,
+) -> Result<Json<LinkObject>, ApiError> {
+    let allowed: Allowed<may::WriteBilling> = asker.may()?;
+    let organization = organization(&allowed)?;
+    let url = subscriptions.plain_return_url();
+    let session = subscriptions.billing().portal(&organization, url).await.map_err(told)?;
+    Ok(Json(LinkObject { object: "organization.billing.portal", url: session.url }))
+}
+
+fn organization<P>(allowed: &Allowed<P>) -> Result<OrganizationId, ApiError> {
+    let id = OrganizationId::new(allowed.organization());
+    id.map_err(|error| AuthError::from(error).into())
+}

@@ -1,0 +1,64 @@
+//! What routes and clock share.
+
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use server_billing::{Billing, Stripe, StripeOptions, UnixSeconds};
+use server_store::Store;
+
+use crate::{Options, OptionsError, SqlBilling};
+
+/// Stripe, for the organizations of a store. A clone is the same.
+#[derive(Clone)]
+pub struct Subscriptions(Arc<Inner>);
+
+struct Inner {
+    billing: Billing<SqlBilling>,
+    store: Store,
+    return_url: String,
+}
+
+impl Subscriptions {
+    /// Connects to nothing yet.
+    ///
+    /// # Errors
+    /// If the options cannot be used.
+    pub fn new(store: Store, options: &Options) -> Result<Self, OptionsError> {
+        let (billing, return_url) = options.billing()?;
+        let mut stripe = StripeOptions::new(options.key.clone());
+        if let Some(api) = &options.api {
+            stripe.api.clone_from(api);
+        }
+        let kept = SqlBilling::new(store.clone());
+        let billing = Billing::new(Stripe::new(&stripe)?, kept, billing);
+        Ok(Self(Arc::new(Inner { billing, store, return_url })))
+    }
+
+    /// What does it.
+    #[must_use]
+    pub fn billing(&self) -> &Billing<SqlBilling> {
+        &self.0.billing
+    }
+
+    pub(crate) fn store(&self) -> &Store {
+        &self.0.store
+    }
+
+    /// Where browsers go, with what came of a page.
+    pub(crate) fn return_url(&self, came: &str) -> String {
+        let url = &self.0.return_url;
+        let sign = if url.contains('?') { '&' } else { '?' };
+        format!("{url}{sign}checkout={came}")
+    }
+
+    /// Where browsers go from Stripe's pages.
+    pub(crate) fn plain_return_url(&self) -> &str {
+        &self.0.return_url
+    }
+}
+
+/// Now, by this machine's clock.
+pub(crate) fn now() -> UnixSeconds {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    UnixSeconds(now.map_or(0, |now| now.as_secs()))
+}
