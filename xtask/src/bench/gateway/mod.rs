@@ -2,7 +2,7 @@
 //! at once; and LiteLLM's proxy before the same server.
 //!
 //! Invariant: contenders run in turn on the same machine, the load's generator on it too; an answer
-//! that is no success fails the run.
+//! of ours that is no success fails the run, and of the proxy's it is told.
 
 mod ours;
 mod report;
@@ -11,7 +11,7 @@ mod wrk;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use loadtests::{Endpoint, Pace, paced, summarize};
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -75,6 +75,8 @@ pub(crate) struct Seen {
     /// Processor time of the server for each request, user and system; of a proxy, with the time
     /// of the server behind it.
     pub(crate) cpu_us: f64,
+    /// Requests that had no answer, or another than 200; of ours none may.
+    pub(crate) failed: u64,
 }
 
 /// The servers that are compared; they differ in what they are told.
@@ -121,7 +123,9 @@ fn measure(server: &Ours, args: &Args) -> Result<Vec<Seen>> {
     let (endpoint, pids) = (server.endpoint(), [server.pid()]);
     let mut all = Vec::new();
     for load in loads(args) {
-        all.push(wrk::run(&endpoint, &load, &pids)?);
+        let seen = wrk::run(&endpoint, &load, &pids)?;
+        ensure!(seen.failed == 0, "{} of {} failed", seen.failed, load.name);
+        all.push(seen);
     }
     for (load, path) in [(PACED_BARE, BASELINE), (PACED_CHATS, CHATS)] {
         all.push(steady(&endpoint, args, (load, path), &pids)?);
@@ -196,5 +200,6 @@ fn steady(
         p50_ms: seen.p50,
         p99_ms: seen.p99,
         cpu_us: used / times.len() as f64,
+        failed: 0,
     })
 }

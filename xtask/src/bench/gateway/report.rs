@@ -34,7 +34,9 @@ const FIGURES: [Figure; 5] = [
 /// One run on one line.
 pub(crate) fn line(seen: &Seen) -> String {
     let told = FIGURES.map(|(name, get)| format!("{} {name}", number(get(seen))));
-    format!("{}: {}", seen.load, told.join(" · "))
+    let failed =
+        if seen.failed > 0 { format!(" · {} failed", seen.failed) } else { String::new() };
+    format!("{}: {}{failed}", seen.load, told.join(" · "))
 }
 
 impl Report {
