@@ -203,8 +203,8 @@ pub(crate) struct ServeArgs {
     #[arg(long, env = "AGENTBASE_NO_METERING", value_parser = FalseyValueParser::new())]
     pub(crate) no_metering: bool,
 
-    /// Let several servers share the database, each with limits of its own: every one of them allows
-    /// as much as is set
+    /// Let several servers share the database, each with limits of its own: every one of them
+    /// allows as much as is set
     #[arg(long, env = "AGENTBASE_LIMITS_PER_SERVER", value_parser = FalseyValueParser::new())]
     pub(crate) limits_per_server: bool,
 

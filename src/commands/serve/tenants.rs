@@ -60,7 +60,17 @@ impl Tenants {
             show(&id, &secret)?;
         }
         let store = store.clone();
-        Ok(Self { store, access, books, alerts, billing, login, invitations, is_open, _claim: claim })
+        Ok(Self {
+            store,
+            access,
+            books,
+            alerts,
+            billing,
+            login,
+            invitations,
+            is_open,
+            _claim: claim,
+        })
     }
 
     /// A server that lets in whom these accounts do, with the admin API, that of logins, and what

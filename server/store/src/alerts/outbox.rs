@@ -217,8 +217,8 @@ impl Store {
         self.in_time(work).await
     }
 
-    /// It did not arrive at `now` (Unix seconds), and `error` says why. It is tried again after 5 s,
-    /// and after twice as long each time; the twelfth time it is given up, and at once where
+    /// It did not arrive at `now` (Unix seconds), and `error` says why. It is tried again after
+    /// 5 s, and after twice as long each time; the twelfth time it is given up, and at once where
     /// `is_gone`: its receiver is no more, so a webhook is disabled.
     ///
     /// # Errors

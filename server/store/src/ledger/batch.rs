@@ -45,7 +45,7 @@ impl<'a> Line<'a> {
         // What is admitted fits; a line that never did would keep all others waiting.
         let fit = |what: &'static str, value: i128| {
             i64::try_from(value).unwrap_or_else(|_| {
-                tracing::error!(request = %opened.request, what, value, "it is cut to fit a column");
+                tracing::error!(request = %opened.request, what, value, "it is cut to fit");
                 i64::MAX
             })
         };

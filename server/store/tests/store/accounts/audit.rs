@@ -95,6 +95,18 @@ async fn what_was_taken_out_is_found(on: On) {
     let is_meant = |it: &ChainBreak| matches!(it, ChainBreak::Missing { expected: 2, .. });
     assert!(matches!(&broken, Err(AuditError::Broken(it)) if is_meant(it)), "{broken:?}");
     assert_eq!(opened.store.verify_audit(&may("a")).await.unwrap(), 3);
+    // Its end is as good as its middle, and all of it as good as its end.
+    for cut in [
+        "DELETE FROM audit_log WHERE organization_id = 'a' AND position = 3",
+        "DELETE FROM audit_log WHERE organization_id = 'a'",
+    ] {
+        behind(on, &opened, cut).await;
+        let broken = opened.store.verify_audit(&may("a")).await;
+        let is_meant = |it: &ChainBreak| matches!(it, ChainBreak::Cut { end: 3, .. });
+        assert!(matches!(&broken, Err(AuditError::Broken(it)) if is_meant(it)), "{broken:?}");
+    }
+    let audited = opened.store.audited_organizations(&may("")).await.unwrap();
+    assert!(audited.contains(&"a".to_owned()), "{audited:?}");
 }
 
 async fn those_who_write_at_once_keep_it_whole(on: On) {
