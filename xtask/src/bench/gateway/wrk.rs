@@ -3,8 +3,8 @@
 //! Streams too are its requests: it reads an answer's pieces to their end without a look at them,
 //! which is less work than any reading of events is. How many tokens came is told by the bytes, so
 //! those of streams that `wrk` left at its end count, too: an answer that was read alone before
-//! says how many bytes a token has. Whether tokens come alone or several in a piece of HTTP changes that
-//! by 3 % at most.
+//! says how many bytes a token has. Whether tokens come alone or several in a piece of HTTP changes
+//! that by 3 % at most.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;

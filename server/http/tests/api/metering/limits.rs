@@ -199,7 +199,7 @@ async fn a_budget_and_no_price_is_403_and_a_journal_that_is_full_503() {
     assert_eq!(status, StatusCode::FORBIDDEN);
     assert_eq!(answer["error"]["code"], "model_not_priced");
     let message = answer["error"]["message"].as_str().unwrap();
-    assert!(message.starts_with("Mock@0123456789ab has no price in the tier standard"));
+    assert!(message.starts_with("mock@0123456789ab has no price in the tier standard"));
 
     let (state, _) = mock(engine(), PlannerConfig::default());
     let options = JournalOptions { max_bytes: 0, ..JournalOptions::default() };
