@@ -27,6 +27,8 @@ pub struct Actor {
     kind: ActorKind,
     /// Where the permissions hold; of an operator, everywhere.
     organization: String,
+    /// The role's name.
+    role: String,
     permissions: BTreeSet<Permission>,
     in_projects: ProjectGrant,
     address: Option<String>,
@@ -50,6 +52,7 @@ impl Actor {
         Self {
             kind: ActorKind::Operator,
             organization: String::new(),
+            role: "operator".to_owned(),
             permissions: Permission::ALL.into(),
             in_projects: ProjectGrant::new(),
             address: None,
@@ -62,6 +65,7 @@ impl Actor {
         Self {
             kind: ActorKind::User(user.to_owned()),
             organization: organization.to_owned(),
+            role: role.name,
             permissions: role.permissions,
             in_projects,
             address: None,
@@ -74,6 +78,7 @@ impl Actor {
         Self {
             kind: ActorKind::Key(key.to_owned()),
             organization: organization.to_owned(),
+            role: role.name,
             permissions: role.permissions,
             in_projects: ProjectGrant::new(),
             address: None,
@@ -97,6 +102,12 @@ impl Actor {
     #[must_use]
     pub fn organization(&self) -> &str {
         &self.organization
+    }
+
+    /// The name of the role in the organization.
+    #[must_use]
+    pub fn role(&self) -> &str {
+        &self.role
     }
 
     /// Permissions that hold in the whole organization.

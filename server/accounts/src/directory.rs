@@ -162,6 +162,13 @@ impl Directory {
         state.check(entry, unix, lets)
     }
 
+    /// Why an organization may not go on, if it may not.
+    #[must_use]
+    pub fn suspended(&self, organization: &str) -> Option<String> {
+        let state = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        state.organizations.get(organization)?.suspended.clone()
+    }
+
     /// Whose AWS access key id this is, and what its signatures may be made with.
     ///
     /// # Errors

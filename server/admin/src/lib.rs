@@ -5,7 +5,7 @@
 //! `routes` calls the store with an [`Allowed`](server_accounts::Allowed), and `wire` is the shape
 //! of what it answers.
 //!
-//! Invariant: a handler acts in the organization of the key that asks, and in no other: no path and
+//! Invariant: a handler acts in the organization of who asks, and in no other: no path and
 //! no body names one.
 
 mod body;
@@ -15,6 +15,7 @@ mod inviter;
 mod list;
 mod openapi;
 mod owners;
+mod people;
 mod query;
 mod roles;
 mod routes;
@@ -27,11 +28,12 @@ use axum::middleware::from_fn_with_state;
 
 pub use inviter::{InviteMail, InviteSecret, Inviter, Sent};
 pub use openapi::{Refusals, document};
+pub use people::{Known, People};
 pub use state::Admin;
 pub use who::Asker;
 
 /// All routes, to be [mounted](server_http::AppStateBuilder::mount) with their [`document`]. Each
-/// needs an admin key.
+/// needs an admin key, or a person with a role.
 pub fn routes(admin: Admin) -> Router {
     guard(&admin, routes::all()).with_state(admin)
 }

@@ -7,7 +7,7 @@ use server_http::Authenticate;
 use server_metering::Meters;
 use server_store::Store;
 
-use crate::Inviter;
+use crate::{Inviter, People};
 
 /// The accounts, who may change them, and what they use. A clone is the same.
 #[derive(Clone)]
@@ -17,6 +17,7 @@ pub struct Admin {
     pub(crate) meters: Option<Meters>,
     pub(crate) inviter: Option<Arc<dyn Inviter>>,
     pub(crate) refresh: Option<Arc<dyn Authenticate>>,
+    pub(crate) people: Option<Arc<dyn People>>,
     pub(crate) on_use: Option<OnUse>,
     pub(crate) currency: Arc<str>,
     /// Whether keys of organizations are let in that may not go on.
@@ -36,10 +37,18 @@ impl Admin {
             meters: None,
             inviter: None,
             refresh: None,
+            people: None,
             on_use: None,
             currency: "usd".into(),
             lets_suspended: false,
         }
+    }
+
+    /// What says who people are; only keys are let in if not called.
+    #[must_use]
+    pub fn people(mut self, people: Arc<dyn People>) -> Self {
+        self.people = Some(people);
+        self
     }
 
     /// What says what a usage would cost; nothing does if not called.

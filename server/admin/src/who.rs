@@ -1,7 +1,7 @@
 //! Who asks, and what they may.
 //!
-//! Invariant: only an admin key gets to a handler, and what the handler asks of the store, it asks
-//! with what that key's role allows.
+//! Invariant: only an admin key or a person of the organization gets to a handler, and what the
+//! handler asks of the store, it asks with what their role allows.
 
 use std::sync::Arc;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
@@ -11,7 +11,9 @@ use axum::http::request::Parts;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::Response;
-use server_accounts::{Actor, Allowed, Demand, Denied, KeyError, KeyKind, KnownKey, Scopes};
+use server_accounts::{
+    Actor, ActorKind, Allowed, Demand, Denied, KeyError, KeyKind, KnownKey, Scopes,
+};
 use server_http::{ApiError, AuthError, Peer, check_scopes, sent_key};
 
 use crate::Admin;
@@ -20,11 +22,12 @@ use crate::Admin;
 #[derive(Clone, Debug)]
 pub struct Asker {
     actor: Actor,
-    known: Arc<KnownKey>,
+    /// What a key may be used for.
+    scopes: Arc<Scopes>,
 }
 
 impl Asker {
-    /// Leave to do `P` wherever this key may.
+    /// Leave to do `P` wherever they may.
     ///
     /// # Errors
     /// 403, if it may nowhere.
@@ -37,19 +40,24 @@ impl Asker {
         self.actor.allow_in(self.actor.organization(), project).map_err(denied)
     }
 
-    /// The name of the key's role.
+    /// The name of the role.
     pub(crate) fn role(&self) -> &str {
-        &self.known.role.name
+        self.actor.role()
     }
 
-    /// What the key may be used for.
+    /// What the key may be used for; of a person, anything.
     pub(crate) fn scopes(&self) -> &Scopes {
-        &self.known.scopes
+        &self.scopes
     }
 
-    /// Whose the key is, for those who may see admin keys.
+    /// Whose a key is that they make: the person's, or whose the key is that asks, for those who
+    /// may see admin keys.
     pub(crate) async fn owner(&self, admin: &Admin) -> Result<String, ApiError> {
-        Ok(admin.store.admin_key(&self.may()?, self.known.path.key.as_str()).await?.owner)
+        match self.actor.kind() {
+            ActorKind::User(id) => Ok(format!("user:{id}")),
+            ActorKind::Key(id) => Ok(admin.store.admin_key(&self.may()?, id).await?.owner),
+            ActorKind::Operator => Ok("operator".to_owned()),
+        }
     }
 
     /// The organization that this is about.
@@ -73,29 +81,48 @@ pub(crate) async fn require_admin(
     mut request: Request,
     next: Next,
 ) -> Result<Response, ApiError> {
-    let secret = sent_key(request.headers());
-    let secret = secret.ok_or(AuthError::Missing)?;
-    let known = check(&admin, secret).await?;
+    let people = admin.people.as_ref();
+    let person = people.and_then(|people| people.known(request.method(), request.headers()));
+    let Asker { actor, scopes } = match person {
+        Some(person) => of_person(&admin, person.await?)?,
+        None => of_key(&admin, &request).await?,
+    };
+    let actor = match request.extensions().get::<Peer>() {
+        Some(Peer(address)) => actor.from_address(address.to_canonical().to_string()),
+        None => actor,
+    };
+    request.extensions_mut().insert(Asker { actor, scopes });
+    let mut response = next.run(request).await;
+    // Some answers have a secret, and none is for anybody else.
+    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    Ok(response)
+}
+
+fn of_person(admin: &Admin, actor: Actor) -> Result<Asker, ApiError> {
+    if let ActorKind::User(id) = actor.kind() {
+        tracing::Span::current().record("key_id", id.as_str());
+    }
+    match admin.directory.suspended(actor.organization()) {
+        Some(why) if !admin.lets_suspended => Err(AuthError::from(KeyError::Suspended(why)).into()),
+        _ => Ok(Asker { actor, scopes: Arc::default() }),
+    }
+}
+
+async fn of_key(admin: &Admin, request: &Request) -> Result<Asker, ApiError> {
+    let secret = sent_key(request.headers()).ok_or(AuthError::Missing)?;
+    let known = check(admin, secret).await?;
     let key = known.path.key.as_str();
     tracing::Span::current().record("key_id", key);
     if known.kind != KeyKind::Admin {
         let why = "this needs an admin key of the organization, and this is a project's key";
         return Err(insufficient(why));
     }
-    check_scopes(&known.scopes, &request)?;
+    check_scopes(&known.scopes, request)?;
     if let Some(on_use) = &admin.on_use {
         on_use(&known);
     }
     let actor = Actor::key(key, known.path.organization.as_str(), known.role.clone());
-    let actor = match request.extensions().get::<Peer>() {
-        Some(Peer(address)) => actor.from_address(address.to_canonical().to_string()),
-        None => actor,
-    };
-    request.extensions_mut().insert(Asker { actor, known });
-    let mut response = next.run(request).await;
-    // Some answers have a secret, and none is for anybody else.
-    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    Ok(response)
+    Ok(Asker { actor, scopes: Arc::clone(&known.scopes) })
 }
 
 /// Whose key it is; one that is not known may have been made just now.

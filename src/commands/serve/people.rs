@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use server_admin::{InviteMail, InviteSecret, Inviter, Sent};
+use axum::http::{HeaderMap, HeaderName, Method, header};
+use server_admin::{InviteMail, InviteSecret, Inviter, Known, People, Sent};
+use server_http::sent_key;
 use server_identity::mail::{Letter, Mailer, Site, SmtpUrl};
 use server_identity::{EmailAddress, PasswordHasher, Purpose, Secret};
 use server_login::{Login, LoginKey, NamedProvider, Parts, ProviderData, Settings, SignUp};
@@ -18,6 +20,8 @@ use crate::when::now_ms;
 const SITE_NAME: &str = "Agentbase";
 /// Who letters are from that are written into a folder.
 const NOBODY: &str = "agentbase@localhost.localdomain";
+/// Which organization somebody means who is in several, as OpenAI's clients say it.
+const ORGANIZATION: HeaderName = HeaderName::from_static("openai-organization");
 /// A file of providers is small; anything larger is a mistake.
 const MAX_FILE_BYTES: u64 = 1 << 20;
 
@@ -84,6 +88,25 @@ fn providers(file: &Path) -> Result<Vec<NamedProvider>> {
     let list: Vec<ProviderData> =
         serde_json::from_str(&text).with_context(|| format!("{shown} is no list of providers"))?;
     list.iter().map(|data| Ok(NamedProvider::new(data)?)).collect()
+}
+
+/// People who ask the admin API.
+pub(super) struct Members(pub(super) Login);
+
+impl People for Members {
+    fn known<'a>(&'a self, method: &'a Method, headers: &'a HeaderMap) -> Option<Known<'a>> {
+        let is_person = match sent_key(headers) {
+            Some(credential) => Login::is_meant(credential),
+            // A browser's session.
+            None => headers.contains_key(header::COOKIE),
+        };
+        is_person.then(|| -> Known<'a> {
+            Box::pin(async move {
+                let organization = headers.get(ORGANIZATION).and_then(|it| it.to_str().ok());
+                self.0.actor_of_request(method, headers, organization).await
+            })
+        })
+    }
 }
 
 /// Sends invitations.

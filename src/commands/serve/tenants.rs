@@ -15,7 +15,7 @@ use server_metering::Durability;
 use server_store::{BooksClaim, Store, claim_books};
 
 use super::billing::Billing;
-use super::people::{self, Invitations};
+use super::people::{self, Invitations, Members};
 use crate::cli::ServeArgs;
 use crate::when::now_ms;
 use crate::{accounts, data_dir};
@@ -83,7 +83,8 @@ impl Tenants {
         };
         let admin = Admin::new(self.store.clone(), self.access.directory().clone());
         let admin = admin.refreshed_by(Arc::new(gate.clone())).on_use(note);
-        let mut admin = admin.inviter(self.invitations.clone());
+        let members = Members(self.login.clone());
+        let mut admin = admin.inviter(self.invitations.clone()).people(Arc::new(members));
         let mut state =
             if self.is_open { state.auth(Arc::new(NoAuth)) } else { state.auth(Arc::new(gate)) };
         if let Some(books) = &self.books {
