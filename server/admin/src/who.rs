@@ -81,11 +81,15 @@ pub(crate) async fn require_admin(
     mut request: Request,
     next: Next,
 ) -> Result<Response, ApiError> {
+    let (method, headers) = (request.method().clone(), request.headers().clone());
     let people = admin.people.as_ref();
-    let person = people.and_then(|people| people.known(request.method(), request.headers()));
-    let Asker { actor, scopes } = match person {
+    let Asker { actor, scopes } = match people.and_then(|it| it.known(&method, &headers)) {
         Some(person) => of_person(&admin, person.await?)?,
-        None => of_key(&admin, &request).await?,
+        None => {
+            let secret = sent_key(&headers).ok_or(AuthError::Missing)?;
+            let known = check(&admin, secret).await?;
+            of_key(&admin, &known, &request)?
+        }
     };
     let actor = match request.extensions().get::<Peer>() {
         Some(Peer(address)) => actor.from_address(address.to_canonical().to_string()),
@@ -108,9 +112,7 @@ fn of_person(admin: &Admin, actor: Actor) -> Result<Asker, ApiError> {
     }
 }
 
-async fn of_key(admin: &Admin, request: &Request) -> Result<Asker, ApiError> {
-    let secret = sent_key(request.headers()).ok_or(AuthError::Missing)?;
-    let known = check(admin, secret).await?;
+fn of_key(admin: &Admin, known: &KnownKey, request: &Request) -> Result<Asker, ApiError> {
     let key = known.path.key.as_str();
     tracing::Span::current().record("key_id", key);
     if known.kind != KeyKind::Admin {
@@ -119,7 +121,7 @@ async fn of_key(admin: &Admin, request: &Request) -> Result<Asker, ApiError> {
     }
     check_scopes(&known.scopes, request)?;
     if let Some(on_use) = &admin.on_use {
-        on_use(&known);
+        on_use(known);
     }
     let actor = Actor::key(key, known.path.organization.as_str(), known.role.clone());
     Ok(Asker { actor, scopes: Arc::clone(&known.scopes) })
