@@ -80,7 +80,11 @@ pub(crate) struct Seen {
 }
 
 /// The servers that are compared; they differ in what they are told.
-const OURS: [(&str, &[&str]); 2] = [("agentbase", &[]), ("agentbase without keys", &["--no-auth"])];
+const OURS: [(&str, &[&str]); 3] = [
+    ("agentbase", &[]),
+    ("agentbase without metering", &["--no-metering"]),
+    ("agentbase without keys and metering", &["--no-auth", "--no-metering"]),
+];
 const LITELLM: &str = "LiteLLM, agentbase behind it";
 const PACED_BARE: &str = "paced, bare handler";
 const PACED_CHATS: &str = "paced, chats";
