@@ -24,6 +24,9 @@ const MAX_JOURNALS: usize = 64;
 /// right after an answer finds it.
 const GIVE_EVERY: Duration = Duration::from_millis(20);
 
+/// Requests of one transaction of the ledger: what they change together is written once.
+const MAX_BATCH: usize = 2_048;
+
 /// How books are kept.
 #[derive(Clone, Debug)]
 pub struct BooksOptions {
@@ -109,7 +112,8 @@ async fn drained(
         );
     }
     let ledger = Box::new(SqlLedger::new(store.clone(), Handle::current()));
-    let options = FollowerOptions { every: GIVE_EVERY, ..FollowerOptions::default() };
+    let (every, max_batch) = (GIVE_EVERY, MAX_BATCH);
+    let options = FollowerOptions { every, max_batch, ..FollowerOptions::default() };
     let follower = Follower::start(journal, ledger, options);
     let follower = follower.map_err(AccessError::Thread)?;
     let waiting = spawn_blocking(move || {

@@ -24,6 +24,7 @@ mod refused;
 
 use std::future::poll_fn;
 use std::task::{Context, Poll, ready};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use engine_core::Class;
 use server_metering::{
@@ -83,8 +84,7 @@ impl<'a> Wanted<'a> {
         };
         let asked = ticket::current_asked();
         Ok(Ask {
-            // Not the client's own id, which it may use again.
-            request: RequestId::new(&format!("req_{:032x}", rand::random::<u128>()))?,
+            request: request_id()?,
             model: model_id(self.model)?,
             tier: Tier::new(tier)?,
             endpoint: match &asked {
@@ -97,6 +97,13 @@ impl<'a> Wanted<'a> {
             other: self.other,
         })
     }
+}
+
+/// Not the client's own id, which it may use again. Those of one time lie together in the ledger's
+/// index: milliseconds since 1970, and 80 random bits.
+fn request_id() -> Result<RequestId, IdError> {
+    let millis = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
+    RequestId::new(&format!("req_{millis:012x}{:020x}", rand::random::<u128>() >> 48))
 }
 
 /// The digest of what a model answers with: its adapter's, if it has one.
