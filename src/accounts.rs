@@ -89,10 +89,20 @@ pub(crate) fn allowed<P: Demand>(organization: &str) -> Result<Allowed<P>> {
 
 /// An organization and its first project, if they are not there.
 async fn begin(store: &Store, organization: &str) -> Result<()> {
-    let made = store.create_organization(&allowed(organization)?, organization).await;
-    unless_there(made)?;
-    let made = store.create_project(&allowed(organization)?, Some(DEFAULT), "Default").await;
-    unless_there(made)
+    // Most are there: commands that only read wait for no writer.
+    if is_missing(&store.organization(&allowed(organization)?).await) {
+        let made = store.create_organization(&allowed(organization)?, organization).await;
+        unless_there(made)?;
+    }
+    if is_missing(&store.project(&allowed(organization)?, DEFAULT).await) {
+        let made = store.create_project(&allowed(organization)?, Some(DEFAULT), "Default").await;
+        unless_there(made)?;
+    }
+    Ok(())
+}
+
+fn is_missing<T>(found: &Result<T, StoreError>) -> bool {
+    matches!(found, Err(StoreError::NotFound { .. }))
 }
 
 fn unless_there<T>(made: Result<T, StoreError>) -> Result<()> {

@@ -51,6 +51,10 @@ fn who_is_invited_gets_in_and_may_what_the_role_may() {
     let token = session["access_token"].as_str().expect("a token");
 
     assert!(server.get(PROJECTS, token).starts_with("HTTP/1.1 200"));
+    let described = server.get("/openapi.json", "");
+    for path in [PROJECTS, "/api/v1/organization/limits", "/api/v1/auth/login", "/v1/models"] {
+        assert!(described.contains(&format!("\"{path}\"")), "{path} is not described");
+    }
     let (status, refused) = ask(&server, token, PROJECTS, json!({"name": "x"}));
     assert_eq!((status, &refused["error"]["code"]), (403, &json!("insufficient_permissions")));
     // The role is what it is now, whatever the token is of.

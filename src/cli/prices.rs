@@ -16,7 +16,6 @@ pub(crate) enum PriceCommand {
         /// Print JSON
         #[arg(long)]
         json: bool,
-        /// Those of an organization, too
         #[command(flatten)]
         org: OrgArgs,
     },

@@ -8,9 +8,9 @@ mod send;
 mod watch;
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
-use server_http::Outbound;
+use server_http::{Outbound, unix_time};
 use server_identity::mail::Mailer;
 use server_metering::{Clock, Meters, SystemClock};
 use server_store::Store;
@@ -108,7 +108,7 @@ async fn send_forever(store: Store, sender: Arc<Sender>, is_over: Arc<Notify>) {
         }
         if swept.is_none_or(|swept| swept.elapsed() >= SWEEP_EVERY) {
             swept = Some(Instant::now());
-            if let Err(error) = store.sweep_outbox(unix_now()).await {
+            if let Err(error) = store.sweep_outbox(unix_time()).await {
                 tracing::warn!(%error, "old messages are not removed");
             }
         }
@@ -116,23 +116,17 @@ async fn send_forever(store: Store, sender: Arc<Sender>, is_over: Arc<Notify>) {
         if room == 0 {
             continue;
         }
-        match store.take_deliveries(unix_now(), room).await {
+        match store.take_deliveries(unix_time(), room).await {
             Ok(deliveries) => {
                 for delivery in deliveries {
                     let sender = Arc::clone(&sender);
-                    trying.spawn(async move { sender.attempt(&delivery, unix_now).await });
+                    trying.spawn(async move { sender.attempt(&delivery, unix_time).await });
                 }
             }
             Err(error) => tracing::warn!(%error, "what is to be sent cannot be read"),
         }
     }
     while trying.join_next().await.is_some() {}
-}
-
-/// Unix time in seconds.
-fn unix_now() -> i64 {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(now.as_secs()).unwrap_or(i64::MAX)
 }
 
 #[cfg(test)]

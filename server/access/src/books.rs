@@ -8,8 +8,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use server_metering::{
-    Behind, Clock, Durability, Follower, FollowerOptions, Journal, JournalError, JournalOptions,
-    Meters, PriceBook, SystemClock,
+    Clock, Durability, Follower, FollowerOptions, Journal, JournalError, JournalOptions, Meters,
+    PriceBook, SystemClock,
 };
 use server_store::{SqlLedger, Store};
 use tokio::runtime::Handle;
@@ -75,12 +75,6 @@ impl Books {
     #[must_use]
     pub fn meters(&self) -> &Meters {
         &self.meters
-    }
-
-    /// How far the ledger is behind.
-    #[must_use]
-    pub fn behind(&self) -> Behind {
-        self.follower.behind()
     }
 
     /// Gives the ledger what is left. What it does not take is in the journal at the next start.

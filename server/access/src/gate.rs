@@ -3,10 +3,10 @@
 use std::collections::HashMap;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use server_accounts::{Directory, KeyError, KeyKind, KnownKey};
-use server_http::{AuthError, Authenticate, Caller, Signer};
+use server_http::{AuthError, Authenticate, Caller, Signer, unix_time};
 use server_metering::{KeyId, OrganizationId};
 use tokio::sync::{Notify, watch};
 use tokio::time::timeout;
@@ -98,8 +98,7 @@ impl Authenticate for Gate {
 
 /// By the clock for ages, and in Unix seconds.
 fn now() -> (Instant, i64) {
-    let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    (Instant::now(), i64::try_from(unix.as_secs()).unwrap_or(i64::MAX))
+    (Instant::now(), unix_time())
 }
 
 fn caller(known: Arc<KnownKey>) -> Result<Caller, AuthError> {

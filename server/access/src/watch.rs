@@ -124,12 +124,12 @@ impl Watch {
                 set_prices(&self.store, meters, since, &mut self.own_prices).await?;
             }
             let changes = self.store.changes(self.revision.unwrap_or(0)).await?;
-            let known = changes.revision;
             if let Some(meters) = &self.meters {
                 set_limits(meters, &changes, self.revision.is_none());
             }
             self.directory.apply(changes);
-            self.revision = Some(known.max(self.revision.unwrap_or(0)));
+            // What came since is read again: prices, which were read before, may lack it.
+            self.revision = Some(revision);
         }
         self.directory.confirm(asked);
         Ok(())

@@ -1,12 +1,12 @@
 //! Which usage is asked for, in OpenAI's words, and the page of it.
 
 use axum::Json;
-use server_http::ApiError;
+use server_http::{ApiError, unix_time};
 use server_store::{BucketQuery, BucketWidth, GroupBy, UsageFilter, UsageGroup, UsageQuery};
 
 use crate::Admin;
 use crate::query::{Query, word};
-use crate::who::{Asker, unix};
+use crate::who::Asker;
 use crate::wire::usage::{UsageBucket, UsagePage};
 
 const PAGE: &str = "page_";
@@ -104,7 +104,7 @@ impl Buckets {
 /// is not said.
 pub(crate) fn times(query: &Query) -> Result<(i64, i64), ApiError> {
     let since = query.time("start_time")?.ok_or_else(|| ApiError::missing("start_time"))?;
-    let until = query.time("end_time")?.unwrap_or_else(|| unix() + 1);
+    let until = query.time("end_time")?.unwrap_or_else(|| unix_time() + 1);
     if since >= until {
         let message = "'start_time' is not before 'end_time', which is now where it is not given.";
         return Err(ApiError::invalid(Some("start_time"), message));

@@ -4,7 +4,7 @@
 //! handler asks of the store, it asks with what their role allows.
 
 use std::sync::Arc;
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::Instant;
 
 use axum::extract::{FromRequestParts, Request, State};
 use axum::http::request::Parts;
@@ -14,7 +14,7 @@ use axum::response::Response;
 use server_accounts::{
     Actor, ActorKind, Allowed, Demand, Denied, KeyError, KeyKind, KnownKey, Scopes,
 };
-use server_http::{ApiError, AuthError, Peer, check_scopes, sent_key};
+use server_http::{ApiError, AuthError, Peer, check_scopes, sent_key, unix_time};
 
 use crate::Admin;
 
@@ -129,7 +129,7 @@ fn of_key(admin: &Admin, known: &KnownKey, request: &Request) -> Result<Asker, A
 
 /// Whose key it is; one that is not known may have been made just now.
 async fn check(admin: &Admin, secret: &str) -> Result<Arc<KnownKey>, AuthError> {
-    let check = || match (Instant::now(), unix()) {
+    let check = || match (Instant::now(), unix_time()) {
         moment if admin.lets_suspended => admin.directory.check_payer(secret, moment),
         moment => admin.directory.check(secret, moment),
     };
@@ -149,10 +149,4 @@ pub(crate) fn denied(error: Denied) -> ApiError {
 fn insufficient(why: &str) -> ApiError {
     let message = format!("You have insufficient permissions for this operation: {why}.");
     ApiError::refused(StatusCode::FORBIDDEN, "insufficient_permissions", message)
-}
-
-/// Unix time in seconds.
-pub(crate) fn unix() -> i64 {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH);
-    now.map_or(0, |now| i64::try_from(now.as_secs()).unwrap_or(i64::MAX))
 }

@@ -202,7 +202,8 @@ pub(crate) fn to_json<T: serde::Serialize>(value: &T) -> Result<String, ApiError
 }
 
 /// Unix time in seconds.
-pub(crate) fn unix_time() -> i64 {
+#[must_use]
+pub fn unix_time() -> i64 {
     let now = SystemTime::now().duration_since(UNIX_EPOCH);
     now.map_or(0, |now| i64::try_from(now.as_secs()).unwrap_or(i64::MAX))
 }

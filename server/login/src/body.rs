@@ -1,8 +1,8 @@
 //! What is read of a request beside who asks: its path, its query and its JSON.
 
-use axum::extract::{FromRequest, FromRequestParts, Path, Request};
-use axum::http::request::Parts;
+use axum::extract::{FromRequest, Request};
 use serde::de::DeserializeOwned;
+pub(crate) use server_http::InPath as In;
 use server_http::{ApiError, read_json};
 use server_identity::{EmailAddress, Purpose, Secret};
 
@@ -17,18 +17,6 @@ impl<T: DeserializeOwned, S: Sync> FromRequest<S> for Body<T> {
 
     async fn from_request(request: Request, _: &S) -> Result<Self, ApiError> {
         Ok(Self(read_json(request, MAX_BODY_BYTES).await?))
-    }
-}
-
-/// What is in the path.
-pub(crate) struct In<T>(pub(crate) T);
-
-impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for In<T> {
-    type Rejection = ApiError;
-
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
-        let path = Path::<T>::from_request_parts(parts, state).await;
-        path.map(|Path(ids)| Self(ids)).map_err(|it| ApiError::invalid(None, it.body_text()))
     }
 }
 

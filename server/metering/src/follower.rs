@@ -29,7 +29,7 @@ pub trait Ledger: Send {
 pub struct FollowerOptions {
     /// How long what was settled may lie before it is given.
     pub every: Duration,
-    /// How many entries are given at once.
+    /// How many entries are given at once; half as many after each failure.
     pub max_batch: usize,
     /// How long it waits after a failure; twice as long after the next, up to `max_backoff`.
     pub min_backoff: Duration,
@@ -156,22 +156,27 @@ impl Drop for Follower {
 
 fn run(shared: &Shared, mut ledger: Box<dyn Ledger>, options: FollowerOptions) {
     let max_batch = options.max_batch.max(1);
-    let mut backoff = options.min_backoff;
+    let (mut backoff, mut batch) = (options.min_backoff, max_batch);
     loop {
         let is_stopping = shared.state().is_stopping;
-        let given = give(&shared.journal, &mut *ledger, max_batch);
+        let given = give(&shared.journal, &mut *ledger, batch);
         let mut state = shared.state();
         let pause = match given {
             Ok(num_given) => {
                 (state.num_failures, state.last_error) = (0, None);
                 backoff = options.min_backoff;
-                if num_given == max_batch { Duration::ZERO } else { options.every }
+                let is_full = num_given == batch;
+                // Slowly, since what is too much may cost a whole time limit to find out.
+                batch = (batch + batch / 8 + 1).min(max_batch);
+                if is_full { Duration::ZERO } else { options.every }
             }
             Err(error) => {
                 state.num_failures = state.num_failures.saturating_add(1);
                 state.last_error = Some(error.to_string());
                 let pause = backoff;
                 backoff = (backoff * 2).min(options.max_backoff);
+                // What takes a slow ledger too long it may take in parts.
+                batch = (batch / 2).max(1);
                 if is_stopping {
                     return;
                 }

@@ -29,7 +29,7 @@ async fn an_alert_is_told_once_a_period_and_in_the_next_again() {
     place.spend(900);
     assert_eq!(watcher.check().await.unwrap(), 1);
     assert_eq!(watcher.check().await.unwrap(), 0);
-    let taken = place.store.take_deliveries(unix_now(), 9).await.unwrap();
+    let taken = place.store.take_deliveries(unix_time(), 9).await.unwrap();
     let mut told: Vec<(i64, u64, u64, String)> = Vec::new();
     for delivery in &taken {
         let event: serde_json::Value = serde_json::from_str(&delivery.body).unwrap();
@@ -64,7 +64,7 @@ async fn a_webhook_is_signed_and_tried_until_it_is_taken_once() {
     place.alert(&[]).await;
     place.spend(500);
     assert_eq!(place.watcher().check().await.unwrap(), 1);
-    let (sender, now) = (place.sender(Outbound::to_any().unwrap(), None), unix_now());
+    let (sender, now) = (place.sender(Outbound::to_any().unwrap(), None), unix_time());
     assert_eq!(place.send(&sender, now).await.len(), 1);
     let first = told.recv().await.unwrap();
     let failed = place.outgoing().await.remove(0);
@@ -91,7 +91,7 @@ async fn no_redirect_is_followed_and_who_is_gone_is_left_alone() {
     place.alert(&[]).await;
     place.spend(500);
     place.watcher().check().await.unwrap();
-    let (sender, now) = (place.sender(Outbound::to_any().unwrap(), None), unix_now());
+    let (sender, now) = (place.sender(Outbound::to_any().unwrap(), None), unix_time());
     place.send(&sender, now).await;
     assert!(place.outgoing().await[0].last_error.as_ref().unwrap().contains("302"));
     place.send(&sender, now + 5).await;
@@ -112,7 +112,7 @@ async fn nothing_is_sent_to_this_machine_unless_that_is_allowed() {
     place.spend(500);
     assert_eq!(place.watcher().check().await.unwrap(), 2);
     let sender = place.sender(Outbound::to_public().unwrap(), None);
-    assert_eq!(place.send(&sender, unix_now()).await.len(), 2);
+    assert_eq!(place.send(&sender, unix_time()).await.len(), 2);
     for failed in place.outgoing().await {
         assert!(failed.last_error.unwrap().contains("private"), "{}", failed.target);
     }
@@ -126,7 +126,7 @@ async fn mail_says_what_was_used_of_what() {
     place.spend(850);
     assert_eq!(place.watcher().check().await.unwrap(), 1);
     // A server that sends no mail leaves it to another one.
-    let now = unix_now();
+    let now = unix_time();
     place.send(&place.sender(Outbound::to_public().unwrap(), None), now).await;
     assert!(place.outgoing().await[0].last_error.as_ref().unwrap().contains("--smtp-url"));
     let letters = place.folder.path().join("letters");

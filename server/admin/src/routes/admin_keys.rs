@@ -4,7 +4,7 @@ use axum::extract::State;
 use axum::routing::get;
 use axum::{Json, Router};
 use server_accounts::Role;
-use server_http::ApiError;
+use server_http::{ApiError, unix_time};
 use server_store::{Key, NewAdminKey, StoreError};
 
 use crate::Admin;
@@ -12,7 +12,7 @@ use crate::body::{Body, In};
 use crate::list::ListOf;
 use crate::openapi::Refusals;
 use crate::query::Query;
-use crate::who::{Asker, denied, unix};
+use crate::who::{Asker, denied};
 use crate::wire::DeletedObject;
 use crate::wire::key::{AdminApiKey, AdminApiKeyRequest};
 
@@ -55,7 +55,7 @@ pub(crate) async fn create(
 ) -> Result<Json<AdminApiKey>, ApiError> {
     let expires_at = match request.expires_in_seconds {
         None => None,
-        Some(seconds @ 1..=MAX_SECONDS) => Some(unix() + seconds),
+        Some(seconds @ 1..=MAX_SECONDS) => Some(unix_time() + seconds),
         Some(_) => {
             let message = format!("'expires_in_seconds' is 1 to {MAX_SECONDS}.");
             return Err(ApiError::invalid(Some("expires_in_seconds"), message));

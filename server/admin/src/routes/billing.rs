@@ -6,7 +6,7 @@ use axum::response::Response;
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use server_accounts::{Allowed, may};
-use server_http::ApiError;
+use server_http::{ApiError, unix_time};
 use server_metering::{IdError, Meter, ModelId, OrganizationId, PriceError, Tier, Usage};
 use server_store::{PriceFilter, UsageFilter, UsageQuery};
 
@@ -17,7 +17,7 @@ use crate::export::{Format, file};
 use crate::list::ListOf;
 use crate::openapi::Refusals;
 use crate::query::Query;
-use crate::who::{Asker, unix};
+use crate::who::Asker;
 use crate::wire::billing::{Estimate, EstimateRequest, PriceObject, UsageSum};
 use crate::wire::line::LedgerRow;
 
@@ -115,7 +115,7 @@ pub(crate) async fn prices(
     let filter = PriceFilter {
         model: query.text("model").map(str::to_owned),
         tier: query.text("tier").map(str::to_owned),
-        at: (!query.is_set("include_all")?).then(|| unix() * 1000),
+        at: (!query.is_set("include_all")?).then(|| unix_time() * 1000),
     };
     let page = admin.store.prices(&asker.may()?, &filter, &paging.page).await?;
     Ok(ListOf::page(page, &paging, |price| PriceObject::new(price, &admin.currency)))

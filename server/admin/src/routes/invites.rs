@@ -3,7 +3,7 @@
 use axum::extract::State;
 use axum::routing::get;
 use axum::{Json, Router};
-use server_http::ApiError;
+use server_http::{ApiError, unix_time};
 use server_store::{Invitation, NewInvitation, ProjectRole};
 
 use crate::Admin;
@@ -13,7 +13,7 @@ use crate::list::ListOf;
 use crate::openapi::Refusals;
 use crate::query::Query;
 use crate::roles::in_organization;
-use crate::who::{Asker, unix};
+use crate::who::Asker;
 use crate::wire::DeletedObject;
 use crate::wire::people::{Invite, InviteRequest};
 
@@ -37,7 +37,7 @@ pub(crate) async fn list(
     asker: Asker,
     query: Query,
 ) -> Result<Json<ListOf<Invite>>, ApiError> {
-    let (paging, now) = (query.paging(false)?, unix());
+    let (paging, now) = (query.paging(false)?, unix_time());
     let page = admin.store.invitations(&asker.may()?, &paging.page).await?;
     Ok(ListOf::page(page, &paging, |invitation| Invite::new(invitation, now)))
 }
@@ -66,7 +66,7 @@ pub(crate) async fn create(
         role: in_organization(&request.role).to_owned(),
         projects: projects.map(|it| ProjectRole { id: it.id, role: it.role }).collect(),
         hash: secret.hash,
-        expires_at: unix() + LIFETIME_S,
+        expires_at: unix_time() + LIFETIME_S,
     };
     let invitation = admin.store.invite(&allowed, &new).await?;
     if let Err(error) = send(&admin, &asker, &**inviter, (&invitation, &secret.secret)).await {
@@ -74,7 +74,7 @@ pub(crate) async fn create(
         admin.store.delete_invitation(&allowed, &invitation.id).await?;
         return Err(error);
     }
-    Ok(Json(Invite::new(invitation, unix())))
+    Ok(Json(Invite::new(invitation, unix_time())))
 }
 
 async fn send(
@@ -108,7 +108,7 @@ pub(crate) async fn retrieve(
     asker: Asker,
     In(id): In<String>,
 ) -> Result<Json<Invite>, ApiError> {
-    Ok(Json(Invite::new(admin.store.invitation(&asker.may()?, &id).await?, unix())))
+    Ok(Json(Invite::new(admin.store.invitation(&asker.may()?, &id).await?, unix_time())))
 }
 
 /// Takes an invitation back that was not accepted.

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use server_metering::{
-    Ending, Journal, JournalError, JournalOptions, Meter, Permit, Recovered, Replay, RequestId,
-    Usage, replay,
+    Ending, Entry, Follower, FollowerOptions, Journal, JournalError, JournalOptions, Ledger,
+    LedgerError, Meter, Meters, Permit, Recovered, Replay, RequestId, SystemClock, Usage, replay,
 };
 
 use crate::world::{MemoryLedger, World, ask, eventually, flat_prices, path, segments, tokens};
@@ -149,6 +149,33 @@ fn a_flipped_byte_cuts_and_never_lies() {
             Err(error) => assert!(matches!(error, JournalError::Foreign { .. }) && idx < 8),
         }
     }
+}
+
+/// A ledger that is too slow for many at once.
+struct FewAtOnce(MemoryLedger);
+
+impl Ledger for FewAtOnce {
+    fn append(&mut self, entries: &[Entry]) -> Result<(), LedgerError> {
+        if entries.len() > 3 { Err("it takes too long".into()) } else { self.0.append(entries) }
+    }
+}
+
+#[test]
+fn a_ledger_that_takes_few_at_once_gets_them_in_parts() {
+    let dir = tempfile::tempdir().unwrap();
+    let journal = Arc::new(Journal::open(dir.path(), JournalOptions::default()).unwrap());
+    let meters = Meters::new(Arc::clone(&journal), flat_prices(1, 1, 1), Arc::new(SystemClock));
+    for idx in 0..100 {
+        let permit = meters.admit(&path("o", "p", "k"), &ask(idx, 1, 1)).unwrap();
+        permit.settle(tokens(1, 1), Ending::Finished);
+    }
+    let (ledger, quick) = (MemoryLedger::new(1, 0.0), Duration::from_millis(1));
+    let options =
+        FollowerOptions { every: quick, max_batch: 64, min_backoff: quick, max_backoff: quick };
+    let few = Box::new(FewAtOnce(ledger.clone()));
+    let follower = Follower::start(Arc::clone(&journal), few, options).unwrap();
+    assert!(follower.drain(Duration::from_secs(60)), "{:?}", follower.behind());
+    assert_eq!(ledger.entries.lock().unwrap().len(), 100);
 }
 
 #[test]

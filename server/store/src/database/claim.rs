@@ -1,6 +1,7 @@
 //! Which process keeps the books of a database: limits are counted in the memory of one.
 //!
-//! Invariant: a claim ends with its process, however that ends; one process has it at most.
+//! Invariant: one process has it at most, and it ends with that process, however it ends. On
+//! PostgreSQL it ends with its connection, too: who loses that serves on, and another may begin.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::path::Path;

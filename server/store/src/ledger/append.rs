@@ -51,19 +51,30 @@ fn upsert(table: &str, key: &str, counts: &str) -> [String; 2] {
 pub struct SqlLedger {
     store: Store,
     runtime: Handle,
+    is_failing: bool,
 }
 
 impl SqlLedger {
     /// The ledger in a database that is asked on a runtime.
     #[must_use]
     pub fn new(store: Store, runtime: Handle) -> Self {
-        Self { store, runtime }
+        Self { store, runtime, is_failing: false }
     }
 }
 
 impl Ledger for SqlLedger {
     fn append(&mut self, entries: &[Entry]) -> Result<(), LedgerError> {
-        self.runtime.block_on(self.store.append_to_ledger(entries))?;
+        let appended = self.runtime.block_on(self.store.append_to_ledger(entries));
+        match &appended {
+            Ok(_) if self.is_failing => tracing::info!("the ledger takes usage again"),
+            // Told once, not at each try.
+            Err(error) if !self.is_failing => {
+                tracing::warn!(%error, "usage waits in the journal: the ledger does not take it");
+            }
+            _ => {}
+        }
+        self.is_failing = appended.is_err();
+        appended?;
         Ok(())
     }
 }
