@@ -203,11 +203,6 @@ pub(crate) struct ServeArgs {
     #[arg(long, env = "AGENTBASE_NO_METERING", value_parser = FalseyValueParser::new())]
     pub(crate) no_metering: bool,
 
-    /// Let several servers share the database, each with limits of its own: every one of them
-    /// allows as much as is set
-    #[arg(long, env = "AGENTBASE_LIMITS_PER_SERVER", value_parser = FalseyValueParser::new())]
-    pub(crate) limits_per_server: bool,
-
     /// Let usage reach the disk before a client is told of it: a loss of power then loses nothing,
     /// and requests wait for the disk
     #[arg(long, env = "AGENTBASE_SYNC_USAGE", value_parser = FalseyValueParser::new())]

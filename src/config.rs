@@ -44,8 +44,6 @@ struct File {
     #[serde(default)]
     no_metering: bool,
     #[serde(default)]
-    limits_per_server: bool,
-    #[serde(default)]
     sync_usage: bool,
     database_url: Option<String>,
     request_timeout: Option<u32>,
@@ -109,7 +107,6 @@ pub(crate) fn complete(mut args: ServeArgs, data_dir: &Path) -> Result<ServeArgs
     args.max_stored = args.max_stored.or(file.max_stored);
     args.no_auth |= file.no_auth;
     args.no_metering |= file.no_metering;
-    args.limits_per_server |= file.limits_per_server;
     args.sync_usage |= file.sync_usage;
     args.database.database_url = args.database.database_url.or(file.database_url);
     args.http = args.http.or(HttpArgs {

@@ -165,15 +165,15 @@ fn keys_and_budgets_on_postgresql() {
     budgets_hold(world);
 }
 
-/// Each server counts limits by itself, so a second one has to be meant.
+/// A file's limits are counted in the memory of one server.
 #[test]
-fn a_second_server_on_one_database_has_to_be_meant() {
+fn a_second_server_on_one_file_is_refused_unless_it_counts_nothing() {
     let dir = TempDir::new().expect("a folder");
     import(dir.path(), "llama");
     let first = serve(dir.path(), None);
     let error = fail(dir.path(), &["serve", "--listen", "127.0.0.1:0"]);
-    assert!(error.contains("--limits-per-server"), "{error}");
-    let second = Server::start_with(dir.path(), &["--kv-cache", "8MiB", "--limits-per-server"]);
+    assert!(error.contains("--database-url"), "{error}");
+    let second = Server::start_with(dir.path(), &["--kv-cache", "8MiB", "--no-metering"]);
     second.await_ready();
     let key = first.key.clone().expect("the first start shows a key");
     assert!(second.get("/v1/models", &key).starts_with("HTTP/1.1 200"));

@@ -1,21 +1,27 @@
 //! The journal, what feeds the ledger from it, and the limits that go on from there.
 //!
 //! Invariant: limits begin with what the ledger says only when it has all that earlier processes
-//! left in the journals of this folder.
+//! left in the journals of this folder. What such a process had reserved of limits is free when the
+//! ledger has its journal, and not before.
+
+mod owner;
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use server_metering::{
-    Clock, Durability, Follower, FollowerOptions, Journal, JournalError, JournalOptions, Meters,
-    PriceBook, SystemClock,
+    Clock, Durability, Entry, Follower, FollowerOptions, Journal, JournalError, JournalOptions,
+    Ledger, LedgerError, Meters, PriceBook, SystemClock,
 };
 use server_store::{SqlLedger, Store};
 use tokio::runtime::Handle;
-use tokio::task::spawn_blocking;
+use tokio::sync::Notify;
+use tokio::task::{JoinHandle, spawn_blocking};
 
+use self::owner::Owner;
 use crate::AccessError;
+use crate::leases::Leases;
 
 /// Processes that share a folder, each with a journal of its own in it.
 const MAX_JOURNALS: usize = 64;
@@ -41,9 +47,31 @@ pub struct BooksOptions {
 /// The books of this process.
 #[derive(Debug)]
 pub struct Books {
+    store: Store,
     meters: Meters,
     follower: Arc<Follower>,
     patience: Duration,
+    /// Gives back what is lent, where other servers have the same limits; and who it is lent to.
+    lent: Option<(JoinHandle<()>, Owner)>,
+}
+
+/// The ledger, and who is told of what it has taken.
+struct Told {
+    ledger: SqlLedger,
+    /// What counts here, and what is woken where others lack what was reserved.
+    told: Arc<OnceLock<(Meters, Arc<Notify>)>>,
+}
+
+impl Ledger for Told {
+    fn append(&mut self, entries: &[Entry]) -> Result<(), LedgerError> {
+        self.ledger.append(entries)?;
+        if let Some((meters, hurry)) = self.told.get()
+            && meters.appended(entries)
+        {
+            hurry.notify_one();
+        }
+        Ok(())
+    }
 }
 
 impl Books {
@@ -59,16 +87,33 @@ impl Books {
         });
         let mut journals = journals.await.map_err(|error| AccessError::Thread(error.into()))??;
         // The first one is this process's; the others were left by processes that are no more.
-        let own = Arc::new(journals.remove(0));
-        for left in journals {
-            drop(drained(store, Arc::new(left), options.patience).await?);
+        let (own, number) = journals.remove(0);
+        let (own, told) = (Arc::new(own), Arc::default());
+        for (left, number) in journals {
+            drop(drained(store, Arc::new(left), &Arc::default(), options.patience).await?);
+            Owner::new(&options.folder, number).release(store).await?;
         }
-        let follower = drained(store, Arc::clone(&own), options.patience).await?;
+        let follower = drained(store, Arc::clone(&own), &told, options.patience).await?;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let prices = store.price_books(0).await?.unwrap_or_default();
-        let meters = Meters::new(own, PriceBook::clone(&prices.all), Arc::clone(&clock));
-        store.restore_meters(&meters, &prices, clock.utc()).await?;
-        Ok(Self { meters, follower: Arc::new(follower), patience: options.patience })
+        let hurry = Arc::new(Notify::new());
+        let (meters, lent) = if store.is_shared() {
+            let owner = Owner::new(&options.folder, number);
+            owner.release(store).await?;
+            owner.take(store)?;
+            let leases = Arc::new(Leases::new(store.clone()));
+            let lender = Arc::clone(&leases) as _;
+            let meters = Meters::shared(own, PriceBook::clone(&prices.all), clock, lender);
+            let keeping = tokio::spawn(leases.keep_small(meters.clone(), Arc::clone(&hurry)));
+            (meters, Some((keeping, owner)))
+        } else {
+            (Meters::new(own, PriceBook::clone(&prices.all), clock), None)
+        };
+        store.restore_meters(&meters, &prices, SystemClock.utc()).await?;
+        // It is set once, here.
+        let _ = told.set((meters.clone(), hurry));
+        let (store, follower, patience) = (store.clone(), Arc::new(follower), options.patience);
+        Ok(Self { store, meters, follower, patience, lent })
     }
 
     /// What lets requests in.
@@ -77,16 +122,30 @@ impl Books {
         &self.meters
     }
 
-    /// Gives the ledger what is left. What it does not take is in the journal at the next start.
-    pub async fn close(self) {
-        let Self { meters, follower, patience } = self;
-        let closing = spawn_blocking(move || {
-            let is_drained = follower.drain(patience);
-            drop((follower, meters));
-            is_drained
-        });
+    /// Gives the ledger what is left, and others what was reserved. What the ledger does not take is
+    /// in the journal at the next start, and reserved until then.
+    pub async fn close(mut self) {
+        let (follower, patience) = (Arc::clone(&self.follower), self.patience);
+        let lent = self.lent.take();
+        if let Some((keeping, _)) = &lent {
+            keeping.abort();
+        }
+        let closing = spawn_blocking(move || follower.drain(patience));
         if !matches!(closing.await, Ok(true)) {
             tracing::warn!("the ledger has not taken all usage: it will at the next start");
+            return;
+        }
+        let Some((_, owner)) = lent else { return };
+        if let Err(error) = owner.release(&self.store).await {
+            tracing::warn!(%error, "what is reserved of limits is free at the next start");
+        }
+    }
+}
+
+impl Drop for Books {
+    fn drop(&mut self) {
+        if let Some((keeping, _)) = &self.lent {
+            keeping.abort();
         }
     }
 }
@@ -95,6 +154,7 @@ impl Books {
 async fn drained(
     store: &Store,
     journal: Arc<Journal>,
+    told: &Arc<OnceLock<(Meters, Arc<Notify>)>>,
     patience: Duration,
 ) -> Result<Follower, AccessError> {
     let recovered = journal.recovered();
@@ -105,7 +165,8 @@ async fn drained(
             "requests that a process left unfinished are billed by what they had delivered"
         );
     }
-    let ledger = Box::new(SqlLedger::new(store.clone(), Handle::current()));
+    let ledger = SqlLedger::new(store.clone(), Handle::current());
+    let ledger = Box::new(Told { ledger, told: Arc::clone(told) });
     let (every, max_batch) = (GIVE_EVERY, MAX_BATCH);
     let options = FollowerOptions { every, max_batch, ..FollowerOptions::default() };
     let follower = Follower::start(journal, ledger, options);
@@ -123,8 +184,8 @@ async fn drained(
     Err(AccessError::Behind(patience, error))
 }
 
-/// The journal of this process, and those that nobody has.
-fn journals(options: &BooksOptions) -> Result<Vec<Journal>, AccessError> {
+/// The journal of this process, and those that nobody has, with their numbers.
+fn journals(options: &BooksOptions) -> Result<Vec<(Journal, usize)>, AccessError> {
     let folder = &options.folder;
     let failed = |source| AccessError::Folder { folder: folder.clone(), source };
     std::fs::create_dir_all(folder).map_err(failed)?;
@@ -136,7 +197,7 @@ fn journals(options: &BooksOptions) -> Result<Vec<Journal>, AccessError> {
             continue;
         }
         match Journal::open(&dir, kept) {
-            Ok(journal) => journals.push(journal),
+            Ok(journal) => journals.push((journal, number)),
             Err(JournalError::Locked { .. }) => {}
             Err(error) => return Err(error.into()),
         }

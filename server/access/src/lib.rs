@@ -8,6 +8,7 @@ mod alerts;
 mod books;
 mod error;
 mod gate;
+mod leases;
 mod watch;
 
 pub use alerts::{AlertMail, Alerts, AlertsOptions};

@@ -15,6 +15,7 @@ mod clock;
 mod follower;
 mod id;
 mod journal;
+mod lease;
 mod limits;
 mod meter;
 mod meters;
@@ -39,6 +40,9 @@ pub use id::{
 pub use journal::{
     Durability, Ending, Entry, Journal, JournalError, JournalOptions, Opened, Recovered, Replay,
     replay,
+};
+pub use lease::{
+    LeaseAsk, LeaseAsks, LeaseGrant, LeaseGrants, LeaseOf, LendError, Lender, RateAsk, RateGrant,
 };
 pub use limits::{Budget, Limits, Quota};
 pub use meter::{Meter, UnknownMeter, Usage};

@@ -3,11 +3,12 @@
 //! Invariant: what was used and what is held by requests that run never exceed a quota or a budget
 //! together, so they are hard.
 
+use crate::account::lent::{Lent, Own};
+use crate::lease::LeaseOf;
 use crate::permit::CappedBy;
 use crate::refusal::Refusal;
-use crate::sums::{Sum, Sums};
 use crate::tariff::Price;
-use crate::{Level, Meter, Micros, Period, Picos, UnixMillis, Usage};
+use crate::{Level, Meter, Micros, Period, Picos, Usage};
 
 /// What an account may do; by default, anything.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -53,6 +54,8 @@ pub(crate) struct Need {
     pub(crate) units: Usage,
     /// What those cost at most.
     pub(crate) fixed: Picos,
+    /// What it takes of a rate of input.
+    pub(crate) input: u64,
     /// The most output.
     pub(crate) output: u64,
     /// What a token of it costs at most.
@@ -62,14 +65,64 @@ pub(crate) struct Need {
 /// How much output is left room for, and by what.
 pub(crate) type Room = (u64, Option<CappedBy>);
 
-/// What an account has used and holds.
+/// What an account has used and holds here, and what it was granted of limits that other processes
+/// have too.
+#[derive(Clone, Copy)]
 pub(crate) struct Counted<'a> {
-    pub(crate) sums: &'a Sums,
-    pub(crate) held: &'a Sum,
-    pub(crate) utc: UnixMillis,
+    pub(crate) own: Own<'a>,
+    pub(crate) lent: Option<&'a Lent>,
+}
+
+/// What is left of a limit here, and what all processes have used and hold of it.
+struct Left {
+    left: i128,
+    used: i128,
+    held: i128,
+}
+
+impl Counted<'_> {
+    fn left(&self, of: LeaseOf, limit: i128) -> Left {
+        let (own, lent) = (&self.own, self.lent);
+        let (used, held) = (own.used(of), own.held(of));
+        let here = lent.map_or(limit, |lent| lent.granted(of, own).min(limit));
+        let elsewhere = lent.map_or((0, 0), |lent| lent.elsewhere(of, own));
+        Left {
+            left: here.saturating_sub(used).saturating_sub(held).max(0),
+            used: used.saturating_add(elsewhere.0),
+            held: held.saturating_add(elsewhere.1),
+        }
+    }
+}
+
+impl Need {
+    /// All that it needs of a limit to have the output that it asks for.
+    fn all_of(&self, of: LeaseOf) -> i128 {
+        match of {
+            LeaseOf::Money(_) => {
+                self.fixed.saturating_add(self.per_output.of(self.output.into())).get()
+            }
+            LeaseOf::Units(Meter::OutputTokens, _) => {
+                i128::from(self.units.get(Meter::OutputTokens)) + i128::from(self.output)
+            }
+            LeaseOf::Units(meter, _) => self.units.get(meter).into(),
+            LeaseOf::Concurrency => 1,
+        }
+    }
 }
 
 impl Limits {
+    /// All that may be lent: how much there may be of it in all, and how much a request needs.
+    pub(crate) fn lendable(&self, need: &Need) -> impl Iterator<Item = (LeaseOf, i128, i128)> {
+        let money =
+            self.budgets.iter().map(|it| (LeaseOf::Money(it.period), it.amount.to_picos().get()));
+        let units = self
+            .quotas
+            .iter()
+            .map(|it| (LeaseOf::Units(it.meter, it.period), i128::from(it.units)));
+        let at_once = self.concurrent_requests.map(|max| (LeaseOf::Concurrency, i128::from(max)));
+        money.chain(units).chain(at_once).map(|(of, limit)| (of, limit, need.all_of(of)))
+    }
+
     /// Makes the room smaller where less is left.
     pub(crate) fn narrow(
         &self,
@@ -102,23 +155,22 @@ impl Quota {
         need: &Need,
     ) -> Result<u64, Refusal> {
         let Self { meter, period, units: limit } = *self;
-        let used = counted.sums.get(period, counted.utc).usage.get(meter);
-        let held = counted.held.usage.get(meter);
+        let Left { left, used, held } = counted.left(LeaseOf::Units(meter, period), limit.into());
+        let units = |number: i128| u64::try_from(number).unwrap_or(u64::MAX);
+        let left = units(left);
         let wants_output = meter == Meter::OutputTokens && need.output > 0;
         // A token at least.
         let needed = need.units.get(meter).saturating_add(u64::from(wants_output));
-        let left = limit.saturating_sub(used).saturating_sub(held);
         if needed > left {
-            let resets_at = period.end(counted.utc);
             return Err(Refusal::Quota {
                 level,
                 meter,
                 period,
                 limit,
-                used,
-                held,
+                used: units(used),
+                held: units(held),
                 needed,
-                resets_at,
+                resets_at: period.end(counted.own.utc),
             });
         }
         let room = left - need.units.get(meter);
@@ -134,25 +186,25 @@ impl Budget {
         need: &Need,
     ) -> Result<u64, Refusal> {
         let Self { period, amount } = *self;
-        let spent = counted.sums.get(period, counted.utc).cost;
-        let held = counted.held.cost;
+        let Left { left, used, held } =
+            counted.left(LeaseOf::Money(period), amount.to_picos().get());
+        let left = Picos::new(left);
         let per_output = need.per_output.picos();
         let mut needed = need.fixed;
         if need.output > 0 {
             // A token at least.
             needed = needed.saturating_add(per_output);
         }
-        let left = amount.to_picos().saturating_sub(spent).saturating_sub(held);
         // Nothing is needed of a budget by what is free, even of one that is used up.
         if needed > left && needed > Picos::ZERO {
             return Err(Refusal::Budget {
                 level,
                 period,
                 limit: amount,
-                spent: spent.told(),
-                held: held.told(),
+                spent: Picos::new(used).told(),
+                held: Picos::new(held).told(),
                 needed: needed.told(),
-                resets_at: period.end(counted.utc),
+                resets_at: period.end(counted.own.utc),
             });
         }
         if per_output == Picos::ZERO {

@@ -2,15 +2,17 @@
 //!
 //! Invariant: who has a permit is in the journal, and who is not in the journal holds nothing.
 
-use std::collections::HashMap;
-use std::sync::{Arc, PoisonError, RwLock};
+mod lending;
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use crate::journal::{Journal, Opened};
 use crate::organization::{Moment, Organization};
 use crate::{
-    AccountId, Clock, Durability, Endpoint, Limits, ModelId, OrganizationId, Path, Period, Permit,
-    PriceBook, PriceError, Quote, RateStatuses, Refusal, RequestId, Standing, Sum, Tag, Tier,
-    Usage,
+    AccountId, Clock, Durability, Endpoint, Lender, Limits, ModelId, OrganizationId, Path, Period,
+    Permit, PriceBook, PriceError, Quote, RateStatuses, Refusal, RequestId, Standing, Sum, Tag,
+    Tier, Usage,
 };
 
 /// What a request asks for, at most.
@@ -42,6 +44,10 @@ pub struct Meters(Arc<Shared>);
 pub(crate) struct Shared {
     /// Written when an organization comes, and otherwise read.
     organizations: RwLock<HashMap<OrganizationId, Arc<Organization>>>,
+    /// Who lends of limits that other processes have too, if any do.
+    lender: Option<Arc<dyn Lender>>,
+    /// Organizations that something was lent to, and which have not given all back.
+    borrowers: Mutex<HashSet<OrganizationId>>,
     prices: RwLock<Arc<PriceBook>>,
     pub(crate) journal: Arc<Journal>,
     pub(crate) clock: Arc<dyn Clock>,
@@ -52,8 +58,30 @@ impl Meters {
     /// theirs comes: let nobody ask whose key was not checked.
     #[must_use]
     pub fn new(journal: Arc<Journal>, prices: PriceBook, clock: Arc<dyn Clock>) -> Self {
+        Self::made(journal, prices, clock, None)
+    }
+
+    /// The same of a process that has its limits in common with others.
+    #[must_use]
+    pub fn shared(
+        journal: Arc<Journal>,
+        prices: PriceBook,
+        clock: Arc<dyn Clock>,
+        lender: Arc<dyn Lender>,
+    ) -> Self {
+        Self::made(journal, prices, clock, Some(lender))
+    }
+
+    fn made(
+        journal: Arc<Journal>,
+        prices: PriceBook,
+        clock: Arc<dyn Clock>,
+        lender: Option<Arc<dyn Lender>>,
+    ) -> Self {
         Self(Arc::new(Shared {
             organizations: RwLock::default(),
+            lender,
+            borrowers: Mutex::default(),
             prices: RwLock::new(Arc::new(prices)),
             journal,
             clock,
@@ -68,9 +96,9 @@ impl Meters {
     ///
     /// # Errors
     /// If a limit of a level does not let it in, or it cannot be recorded; nothing is taken then.
+    /// [`Refusal::NotLent`], if more is to be asked for of other processes first.
     pub fn admit(&self, path: &Path, ask: &Ask) -> Result<Permit, Refusal> {
-        let shared = &self.0;
-        let moment = Moment { now: shared.clock.now(), utc: shared.clock.utc() };
+        let (shared, moment) = (&self.0, self.moment());
         let organization = self.organization(&path.organization);
         let admitted = organization.admit(path, ask, &self.prices(), moment)?;
         let opened = Opened {
@@ -97,7 +125,7 @@ impl Meters {
 
     /// Other limits of an account, from now on; what it used and holds stays.
     pub fn set_limits(&self, id: &AccountId, limits: Limits) {
-        self.organization(id.organization()).set_limits(id, limits, self.0.clock.now());
+        self.organization(id.organization()).set_limits(id, limits, self.moment());
     }
 
     /// Other prices, for requests from now on.
@@ -174,6 +202,10 @@ impl Meters {
         book.quote((model, tier), usage, utc, organization.used(list.0, list.1, utc))
     }
 
+    fn moment(&self) -> Moment {
+        Moment { now: self.0.clock.now(), utc: self.0.clock.utc() }
+    }
+
     fn prices(&self) -> Arc<PriceBook> {
         Arc::clone(&self.0.prices.read().unwrap_or_else(PoisonError::into_inner))
     }
@@ -185,6 +217,7 @@ impl Meters {
         }
         drop(known);
         let mut all = self.0.organizations.write().unwrap_or_else(PoisonError::into_inner);
-        Arc::clone(all.entry(id.clone()).or_default())
+        let new = || Arc::new(Organization::new(self.is_shared()));
+        Arc::clone(all.entry(id.clone()).or_insert_with(new))
     }
 }

@@ -9,18 +9,21 @@
 //! request, and never while anything is written; 16,000 requests a second of one organization
 //! keep it for a few hundredths of the time, and organizations do not wait for each other.
 
+mod lending;
+
+use self::lending::worst;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use crate::account::Account;
-use crate::limits::{Need, Room};
+use crate::limits::Room;
 use crate::rate::{RateStatuses, Taken};
 use crate::refusal::Refusal;
 use crate::sums::{PeriodSum, Sum};
 use crate::{
-    AccountId, Ask, KeyId, Level, Limits, Meter, ModelId, Path, Period, Picos, PriceBook, Priced,
-    Prices, ProjectId, Standing, Tier, UnixMillis, Usage,
+    AccountId, Ask, KeyId, Level, Limits, ModelId, Path, Period, Picos, PriceBook, Priced,
+    ProjectId, Standing, Tier, UnixMillis, Usage,
 };
 
 #[derive(Debug, Default)]
@@ -28,6 +31,8 @@ pub(crate) struct Organization(Mutex<Tree>);
 
 #[derive(Debug, Default)]
 struct Tree {
+    /// Whether other processes have the same limits.
+    is_shared: bool,
     account: Account,
     projects: HashMap<ProjectId, Project>,
     /// What was agreed on with it, in place of the prices for all.
@@ -82,6 +87,11 @@ impl Hold {
 }
 
 impl Organization {
+    pub(crate) fn new(is_shared: bool) -> Self {
+        let account = Account::new(is_shared);
+        Self(Mutex::new(Tree { is_shared, account, ..Tree::default() }))
+    }
+
     fn tree(&self) -> MutexGuard<'_, Tree> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -95,9 +105,10 @@ impl Organization {
         moment: Moment,
     ) -> Result<Admitted, Refusal> {
         let mut tree = self.tree();
-        let book = tree.prices.as_deref().unwrap_or(book);
-        let priced = book.find(&ask.model, &ask.tier, moment.utc);
-        let need = need(ask, priced.as_ref().map(|priced| &*priced.prices));
+        let (priced, need) = tree.need(ask, book, moment.utc);
+        if !tree.wants(path, &need, moment).is_empty() {
+            return Err(Refusal::NotLent);
+        }
         let mut room: Room = (need.output, None);
         let mut levels = tree.made(path);
         for (level, account) in Level::ALL.into_iter().zip(&levels) {
@@ -111,15 +122,14 @@ impl Organization {
         if most > Picos::new(i64::MAX.into()) {
             return Err(Refusal::TooDear { most: most.told() });
         }
-        let input = ask.input_tokens.saturating_add(ask.other.get(Meter::EmbeddingTokens));
-        let asked = [1, input, room.0];
+        let asked = [1, need.input, room.0];
         for (level, account) in Level::ALL.into_iter().zip(&mut levels) {
-            account.check_rates(level, asked, moment.now)?;
+            account.check_rates(level, asked, moment)?;
         }
         let mut hold = Hold { sum: worst(&need, room.0), ..Hold::default() };
         let mut statuses = RateStatuses::default();
         for (account, taken) in levels.into_iter().zip(&mut hold.taken) {
-            *taken = account.take(asked, &hold.sum);
+            *taken = account.take(asked, &hold.sum, moment.utc);
             account.tighten(&mut statuses, moment.now);
         }
         Ok(Admitted { priced, room, hold, statuses })
@@ -168,8 +178,8 @@ impl Organization {
         }
     }
 
-    pub(crate) fn set_limits(&self, id: &AccountId, limits: Limits, now: Instant) {
-        self.tree().account(id).set_limits(limits, now);
+    pub(crate) fn set_limits(&self, id: &AccountId, limits: Limits, moment: Moment) {
+        self.tree().account(id).set_limits(limits, moment.now, moment.utc);
     }
 
     pub(crate) fn set_prices(&self, prices: Option<Arc<PriceBook>>) {
@@ -232,8 +242,10 @@ impl Organization {
 impl Tree {
     /// The accounts of a path, made where there was none: it is without limits then.
     fn made(&mut self, path: &Path) -> [&mut Account; Level::ALL.len()] {
-        let project = self.projects.entry(path.project.clone()).or_default();
-        let key = project.keys.entry(path.key.clone()).or_default();
+        let new = || Account::new(self.is_shared);
+        let project = self.projects.entry(path.project.clone());
+        let project = project.or_insert_with(|| Project { account: new(), ..Project::default() });
+        let key = project.keys.entry(path.key.clone()).or_insert_with(new);
         [&mut self.account, &mut project.account, key]
     }
 
@@ -250,7 +262,9 @@ impl Tree {
         match id {
             AccountId::Organization(_) => &mut self.account,
             AccountId::Project(_, project) => {
-                &mut self.projects.entry(project.clone()).or_default().account
+                let new =
+                    || Project { account: Account::new(self.is_shared), ..Project::default() };
+                &mut self.projects.entry(project.clone()).or_insert_with(new).account
             }
             AccountId::Key(path) => {
                 let [_, _, key] = self.made(path);
@@ -266,28 +280,5 @@ impl Tree {
             *used = PeriodSum::new(period);
         }
         used
-    }
-}
-
-/// The most that a request needs: all of its input by the dearer of both meters, since nobody
-/// knows yet what a cache has of it.
-fn need(ask: &Ask, prices: Option<&Prices>) -> Need {
-    let input = ask.other.saturating_add(Usage::NONE.with(Meter::InputTokens, ask.input_tokens));
-    let cached = Usage::NONE.with(Meter::CachedInputTokens, ask.input_tokens);
-    let cached = ask.other.saturating_add(cached);
-    let ceiling = |usage| prices.map_or(Picos::ZERO, |prices| prices.ceiling(usage));
-    Need {
-        units: input.max(cached),
-        fixed: ceiling(input).max(ceiling(cached)),
-        output: ask.max_output_tokens,
-        per_output: prices.map(Prices::output_ceiling).unwrap_or_default(),
-    }
-}
-
-/// What a request with so much output can use and cost.
-fn worst(need: &Need, output: u64) -> Sum {
-    Sum {
-        usage: need.units.saturating_add(Usage::NONE.with(Meter::OutputTokens, output)),
-        cost: need.fixed.saturating_add(need.per_output.of(output.into())),
     }
 }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::journal::JournalError;
+use crate::lease::LendError;
 use crate::{Level, Meter, Micros, ModelId, Period, RateKind, RateStatus, Tier, UnixMillis};
 
 /// How long who meets a limit of concurrency is told to wait: nobody knows when others end.
@@ -102,6 +103,13 @@ pub enum Refusal {
         /// The most that it could cost, rounded upwards.
         most: Micros,
     },
+    /// What was granted of limits that several servers have in common is too little: more is to be
+    /// asked for, by [`Meters::lease`](crate::Meters::lease). 503 where that came to nothing.
+    #[error("the limits of this account are asked for by too many requests at once: try again")]
+    NotLent,
+    /// Limits that several servers have in common cannot be asked for: 503.
+    #[error("limits cannot be read, so nothing is served: {0}")]
+    Lender(LendError),
     /// What is used could not be written down: 503.
     #[error("usage cannot be recorded, so nothing is served: {0}")]
     Journal(#[from] JournalError),
@@ -117,7 +125,7 @@ impl Refusal {
             | Self::Quota { level, .. }
             | Self::Budget { level, .. }
             | Self::NotPriced { level, .. } => Some(*level),
-            Self::TooDear { .. } | Self::Journal(_) => None,
+            Self::TooDear { .. } | Self::NotLent | Self::Lender(_) | Self::Journal(_) => None,
         }
     }
 
@@ -126,7 +134,9 @@ impl Refusal {
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::Rate { retry_after, .. } => *retry_after,
-            Self::Concurrency { .. } | Self::Journal(_) => Some(CONCURRENCY_RETRY),
+            Self::Concurrency { .. } | Self::NotLent | Self::Lender(_) | Self::Journal(_) => {
+                Some(CONCURRENCY_RETRY)
+            }
             // What is only held is given back when those requests end.
             Self::Quota { limit, used, needed, .. } if used.saturating_add(*needed) <= *limit => {
                 Some(CONCURRENCY_RETRY)

@@ -27,7 +27,8 @@ pub(crate) struct PeriodSum {
 pub(crate) struct Sums([PeriodSum; Period::ALL.len()]);
 
 impl Sum {
-    pub(crate) fn add(&mut self, more: &Self) {
+    /// Adds another; what does not fit stays at the largest.
+    pub fn add(&mut self, more: &Self) {
         self.usage = self.usage.saturating_add(more.usage);
         self.cost = self.cost.saturating_add(more.cost);
     }

@@ -106,8 +106,15 @@ impl Store {
         &self.0.limits
     }
 
-    /// The number that others know this process by.
-    pub(crate) fn process(&self) -> i64 {
+    /// Whether other processes may serve from it at once.
+    #[must_use]
+    pub fn is_shared(&self) -> bool {
+        matches!(self.0.pools, Pools::Postgres(_))
+    }
+
+    /// The number that others know this process by; on SQLite, 0.
+    #[must_use]
+    pub fn process(&self) -> i64 {
         self.0.process
     }
 
@@ -124,6 +131,14 @@ impl Store {
         match &self.0.pools {
             Pools::Sqlite { writer, .. } => sqlite::begin(writer).await,
             Pools::Postgres(pool) => postgres::begin(pool, postgres::TURN_OF_TENANT, tenant).await,
+        }
+    }
+
+    /// A transaction that writes what is lent of one tenant's limits, when nobody else does.
+    pub(crate) async fn write_leases(&self, tenant: &str) -> Result<Transaction, StoreError> {
+        match &self.0.pools {
+            Pools::Sqlite { writer, .. } => sqlite::begin(writer).await,
+            Pools::Postgres(pool) => postgres::begin(pool, postgres::TURN_OF_LEASES, tenant).await,
         }
     }
 

@@ -16,6 +16,7 @@ mod conversation_items;
 mod conversations;
 mod database;
 mod error;
+mod leases;
 mod ledger;
 mod limits;
 mod migrations;

@@ -16,7 +16,7 @@ enum On {
     Postgres,
 }
 
-const MIGRATIONS: [(i64, &str, On, &str); 10] = [
+const MIGRATIONS: [(i64, &str, On, &str); 12] = [
     (1, "kept", On::Both, include_str!("../migrations/0001_kept.sql")),
     (2, "process", On::Both, include_str!("../migrations/0002_process.sql")),
     (3, "row security", On::Postgres, include_str!("../migrations/0003_row_security.postgres.sql")),
@@ -27,6 +27,8 @@ const MIGRATIONS: [(i64, &str, On, &str); 10] = [
     (8, "row security of alerts", On::Postgres, ROW_SECURITY_OF_ALERTS),
     (9, "billing", On::Both, include_str!("../migrations/0009_billing.sql")),
     (10, "row security of billing", On::Postgres, ROW_SECURITY_OF_BILLING),
+    (11, "leases", On::Both, include_str!("../migrations/0011_leases.sql")),
+    (12, "row security of leases", On::Postgres, ROW_SECURITY_OF_LEASES),
 ];
 const ROW_SECURITY_OF_ACCOUNTS: &str =
     include_str!("../migrations/0006_row_security_accounts.postgres.sql");
@@ -34,6 +36,8 @@ const ROW_SECURITY_OF_ALERTS: &str =
     include_str!("../migrations/0008_row_security_alerts.postgres.sql");
 const ROW_SECURITY_OF_BILLING: &str =
     include_str!("../migrations/0010_row_security_billing.postgres.sql");
+const ROW_SECURITY_OF_LEASES: &str =
+    include_str!("../migrations/0012_row_security_leases.postgres.sql");
 /// sqlx's own.
 const TABLE: &str = "_sqlx_migrations";
 

@@ -2,6 +2,8 @@
 //!
 //! Invariant: a response that is finished never changes again.
 
+use std::sync::LazyLock;
+
 use crate::database::now;
 use crate::sql::{Transaction, execute, query};
 use crate::{Item, Store, StoreError};
@@ -27,12 +29,17 @@ const SET_STATUS: &str = "UPDATE responses SET status = $3 WHERE tenant = $1 AND
     AND status IN ('queued', 'in_progress')";
 const FAIL_UNFINISHED: &str =
     "UPDATE responses SET status = 'failed' WHERE status IN ('queued', 'in_progress')";
-/// PostgreSQL knows which processes live: each holds a lock of its own number.
-const FAIL_LEFT: &str = "UPDATE responses SET status = 'failed'
-    WHERE status IN ('queued', 'in_progress') AND NOT EXISTS (SELECT 1 FROM pg_locks
-        WHERE locktype = 'advisory' AND objsubid = 1 AND granted
-        AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
-        AND ((CAST(classid AS BIGINT) << 32) | CAST(objid AS BIGINT)) = process)";
+static FAIL_LEFT: LazyLock<String> = LazyLock::new(|| {
+    format!(
+        "UPDATE responses SET status = 'failed' WHERE status IN ('queued', 'in_progress') AND {IS_LEFT}"
+    )
+});
+/// Whether the `process` of a row is no more. PostgreSQL knows which live: each holds a lock of its
+/// own number.
+pub(crate) const IS_LEFT: &str = "NOT EXISTS (SELECT 1 FROM pg_locks
+    WHERE locktype = 'advisory' AND objsubid = 1 AND granted
+    AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+    AND ((CAST(classid AS BIGINT) << 32) | CAST(objid AS BIGINT)) = process)";
 
 /// A response to keep.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -266,7 +273,7 @@ impl Store {
         let mut transaction = self.write_every().await?;
         let failed = match &transaction {
             Transaction::Sqlite(_) => execute!(&mut transaction, FAIL_UNFINISHED)?,
-            Transaction::Postgres(_) => execute!(&mut transaction, FAIL_LEFT)?,
+            Transaction::Postgres(_) => execute!(&mut transaction, FAIL_LEFT.as_str())?,
         };
         transaction.commit().await?;
         if failed > 0 {

@@ -12,7 +12,7 @@ use server_admin::Admin;
 use server_http::{AppStateBuilder, NoAuth, Outbound};
 use server_login::Login;
 use server_metering::Durability;
-use server_store::{BooksClaim, Store, claim_books};
+use server_store::{BooksClaim, Database, Store, claim_books};
 
 use super::billing::Billing;
 use super::people::{self, Invitations, Members};
@@ -127,17 +127,19 @@ async fn books(args: &ServeArgs, data_dir: &Path, store: &Store) -> Result<Optio
     Ok(Some(books.context("cannot open the books of usage")?))
 }
 
-/// Sees to it that no other server counts the same limits in its own memory.
+/// Sees to it that no other server counts the same limits in its own memory: of a file, since those
+/// of a server of PostgreSQL are lent.
 async fn claim(args: &ServeArgs, data_dir: &Path) -> Result<Option<BooksClaim>> {
-    if args.no_metering || args.limits_per_server {
+    let Database::File(file) = args.database.database(data_dir)? else { return Ok(None) };
+    if args.no_metering {
         return Ok(None);
     }
-    let database = args.database.database(data_dir)?;
-    let claim = claim_books(&database).await.with_context(|| database.to_string())?;
+    let claim = claim_books(&file).await.with_context(|| file.display().to_string())?;
     let claim = claim.with_context(|| {
         format!(
-            "another server keeps to limits on {database}, and each counts them by itself: with \
-             --limits-per-server on all of them, each allows as much as is set"
+            "another server keeps to limits on {}: several share them on PostgreSQL, with \
+             --database-url on each",
+            file.display()
         )
     })?;
     Ok(Some(claim))

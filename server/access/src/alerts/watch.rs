@@ -1,13 +1,15 @@
 //! Compares what was used with what alerts are on.
 //!
-//! Invariant: a sum is told of the period that it is of. What each server has counted itself is
-//! what it compares; the database sees to it that servers together tell a threshold once.
+//! Invariant: a sum is told of the period that it is of. It is what this server has counted, and
+//! what the ledger has where others count too; the database sees to it that servers together tell a
+//! threshold once.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use server_metering::{
     AccountId, Clock, KeyId, Meters, Micros, OrganizationId, Path, Period, ProjectId, Sum,
+    UnixMillis,
 };
 use server_store::{Alert, AlertOn, ArmedAlert, Firing, Store, StoreError};
 
@@ -49,7 +51,7 @@ impl Watcher {
             for armed in &part.alerts {
                 let name = (armed.alert.organization.clone(), armed.alert.id.clone());
                 let before = self.told.get(&name).copied();
-                let Some(found) = self.look(armed) else { continue };
+                let Some(found) = self.look(armed).await? else { continue };
                 let Some(highest) = found.reached.last().copied() else { continue };
                 let now = (found.number, highest);
                 if before.is_none_or(|before| now > before) {
@@ -88,53 +90,74 @@ impl Watcher {
     }
 
     /// What an alert's account has used, if that is anything to tell.
-    fn look(&self, armed: &ArmedAlert) -> Option<Found> {
-        let (on, limits) = (armed.alert.rule.on, armed.limits.limits().ok()?);
-        let period = on.period();
-        let limit = match on {
-            AlertOn::Budget(_) => {
-                let budget = limits.budgets.iter().find(|it| it.period == period)?;
-                budget.amount.to_picos().get()
-            }
-            AlertOn::Quota(meter, _) => {
-                let is_it = |it: &&server_metering::Quota| (it.meter, it.period) == (meter, period);
-                i128::from(limits.quotas.iter().find(is_it)?.units)
-            }
-        };
+    async fn look(&self, armed: &ArmedAlert) -> Result<Option<Found>, StoreError> {
+        let period = armed.alert.rule.on.period();
+        let Some(limit) = limit(armed).filter(|limit| *limit > 0) else { return Ok(None) };
         let utc = self.clock.utc();
         let number = period.number(utc);
-        let sum = self.sum(&armed.alert, period)?;
-        if limit <= 0 || period.number(self.clock.utc()) != number {
-            return None;
-        }
-        let (used, amounts) = match on {
-            AlertOn::Budget(_) => {
-                let limit = server_metering::Picos::new(limit);
-                let told = |picos: server_metering::Picos| picos.round_up().unwrap_or(Micros::MAX);
-                (sum.cost.get(), (told(sum.cost).to_string(), told(limit).to_string()))
-            }
-            AlertOn::Quota(meter, _) => {
-                let used = sum.usage.get(meter);
-                (i128::from(used), (used.to_string(), limit.to_string()))
-            }
-        };
-        let percent = u32::try_from(used.saturating_mul(100) / limit).unwrap_or(u32::MAX);
-        let thresholds = armed.alert.rule.thresholds.iter().copied();
-        let reached: Vec<u32> = thresholds.filter(|threshold| *threshold <= percent).collect();
-        let highest = *reached.last()?;
-        let created_at = i64::try_from(utc.0 / MILLIS_PER_SECOND).unwrap_or(i64::MAX);
-        let event = Event::new(armed, (highest, percent), amounts, created_at);
-        Some(Found { number, reached, event })
+        let Some(sum) = self.sum(&armed.alert, period, utc).await? else { return Ok(None) };
+        let is_over = period.number(self.clock.utc()) != number;
+        Ok((!is_over).then(|| found(armed, limit, &sum, utc)).flatten())
     }
 
-    fn sum(&self, alert: &Alert, period: Period) -> Option<Sum> {
-        let standing = self.meters.standing(&account(alert)?);
-        Some(match period {
+    async fn sum(
+        &self,
+        alert: &Alert,
+        period: Period,
+        utc: UnixMillis,
+    ) -> Result<Option<Sum>, StoreError> {
+        let Some(account) = account(alert) else { return Ok(None) };
+        if self.meters.is_shared() {
+            let sums = self.store.account_sums(&account, utc).await?;
+            return Ok(Some(sums[period as usize]));
+        }
+        let standing = self.meters.standing(&account);
+        Ok(Some(match period {
             Period::Day => standing.day,
             Period::Month => standing.month,
             Period::Total => standing.total,
-        })
+        }))
     }
+}
+
+/// What an alert's percent are of.
+fn limit(armed: &ArmedAlert) -> Option<i128> {
+    let (on, limits) = (armed.alert.rule.on, armed.limits.limits().ok()?);
+    let period = on.period();
+    Some(match on {
+        AlertOn::Budget(_) => {
+            let budget = limits.budgets.iter().find(|it| it.period == period)?;
+            budget.amount.to_picos().get()
+        }
+        AlertOn::Quota(meter, _) => {
+            let is_it = |it: &&server_metering::Quota| (it.meter, it.period) == (meter, period);
+            i128::from(limits.quotas.iter().find(is_it)?.units)
+        }
+    })
+}
+
+/// What thresholds a sum has reached.
+fn found(armed: &ArmedAlert, limit: i128, sum: &Sum, utc: UnixMillis) -> Option<Found> {
+    let on = armed.alert.rule.on;
+    let number = on.period().number(utc);
+    let (used, amounts) = match on {
+        AlertOn::Budget(_) => {
+            let limit = server_metering::Picos::new(limit);
+            let told = |picos: server_metering::Picos| picos.round_up().unwrap_or(Micros::MAX);
+            (sum.cost.get(), (told(sum.cost).to_string(), told(limit).to_string()))
+        }
+        AlertOn::Quota(meter, _) => {
+            let used = sum.usage.get(meter);
+            (i128::from(used), (used.to_string(), limit.to_string()))
+        }
+    };
+    let percent = u32::try_from(used.saturating_mul(100) / limit).unwrap_or(u32::MAX);
+    let thresholds = armed.alert.rule.thresholds.iter().copied();
+    let reached: Vec<u32> = thresholds.filter(|threshold| *threshold <= percent).collect();
+    let highest = *reached.last()?;
+    let created_at = i64::try_from(utc.0 / MILLIS_PER_SECOND).unwrap_or(i64::MAX);
+    let event = Event::new(armed, (highest, percent), amounts, created_at);
+    Some(Found { number, reached, event })
 }
 
 /// The account that an alert is on.

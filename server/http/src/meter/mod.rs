@@ -19,6 +19,7 @@
 //! [`Durability::BeforeAck`] admitting and settling wait for the disk, which would keep all other
 //! connections of a thread waiting too: there, and only there, a blocking thread waits.
 
+mod lease;
 mod rates;
 mod refused;
 
@@ -155,14 +156,7 @@ pub(crate) async fn admit(state: &AppState, wanted: Wanted<'_>) -> Result<Metere
     })?;
     let path = &wanted.caller.path;
     let waits = meters.durability() == Durability::BeforeAck;
-    let admitted = if waits {
-        let (meters, path) = (meters.clone(), path.clone());
-        let admitted = tokio::task::spawn_blocking(move || meters.admit(&path, &ask)).await;
-        admitted.map_err(|_| ApiError::internal())?
-    } else {
-        meters.admit(path, &ask)
-    };
-    match admitted {
+    match lease::admit(meters, path, ask, waits).await? {
         Ok(permit) => {
             ticket::note_rates(permit.rates());
             Ok(Metered { permit: Some(permit), other, waits, settling: None })

@@ -28,6 +28,12 @@ pub(super) fn error(refusal: &Refusal) -> ApiError {
             ApiError::refused(StatusCode::FORBIDDEN, "model_not_priced", sentence(refusal))
         }
         Refusal::TooDear { .. } => ApiError::invalid(None, sentence(refusal)),
+        Refusal::NotLent => ApiError::unavailable("limits_busy", sentence(refusal), 1),
+        Refusal::Lender(error) => {
+            tracing::error!(%error, "limits cannot be read, so nothing is served");
+            let message = "Limits cannot be read now, so nothing is served. Retry later.";
+            ApiError::unavailable("limits_not_read", message, 1)
+        }
         Refusal::Journal(error) => {
             // It may name files, which are nobody's business.
             tracing::error!(%error, "usage cannot be recorded, so nothing is served");
@@ -52,6 +58,7 @@ pub(super) fn labels(refusal: &Refusal) -> [&'static str; 2] {
         Refusal::Budget { .. } => "budget",
         Refusal::NotPriced { .. } => "not_priced",
         Refusal::TooDear { .. } => "too_dear",
+        Refusal::NotLent | Refusal::Lender(_) => "leases",
         Refusal::Journal(_) => "journal",
     };
     let level = match refusal.level() {

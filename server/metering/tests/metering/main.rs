@@ -4,5 +4,6 @@ mod accounts;
 mod budget;
 mod fuzz;
 mod kill;
+mod leases;
 mod replay;
 mod world;

@@ -24,6 +24,9 @@ pub(super) const OF_TENANT: &str = "SELECT set_config('app.tenant', $1, true)";
 /// The same, and waits for the tenant's other writers.
 pub(super) const TURN_OF_TENANT: &str = "SELECT set_config('app.tenant', $1, true),
     pg_advisory_xact_lock(hashtextextended($1, 0))";
+/// Sees one tenant, and waits for who else asks for its limits; not for those who write other things.
+pub(super) const TURN_OF_LEASES: &str = "SELECT set_config('app.tenant', $1, true),
+    pg_advisory_xact_lock(hashtextextended($1, 1))";
 /// Waits for the other writers of each of some tenants.
 const TURN_OF_EACH: &str = "SELECT COUNT(pg_advisory_xact_lock(hashtextextended(t, 0)))
     FROM (SELECT t FROM unnest($1::TEXT[]) WITH ORDINALITY AS u (t, n) ORDER BY n) AS s";

@@ -174,12 +174,12 @@ pub(super) fn start_of_day(day: i64) -> UnixMillis {
 }
 
 /// Which day or month a moment is in, as a column has it.
-pub(super) fn number(period: Period, at: UnixMillis) -> i64 {
+pub(crate) fn number(period: Period, at: UnixMillis) -> i64 {
     i64::try_from(period.number(at)).unwrap_or(i64::MAX)
 }
 
 /// What the table of sums calls a period.
-pub(super) fn name(period: Period) -> &'static str {
+pub(crate) fn name(period: Period) -> &'static str {
     match period {
         Period::Day => "day",
         Period::Month => "month",

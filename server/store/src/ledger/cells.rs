@@ -22,7 +22,7 @@ pub(super) const NUM_SUM: usize = NUM_METERS + 2;
 const CHUNKS: [usize; 4] = [64, 16, 4, 1];
 
 /// A row that is written.
-pub(super) type Written<'a, const T: usize, const N: usize> = ([&'a str; T], [i64; N]);
+pub(crate) type Written<'a, const T: usize, const N: usize> = ([&'a str; T], [i64; N]);
 
 /// A row that is read.
 #[derive(Clone, Debug)]
@@ -50,7 +50,7 @@ where
 }
 
 /// `head VALUES (…), (…) tail`.
-pub(super) fn insert<DB, const T: usize, const N: usize>(
+pub(crate) fn insert<DB, const T: usize, const N: usize>(
     head: &str,
     rows: &[Written<'_, T, N>],
     tail: &str,
@@ -74,7 +74,7 @@ where
 }
 
 /// The rows of one statement after the other.
-pub(super) fn chunks<T>(mut rows: &[T]) -> impl Iterator<Item = &[T]> {
+pub(crate) fn chunks<T>(mut rows: &[T]) -> impl Iterator<Item = &[T]> {
     std::iter::from_fn(move || {
         let num = CHUNKS.into_iter().find(|num| *num <= rows.len())?;
         let (chunk, rest) = rows.split_at(num);

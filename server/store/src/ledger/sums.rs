@@ -4,6 +4,7 @@
 //! are added to days, and what sweeps old days adds them to the others in the same transaction. So
 //! a line changes four sums, and not twelve.
 
+use std::collections::HashMap;
 use std::sync::LazyLock;
 
 use server_metering::{
@@ -18,7 +19,7 @@ use super::books::PriceBooks;
 use super::cells::{COST, Cells, METERS, NUM_SUM, sum_of};
 use super::error::BillingError;
 use crate::database::now;
-use crate::sql::{Transaction, execute, on};
+use crate::sql::{Transaction, execute, on, query};
 use crate::{Store, StoreError};
 
 /// Rows that are read at once.
@@ -33,6 +34,14 @@ const REMOVE: &str = "DELETE FROM usage_sums
 /// What was removed of days is what is added to months, whoever added to it in the meantime.
 static REMOVE_DAYS: LazyLock<String> =
     LazyLock::new(|| format!("{REMOVE} RETURNING {KEY}, {METERS}, {COST}"));
+static SUMS_OF_PATH: LazyLock<String> = LazyLock::new(|| {
+    format!(
+        "SELECT {KEY}, {METERS}, {COST} FROM usage_sums
+        WHERE organization_id = $1 AND project_id IN ('', $2) AND key_id IN ('', $3)
+        AND model = '' AND tier = ''
+        AND number = CASE period WHEN 'day' THEN number WHEN 'month' THEN $4 ELSE 0 END"
+    )
+});
 const KEY: &str = "organization_id, project_id, key_id, model, tier, period, number";
 
 type Row = Cells<6, { 1 + NUM_SUM }>;
@@ -69,6 +78,26 @@ impl Store {
             }
         }
     }
+}
+
+/// What an organization, one of its projects and one of that one's keys used in the present day
+/// and month and ever, by project and key; of those above they are empty.
+pub(crate) async fn account_sums(
+    transaction: &mut Transaction,
+    (organization, project, key): (&str, &str, &str),
+    now: UnixMillis,
+) -> Result<HashMap<(String, String), [Sum; Period::ALL.len()]>, StoreError> {
+    let (sql, month) = (SUMS_OF_PATH.as_str(), number(Period::Month, now));
+    let rows: Vec<Row> = query!(transaction, fetch_all, sql, organization, project, key, month)?;
+    let mut sums = HashMap::<_, [Sum; Period::ALL.len()]>::new();
+    for Row { texts: [_, project, key, _, _, period], numbers } in rows {
+        let (usage, cost) = sum_of(&numbers[1..]);
+        let of_account = sums.entry((project, key)).or_default();
+        for period in periods(&period, numbers[0], now) {
+            of_account[period as usize].add(&Sum { usage, cost });
+        }
+    }
+    Ok(sums)
 }
 
 async fn page_of_sums(
@@ -134,7 +163,8 @@ fn restore(
             AccountId::Key(Path { organization, project, key })
         }
     };
-    for period in periods {
+    // Where other processes have the same limits, those are lent by what the ledger has.
+    for period in periods.into_iter().filter(|_| !meters.is_shared()) {
         meters.restore(&account, period, &sum);
     }
     Ok(())

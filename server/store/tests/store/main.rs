@@ -8,6 +8,7 @@ mod billing;
 mod completions;
 mod conversations;
 mod database;
+mod leases;
 mod ledger;
 mod people;
 mod postgres;
