@@ -16,7 +16,7 @@ use server_metering::{
 };
 use server_store::{SqlLedger, Store};
 use tokio::runtime::Handle;
-use tokio::sync::Notify;
+use tokio::sync::{Mutex, Notify};
 use tokio::task::{JoinHandle, spawn_blocking};
 
 use self::owner::Owner;
@@ -58,17 +58,26 @@ pub struct Books {
 /// The ledger, and who is told of what it has taken.
 struct Told {
     ledger: SqlLedger,
-    /// What counts here, and what is woken where others lack what was reserved.
-    told: Arc<OnceLock<(Meters, Arc<Notify>)>>,
+    told: Arc<Listening>,
+}
+
+/// Who is told of what the ledger has taken.
+#[derive(Debug, Default)]
+struct Listening {
+    /// What counts here, when that is there.
+    meters: OnceLock<Meters>,
+    /// Woken, where others lack what was reserved.
+    hurry: Arc<Notify>,
+    /// Held from before the ledger takes something until that is told.
+    appending: Arc<Mutex<()>>,
 }
 
 impl Ledger for Told {
     fn append(&mut self, entries: &[Entry]) -> Result<(), LedgerError> {
+        let _appending = self.told.appending.blocking_lock();
         self.ledger.append(entries)?;
-        if let Some((meters, hurry)) = self.told.get()
-            && meters.appended(entries)
-        {
-            hurry.notify_one();
+        if self.told.meters.get().is_some_and(|meters| meters.appended(entries)) {
+            self.told.hurry.notify_one();
         }
         Ok(())
     }
@@ -88,7 +97,7 @@ impl Books {
         let mut journals = journals.await.map_err(|error| AccessError::Thread(error.into()))??;
         // The first one is this process's; the others were left by processes that are no more.
         let (own, number) = journals.remove(0);
-        let (own, told) = (Arc::new(own), Arc::default());
+        let (own, told) = (Arc::new(own), Arc::<Listening>::default());
         for (left, number) in journals {
             drop(drained(store, Arc::new(left), &Arc::default(), options.patience).await?);
             Owner::new(&options.folder, number).release(store).await?;
@@ -96,22 +105,21 @@ impl Books {
         let follower = drained(store, Arc::clone(&own), &told, options.patience).await?;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let prices = store.price_books(0).await?.unwrap_or_default();
-        let hurry = Arc::new(Notify::new());
         let (meters, lent) = if store.is_shared() {
             let owner = Owner::new(&options.folder, number);
             owner.release(store).await?;
             owner.take(store)?;
-            let leases = Arc::new(Leases::new(store.clone()));
+            let leases = Arc::new(Leases::new(store.clone(), Arc::clone(&told.appending)));
             let lender = Arc::clone(&leases) as _;
             let meters = Meters::shared(own, PriceBook::clone(&prices.all), clock, lender);
-            let keeping = tokio::spawn(leases.keep_small(meters.clone(), Arc::clone(&hurry)));
+            let keeping = tokio::spawn(leases.keep_small(meters.clone(), Arc::clone(&told.hurry)));
             (meters, Some((keeping, owner)))
         } else {
             (Meters::new(own, PriceBook::clone(&prices.all), clock), None)
         };
         store.restore_meters(&meters, &prices, SystemClock.utc()).await?;
         // It is set once, here.
-        let _ = told.set((meters.clone(), hurry));
+        let _ = told.meters.set(meters.clone());
         let (store, follower, patience) = (store.clone(), Arc::new(follower), options.patience);
         Ok(Self { store, meters, follower, patience, lent })
     }
@@ -122,8 +130,8 @@ impl Books {
         &self.meters
     }
 
-    /// Gives the ledger what is left, and others what was reserved. What the ledger does not take is
-    /// in the journal at the next start, and reserved until then.
+    /// Gives the ledger what is left, and others what was reserved. What the ledger does not take
+    /// is in the journal at the next start, and reserved until then.
     pub async fn close(mut self) {
         let (follower, patience) = (Arc::clone(&self.follower), self.patience);
         let lent = self.lent.take();
@@ -154,7 +162,7 @@ impl Drop for Books {
 async fn drained(
     store: &Store,
     journal: Arc<Journal>,
-    told: &Arc<OnceLock<(Meters, Arc<Notify>)>>,
+    told: &Arc<Listening>,
     patience: Duration,
 ) -> Result<Follower, AccessError> {
     let recovered = journal.recovered();

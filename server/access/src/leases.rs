@@ -9,7 +9,9 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use server_metering::{Ask, Clock, LendError, Lender, Meters, OrganizationId, Path, SystemClock};
+use server_metering::{
+    Ask, Clock, LeaseAsks, LendError, Lender, Meters, OrganizationId, Path, SystemClock,
+};
 use server_store::{Store, StoreError};
 use tokio::sync::{Mutex, Notify};
 use tokio::time::{MissedTickBehavior, interval, sleep};
@@ -28,11 +30,14 @@ const RECLAIM_EVERY: u32 = 3;
 pub(crate) struct Leases {
     store: Store,
     turns: [Mutex<()>; NUM_TURNS],
+    /// Whoever has it is alone with what the ledger has and what is known to be in it.
+    appending: Arc<Mutex<()>>,
 }
 
 impl Leases {
-    pub(crate) fn new(store: Store) -> Self {
-        Self { store, turns: std::array::from_fn(|_| Mutex::default()) }
+    /// `appending` is held by who gives the ledger something, until that is told to the meters.
+    pub(crate) fn new(store: Store, appending: Arc<Mutex<()>>) -> Self {
+        Self { store, turns: std::array::from_fn(|_| Mutex::default()), appending }
     }
 
     /// Gives back what is not needed, for ever; at once what others may lack.
@@ -66,6 +71,10 @@ impl Leases {
     async fn give_back(&self, meters: &Meters, of_all: bool) -> Result<(), StoreError> {
         for (number, turn) in self.turns.iter().enumerate() {
             let _turn = turn.lock().await;
+            for id in meters.stale(|id| turn_of(id) == number) {
+                let asks = LeaseAsks { used: true, ..LeaseAsks::default() };
+                self.lend_to(meters, &id, &asks).await?;
+            }
             let all = meters.give_up(of_all, |id| turn_of(id) == number);
             if all.is_empty() {
                 continue;
@@ -85,10 +94,24 @@ impl Leases {
         // Whoever asked before may have got enough for this one too.
         let asks = meters.wants(path, ask);
         if !asks.is_empty() {
-            let (process, now) = (self.store.process(), SystemClock.utc());
-            let grants = self.store.lend(process, organization, &asks, now).await?;
-            meters.lent(organization, &asks, &grants);
+            self.lend_to(meters, organization, &asks).await?;
         }
+        Ok(())
+    }
+
+    async fn lend_to(
+        &self,
+        meters: &Meters,
+        organization: &OrganizationId,
+        asks: &LeaseAsks,
+    ) -> Result<(), StoreError> {
+        let _appending = match asks.used {
+            true => Some(self.appending.lock().await),
+            false => None,
+        };
+        let (process, now) = (self.store.process(), SystemClock.utc());
+        let grants = self.store.lend(process, organization, asks, now).await?;
+        meters.lent(organization, asks, &grants);
         Ok(())
     }
 }

@@ -75,6 +75,10 @@ impl Account {
         self.limits = limits;
     }
 
+    pub(crate) fn is_busy(&self) -> bool {
+        self.in_flight > 0
+    }
+
     pub(crate) fn has_budget(&self) -> bool {
         !self.limits.budgets.is_empty()
     }
@@ -126,8 +130,8 @@ impl Account {
         self.rates.lent(ask, grant, now);
     }
 
-    /// Adds what is given back: what is not needed, of all that was lent, or of what others may lack.
-    /// Says whether there may be more to give back later.
+    /// Adds what is given back: what is not needed, of all that was lent, or of what others may
+    /// lack. Says whether there may be more to give back later.
     pub(crate) fn give_up(
         &mut self,
         id: impl Fn() -> AccountId,

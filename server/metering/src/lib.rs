@@ -42,7 +42,8 @@ pub use journal::{
     replay,
 };
 pub use lease::{
-    LeaseAsk, LeaseAsks, LeaseGrant, LeaseGrants, LeaseOf, LendError, Lender, RateAsk, RateGrant,
+    LeaseAsk, LeaseAsks, LeaseGrant, LeaseGrants, LeaseOf, LendError, Lender, ModelSums, RateAsk,
+    RateGrant,
 };
 pub use limits::{Budget, Limits, Quota};
 pub use meter::{Meter, UnknownMeter, Usage};

@@ -39,6 +39,10 @@ struct Tree {
     prices: Option<Arc<PriceBook>>,
     /// What it used of each price list's period, by what the list is of.
     used: HashMap<(ModelId, Tier), PeriodSum>,
+    /// The part of that which the ledger lacks, and when it was read how the rest stands, where
+    /// other processes use the same.
+    unwritten: HashMap<(ModelId, Tier), Sum>,
+    read_at: Option<Instant>,
 }
 
 #[derive(Debug, Default)]
@@ -106,7 +110,7 @@ impl Organization {
     ) -> Result<Admitted, Refusal> {
         let mut tree = self.tree();
         let (priced, need) = tree.need(ask, book, moment.utc);
-        if !tree.wants(path, &need, moment).is_empty() {
+        if !tree.wants(path, (&need, priced.as_ref()), moment).is_empty() {
             return Err(Refusal::NotLent);
         }
         let mut room: Room = (need.output, None);
@@ -148,6 +152,9 @@ impl Organization {
             let used = tree.used(model, tier, prices.period());
             let cost = prices.cost(usage, used.get(utc).usage);
             used.add(utc, &Sum { usage, cost });
+            if tree.is_shared {
+                tree.note_unwritten((model, tier), &Sum { usage, cost });
+            }
             cost
         });
         let used = Sum { usage, cost };

@@ -38,6 +38,11 @@ impl Prices {
         self
     }
 
+    /// Whether what a usage costs depends on what was used before.
+    pub(crate) fn has_steps(&self) -> bool {
+        self.tariffs.iter().flatten().any(Tariff::has_steps)
+    }
+
     /// What its free units and steps are counted in.
     #[must_use]
     pub fn period(&self) -> Period {

@@ -109,6 +109,11 @@ impl Price {
 }
 
 impl Tariff {
+    /// Whether a unit's price depends on how many were used before.
+    pub(crate) fn has_steps(&self) -> bool {
+        self.segments.len() > 1
+    }
+
     /// The same price for each unit.
     #[must_use]
     pub fn flat(price: Price) -> Self {

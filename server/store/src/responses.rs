@@ -31,7 +31,8 @@ const FAIL_UNFINISHED: &str =
     "UPDATE responses SET status = 'failed' WHERE status IN ('queued', 'in_progress')";
 static FAIL_LEFT: LazyLock<String> = LazyLock::new(|| {
     format!(
-        "UPDATE responses SET status = 'failed' WHERE status IN ('queued', 'in_progress') AND {IS_LEFT}"
+        "UPDATE responses SET status = 'failed' WHERE status IN ('queued', 'in_progress')
+        AND {IS_LEFT}"
     )
 });
 /// Whether the `process` of a row is no more. PostgreSQL knows which live: each holds a lock of its

@@ -102,7 +102,8 @@ impl Lease {
         self.granted.max(own.taken(self.of)) - own.used(self.of) + part(pending, self.of)
     }
 
-    /// Keeps what requests of the last while needed, where there is plenty, and gives back the rest.
+    /// Keeps what requests of the last while needed, where there is plenty, and gives back the
+    /// rest.
     fn shrink(&mut self, own: &Own<'_>) {
         let (used, taken) = (own.used(self.of), own.taken(self.of));
         let more = ((used - self.used_before).max(0) * 2).max(self.peak - taken);

@@ -36,7 +36,17 @@ impl Meters {
     /// What was lent of that. Nobody else asks between the two, or gives back.
     pub fn lent(&self, id: &OrganizationId, asks: &LeaseAsks, grants: &LeaseGrants) {
         self.borrowers().insert(id.clone());
-        self.organization(id).lent(asks, grants, self.moment());
+        self.organization(id).lent(asks, grants, &self.prices(), self.moment());
+    }
+
+    /// Organizations of some whose requests run on by prices with steps, and of which is to be read
+    /// how those stand: by [`LeaseAsks::used`].
+    #[must_use]
+    pub fn stale(&self, is_one: impl Fn(&OrganizationId) -> bool) -> Vec<OrganizationId> {
+        let moment = self.moment();
+        let borrowers =
+            self.borrowers().iter().filter(|id| is_one(id)).cloned().collect::<Vec<_>>();
+        borrowers.into_iter().filter(|id| self.organization(id).is_stale(moment)).collect()
     }
 
     /// Gives up what was lent to some organizations and is not needed, of all or only of what
@@ -75,9 +85,10 @@ impl Meters {
     /// that, and are to be told soon.
     pub fn appended(&self, entries: &[Entry]) -> bool {
         let mut is_scarce = false;
-        for Entry { opened, usage, cost, .. } in entries.iter().filter(|_| self.is_shared()) {
-            let organization = self.organization(&opened.path.organization);
-            is_scarce |= organization.appended(&opened.path, *usage, *cost);
+        let prices = self.prices();
+        for entry in entries.iter().filter(|_| self.is_shared()) {
+            let organization = self.organization(&entry.opened.path.organization);
+            is_scarce |= organization.appended(entry, &prices);
         }
         is_scarce
     }

@@ -53,8 +53,8 @@ impl Rates {
         }
     }
 
-    /// Takes out what is not needed, and debts, so that they can be put back: where there is plenty,
-    /// all but twice what was taken since the last time.
+    /// Takes out what is not needed, and debts, so that they can be put back: where there is
+    /// plenty, all but twice what was taken since the last time.
     pub(crate) fn surplus(&mut self) -> Vec<Lack> {
         let mut surplus = Vec::new();
         for (bucket, kind) in self.buckets.iter_mut().zip(KINDS) {

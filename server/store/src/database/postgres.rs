@@ -24,7 +24,8 @@ pub(super) const OF_TENANT: &str = "SELECT set_config('app.tenant', $1, true)";
 /// The same, and waits for the tenant's other writers.
 pub(super) const TURN_OF_TENANT: &str = "SELECT set_config('app.tenant', $1, true),
     pg_advisory_xact_lock(hashtextextended($1, 0))";
-/// Sees one tenant, and waits for who else asks for its limits; not for those who write other things.
+/// Sees one tenant, and waits for who else asks for its limits; not for those who write what is not
+/// lent.
 pub(super) const TURN_OF_LEASES: &str = "SELECT set_config('app.tenant', $1, true),
     pg_advisory_xact_lock(hashtextextended($1, 1))";
 /// Waits for the other writers of each of some tenants.

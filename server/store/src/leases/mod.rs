@@ -17,7 +17,7 @@ use server_metering::{
 
 use self::rows::{Account, LeaseRow, ids};
 use crate::database::millis;
-use crate::ledger::{account_sums, number};
+use crate::ledger::{account_sums, model_sums, number};
 use crate::responses::IS_LEFT;
 use crate::sql::{Transaction, execute, query};
 use crate::{Store, StoreError};
@@ -40,7 +40,8 @@ const FORGET: &str = "DELETE FROM leases WHERE process = $1";
 /// ledger by now, or in a journal that nobody reads.
 static RECLAIM: LazyLock<String> = LazyLock::new(|| {
     format!(
-        "DELETE FROM leases WHERE process <> $1 AND (what = 'requests' OR touched_at < $2) AND {IS_LEFT}"
+        "DELETE FROM leases WHERE process <> $1 AND (what = 'requests' OR touched_at < $2)
+        AND {IS_LEFT}"
     )
 });
 
@@ -69,6 +70,10 @@ impl Store {
                 grants.leases = lending.lend(&mut transaction, &asks.leases).await?;
             }
             grants.rates = rates::take(&mut transaction, organization, &asks.rates, utc).await?;
+            if asks.used {
+                let sums = model_sums(&mut transaction, organization.as_str(), utc).await?;
+                grants.used = Some(sums);
+            }
             transaction.commit().await?;
             Ok(grants)
         };

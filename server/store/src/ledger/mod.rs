@@ -25,4 +25,4 @@ pub(crate) use filter::{END_OF_TIME, MILLIS_PER_HOUR};
 pub use lines::LedgerLine;
 pub use prices::{NewPrice, PriceFilter, PriceList};
 pub use query::{Bucket, BucketQuery, BucketWidth, GroupBy, UsageGroup, UsageQuery, UsageTotal};
-pub(crate) use sums::{account_sums, sweep as sweep_sums};
+pub(crate) use sums::{account_sums, model_sums, sweep as sweep_sums};

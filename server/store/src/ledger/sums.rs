@@ -8,8 +8,8 @@ use std::collections::HashMap;
 use std::sync::LazyLock;
 
 use server_metering::{
-    AccountId, KeyId, Meters, ModelId, OrganizationId, Path, Period, ProjectId, Sum, Tier,
-    UnixMillis,
+    AccountId, KeyId, Meters, ModelId, ModelSums, OrganizationId, Path, Period, ProjectId, Sum,
+    Tier, UnixMillis,
 };
 use sqlx::{Database, Encode, QueryBuilder, Type};
 
@@ -40,6 +40,13 @@ static SUMS_OF_PATH: LazyLock<String> = LazyLock::new(|| {
         WHERE organization_id = $1 AND project_id IN ('', $2) AND key_id IN ('', $3)
         AND model = '' AND tier = ''
         AND number = CASE period WHEN 'day' THEN number WHEN 'month' THEN $4 ELSE 0 END"
+    )
+});
+static SUMS_OF_MODELS: LazyLock<String> = LazyLock::new(|| {
+    format!(
+        "SELECT {KEY}, {METERS}, {COST} FROM usage_sums
+        WHERE organization_id = $1 AND project_id = '' AND key_id = '' AND model <> ''
+        AND number = CASE period WHEN 'day' THEN number WHEN 'month' THEN $2 ELSE 0 END"
     )
 });
 const KEY: &str = "organization_id, project_id, key_id, model, tier, period, number";
@@ -98,6 +105,30 @@ pub(crate) async fn account_sums(
         }
     }
     Ok(sums)
+}
+
+/// What an organization used of each model and tier in the present day and month, and ever.
+pub(crate) async fn model_sums(
+    transaction: &mut Transaction,
+    organization: &str,
+    now: UnixMillis,
+) -> Result<Vec<ModelSums>, StoreError> {
+    let month = number(Period::Month, now);
+    let rows: Vec<Row> =
+        query!(transaction, fetch_all, SUMS_OF_MODELS.as_str(), organization, month)?;
+    let mut sums = HashMap::<_, [Sum; Period::ALL.len()]>::new();
+    for Row { texts: [_, _, _, model, tier, period], numbers } in rows {
+        let (usage, cost) = sum_of(&numbers[1..]);
+        let of_model = sums.entry((model, tier)).or_default();
+        for period in periods(&period, numbers[0], now) {
+            of_model[period as usize].add(&Sum { usage, cost });
+        }
+    }
+    let named = |((model, tier), sums): ((String, String), _)| {
+        Ok(ModelSums { model: ModelId::new(&model)?, tier: Tier::new(&tier)?, sums })
+    };
+    let all: Result<_, BillingError> = sums.into_iter().map(named).collect();
+    Ok(all?)
 }
 
 async fn page_of_sums(

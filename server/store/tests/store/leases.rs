@@ -34,14 +34,14 @@ fn ask(account: &AccountId, of: LeaseOf, limit: i128, reserved: i128, need: i128
 
 /// How much more a process gets, what the ledger has, and what others have reserved.
 async fn lend(store: &Store, process: i64, ask: LeaseAsk) -> (i128, i128, i128) {
-    let asks = LeaseAsks { leases: vec![ask], rates: Vec::new() };
+    let asks = LeaseAsks { leases: vec![ask], ..LeaseAsks::default() };
     let grants = store.lend(process, &organization(), &asks, NOW).await.unwrap();
     let grant = grants.leases[0];
     (grant.more, grant.used, grant.elsewhere)
 }
 
 async fn give_back(store: &Store, process: i64, leases: Vec<LeaseAsk>, rates: Vec<RateAsk>) {
-    let asks = LeaseAsks { leases, rates };
+    let asks = LeaseAsks { leases, rates, used: false };
     store.give_back(process, &[(organization(), asks)]).await.unwrap();
 }
 
@@ -116,7 +116,7 @@ async fn what_the_ledger_has_is_not_lent_again(on: On) {
     let number = Period::Day.number(tomorrow);
     let wanted = |reserved| LeaseAsk { number, ..ask(&levels[0], of, 100, reserved, 100) };
     let lent = async |process, reserved| {
-        let asks = LeaseAsks { leases: vec![wanted(reserved)], rates: Vec::new() };
+        let asks = LeaseAsks { leases: vec![wanted(reserved)], ..LeaseAsks::default() };
         let grants = store.lend(process, &organization(), &asks, tomorrow).await.unwrap();
         (grants.leases[0].more, grants.leases[0].used, grants.leases[0].elsewhere)
     };
@@ -136,7 +136,7 @@ async fn a_rate_is_one_bucket_for_all(on: On) {
         RateAsk { account: of_key(), kind, limit: 600, back, need }
     };
     let take = async |process, back, need, after: u64| {
-        let asks = LeaseAsks { leases: Vec::new(), rates: vec![rate(back, need)] };
+        let asks = LeaseAsks { rates: vec![rate(back, need)], ..LeaseAsks::default() };
         let now = UnixMillis(NOW.0 + after);
         store.lend(process, &organization(), &asks, now).await.unwrap().rates[0]
     };
