@@ -71,9 +71,14 @@ pub(crate) enum UserCommand {
         database: DatabaseArgs,
     },
     /// Delete a user and all that is theirs; audit logs keep the bare id
+    ///
+    /// The only owner of an organization that goes on is not deleted.
     Delete {
         /// Their e-mail address
         email: String,
+        /// Also if organizations have nobody else, and are left without members
+        #[arg(long)]
+        force: bool,
         #[command(flatten)]
         database: DatabaseArgs,
     },

@@ -3,11 +3,11 @@
 use std::io::Read;
 use std::path::Path;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
 use server_accounts::DEFAULT;
 use server_identity::{EmailAddress, Password, PasswordHasher};
-use server_store::{Member, NewUser, Store, User};
+use server_store::{Member, NewUser, Store, StoreError, User};
 
 use crate::accounts::{allowed, open};
 use crate::cli::UserCommand;
@@ -83,12 +83,23 @@ pub(in crate::commands) async fn run(command: UserCommand, data_dir: &Path) -> R
             let user = find(&store, &email).await?;
             outln!("{}", store.export_user(&user.id).await?)
         }
-        UserCommand::Delete { email, database } => {
-            let store = open(&database, data_dir).await?;
-            let user = find(&store, &email).await?;
-            store.delete_user(&user.id).await?;
+        UserCommand::Delete { email, force, database } => {
+            delete(&open(&database, data_dir).await?, &email, force).await?;
             outln!("{email} is deleted")
         }
+    }
+}
+
+/// Deletes a user, or says what to do where that cannot be yet.
+async fn delete(store: &Store, email: &str, force: bool) -> Result<()> {
+    let user = find(store, email).await?;
+    match store.delete_user_as_operator(&allowed(DEFAULT)?, &user.id, force).await {
+        Err(StoreError::LastOwner(org)) => bail!(
+            "{email} is the only owner of the organization '{org}': make another member its owner \
+             with `agentbase user role EMAIL owner --org {org}`, or end it with `agentbase org \
+             archive {org}`; if nobody else is in it, --force leaves it without members"
+        ),
+        deleted => Ok(deleted?),
     }
 }
 

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use server_accounts::{Allowed, AuditEvent, LimitsData, may};
 
-use super::audit;
+use super::audit::{self, Who};
 use super::check::{self, MAX_REASON_BYTES, not_found, unreadable, whole};
 use super::list::{List, Part};
 use crate::database::now;
@@ -91,12 +91,20 @@ pub(crate) async fn check_in_force(
     transaction: &mut Transaction,
     id: &str,
 ) -> Result<(), StoreError> {
-    let found: Option<(Option<i64>,)> = query!(transaction, fetch_optional, ARCHIVED_AT, id)?;
-    match found {
-        None => Err(not_found(WHAT, id)),
-        Some((Some(_),)) => Err(StoreError::invalid(WHAT, "it was archived")),
-        Some((None,)) => Ok(()),
+    if is_archived(transaction, id).await? {
+        return Err(StoreError::invalid(WHAT, "it was archived"));
     }
+    Ok(())
+}
+
+/// Whether an organization is no more; [`StoreError::NotFound`] if it never was.
+pub(crate) async fn is_archived(
+    transaction: &mut Transaction,
+    id: &str,
+) -> Result<bool, StoreError> {
+    let found: Option<(Option<i64>,)> = query!(transaction, fetch_optional, ARCHIVED_AT, id)?;
+    let (archived_at,) = found.ok_or_else(|| not_found(WHAT, id))?;
+    Ok(archived_at.is_some())
 }
 
 impl Store {
@@ -115,13 +123,8 @@ impl Store {
         let name = check::name(name)?;
         let work = async {
             let mut transaction = self.write(id).await?;
-            let revision = revisions::next(&mut transaction).await?;
-            if execute!(&mut transaction, INSERT, id, name, now(), revision)? == 0 {
-                return Err(StoreError::Exists { what: WHAT, id: id.to_owned() });
-            }
-            let event =
-                audit::event("organization.created", id, None, json!({ "data": { "name": name } }));
-            audit::append(&mut transaction, allowed, event).await?;
+            let who = Who { organization: id, actor: allowed.actor(), address: allowed.address() };
+            insert(&mut transaction, who, &name).await?;
             let made = read(only(id).one(&mut transaction, id).await?)?;
             transaction.commit().await?;
             Ok(made)
@@ -249,9 +252,8 @@ impl Store {
         let id = allowed.organization();
         let work = async {
             let mut transaction = self.write(id).await?;
-            match check_in_force(&mut transaction, id).await {
-                Err(StoreError::Invalid { .. }) => return Ok(()),
-                checked => checked?,
+            if is_archived(&mut transaction, id).await? {
+                return Ok(());
             }
             let revision = revisions::next(&mut transaction).await?;
             let num = execute!(&mut transaction, ARCHIVE, id, now(), revision)?;
@@ -260,6 +262,21 @@ impl Store {
         };
         self.in_time(work).await
     }
+}
+
+/// Adds an organization with a name that was checked, and tells so.
+pub(super) async fn insert(
+    transaction: &mut Transaction,
+    who: Who<'_>,
+    name: &str,
+) -> Result<(), StoreError> {
+    let id = who.organization;
+    let revision = revisions::next(transaction).await?;
+    if execute!(&mut *transaction, INSERT, id, name, now(), revision)? == 0 {
+        return Err(StoreError::Exists { what: WHAT, id: id.to_owned() });
+    }
+    let data = json!({ "data": { "name": name } });
+    audit::append_of(transaction, who, audit::event("organization.created", id, None, data)).await
 }
 
 /// Ends a change of the organization itself, which is there if a row was changed.

@@ -1,7 +1,7 @@
 //! Who belongs to an organization, and as what.
 //!
-//! Invariant: an organization that has members has an owner among them who is not disabled, unless
-//! the operator disabled the last one; whoever is no member any more has no key there.
+//! Invariant: where an organization goes on and has members, an owner is among them who is not
+//! disabled, unless the operator disabled the last; who is no member any more has no key there.
 
 use serde_json::json;
 use server_accounts::{Allowed, may};
@@ -12,7 +12,7 @@ use crate::accounts::audit::{self, Who};
 use crate::accounts::check::whole;
 use crate::accounts::keys;
 use crate::accounts::list::{List, Part};
-use crate::accounts::organizations::check_in_force;
+use crate::accounts::organizations::{check_in_force, is_archived};
 use crate::database::now;
 use crate::sql::{Transaction, execute, query};
 use crate::{Page, PageQuery, Store, StoreError};
@@ -257,18 +257,20 @@ async fn remove(
     audit::append_of(transaction, who, event).await
 }
 
-/// Removes a user's membership, if there is one, also of a last owner that nobody is left behind.
+/// Removes a user's membership, if there is one, also of the last owner of what was archived, or
+/// where nobody is left behind and it `may_abandon` the organization.
 pub(super) async fn leave(
     transaction: &mut Transaction,
     who: Who<'_>,
-    user: &str,
+    (user, may_abandon): (&str, bool),
 ) -> Result<(), StoreError> {
     if !is_member(transaction, who.organization, user).await? {
         return Ok(());
     }
     let member = get(transaction, who.organization, user).await?;
     let (num,): (i64,) = query!(&mut *transaction, fetch_one, COUNT, who.organization)?;
-    if num > 1 {
+    let is_abandoned = num == 1 && may_abandon;
+    if !is_abandoned && !is_archived(transaction, who.organization).await? {
         check_last_owner(transaction, who.organization, &member).await?;
     }
     remove(transaction, who, &member).await

@@ -4,6 +4,7 @@
 //! id, in audit logs and as the owner of keys that were revoked.
 
 use serde_json::{Map, Value, json};
+use server_accounts::{Allowed, may};
 
 use super::{everywhere, members, users};
 use crate::accounts::audit::{self, Who};
@@ -89,20 +90,42 @@ impl Store {
         self.in_time(work).await
     }
 
-    /// Removes a user, and what is the user's: memberships with the keys that came with them,
-    /// sessions, identities, invitations to the address.
+    /// Removes a user who asks for it, and what is the user's: memberships with the keys that came
+    /// with them, sessions, identities, invitations to the address.
     ///
     /// # Errors
     /// [`StoreError::NotFound`] if there is no such user, [`StoreError::LastOwner`] if the user is
-    /// the last owner of an organization that has other members.
+    /// the last owner of an organization that goes on and has other members.
     pub async fn delete_user(&self, user: &str) -> Result<(), StoreError> {
-        let actor = format!("user:{user}");
+        self.forget(user, (&keys::of_user(user), None), true).await
+    }
+
+    /// Removes a user as the operator: the same, but the last owner of an organization that has no
+    /// other members is removed only if it `may_abandon` that, which has nobody then.
+    ///
+    /// # Errors
+    /// As [`Store::delete_user`].
+    pub async fn delete_user_as_operator(
+        &self,
+        allowed: &Allowed<may::RunPlatform>,
+        user: &str,
+        may_abandon: bool,
+    ) -> Result<(), StoreError> {
+        self.forget(user, (allowed.actor(), allowed.address()), may_abandon).await
+    }
+
+    async fn forget(
+        &self,
+        user: &str,
+        (actor, address): (&str, Option<&str>),
+        may_abandon: bool,
+    ) -> Result<(), StoreError> {
         let work = async {
             let mut transaction = self.write_person_everywhere(user).await?;
             let email = users::find(&mut transaction, user).await?.email;
             for organization in everywhere::turns(&mut transaction, user, &email).await? {
-                let who = Who { organization: &organization, actor: &actor, address: None };
-                members::leave(&mut transaction, who, user).await?;
+                let who = Who { organization: &organization, actor, address };
+                members::leave(&mut transaction, who, (user, may_abandon)).await?;
                 let invited: Vec<(String,)> =
                     query!(&mut transaction, fetch_all, FORGET_INVITATIONS, organization, email)?;
                 for (id,) in invited {

@@ -13,6 +13,7 @@ crate::on_both! {
     all_that_is_stored_is_told_but_no_secret,
     nothing_is_left_but_what_the_log_says,
     a_last_owner_of_others_stays,
+    the_operator_abandons_an_organization_only_if_that_is_meant,
     many_at_once_do_not_wait_for_each_other_in_a_circle,
     who_is_added_while_being_deleted_is_gone_or_was_not_added,
 }
@@ -109,6 +110,27 @@ async fn a_last_owner_of_others_stays(on: On) {
     store.set_member_role(&may("b"), &other.id, "owner").await.unwrap();
     store.delete_user(&user.id).await.unwrap();
     assert!(store.members(&may("a"), &all()).await.unwrap().rows.is_empty());
+}
+
+async fn the_operator_abandons_an_organization_only_if_that_is_meant(on: On) {
+    let Opened { store, .. } = &populated(on).await;
+    let ann = join(store, "a", "ann", "owner").await;
+    let bob = join(store, "b", "bob", "owner").await;
+    let cid = join(store, "b", "cid", "viewer").await;
+    let platform = &may("a");
+    assert!(is_last_owner(store.delete_user_as_operator(platform, &ann.id, false).await));
+    assert_eq!(store.member(&may("a"), &ann.id).await.unwrap().role, "owner");
+    store.delete_user_as_operator(platform, &ann.id, true).await.unwrap();
+    let log = store.audit_log(&may("a"), &Default::default(), &all()).await.unwrap();
+    let last = log.rows.last().unwrap();
+    assert_eq!((last.action.as_str(), last.actor.as_str()), ("user.deleted", "operator"));
+    assert_eq!(last.target, ann.id);
+    // Others are never left without an owner, however it is meant.
+    assert!(is_last_owner(store.delete_user_as_operator(platform, &bob.id, true).await));
+    // Who has nothing to look after goes at once, and so does whoever has what is over.
+    store.delete_user_as_operator(platform, &cid.id, false).await.unwrap();
+    store.archive_organization(&may("b")).await.unwrap();
+    store.delete_user_as_operator(platform, &bob.id, false).await.unwrap();
 }
 
 async fn who_is_added_while_being_deleted_is_gone_or_was_not_added(on: On) {
