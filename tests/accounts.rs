@@ -7,7 +7,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
-use support::binary::{Server, fail, import, naming, postgres, succeed};
+use support::binary::{Server, fail, import, naming, postgres, run, succeed, text};
 use support::http::{Answer, post};
 use tempfile::TempDir;
 
@@ -163,6 +163,44 @@ fn keys_and_budgets_on_postgresql() {
     let world = World::new(Some(url));
     keys_follow(&world);
     budgets_hold(world);
+}
+
+#[test]
+fn who_alone_owns_an_organization_is_not_deleted_by_mistake() {
+    let dir = TempDir::new().expect("a folder");
+    let org = succeed(dir.path(), &["org", "create", "Acme", "--id", "acme"]);
+    assert_eq!(org.trim(), "acme");
+    let create = ["user", "create", "ada@example.com", "--role", "owner", "--org", "acme"];
+    succeed(dir.path(), &create);
+    let error = fail(dir.path(), &["user", "delete", "ada@example.com"]);
+    for way in ["user role EMAIL owner --org acme", "org archive acme", "--force"] {
+        assert!(error.contains(way), "{error}");
+    }
+    succeed(dir.path(), &["user", "delete", "ada@example.com", "--force"]);
+    let log = succeed(dir.path(), &["audit", "list", "--org", "acme"]);
+    let line = log.lines().find(|line| line.contains("user.deleted")).expect("it is told");
+    assert!(line.contains("operator"), "{line}");
+}
+
+#[test]
+fn prices_for_nothing_are_warned_of_and_tiers_that_are_none_are_refused() {
+    let dir = TempDir::new().expect("a folder");
+    import(dir.path(), "llama");
+    let set = |model: &str| {
+        let output = run(dir.path(), &["price", "set", model, "--input", "1"]);
+        let (out, error) = (text(&output.stdout), text(&output.stderr));
+        assert!(output.status.success() && out.contains(model), "{out}{error}");
+        error
+    };
+    assert!(!set("llama").contains("warning"));
+    let warned = set("lama");
+    assert!(warned.contains("warning: no model here is called 'lama'"), "{warned}");
+    let named = warned.split_once("Models here: ").expect("it says which there are").1;
+    // A version by the name that the warning has, and one that is not there.
+    assert!(named.starts_with("llama@") && !set(named.trim()).contains("warning"), "{named}");
+    assert!(set("llama@0123456789ab").contains("warning"));
+    let tier = ["price", "set", "llama", "--input", "1", "--tier", "standart"];
+    assert!(fail(dir.path(), &tier).contains("standard, priority, flex"));
 }
 
 /// A file's limits are counted in the memory of one server.

@@ -71,7 +71,7 @@ pub(crate) struct PriceArgs {
         "audio_second"])]
     pub(crate) file: Option<PathBuf>,
 
-    /// How requests are served that it is for
+    /// How requests are served that it is for: standard, priority or flex
     #[arg(long, default_value = "standard")]
     pub(crate) tier: String,
 

@@ -11,8 +11,6 @@ use crate::{ModelId, Prices, Quote, Tier, UnixMillis, Usage};
 
 /// The most lists of a model's tier over time.
 const MAX_LISTS: usize = 1_000;
-/// Whose lists hold for tiers that have none.
-const STANDARD: &str = "standard";
 
 /// From when on a list holds, and until when.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -129,7 +127,7 @@ impl PriceBook {
     #[must_use]
     pub fn find(&self, model: &ModelId, tier: &Tier, at: UnixMillis) -> Option<Priced> {
         let name = model.as_str().rsplit_once('@').map(|(name, _)| name);
-        let tiers = [tier.as_str(), STANDARD];
+        let tiers = [tier.as_str(), Tier::STANDARD];
         tiers.into_iter().find_map(|tier| {
             let models = [Some(model.as_str()), name].into_iter().flatten();
             models.into_iter().find_map(|model| self.listed(model, tier, at))

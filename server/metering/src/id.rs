@@ -70,7 +70,18 @@ id!(RequestId, "a request's id", "A request: no two have the same, ever.");
 id!(ModelId, "a model's id", "A version of a model, as prices name it.");
 id!(Endpoint, "an endpoint", "What was asked for, as reports name it: `/v1/chat/completions`, …");
 id!(Tag, "a tag", "What a client groups its requests by.");
-id!(Tier, "a tier", "How a request is served, as prices name it: `standard`, `batch`, …");
+id!(Tier, "a tier", "How a request is served, as prices name it: one of [`Tier::ALL`].");
+
+impl Tier {
+    /// As all are that ask for nothing else.
+    pub const STANDARD: &'static str = "standard";
+    /// Before them.
+    pub const PRIORITY: &'static str = "priority";
+    /// After them.
+    pub const FLEX: &'static str = "flex";
+    /// Those that requests are served in.
+    pub const ALL: [&'static str; 3] = [Self::STANDARD, Self::PRIORITY, Self::FLEX];
+}
 
 /// Whose request it is: each level has limits and counts of its own.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

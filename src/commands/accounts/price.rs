@@ -1,5 +1,7 @@
 //! `agentbase price …`.
 
+mod known;
+
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
@@ -56,7 +58,8 @@ async fn set(args: &PriceArgs, data_dir: &Path) -> Result<()> {
     let set = store.set_price(&allowed(organization)?, &new).await?;
     let until = set.valid_until.map_or(String::new(), |until| format!(" until {}", Shown(until)));
     let from = Shown(set.valid_from);
-    outln!("{}: {} ({}) from {from}{until}: {}", set.id, set.model, set.tier, shown(&set.list))
+    outln!("{}: {} ({}) from {from}{until}: {}", set.id, set.model, set.tier, shown(&set.list))?;
+    known::warn_unless(&store, data_dir, &set.model).await
 }
 
 fn price_list(args: &PriceArgs) -> Result<PriceListData> {

@@ -79,9 +79,9 @@ impl<'a> Wanted<'a> {
 
     fn ask(&self) -> Result<Ask, IdError> {
         let tier = match self.class {
-            Class::High => "priority",
-            Class::Normal => "standard",
-            Class::Low => "flex",
+            Class::High => Tier::PRIORITY,
+            Class::Normal => Tier::STANDARD,
+            Class::Low => Tier::FLEX,
         };
         let asked = ticket::current_asked();
         Ok(Ask {

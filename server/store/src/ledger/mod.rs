@@ -7,6 +7,7 @@ mod append;
 mod batch;
 mod books;
 mod cells;
+mod charged;
 mod error;
 mod filter;
 mod lines;

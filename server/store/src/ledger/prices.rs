@@ -72,7 +72,7 @@ pub struct PriceList {
     pub id: String,
     /// The version of a model.
     pub model: String,
-    /// How it is served: `standard`, `batch`, …
+    /// How it is served: `standard`, `priority` or `flex`.
     pub tier: String,
     /// The first moment, Unix milliseconds.
     pub valid_from: i64,
@@ -116,7 +116,7 @@ impl Store {
     /// Lets a price list hold; the one that holds when it begins ends then, and does not come back.
     ///
     /// # Errors
-    /// If it is no list, holds for no time, or a later one begins before it ends.
+    /// If it is no list or its tier none, holds for no time, or a later one begins before it ends.
     pub async fn set_price(
         &self,
         allowed: &Allowed<may::RunPlatform>,
@@ -238,9 +238,10 @@ fn check(allowed: &Allowed<may::RunPlatform>, new: &NewPrice<'_>) -> Result<(), 
     if let Some(other) = new.organization.filter(|it| *it != allowed.organization()) {
         return Err(StoreError::NotFound { what: "organization", id: other.to_owned() });
     }
-    let invalid = BillingError::from;
-    ModelId::new(new.model).map_err(invalid)?;
-    Tier::new(new.tier).map_err(BillingError::from)?;
+    ModelId::new(new.model).map_err(BillingError::from)?;
+    if !Tier::ALL.contains(&new.tier) {
+        return Err(StoreError::invalid("tier", format!("give one of {}", Tier::ALL.join(", "))));
+    }
     new.list.prices().map_err(BillingError::from)?;
     let (since, until) = (new.valid_from, new.valid_until.unwrap_or(END_OF_TIME));
     Ok(check_range(since, until)?)
@@ -256,9 +257,8 @@ async fn make_room(
     let organization = organization.as_deref().unwrap_or_default();
     let (num,): (i64,) = query!(transaction, fetch_one, NUM, organization, model, tier, millis())?;
     if num >= MAX_LISTS {
-        let (model, tier) = (ModelId::new(model), Tier::new(tier));
-        let model = model.map_err(BillingError::from)?;
-        let tier = tier.map_err(BillingError::from)?;
+        let model = ModelId::new(model).map_err(BillingError::from)?;
+        let tier = Tier::new(tier).map_err(BillingError::from)?;
         return Err(BillingError::from(PriceError::TooMany { model, tier }).into());
     }
     let lists: Vec<(String, i64)> = query!(

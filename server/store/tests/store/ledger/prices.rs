@@ -79,9 +79,11 @@ async fn lists_that_would_hold_at_once_are_refused(on: On) {
     let revision = store.revision().await.unwrap();
     assert!(set(store, new(None, (T, Some(T + 9)), "none")).await.is_err());
     assert!(set(store, NewPrice { model: "", ..new(None, (T, Some(T + 9)), "1") }).await.is_err());
+    let typo = set(store, NewPrice { tier: "standart", ..new(None, (T, None), "1") }).await;
+    assert!(typo.is_err_and(|error| error.to_string().contains("standard, priority, flex")));
     assert_eq!(store.revision().await.unwrap(), revision);
     set(store, new(None, (T + 5, Some(T + 10)), "2")).await.unwrap();
-    set(store, NewPrice { tier: "batch", ..new(None, (T, None), "2") }).await.unwrap();
+    set(store, NewPrice { tier: "flex", ..new(None, (T, None), "2") }).await.unwrap();
     let other = set(store, new(Some("b"), (T, None), "2")).await;
     assert!(is_missing(other));
 }
@@ -140,7 +142,7 @@ async fn lists_are_seen_by_whom_they_are_for(on: On) {
     assert_eq!(list("a", &all, None, true).await, (vec![two.clone(), own.clone()], true));
     let at = PriceFilter { at: Some(T + 10), model: Some("m".to_owned()), ..all.clone() };
     assert_eq!(list("a", &at, None, false).await, (vec![own.clone(), two], false));
-    let other = PriceFilter { tier: Some("batch".to_owned()), ..all.clone() };
+    let other = PriceFilter { tier: Some("flex".to_owned()), ..all.clone() };
     assert_eq!(list("a", &other, None, false).await, (vec![], false));
     let of_another = store.prices(&operator("b"), &all, &page(Some(&own.id), 2, false)).await;
     assert!(matches!(of_another, Err(StoreError::NotListed)));
