@@ -21,7 +21,8 @@ use crate::who::Asker;
 use crate::wire::billing::{Estimate, EstimateRequest, PriceObject, UsageSum};
 use crate::wire::line::LedgerRow;
 
-const DEFAULT_TIER: &str = "standard";
+/// Units of a meter that a cost is estimated of: a thousand million million.
+const MAX_UNITS: u64 = 1_000_000_000_000_000;
 
 pub(super) fn routes() -> Router<Admin> {
     Router::new()
@@ -135,7 +136,7 @@ pub(crate) async fn estimate(
         let message = "This server counts no usage, and has no prices.";
         return Err(ApiError::refused(StatusCode::NOT_FOUND, "not_metered", message));
     };
-    let tier = request.tier.unwrap_or_else(|| DEFAULT_TIER.to_owned());
+    let tier = request.tier.unwrap_or_else(|| Tier::STANDARD.to_owned());
     let named = |name: &'static str| {
         move |error: IdError| ApiError::invalid(Some(name), format!("{error}."))
     };
@@ -147,11 +148,19 @@ pub(crate) async fn estimate(
     for (name, units) in &request.usage {
         let meter: Meter =
             name.parse().map_err(|error| ApiError::invalid(Some("usage"), format!("{error}.")))?;
+        if *units > MAX_UNITS {
+            let message = format!("Invalid 'usage': {name} is at most {MAX_UNITS}.");
+            return Err(ApiError::invalid(Some("usage"), message));
+        }
         usage = usage.with(meter, *units);
     }
     let quote = meters.quote(&organization, (&model_id, &tier_id), usage);
     let quote = quote.map_err(|error: PriceError| {
         ApiError::refused(StatusCode::NOT_FOUND, "not_priced", format!("{error}."))
     })?;
+    if quote.exact.round_up().is_none() {
+        let message = "This would cost more than an amount can be: ask for less 'usage'.";
+        return Err(ApiError::invalid(Some("usage"), message));
+    }
     Ok(Json(Estimate::new((request.model, tier), &quote, &admin.currency)))
 }

@@ -94,7 +94,7 @@ pub(crate) struct EstimateRequest {
     pub(crate) model: String,
     /// How it would be served; `standard`, without it.
     pub(crate) tier: Option<String>,
-    /// Units by meter: `input_tokens`, `cached_input_tokens`, `output_tokens`, …
+    /// Units by meter, at most 10¹⁵: `input_tokens`, `cached_input_tokens`, `output_tokens`, …
     pub(crate) usage: BTreeMap<String, u64>,
 }
 

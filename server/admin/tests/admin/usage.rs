@@ -240,4 +240,16 @@ async fn prices_are_listed_and_estimates_made_by_them() {
     assert_eq!((unknown.error().0, unknown.error().1.as_deref()), (404, Some("not_priced")));
     let bad = world.post(path, json!({"model": "mock", "usage": {"tokens": 1}})).await;
     assert_eq!(bad.error().2.as_deref(), Some("usage"));
+    // What is beyond all use, or all amounts, is no sum.
+    for (model, units) in [
+        ("mock", 10_000_000_000_000_000_000_u64),
+        ("mock", 1_000_000_000_000_001),
+        ("dear", 1_000_000_000_000_000),
+    ] {
+        let ask = json!({"model": model, "usage": {"input_tokens": units}});
+        let (status, _, param) = world.post(path, ask).await.error();
+        assert_eq!((status, param.as_deref()), (400, Some("usage")), "{model} {units}");
+    }
+    let most = json!({"model": "mock", "usage": {"input_tokens": 1_000_000_000_000_000_u64}});
+    assert_eq!(world.post(path, most).await.ok()["total"], "150000000.00");
 }

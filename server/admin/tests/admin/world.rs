@@ -196,16 +196,19 @@ impl World {
     }
 }
 
+/// Of a model, and of one whose price is the largest that there is.
 fn prices() -> PriceBook {
-    let list = server_accounts::PriceListData::flat([
-        (Meter::InputTokens, "0.15"),
-        (Meter::OutputTokens, "0.60"),
-    ]);
     let mut book = PriceBook::default();
-    let model = ModelId::new("mock").unwrap();
-    let validity = Validity { from: UnixMillis(0), until: None };
-    let tier = Tier::new("standard").unwrap();
-    book.add(&model, &tier, validity, list.prices().unwrap()).unwrap();
+    for (model, input, output) in [("mock", "0.15", "0.60"), ("dear", "1000000000", "0")] {
+        let list = server_accounts::PriceListData::flat([
+            (Meter::InputTokens, input),
+            (Meter::OutputTokens, output),
+        ]);
+        let model = ModelId::new(model).unwrap();
+        let validity = Validity { from: UnixMillis(0), until: None };
+        let tier = Tier::new("standard").unwrap();
+        book.add(&model, &tier, validity, list.prices().unwrap()).unwrap();
+    }
     book
 }
 
