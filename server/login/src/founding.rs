@@ -1,17 +1,16 @@
 //! An organization of their own, for who signed up.
 
-use server_accounts::{Actor, Allowed, DEFAULT, Demand, Denied, Kind, new_id};
+use server_accounts::{Actor, Kind, new_id};
 use server_store::{StoreError, User};
 
 use crate::{Login, OrganizationFounded, SignUp};
 
 /// What names of the store may have.
 pub(crate) const MAX_NAME_BYTES: usize = 256;
-/// The project's name.
-const PROJECT: &str = "Default project";
 
 impl Login {
-    /// Gives a user an organization if this is when they get one and they have none.
+    /// Gives a user an organization if they have none, and get one by now: at the latest when the
+    /// address is known to be theirs, should a server have ended before it was founded at once.
     pub(crate) async fn found_at(
         &self,
         when: OrganizationFounded,
@@ -19,24 +18,17 @@ impl Login {
         name: Option<&str>,
     ) -> Result<(), StoreError> {
         let settings = &self.0.settings;
-        let is_due = settings.sign_up == SignUp::Open && settings.organization == when;
-        if !is_due || !self.0.store.organizations_of(&user.id).await?.is_empty() {
+        let is_time = when == OrganizationFounded::Verified || settings.organization == when;
+        if settings.sign_up != SignUp::Open || !is_time {
             return Ok(());
         }
-        let store = &self.0.store;
         let id = new_id(Kind::Organization);
         let name = name.map_or_else(|| named_after(&user.name), str::to_owned);
-        store.create_organization(&leave(&id)?, &name).await?;
-        // First of all somebody whose it is.
-        store.add_member(&leave(&id)?, &user.id, "owner").await?;
-        store.create_project(&leave(&id)?, Some(DEFAULT), PROJECT).await?;
+        // Nobody may make organizations but the operator, who has said that people get one.
+        let allowed = Actor::operator().allow(&id)?;
+        self.0.store.found_organization(&allowed, &user.id, &name).await?;
         Ok(())
     }
-}
-
-/// Nobody may make organizations but the operator, who has said that people get one.
-fn leave<P: Demand>(organization: &str) -> Result<Allowed<P>, Denied> {
-    Actor::operator().allow(organization)
 }
 
 fn named_after(user: &str) -> String {

@@ -72,12 +72,14 @@ pub(crate) async fn verify_email(
     let organization = body.organization.as_deref().map(|it| name("organization", it));
     let organization = organization.transpose()?;
     let hash = token(Purpose::EmailVerification, &body.token)?;
-    let store = &login.0.store;
-    let taken = store.take_user_token(&hash, PURPOSE, seconds(UnixSeconds::now())).await?;
-    let (user, address) = taken.ok_or_else(no_such_token)?;
+    let (store, now) = (&login.0.store, seconds(UnixSeconds::now()));
+    let found = store.find_user_token(&hash, PURPOSE, now).await?;
+    let (user, address) = found.ok_or_else(no_such_token)?;
     store.verify_email(&user, &address).await?;
     let user = store.user(&user).await?;
     login.found_at(OrganizationFounded::Verified, &user, organization.as_deref()).await?;
+    // Last: a link whose request was cut off works once more.
+    store.take_user_token(&hash, PURPOSE, now).await?.ok_or_else(no_such_token)?;
     Ok(AuthStatus::new("verified"))
 }
 

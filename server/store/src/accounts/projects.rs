@@ -3,10 +3,11 @@
 use serde_json::json;
 use server_accounts::{Allowed, Kind, LimitsData, may, new_id};
 
+use super::audit::{self, Who};
 use super::check::{self, not_found, unreadable};
+use super::keys;
 use super::list::{List, Part};
 use super::organizations::check_in_force;
-use super::{audit, keys};
 use crate::database::now;
 use crate::page::{Page, PageQuery};
 use crate::sql::{Transaction, execute, query};
@@ -102,6 +103,21 @@ async fn is_archived<P>(
     Ok(archived_at.is_some())
 }
 
+/// Adds a project with an id and a name that were checked, and tells so.
+pub(super) async fn insert(
+    transaction: &mut Transaction,
+    who: Who<'_>,
+    (id, name): (&str, &str),
+) -> Result<(), StoreError> {
+    let revision = revisions::next(transaction).await?;
+    let row = &mut *transaction;
+    if execute!(row, INSERT, who.organization, id, name, now(), revision)? == 0 {
+        return Err(StoreError::Exists { what: WHAT, id: id.to_owned() });
+    }
+    let data = json!({ "data": { "name": name } });
+    audit::append_of(transaction, who, audit::event("project.created", id, Some(id), data)).await
+}
+
 impl Store {
     /// Makes a project, with an id of its own if none is given.
     ///
@@ -123,14 +139,8 @@ impl Store {
             let organization = allowed.organization();
             let mut transaction = self.write(organization).await?;
             check_in_force(&mut transaction, organization).await?;
-            let revision = revisions::next(&mut transaction).await?;
-            let row = &mut transaction;
-            if execute!(row, INSERT, organization, id, name, now(), revision)? == 0 {
-                return Err(StoreError::Exists { what: WHAT, id: id.clone() });
-            }
-            let data = json!({ "data": { "name": name } });
-            let event = audit::event("project.created", &id, Some(&id), data);
-            audit::append(&mut transaction, allowed, event).await?;
+            let who = Who { organization, actor: allowed.actor(), address: allowed.address() };
+            insert(&mut transaction, who, (&id, &name)).await?;
             let made = read(list(allowed).one(&mut transaction, &id).await?)?;
             transaction.commit().await?;
             Ok(made)

@@ -11,6 +11,16 @@ use crate::sql::{Transaction, query};
 const ORGANIZATIONS: &str = "SELECT organization_id FROM memberships WHERE user_id = $1
     UNION SELECT organization_id FROM invitations WHERE email = $2";
 
+const BELONGS: &str = "SELECT COUNT(*) FROM memberships AS m
+    JOIN organizations AS o ON o.id = m.organization_id
+    WHERE m.user_id = $1 AND o.archived_at IS NULL";
+
+/// Whether a user belongs to an organization that goes on.
+pub(super) async fn belongs(transaction: &mut Transaction, user: &str) -> Result<bool, StoreError> {
+    let (num,): (i64,) = query!(transaction, fetch_one, BELONGS, user)?;
+    Ok(num > 0)
+}
+
 /// Takes the turn of each organization where a user is a member or invited, and says which they
 /// are. The user becomes a member of no other one while the user's turn is had. All turns are taken
 /// before anything is changed: the counter of revisions is had by none who still waits for a turn.

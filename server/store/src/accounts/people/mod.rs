@@ -6,6 +6,7 @@
 mod everywhere;
 mod factors;
 mod failures;
+mod founding;
 mod grants;
 mod identities;
 mod invitations;

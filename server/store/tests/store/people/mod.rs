@@ -1,6 +1,7 @@
 //! People: how they log in, and what they are in organizations.
 
 mod factors;
+mod founding;
 mod invitations;
 mod logins;
 mod members;
