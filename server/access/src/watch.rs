@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use server_accounts::{Changes, Directory, LimitsData};
 use server_metering::{AccountId, KeyId, Meters, OrganizationId, Path, PriceBook, ProjectId};
-use server_store::Store;
+use server_store::{PriceBooks, Store, StoreError};
 use tokio::sync::Notify;
 use tokio::sync::watch::{self, Sender};
 use tokio::task::JoinHandle;
@@ -70,8 +70,35 @@ impl Drop for Access {
     }
 }
 
-struct Watch {
-    store: Store,
+/// What is followed: a [`Store`].
+trait Source: Send + Sync + 'static {
+    /// As [`Store::revision`].
+    fn revision(&self) -> impl Future<Output = Result<i64, StoreError>> + Send;
+    /// As [`Store::price_books`].
+    fn price_books(
+        &self,
+        since: i64,
+    ) -> impl Future<Output = Result<Option<PriceBooks>, StoreError>> + Send;
+    /// As [`Store::changes`].
+    fn changes(&self, since: i64) -> impl Future<Output = Result<Changes, StoreError>> + Send;
+}
+
+impl Source for Store {
+    async fn revision(&self) -> Result<i64, StoreError> {
+        self.revision().await
+    }
+
+    async fn price_books(&self, since: i64) -> Result<Option<PriceBooks>, StoreError> {
+        self.price_books(since).await
+    }
+
+    async fn changes(&self, since: i64) -> Result<Changes, StoreError> {
+        self.changes(since).await
+    }
+}
+
+struct Watch<S> {
+    store: S,
     meters: Option<Meters>,
     directory: Directory,
     /// That which is known; nothing is, before the first time.
@@ -80,7 +107,7 @@ struct Watch {
     own_prices: HashSet<OrganizationId>,
 }
 
-impl Watch {
+impl Watch<Store> {
     async fn follow_forever(mut self, gate: Gate, hurry: Arc<Notify>, followed: Sender<()>) {
         let mut tick = interval(POLL_EVERY);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -112,7 +139,9 @@ impl Watch {
             }
         }
     }
+}
 
+impl<S: Source> Watch<S> {
     /// Takes in what is new.
     async fn follow(&mut self) -> Result<(), AccessError> {
         let asked = Instant::now();
@@ -138,7 +167,7 @@ impl Watch {
 
 /// The price lists, if any changed since a revision; organizations of `own` had lists of their own.
 async fn set_prices(
-    store: &Store,
+    store: &impl Source,
     meters: &Meters,
     since: i64,
     own: &mut HashSet<OrganizationId>,
@@ -194,3 +223,6 @@ fn set_limits(meters: &Meters, changes: &Changes, is_first: bool) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
