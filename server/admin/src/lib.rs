@@ -15,6 +15,7 @@ mod inviter;
 mod list;
 mod openapi;
 mod owners;
+mod params;
 mod people;
 mod query;
 mod roles;

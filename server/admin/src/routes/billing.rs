@@ -16,6 +16,7 @@ use crate::buckets::times;
 use crate::export::{Format, file};
 use crate::list::ListOf;
 use crate::openapi::Refusals;
+use crate::params::{OfMoreParams, OfParams, TimeParams};
 use crate::query::Query;
 use crate::who::Asker;
 use crate::wire::billing::{Estimate, EstimateRequest, PriceObject, UsageSum};
@@ -35,13 +36,7 @@ pub(super) fn routes() -> Router<Admin> {
 /// What was used in a time in all, and what it cost.
 #[utoipa::path(get, path = "/api/v1/organization/usage", tag = "Usage",
     operation_id = "usage_total",
-    params(("start_time" = i64, Query), ("end_time" = Option<i64>, Query),
-        ("project_ids[]" = Option<Vec<String>>, Query),
-        ("user_ids[]" = Option<Vec<String>>, Query),
-        ("api_key_ids[]" = Option<Vec<String>>, Query),
-        ("models[]" = Option<Vec<String>>, Query),
-        ("endpoints[]" = Option<Vec<String>>, Query),
-        ("tags[]" = Option<Vec<String>>, Query), ("tiers[]" = Option<Vec<String>>, Query)),
+    params(TimeParams, OfParams, OfMoreParams),
     responses((status = 200, description = "It", body = UsageSum), Refusals))]
 pub(crate) async fn usage(
     State(admin): State<Admin>,
@@ -56,14 +51,8 @@ pub(crate) async fn usage(
 /// Each request of a time that was billed, in the order they ended in, as a file.
 #[utoipa::path(get, path = "/api/v1/organization/usage/export", tag = "Usage",
     operation_id = "export_usage",
-    params(("format" = Option<String>, Query, description = "`csv` or `jsonl` (the default)"),
-        ("start_time" = i64, Query), ("end_time" = Option<i64>, Query),
-        ("project_ids[]" = Option<Vec<String>>, Query),
-        ("user_ids[]" = Option<Vec<String>>, Query),
-        ("api_key_ids[]" = Option<Vec<String>>, Query),
-        ("models[]" = Option<Vec<String>>, Query),
-        ("endpoints[]" = Option<Vec<String>>, Query),
-        ("tags[]" = Option<Vec<String>>, Query), ("tiers[]" = Option<Vec<String>>, Query)),
+    params(TimeParams, OfParams, OfMoreParams,
+        ("format" = Option<String>, Query, description = "`csv` or `jsonl` (the default)")),
     responses((status = 200, description = "The file", body = LedgerRow,
         content_type = "application/jsonl"), Refusals))]
 pub(crate) async fn export(

@@ -9,6 +9,7 @@ use server_store::{BucketWidth, GroupBy, UsageFilter, UsageGroup};
 use crate::Admin;
 use crate::buckets::{Buckets, Kind, read};
 use crate::openapi::Refusals;
+use crate::params::{BucketParams, GroupParams, OfParams, TimeParams};
 use crate::query::Query;
 use crate::who::Asker;
 use crate::wire::usage::{
@@ -39,16 +40,10 @@ pub(super) fn routes() -> Router<Admin> {
 /// Tokens of chats, completions, responses and messages.
 #[utoipa::path(get, path = "/v1/organization/usage/completions", tag = "Usage",
     operation_id = "completions_usage",
-    params(("start_time" = i64, Query), ("end_time" = Option<i64>, Query),
-        ("bucket_width" = Option<String>, Query, description = "`1m`, `1h` or `1d` (the default)"),
-        ("limit" = Option<u32>, Query), ("page" = Option<String>, Query),
+    params(TimeParams, BucketParams, OfParams, ("batch" = Option<bool>, Query),
         ("group_by[]" = Option<Vec<String>>, Query,
             description = "`project_id`, `user_id`, `api_key_id`, `model`, `batch`, \
-                `service_tier`"),
-        ("project_ids[]" = Option<Vec<String>>, Query),
-        ("user_ids[]" = Option<Vec<String>>, Query),
-        ("api_key_ids[]" = Option<Vec<String>>, Query),
-        ("models[]" = Option<Vec<String>>, Query), ("batch" = Option<bool>, Query)),
+                `service_tier`")),
     responses((status = 200, description = "A page", body = UsagePage<CompletionsUsage>),
         Refusals))]
 pub(crate) async fn completions(
@@ -72,15 +67,7 @@ pub(crate) async fn completions(
 /// Tokens of embeddings, rankings, scores and labels.
 #[utoipa::path(get, path = "/v1/organization/usage/embeddings", tag = "Usage",
     operation_id = "embeddings_usage",
-    params(("start_time" = i64, Query), ("end_time" = Option<i64>, Query),
-        ("bucket_width" = Option<String>, Query, description = "`1m`, `1h` or `1d` (the default)"),
-        ("limit" = Option<u32>, Query), ("page" = Option<String>, Query),
-        ("group_by[]" = Option<Vec<String>>, Query,
-            description = "`project_id`, `user_id`, `api_key_id`, `model`"),
-        ("project_ids[]" = Option<Vec<String>>, Query),
-        ("user_ids[]" = Option<Vec<String>>, Query),
-        ("api_key_ids[]" = Option<Vec<String>>, Query),
-        ("models[]" = Option<Vec<String>>, Query)),
+    params(TimeParams, BucketParams, GroupParams, OfParams),
     responses((status = 200, description = "A page", body = UsagePage<EmbeddingsUsage>),
         Refusals))]
 pub(crate) async fn embeddings(
@@ -96,15 +83,7 @@ pub(crate) async fn embeddings(
 /// Tokens that moderations looked at.
 #[utoipa::path(get, path = "/v1/organization/usage/moderations", tag = "Usage",
     operation_id = "moderations_usage",
-    params(("start_time" = i64, Query), ("end_time" = Option<i64>, Query),
-        ("bucket_width" = Option<String>, Query, description = "`1m`, `1h` or `1d` (the default)"),
-        ("limit" = Option<u32>, Query), ("page" = Option<String>, Query),
-        ("group_by[]" = Option<Vec<String>>, Query,
-            description = "`project_id`, `user_id`, `api_key_id`, `model`"),
-        ("project_ids[]" = Option<Vec<String>>, Query),
-        ("user_ids[]" = Option<Vec<String>>, Query),
-        ("api_key_ids[]" = Option<Vec<String>>, Query),
-        ("models[]" = Option<Vec<String>>, Query)),
+    params(TimeParams, BucketParams, GroupParams, OfParams),
     responses((status = 200, description = "A page", body = UsagePage<EmbeddingsUsage>),
         Refusals))]
 pub(crate) async fn moderations(
@@ -120,15 +99,7 @@ pub(crate) async fn moderations(
 /// Images that models looked at.
 #[utoipa::path(get, path = "/v1/organization/usage/images", tag = "Usage",
     operation_id = "images_usage",
-    params(("start_time" = i64, Query), ("end_time" = Option<i64>, Query),
-        ("bucket_width" = Option<String>, Query, description = "`1m`, `1h` or `1d` (the default)"),
-        ("limit" = Option<u32>, Query), ("page" = Option<String>, Query),
-        ("group_by[]" = Option<Vec<String>>, Query,
-            description = "`project_id`, `user_id`, `api_key_id`, `model`"),
-        ("project_ids[]" = Option<Vec<String>>, Query),
-        ("user_ids[]" = Option<Vec<String>>, Query),
-        ("api_key_ids[]" = Option<Vec<String>>, Query),
-        ("models[]" = Option<Vec<String>>, Query)),
+    params(TimeParams, BucketParams, GroupParams, OfParams),
     responses((status = 200, description = "A page", body = UsagePage<ImagesUsage>), Refusals))]
 pub(crate) async fn images(
     State(admin): State<Admin>,
@@ -146,15 +117,7 @@ pub(crate) async fn images(
 /// Recordings that were transcribed or translated.
 #[utoipa::path(get, path = "/v1/organization/usage/audio_transcriptions", tag = "Usage",
     operation_id = "audio_transcriptions_usage",
-    params(("start_time" = i64, Query), ("end_time" = Option<i64>, Query),
-        ("bucket_width" = Option<String>, Query, description = "`1m`, `1h` or `1d` (the default)"),
-        ("limit" = Option<u32>, Query), ("page" = Option<String>, Query),
-        ("group_by[]" = Option<Vec<String>>, Query,
-            description = "`project_id`, `user_id`, `api_key_id`, `model`"),
-        ("project_ids[]" = Option<Vec<String>>, Query),
-        ("user_ids[]" = Option<Vec<String>>, Query),
-        ("api_key_ids[]" = Option<Vec<String>>, Query),
-        ("models[]" = Option<Vec<String>>, Query)),
+    params(TimeParams, BucketParams, GroupParams, OfParams),
     responses((status = 200, description = "A page", body = UsagePage<TranscriptionsUsage>),
         Refusals))]
 pub(crate) async fn audio_transcriptions(
@@ -168,7 +131,7 @@ pub(crate) async fn audio_transcriptions(
 
 /// What it cost, day by day.
 #[utoipa::path(get, path = "/v1/organization/costs", tag = "Usage", operation_id = "costs",
-    params(("start_time" = i64, Query), ("end_time" = Option<i64>, Query),
+    params(TimeParams,
         ("bucket_width" = Option<String>, Query, description = "`1d` alone"),
         ("limit" = Option<u32>, Query, minimum = 1, maximum = 180),
         ("page" = Option<String>, Query),
