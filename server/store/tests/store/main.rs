@@ -8,6 +8,8 @@ mod billing;
 mod completions;
 mod conversations;
 mod database;
+#[path = "../databases/mod.rs"]
+mod databases;
 mod leases;
 mod ledger;
 mod people;
@@ -23,36 +25,7 @@ use sqlx::ConnectOptions;
 use sqlx::sqlite::SqliteConnectOptions;
 use tempfile::TempDir;
 
-/// Which database a test runs on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum On {
-    Sqlite,
-    Postgres,
-}
-
-/// Makes two tests of each function that takes [`On`]. Without a PostgreSQL, which `cargo xtask
-/// test` starts, the second does nothing but say so.
-macro_rules! on_both {
-    ($($name:ident),* $(,)?) => {
-        mod on_sqlite {
-            $(#[tokio::test]
-            async fn $name() {
-                super::$name(crate::On::Sqlite).await;
-            })*
-        }
-
-        mod on_postgres {
-            $(#[tokio::test]
-            async fn $name() {
-                if crate::postgres::is_there() {
-                    super::$name(crate::On::Postgres).await;
-                }
-            })*
-        }
-    };
-}
-
-pub(crate) use on_both;
+pub(crate) use self::databases::{On, on_both};
 
 pub(crate) struct Opened {
     pub(crate) store: Store,

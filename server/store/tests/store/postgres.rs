@@ -1,51 +1,15 @@
-//! Databases in the PostgreSQL of `AGENTBASE_TEST_POSTGRES`, the URL of a superuser; and that its
-//! row-level security is a wall of its own.
-
-use std::sync::atomic::{AtomicU32, Ordering};
+//! Databases of PostgreSQL; and that its row-level security is a wall of its own.
 
 use server_store::{Conversation, Database};
-use sqlx::postgres::PgConnectOptions;
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, PgConnection};
 
+use crate::databases::fresh_postgres;
+pub(crate) use crate::databases::has_postgres as is_there;
 use crate::{On, Opened, accounts, alerts, item, response};
-
-const URL: &str = "AGENTBASE_TEST_POSTGRES";
-/// An ordinary role: no superuser, and bound by row-level security.
-const ROLE: &str = "agentbase_test";
-/// Made at once by several processes, it fails in all but one of them.
-const MAKE_ROLE: &str = "DO $$ BEGIN CREATE ROLE agentbase_test LOGIN NOSUPERUSER NOBYPASSRLS;
-    EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL; END $$";
-
-/// Whether there is a PostgreSQL; if not, it says so.
-#[allow(clippy::print_stderr, reason = "who runs the tests is told")]
-pub(crate) fn is_there() -> bool {
-    let is_there = std::env::var_os(URL).is_some();
-    if !is_there {
-        eprintln!("SKIPPED: {URL} names no PostgreSQL; `cargo xtask test` starts one");
-    }
-    is_there
-}
-
-fn options() -> PgConnectOptions {
-    std::env::var(URL).expect("it is set").parse().expect("a URL")
-}
 
 /// A new database, for the role that owns it.
 pub(crate) async fn fresh() -> Database {
-    static COUNT: AtomicU32 = AtomicU32::new(0);
-    let number = COUNT.fetch_add(1, Ordering::Relaxed);
-    let name = format!("test_{}_{number}", std::process::id());
-    let mut admin = options().connect().await.unwrap();
-    sqlx::raw_sql(MAKE_ROLE).execute(&mut admin).await.unwrap();
-    // Left by an earlier process of the same number.
-    for sql in [
-        format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)"),
-        format!("CREATE DATABASE {name} OWNER {ROLE} TEMPLATE template0"),
-    ] {
-        sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut admin).await.unwrap();
-    }
-    admin.close().await.unwrap();
-    Database::Postgres(Box::new(options().username(ROLE).database(&name)))
+    fresh_postgres("test").await
 }
 
 /// A connection beside the store's, as the same role.

@@ -15,12 +15,13 @@ use server_metering::{
     Ending, Endpoint, Entry, KeyId, ModelId, Opened, OrganizationId, Path, Picos, ProjectId,
     RequestId, Tier, UnixMillis, Usage,
 };
-use server_store::{Limits, NewAdminKey, NewKey, Store};
+use server_store::{Database, Limits, NewAdminKey, NewKey, Store};
 use server_subscriptions::{Options, Secret, Subscriptions, document, routes};
 use tempfile::TempDir;
 use tower::ServiceExt;
 
 use crate::On;
+use crate::databases::fresh_postgres;
 use crate::stand_in::{SECRET, StandIn, WEBHOOK_SECRET};
 
 pub(crate) const HOUR: u64 = 3600;
@@ -105,7 +106,10 @@ pub(crate) fn may<P: Demand>() -> Allowed<P> {
 impl World {
     pub(crate) async fn new(on: On) -> Self {
         let (stripe, folder) = (StandIn::start().await, tempfile::tempdir().unwrap());
-        let database = crate::database::fresh(on, folder.path()).await;
+        let database = match on {
+            On::Sqlite => Database::File(folder.path().join("store.db")),
+            On::Postgres => fresh_postgres("subscriptions").await,
+        };
         let store = Store::open(&database, Limits::default()).await.unwrap();
         // Webhooks that come by HTTP are signed by this machine's clock.
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
