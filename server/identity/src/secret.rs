@@ -22,6 +22,8 @@ pub enum Purpose {
     Refresh,
     /// A link that shows that an e-mail address is its owner's.
     EmailVerification,
+    /// A link that gives an account another e-mail address.
+    EmailChange,
     /// A link to set a new password.
     PasswordReset,
     /// A link into an organization.
@@ -38,6 +40,7 @@ impl Purpose {
             Self::Session => "abs_",
             Self::Refresh => "abr_",
             Self::EmailVerification => "abv_",
+            Self::EmailChange => "abe_",
             Self::PasswordReset => "abp_",
             Self::Invitation => "abi_",
             Self::LoginState => "abl_",
@@ -104,10 +107,11 @@ impl fmt::Debug for SecretHash {
 mod tests {
     use super::{Purpose, Secret};
 
-    const ALL: [Purpose; 6] = [
+    const ALL: [Purpose; 7] = [
         Purpose::Session,
         Purpose::Refresh,
         Purpose::EmailVerification,
+        Purpose::EmailChange,
         Purpose::PasswordReset,
         Purpose::Invitation,
         Purpose::LoginState,

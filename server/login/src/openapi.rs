@@ -4,7 +4,7 @@ use server_api::ErrorBody;
 use utoipa::openapi::OpenApi;
 use utoipa::{IntoResponses, OpenApi as Describe};
 
-use crate::routes::{invitations, login, me, oidc, password, sessions, sign_up, totp};
+use crate::routes::{email, invitations, login, me, oidc, password, sessions, sign_up, totp};
 
 /// What any of these routes may answer instead.
 #[derive(IntoResponses)]
@@ -22,7 +22,7 @@ pub(crate) enum Refusals {
     /// There is no such thing of whoever asks.
     #[response(status = 404)]
     NotFound(ErrorBody),
-    /// There is an account already; told only to who was invited with its address.
+    /// There is an account already; told only to who has its address.
     #[response(status = 409)]
     Exists(ErrorBody),
     /// There were too many attempts; `Retry-After` says when to try again.
@@ -36,6 +36,8 @@ pub(crate) enum Refusals {
 #[derive(Describe)]
 #[openapi(
     paths(
+        email::begin,
+        email::confirm,
         invitations::accept,
         login::login,
         login::second_factor,
@@ -59,6 +61,7 @@ pub(crate) enum Refusals {
         totp::begin,
         totp::confirm,
         totp::remove,
+        totp::replace_codes,
     ),
     components(schemas(ErrorBody, server_api::ErrorObject)),
     security(("key" = []))

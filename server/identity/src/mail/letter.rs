@@ -53,6 +53,46 @@ impl Letter {
         )
     }
 
+    /// Asks whether the address is its owner's that an account is to have instead of another one.
+    ///
+    /// # Errors
+    /// [`LetterError`].
+    pub fn email_change(
+        site: &Site<'_>,
+        link: &str,
+        valid_for: Duration,
+    ) -> Result<Self, LetterError> {
+        let (site_name, link, time) = (name(site.name), checked(link)?, time(valid_for));
+        Self::new(
+            site,
+            format!("Confirm your new e-mail address for {site_name}"),
+            format!(
+                "Somebody, you we hope, wants to use this address for their account at \
+                 {site_name}.\n\n\
+                 To confirm that it is yours, open this link within {time}; it works \
+                 once:\n\n{link}\n\n\
+                 If it was not you, do nothing: the address is not used without this."
+            ),
+        )
+    }
+
+    /// Says to the address that an account had that it has another one now.
+    ///
+    /// # Errors
+    /// [`LetterError`].
+    pub fn email_changed(site: &Site<'_>) -> Result<Self, LetterError> {
+        let site_name = name(site.name);
+        Self::new(
+            site,
+            format!("Your e-mail address at {site_name} has changed"),
+            format!(
+                "Your account at {site_name} has another e-mail address now. This one is not \
+                 used for it any more.\n\n\
+                 If it was not you who changed it, tell those who run {site_name} at once."
+            ),
+        )
+    }
+
     /// Lets somebody set a new password.
     ///
     /// # Errors
@@ -84,7 +124,7 @@ impl Letter {
             site,
             format!("You have an account at {site_name} already"),
             format!(
-                "Somebody, you we hope, gave this address for a new account at {site_name}. \
+                "Somebody, you we hope, gave this address for an account at {site_name}. \
                  There is one with it already.\n\n\
                  Log in with it. If you do not know its password any more, set a new one \
                  here:\n\n{link}\n\n\

@@ -7,6 +7,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use server_http::ApiError;
 use server_identity::Password;
+use server_store::User;
 
 use crate::attempts::Client;
 use crate::body::{Body, email};
@@ -42,30 +43,9 @@ pub(crate) async fn login(
         login.check_origin(&Method::POST, &headers)?;
     }
     let email = email(&body.email)?.key();
-    let typed = Password::typed(&body.password).map_err(|error| unfit("password", &error))?;
-    let place = login.0.hashing.place()?;
-    login.begin_attempt(&client, &email).await?;
-    let found = login.0.store.login_of(&email).await?;
-    let stored = found.as_ref().and_then(|found| found.password.clone());
-    let is_right = place.verify(typed, stored.clone()).await?;
-    let user = found.map(|found| found.user).filter(|it| is_right && it.disabled_at.is_none());
-    let user = user.ok_or_else(wrong)?;
-    if user.email_verified_at.is_none() {
-        return Err(unverified());
-    }
     let shown = Shown { totp: body.totp.as_deref(), recovery_code: body.recovery_code.as_deref() };
-    let has_factor = user.totp_enabled_at.is_some();
-    if has_factor && shown.is_none() {
-        // It counts on the account: nobody tries codes and takes that back with a password.
-        login.succeeded_from(&client);
-        return Err(factor_missing());
-    }
-    if has_factor && !login.take_factor(&user, shown).await? {
-        return Err(wrong_factor());
-    }
-    login.succeeded(&client, &email).await?;
-    login.renew_hash(&user.id, &body.password, stored.as_deref()).await?;
-    let begun = login.begin_session(&user, has_factor, &client).await?;
+    let user = login.let_in(&client, (&email, &body.password), shown).await?;
+    let begun = login.begin_session(&user, user.totp_enabled_at.is_some(), &client).await?;
     let wanted = Wanted { cookie: body.cookie, organization: body.organization.as_deref() };
     let set = begun.secret.as_ref().filter(|_| body.cookie).map(|it| login.session_cookie(it));
     let answer = login.tell(&user, begun, wanted).await?;
@@ -142,6 +122,38 @@ pub(crate) async fn logout(
 }
 
 impl Login {
+    /// Whose address, in lower case, and password it is, and second factor where it is in force.
+    pub(crate) async fn let_in(
+        &self,
+        client: &Client,
+        (email, password): (&str, &str),
+        shown: Shown<'_>,
+    ) -> Result<User, ApiError> {
+        let typed = Password::typed(password).map_err(|error| unfit("password", &error))?;
+        let place = self.0.hashing.place()?;
+        self.begin_attempt(client, email).await?;
+        let found = self.0.store.login_of(email).await?;
+        let stored = found.as_ref().and_then(|found| found.password.clone());
+        let is_right = place.verify(typed, stored.clone()).await?;
+        let user = found.map(|found| found.user).filter(|it| is_right && it.disabled_at.is_none());
+        let user = user.ok_or_else(wrong)?;
+        if user.email_verified_at.is_none() {
+            return Err(unverified());
+        }
+        let has_factor = user.totp_enabled_at.is_some();
+        if has_factor && shown.is_none() {
+            // It counts on the account: nobody tries codes and takes that back with a password.
+            self.succeeded_from(client);
+            return Err(factor_missing());
+        }
+        if has_factor && !self.take_factor(&user, shown).await? {
+            return Err(wrong_factor());
+        }
+        self.succeeded(client, email).await?;
+        self.renew_hash(&user.id, password, stored.as_deref()).await?;
+        Ok(user)
+    }
+
     /// Hashes a password anew that was right, if it was with other parameters than now.
     async fn renew_hash(
         &self,

@@ -1,5 +1,6 @@
 //! The handlers, one file per resource.
 
+pub(crate) mod email;
 pub(crate) mod invitations;
 pub(crate) mod login;
 pub(crate) mod me;
@@ -16,6 +17,7 @@ use crate::Login;
 /// All routes.
 pub(crate) fn all() -> Router<Login> {
     Router::new()
+        .merge(email::routes())
         .merge(invitations::routes())
         .merge(login::routes())
         .merge(me::routes())

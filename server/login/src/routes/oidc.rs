@@ -2,7 +2,7 @@
 //!
 //! Invariant: only the browser that began a login ends it, within ten minutes. An account is found
 //! by who somebody is at the provider, and by their address once, if the provider says that it is
-//! theirs and is trusted with that.
+//! theirs and is trusted with that. An invitation is taken by who has the address it was sent to.
 
 use std::time::Duration;
 
@@ -15,15 +15,15 @@ use serde::{Deserialize, Serialize};
 use server_http::ApiError;
 use server_identity::oidc::{Callback, Identity, LoginError, Pending};
 use server_identity::{Password, Purpose, Secret, UnixSeconds};
-use server_store::{NewUser, User};
+use server_store::{NewUser, StoreError, User};
 
-use crate::attempts::Client;
-use crate::body::In;
+use crate::attempts::{Client, seconds};
+use crate::body::{In, no_such_token, token};
 use crate::founding::cut_name;
 use crate::openapi::Refusals;
 use crate::wire::All;
 use crate::wire::me::{LoginProvider, LoginProviders};
-use crate::{Login, NamedProvider, SignUp, cookie};
+use crate::{Login, NamedProvider, OrganizationFounded, SignUp, cookie};
 
 /// What its cookie is signed for.
 const PURPOSE: &str = "oidc";
@@ -35,6 +35,8 @@ const RETRY_S: u32 = 5;
 struct Kept {
     provider: String,
     pending: Pending,
+    /// The hash of the token of one.
+    invitation: Option<String>,
 }
 
 pub(super) fn routes() -> Router<Login> {
@@ -58,18 +60,23 @@ pub(crate) async fn list(State(login): State<Login>) -> Json<All<LoginProvider>>
 
 /// Sends a browser to a provider.
 #[utoipa::path(get, path = "/api/v1/auth/oidc/{provider}", tag = "Login",
-    operation_id = "begin_provider_login", params(("provider" = String, Path)), security(()),
+    operation_id = "begin_provider_login", security(()), params(("provider" = String, Path),
+        ("invitation" = Option<String>, Query, description = "The token of an invitation, which \
+            makes whoever comes back a member, and lets them have an account")),
     responses((status = 303, description = "To the provider"), Refusals))]
 pub(crate) async fn begin(
     State(login): State<Login>,
     In(id): In<String>,
+    uri: Uri,
 ) -> Result<Response, ApiError> {
     let NamedProvider { provider, .. } = login.provider(&id)?;
+    let invitation = field(&uri, "invitation").map(|it| token(Purpose::Invitation, &it));
+    let invitation = invitation.transpose()?;
     let now = UnixSeconds::now();
     let redirect = format!("{}/api/v1/auth/oidc/{id}/callback", login.0.settings.site_url);
     let begun = provider.begin(&redirect, now).await;
     let (url, pending) = begun.map_err(|error| failed(&id, &error))?;
-    let kept = serde_json::to_vec(&Kept { provider: id, pending });
+    let kept = serde_json::to_vec(&Kept { provider: id, pending, invitation });
     let kept = kept.map_err(|_| ApiError::internal())?;
     let value = login.0.cookies.sign(PURPOSE, &kept, now.after(MAX_LOGIN));
     let set = cookie::set(cookie::PENDING, &value, MAX_LOGIN.as_secs());
@@ -101,7 +108,8 @@ pub(crate) async fn callback(
     let answer = read(uri.query().unwrap_or_default());
     let identity = named.provider.finish(&kept.pending, &answer, now).await;
     let identity = identity.map_err(|error| failed(&id, &error))?;
-    let user = login.user_of(&identity, named.trust_email).await?;
+    let invitation = kept.invitation.as_deref();
+    let user = login.user_of(&identity, named.trust_email, invitation).await?;
     login.succeeded_from(&client);
     // A second factor of ours is still due.
     let begun = login.begin_session(&user, false, &client).await?;
@@ -125,20 +133,47 @@ impl Login {
     }
 
     /// Who somebody of a provider is here.
-    async fn user_of(&self, who: &Identity, trust_email: bool) -> Result<User, ApiError> {
+    async fn user_of(
+        &self,
+        who: &Identity,
+        trust_email: bool,
+        invitation: Option<&str>,
+    ) -> Result<User, ApiError> {
         let store = &self.0.store;
-        let user = match store.user_of_identity(&who.issuer, &who.subject).await? {
-            Some(id) => store.user(&id).await?,
-            None => {
-                let user = self.user_by_address(who, trust_email).await?;
-                store.link_identity(&user.id, &who.issuer, &who.subject).await?;
-                user
-            }
+        let (user, is_linked) = match store.user_of_identity(&who.issuer, &who.subject).await? {
+            Some(id) => (store.user(&id).await?, true),
+            None => (self.user_by_address(who, trust_email, invitation).await?, false),
         };
-        if user.disabled_at.is_some() { Err(no_account()) } else { Ok(user) }
+        if user.disabled_at.is_some() {
+            return Err(no_account());
+        }
+        match invitation {
+            Some(hash) => self.join(&user.id, hash).await?,
+            // Here, too, should a server have ended between the account and its organization.
+            None if !is_linked => self.found_at(OrganizationFounded::Verified, &user, None).await?,
+            None => {}
+        }
+        if !is_linked {
+            store.link_identity(&user.id, &who.issuer, &who.subject).await?;
+        }
+        Ok(user)
     }
 
-    async fn user_by_address(&self, who: &Identity, trust_email: bool) -> Result<User, ApiError> {
+    /// Takes an invitation; who is a member already stays one.
+    async fn join(&self, user: &str, hash: &str) -> Result<(), ApiError> {
+        match self.0.store.accept_invitation(hash, user, seconds(UnixSeconds::now())).await {
+            Err(StoreError::NotFound { .. }) => Err(no_such_token()),
+            Ok(_) | Err(StoreError::Exists { .. }) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    async fn user_by_address(
+        &self,
+        who: &Identity,
+        trust_email: bool,
+        invitation: Option<&str>,
+    ) -> Result<User, ApiError> {
         let store = &self.0.store;
         let address = who.email.as_ref().filter(|_| who.email_verified && trust_email);
         let address = address.ok_or_else(no_account)?.key();
@@ -154,17 +189,34 @@ impl Login {
             }
             return Ok(user);
         }
-        if self.0.settings.sign_up != SignUp::Open {
-            return Err(no_account());
-        }
+        self.check_may_sign_up(&address, invitation).await?;
         let name = who.name.as_deref().map(str::trim).filter(|name| !name.is_empty());
         let name = cut_name(name.unwrap_or(&address)).to_owned();
         let new = NewUser { email: address, name, password: None, email_verified: true };
-        let user = store.create_user(&new).await?;
-        let when = self.0.settings.organization;
-        self.found_at(when, &user, None).await?;
-        Ok(user)
+        Ok(store.create_user(&new).await?)
     }
+
+    /// Refuses an account to who may not have one.
+    async fn check_may_sign_up(
+        &self,
+        address: &str,
+        invitation: Option<&str>,
+    ) -> Result<(), ApiError> {
+        let invitation = match (self.0.settings.sign_up, invitation) {
+            (SignUp::Open, None) => return Ok(()),
+            (SignUp::Off, _) | (SignUp::InvitedOnly, None) => return Err(no_account()),
+            (SignUp::Open | SignUp::InvitedOnly, Some(hash)) => hash,
+        };
+        let now = seconds(UnixSeconds::now());
+        let invited = self.0.store.invited_by_hash(invitation, now).await?;
+        if invited.as_deref() == Some(address) { Ok(()) } else { Err(no_such_token()) }
+    }
+}
+
+/// A field of a query.
+fn field(uri: &Uri, name: &str) -> Option<String> {
+    let mut fields = form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes());
+    fields.find(|(found, _)| found == name).map(|(_, value)| value.into_owned())
 }
 
 /// What the provider sent the browser back with.

@@ -35,10 +35,7 @@ pub(crate) async fn forgot(
     client: Client,
     Body(body): Body<ForgotPasswordRequest>,
 ) -> Result<(StatusCode, Json<AuthStatus>), ApiError> {
-    let email = email(&body.email)?.key();
-    let errand = login.0.letters.errand()?;
-    login.begin_letter(&client)?;
-    errand.run(async move { login.send_reset(&email).await });
+    login.forgot_password(&client, &body.email)?;
     Ok((StatusCode::ACCEPTED, AuthStatus::new("check_your_mail")))
 }
 
@@ -50,26 +47,41 @@ pub(crate) async fn reset(
     State(login): State<Login>,
     Body(body): Body<ResetPasswordRequest>,
 ) -> Result<Json<AuthStatus>, ApiError> {
-    let hash = token(Purpose::PasswordReset, &body.token)?;
-    let (store, now) = (&login.0.store, seconds(UnixSeconds::now()));
-    // A password that is not taken does not use the link up.
-    let found = store.find_user_token(&hash, PURPOSE, now).await?;
-    let (id, _) = found.ok_or_else(no_such_token)?;
-    let user = store.user(&id).await?;
-    let chosen = Password::chosen(&body.password, &[&user.email, &user.name]);
-    let chosen = chosen.map_err(|error| unfit("password", &error))?;
-    let password = login.0.hashing.place()?.hash(chosen).await?;
-    let taken = store.take_user_token(&hash, PURPOSE, now).await?;
-    let (id, address) = taken.ok_or_else(no_such_token)?;
-    store.set_password(&id, &password).await?;
-    // The link came to the address.
-    store.verify_email(&id, &address).await?;
-    store.end_sessions(&id, None).await?;
-    store.clear_login_failures(&user.email).await?;
+    login.reset_password(&body.token, &body.password).await?;
     Ok(AuthStatus::new("password_set"))
 }
 
 impl Login {
+    /// Sends a link to whoever has an account with an address, after the answer.
+    pub(crate) fn forgot_password(&self, client: &Client, address: &str) -> Result<(), ApiError> {
+        let email = email(address)?.key();
+        let errand = self.0.letters.errand()?;
+        self.begin_letter(client)?;
+        let login = self.clone();
+        errand.run(async move { login.send_reset(&email).await });
+        Ok(())
+    }
+
+    /// Sets a new password by the token of a link.
+    pub(crate) async fn reset_password(&self, text: &str, password: &str) -> Result<(), ApiError> {
+        let hash = token(Purpose::PasswordReset, text)?;
+        let (store, now) = (&self.0.store, seconds(UnixSeconds::now()));
+        // A password that is not taken does not use the link up.
+        let found = store.find_user_token(&hash, PURPOSE, now).await?;
+        let (id, _) = found.ok_or_else(no_such_token)?;
+        let user = store.user(&id).await?;
+        let chosen = Password::chosen(password, &[&user.email, &user.name]);
+        let chosen = chosen.map_err(|error| unfit("password", &error))?;
+        let password = self.0.hashing.place()?.hash(chosen).await?;
+        let taken = store.take_user_token(&hash, PURPOSE, now).await?;
+        let (id, address) = taken.ok_or_else(no_such_token)?;
+        store.set_password(&id, &password).await?;
+        // The link came to the address.
+        store.verify_email(&id, &address).await?;
+        store.end_sessions(&id, None).await?;
+        Ok(store.clear_login_failures(&user.email).await?)
+    }
+
     async fn send_reset(&self, email: &str) -> Result<(), ErrandError> {
         let letters = &self.0.letters;
         let found = self.0.store.user_by_email(email).await?;

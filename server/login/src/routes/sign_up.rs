@@ -44,13 +44,10 @@ pub(crate) async fn sign_up(
     let name = name("name", &body.name)?;
     let organization = body.organization.as_deref().map(|it| self::name("organization", it));
     let organization = organization.transpose()?;
-    let password = Password::chosen(&body.password, &[email.as_str(), &name]);
-    let password = password.map_err(|error| unfit("password", &error))?;
+    let password = chosen(&body.password, (&email, &name))?;
     let place = login.0.hashing.place()?;
     if let Some(invitation) = &body.invitation {
-        login.begin_from(&client)?;
-        login.sign_up_invited((&email, name), invitation, (place, password)).await?;
-        login.succeeded_from(&client);
+        login.sign_up_invited(&client, (&email, name), invitation, (place, password)).await?;
         return Ok((StatusCode::CREATED, AuthStatus::new("ready")));
     }
     let errand = login.0.letters.errand()?;
@@ -69,21 +66,19 @@ pub(crate) async fn verify_email(
     State(login): State<Login>,
     Body(body): Body<VerifyEmailRequest>,
 ) -> Result<Json<AuthStatus>, ApiError> {
-    let organization = body.organization.as_deref().map(|it| name("organization", it));
-    let organization = organization.transpose()?;
-    let hash = token(Purpose::EmailVerification, &body.token)?;
-    let (store, now) = (&login.0.store, seconds(UnixSeconds::now()));
-    let found = store.find_user_token(&hash, PURPOSE, now).await?;
-    let (user, address) = found.ok_or_else(no_such_token)?;
-    store.verify_email(&user, &address).await?;
-    let user = store.user(&user).await?;
-    login.found_at(OrganizationFounded::Verified, &user, organization.as_deref()).await?;
-    // Last: a link whose request was cut off works once more.
-    store.take_user_token(&hash, PURPOSE, now).await?.ok_or_else(no_such_token)?;
+    login.verify_email(&body.token, body.organization.as_deref()).await?;
     Ok(AuthStatus::new("verified"))
 }
 
-fn check_mode(mode: SignUp, is_invited: bool) -> Result<(), ApiError> {
+/// A password that is to be one's own.
+pub(crate) fn chosen(
+    text: &str,
+    (email, name): (&EmailAddress, &str),
+) -> Result<Password, ApiError> {
+    Password::chosen(text, &[email.as_str(), name]).map_err(|error| unfit("password", &error))
+}
+
+pub(crate) fn check_mode(mode: SignUp, is_invited: bool) -> Result<(), ApiError> {
     let (code, message) = match mode {
         SignUp::Open => return Ok(()),
         SignUp::InvitedOnly if is_invited => return Ok(()),
@@ -107,13 +102,33 @@ pub(crate) fn name(param: &str, text: &str) -> Result<String, ApiError> {
 }
 
 impl Login {
-    /// Makes an account of whoever has an invitation, which shows that the address is theirs.
-    async fn sign_up_invited(
+    /// Takes the token of a link, which may say what an organization is to be called.
+    pub(crate) async fn verify_email(
         &self,
+        text: &str,
+        organization: Option<&str>,
+    ) -> Result<(), ApiError> {
+        let organization = organization.map(|it| name("organization", it)).transpose()?;
+        let hash = token(Purpose::EmailVerification, text)?;
+        let (store, now) = (&self.0.store, seconds(UnixSeconds::now()));
+        let found = store.find_user_token(&hash, PURPOSE, now).await?;
+        let (user, address) = found.ok_or_else(no_such_token)?;
+        store.verify_email(&user, &address).await?;
+        let user = store.user(&user).await?;
+        self.found_at(OrganizationFounded::Verified, &user, organization.as_deref()).await?;
+        // Last: a link whose request was cut off works once more.
+        store.take_user_token(&hash, PURPOSE, now).await?.map(drop).ok_or_else(no_such_token)
+    }
+
+    /// Makes an account of whoever has an invitation, which shows that the address is theirs.
+    pub(crate) async fn sign_up_invited(
+        &self,
+        client: &Client,
         (email, name): (&EmailAddress, String),
         invitation: &str,
         (place, password): (Place, Password),
     ) -> Result<(), ApiError> {
+        self.begin_from(client)?;
         let hash = token(Purpose::Invitation, invitation)?;
         let now = seconds(UnixSeconds::now());
         let invited = self.0.store.invited_by_hash(&hash, now).await?;
@@ -129,7 +144,9 @@ impl Login {
             }
             made => made?,
         };
-        self.accept(&user.id, &hash).await.map(drop)
+        self.accept(&user.id, &hash).await?;
+        self.succeeded_from(client);
+        Ok(())
     }
 
     /// Makes an account and asks whether the address is right, or tells its owner that there is
@@ -139,7 +156,7 @@ impl Login {
         new: &NewUser,
         organization: Option<&str>,
     ) -> Result<(), ErrandError> {
-        let (store, letters) = (&self.0.store, &self.0.letters);
+        let store = &self.0.store;
         let user = match store.create_user(new).await {
             Ok(user) => {
                 self.found_at(OrganizationFounded::AtOnce, &user, organization).await?;
@@ -151,15 +168,20 @@ impl Login {
                     return Ok(());
                 }
                 if user.email_verified_at.is_some() {
-                    let page = letters.page("login");
-                    let letter = Letter::has_account(&letters.site(), &page)?;
-                    return letters.send(&user.email, &letter).await;
+                    return self.send_has_account(&user.email).await;
                 }
                 user
             }
             Err(error) => return Err(error.into()),
         };
         self.send_verification(&user, organization).await
+    }
+
+    /// Tells the owner of an address that there is an account with it.
+    pub(crate) async fn send_has_account(&self, email: &str) -> Result<(), ErrandError> {
+        let letters = &self.0.letters;
+        let letter = Letter::has_account(&letters.site(), &letters.page("forgot-password"))?;
+        letters.send(email, &letter).await
     }
 
     async fn send_verification(

@@ -20,6 +20,7 @@ pub(super) fn routes() -> Router<Login> {
     Router::new()
         .route("/api/v1/me/totp", post(begin).delete(remove))
         .route("/api/v1/me/totp/confirm", post(confirm))
+        .route("/api/v1/me/recovery-codes", post(replace_codes))
 }
 
 /// Makes a second factor, which is asked for when it was confirmed.
@@ -52,14 +53,43 @@ pub(crate) async fn confirm(
         return Err(ApiError::invalid(None, message));
     }
     let step = login.step_of(&user, &body.code).await?.ok_or_else(wrong_factor)?;
-    let codes = RecoveryCode::random_set();
-    let hashes: Vec<String> = codes.iter().map(|code| code.hash().to_hex()).collect();
+    let (codes, hashes) = random_codes();
     store.enable_totp(&user.id, step, &hashes).await?;
     store.raise_session(&session.id).await?;
     store.end_sessions(&user.id, Some(&session.id)).await?;
-    let recovery_codes = codes.iter().map(RecoveryCode::reveal).collect();
-    let codes = RecoveryCodes { object: "auth.recovery_codes", recovery_codes };
-    Ok(Json(codes))
+    Ok(RecoveryCodes::new(&codes))
+}
+
+/// Makes other recovery codes for who shows the password and a code once more. Those of before,
+/// used or not, are good for nothing any more.
+#[utoipa::path(post, path = "/api/v1/me/recovery-codes", tag = "Me",
+    operation_id = "replace_recovery_codes", request_body = ShownAgain,
+    responses((status = 200, description = "They", body = RecoveryCodes), Refusals))]
+pub(crate) async fn replace_codes(
+    State(login): State<Login>,
+    Asker(Anyone { user, .. }, _): Asker,
+    client: Client,
+    Body(body): Body<ShownAgain>,
+) -> Result<Json<RecoveryCodes>, ApiError> {
+    if user.totp_enabled_at.is_none() {
+        return Err(no_factor());
+    }
+    let shown = Shown { totp: body.totp.as_deref(), recovery_code: body.recovery_code.as_deref() };
+    login.show_again(&client, &user, (body.password.as_deref(), shown)).await?;
+    let (codes, hashes) = random_codes();
+    login.0.store.replace_recovery_codes(&user.id, &hashes).await?;
+    Ok(RecoveryCodes::new(&codes))
+}
+
+/// A set of codes, and as they are stored.
+fn random_codes() -> (Vec<RecoveryCode>, Vec<String>) {
+    let codes = Vec::from(RecoveryCode::random_set());
+    let hashes = codes.iter().map(|code| code.hash().to_hex()).collect();
+    (codes, hashes)
+}
+
+fn no_factor() -> ApiError {
+    ApiError::invalid(None, "You have no second factor: set one up, at /api/v1/me/totp.")
 }
 
 /// Removes the second factor of who shows the password and a code once more.
@@ -74,7 +104,7 @@ pub(crate) async fn remove(
 ) -> Result<Json<AuthStatus>, ApiError> {
     let user = asker.user;
     if user.totp_enabled_at.is_none() {
-        return Err(ApiError::invalid(None, "You have no second factor."));
+        return Err(no_factor());
     }
     if let Some(organization) = standing.organizations.iter().find(|it| it.requires_two_factors) {
         let message = format!("The organization '{}' requires it.", organization.id);

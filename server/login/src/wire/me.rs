@@ -1,6 +1,7 @@
 //! What people see and change of themselves.
 
 use serde::{Deserialize, Serialize};
+use server_identity::RecoveryCode;
 use server_store::{Identity, OrganizationOf, User};
 use utoipa::ToSchema;
 
@@ -73,6 +74,19 @@ pub(crate) struct MeUpdate {
     pub(crate) recovery_code: Option<String>,
 }
 
+/// Another address, which counts when the link that is sent to it was opened.
+#[derive(Deserialize, ToSchema)]
+pub(crate) struct EmailChangeRequest {
+    /// The new one.
+    pub(crate) email: String,
+    /// Of who has one.
+    pub(crate) password: Option<String>,
+    /// Six digits, of who has a second factor.
+    pub(crate) totp: Option<String>,
+    /// Instead of them, a recovery code.
+    pub(crate) recovery_code: Option<String>,
+}
+
 /// Who asks shows once more who they are.
 #[derive(Default, Deserialize, ToSchema)]
 pub(crate) struct ShownAgain {
@@ -106,9 +120,16 @@ pub(crate) struct TotpConfirmation {
 #[derive(Serialize, ToSchema)]
 pub(crate) struct RecoveryCodes {
     /// Always `auth.recovery_codes`.
-    pub(crate) object: &'static str,
+    object: &'static str,
     /// Ten of them.
-    pub(crate) recovery_codes: Vec<String>,
+    recovery_codes: Vec<String>,
+}
+
+impl RecoveryCodes {
+    pub(crate) fn new(codes: &[RecoveryCode]) -> axum::Json<Self> {
+        let recovery_codes = codes.iter().map(RecoveryCode::reveal).collect();
+        axum::Json(Self { object: "auth.recovery_codes", recovery_codes })
+    }
 }
 
 /// An organization that somebody belongs to.

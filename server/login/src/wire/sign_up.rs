@@ -27,6 +27,13 @@ pub(crate) struct VerifyEmailRequest {
     pub(crate) organization: Option<String>,
 }
 
+/// The token of a link that was sent to the address that an account is to have.
+#[derive(Deserialize, ToSchema)]
+pub(crate) struct ChangeEmailRequest {
+    /// `abe_…`
+    pub(crate) token: String,
+}
+
 /// Somebody who does not know their password.
 #[derive(Deserialize, ToSchema)]
 pub(crate) struct ForgotPasswordRequest {

@@ -72,6 +72,27 @@ async fn a_second_factor_is_confirmed_and_ends_other_sessions() {
 }
 
 #[tokio::test]
+async fn other_recovery_codes_take_the_place_of_those_before() {
+    let world = World::open().await;
+    let email = world.somebody("ada").await;
+    let session = world.session(&email).await;
+    let replace = |body: Value| world.ask(&session, "POST", "/api/v1/me/recovery-codes", body);
+    assert_eq!(replace(json!({"password": PASSWORD})).await.status.as_u16(), 400);
+    let (secret, old) = world.set_up(&session).await;
+    let missing = replace(json!({"password": PASSWORD})).await;
+    assert_eq!(missing.json()["error"]["param"], "totp");
+    let wrong = replace(json!({"password": "wrong horse", "recovery_code": old[0]})).await;
+    assert_eq!(wrong.error(), (401, "invalid_credentials".into()));
+    let made = replace(json!({"password": PASSWORD, "totp": code(&secret, 1)})).await.ok();
+    let new: Vec<_> = made["recovery_codes"].as_array().unwrap().iter().map(text).collect();
+    assert_eq!((new.len(), made["object"].as_str()), (10, Some("auth.recovery_codes")));
+    assert_eq!(world.get(&session, "/api/v1/me").await.ok()["recovery_codes_left"], 10);
+    let with = |code: &str| world.log_in_with(&email, json!({ "recovery_code": code }));
+    assert_eq!(with(&old[1]).await.error(), (401, "invalid_second_factor".into()));
+    with(&new[0]).await.ok();
+}
+
+#[tokio::test]
 async fn it_is_removed_by_who_has_both_factors() {
     let world = World::open().await;
     let email = world.somebody("ada").await;

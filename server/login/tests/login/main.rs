@@ -3,6 +3,7 @@
 
 mod attempts;
 mod described;
+mod email;
 mod factors;
 mod life;
 mod me;

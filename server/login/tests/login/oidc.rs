@@ -7,7 +7,8 @@ use server_login::SignUp;
 use server_store::NewUser;
 
 use crate::provider::TestProvider;
-use crate::world::{Answer, World, code, text};
+use crate::sign_up::{invite, invite_to};
+use crate::world::{Answer, World, code, operator, text};
 
 const BEGIN: &str = "/api/v1/auth/oidc/test";
 const SESSION: &str = "__Host-agentbase-session";
@@ -94,6 +95,7 @@ async fn an_account_is_joined_by_an_address_that_is_verified_on_both_sides() {
     world.token("bob@example.org", 1).await;
     let bob = json!({"sub": "u-18", "email": "bob@example.org", "email_verified": true});
     me(&world, &log_in(&world, &provider, bob).await).await;
+    world.organization("bob@example.org").await;
     let theirs = world.post("/api/v1/auth/login", body).await;
     assert_eq!(theirs.error(), (401, "invalid_credentials".into()));
 }
@@ -113,6 +115,54 @@ async fn who_has_no_account_is_sent_away_where_it_takes_an_invitation() {
     };
     let user = world.store.create_user(&new).await.unwrap();
     assert_eq!(me(&world, &log_in(&world, &provider, ada()).await).await["id"], user.id);
+}
+
+#[tokio::test]
+async fn who_was_invited_gets_an_account_and_is_a_member() {
+    let provider = TestProvider::start().await;
+    let world = world(&provider, SignUp::InvitedOnly).await;
+    world.store.create_organization(&operator("org-a"), "A").await.unwrap();
+    let token = invite(&world, "ada@example.org").await;
+    let with = async |token: &str, person: Value| {
+        let request = Request::get(format!("{BEGIN}?invitation={token}"));
+        let begun = world.send(request, &Value::Null).await;
+        assert_eq!(begun.status.as_u16(), 303, "{}", begun.text);
+        let (url, cookie) = (begun.headers[LOCATION].to_str().unwrap(), begun.cookie(PENDING));
+        assert!(!url.contains(token) && !cookie.contains(token), "{url} {cookie}");
+        back(&world, &provider.log_in(url, person), &cookie).await
+    };
+    let no_token = world.send(Request::get(format!("{BEGIN}?invitation=abi_x")), &Value::Null);
+    assert_eq!(no_token.await.error(), (400, "invalid_token".into()));
+    // It is for whoever has the address, and who the provider says has it.
+    let eve = json!({"sub": "u-6", "email": "eve@example.org", "email_verified": true});
+    assert_eq!(with(&token, eve).await.error(), (400, "invalid_token".into()));
+    assert!(world.store.user_by_email("eve@example.org").await.unwrap().is_none());
+    let mut unverified = ada();
+    unverified["email_verified"] = json!(false);
+    assert_eq!(with(&token, unverified).await.error(), (403, "no_account".into()));
+    me(&world, &with(&token, ada()).await).await;
+    assert_eq!(world.organization("ada@example.org").await, "org-a");
+    assert_eq!(with(&token, ada()).await.error(), (400, "invalid_token".into()));
+    me(&world, &log_in(&world, &provider, ada()).await).await;
+    // Who has an account becomes a member so, too.
+    world.store.create_organization(&operator("org-b"), "B").await.unwrap();
+    let second = invite_to(&world, "org-b", "ada@example.org").await;
+    me(&world, &with(&second, ada()).await).await;
+    let user = world.store.user_by_email("ada@example.org").await.unwrap().unwrap();
+    assert_eq!(world.store.organizations_of(&user.id).await.unwrap().len(), 2);
+}
+
+#[tokio::test]
+async fn nobody_gets_an_account_where_that_is_off() {
+    let provider = TestProvider::start().await;
+    let world = world(&provider, SignUp::Off).await;
+    world.store.create_organization(&operator("org-a"), "A").await.unwrap();
+    let token = invite(&world, "ada@example.org").await;
+    let request = Request::get(format!("{BEGIN}?invitation={token}"));
+    let begun = world.send(request, &Value::Null).await;
+    let (url, cookie) = (begun.headers[LOCATION].to_str().unwrap(), begun.cookie(PENDING));
+    let answer = back(&world, &provider.log_in(url, ada()), &cookie).await;
+    assert_eq!(answer.error(), (403, "no_account".into()));
 }
 
 #[tokio::test]

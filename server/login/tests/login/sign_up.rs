@@ -19,7 +19,7 @@ fn in_an_hour() -> i64 {
 }
 
 /// Invites somebody to an organization; the token of the letter.
-async fn invite(world: &World, email: &str) -> String {
+pub(crate) async fn invite_to(world: &World, organization: &str, email: &str) -> String {
     let secret = Secret::random(Purpose::Invitation);
     let new = NewInvitation {
         email: email.to_owned(),
@@ -28,8 +28,13 @@ async fn invite(world: &World, email: &str) -> String {
         hash: secret.hash().to_hex(),
         expires_at: in_an_hour(),
     };
-    world.store.invite(&operator("org-a"), &new).await.unwrap();
+    world.store.invite(&operator(organization), &new).await.unwrap();
     secret.reveal().to_owned()
+}
+
+/// The same, to `org-a`.
+pub(crate) async fn invite(world: &World, email: &str) -> String {
+    invite_to(world, "org-a", email).await
 }
 
 #[tokio::test]

@@ -16,6 +16,7 @@ fn all(words: &str, link: &str) -> Vec<Result<Letter, LetterError>> {
     vec![
         Letter::verification(&site, link, hours(1)),
         Letter::password_reset(&site, link, hours(1)),
+        Letter::email_change(&site, link, hours(1)),
         Letter::has_account(&site, link),
         Letter::invitation(&site, words, words, link, hours(1)),
         Letter::limit_alert(&site, words, (words, words), 80, link),
@@ -31,6 +32,11 @@ fn letters_say_what_they_are_for() {
     assert!(letter.body().contains(link), "{}", letter.body());
     let letter = Letter::password_reset(&SITE, LINK, Duration::from_secs(1800)).unwrap();
     assert!(letter.body().contains("within 30 minutes; it works once"));
+    let letter = Letter::email_change(&SITE, LINK, hours(2)).unwrap();
+    assert!(letter.body().contains("within 2 hours; it works once:\n\nhttps://ai.example.org/x"));
+    let letter = Letter::email_changed(&SITE).unwrap();
+    assert_eq!(letter.subject(), "Your e-mail address at Agentbase has changed");
+    assert!(!letter.body().contains("token="), "{}", letter.body());
     let letter = Letter::has_account(&SITE, LINK).unwrap();
     assert!(letter.body().contains("set a new one here:\n\nhttps://ai.example.org/x"));
     let letter = Letter::invitation(&SITE, "Müller & Co.", "Ada", LINK, hours(36)).unwrap();

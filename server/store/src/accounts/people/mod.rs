@@ -3,6 +3,7 @@
 //! Invariant: whoever makes a user a member of an organization has had the user's turn before the
 //! organization's, so what is done to a user everywhere is done in every organization.
 
+mod address;
 mod everywhere;
 mod factors;
 mod failures;

@@ -1,5 +1,6 @@
 //! People: how they log in, and what they are in organizations.
 
+mod address;
 mod factors;
 mod founding;
 mod invitations;
