@@ -169,12 +169,12 @@ impl ApiError {
     }
 
     /// The status of the answer.
-    pub(crate) fn status(&self) -> StatusCode {
+    pub fn status(&self) -> StatusCode {
         self.status
     }
 
     /// The body, as an answer or as an event of a stream.
-    pub(crate) fn body(&self) -> ErrorBody {
+    pub fn body(&self) -> ErrorBody {
         ErrorBody { error: self.body.clone() }
     }
 

@@ -72,6 +72,11 @@ impl Letters {
         Site { name: &self.site_name, url: &self.site_url }
     }
 
+    /// Whether links lead to this server's own pages.
+    pub(crate) fn lead_here(&self) -> bool {
+        self.pages_url == self.site_url
+    }
+
     /// The address of a page.
     pub(crate) fn page(&self, name: &str) -> String {
         format!("{}/{name}", self.pages_url)

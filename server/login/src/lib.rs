@@ -3,7 +3,8 @@
 //!
 //! `body` and `who` read what is asked and by whom, a handler in `routes` asks
 //! [`server_identity`] whether it is right and the store to keep it, and `wire` is the shape of
-//! what it answers. [`Login::actor`] says to other APIs what somebody may in an organization.
+//! what it answers. `pages` are what letters lead to: forms that do the same. [`Login::actor`] says
+//! to other APIs what somebody may in an organization.
 //!
 //! Invariant: no answer, and no time that one takes, says whether an address has an account. No
 //! secret is logged, and none is in an answer but the one that makes it.
@@ -18,6 +19,7 @@ mod hashing;
 mod key;
 mod letters;
 mod openapi;
+mod pages;
 mod providers;
 mod routes;
 mod sessions;
@@ -38,9 +40,12 @@ pub use providers::{NamedProvider, ProviderData, ProviderDataError, ProviderKind
 pub use settings::{OrganizationFounded, Settings, SignUp};
 pub use state::{Login, Parts};
 
-/// All routes, to be [mounted](server_http::AppStateBuilder::mount) with their [`document`].
+/// All routes, to be [mounted](server_http::AppStateBuilder::mount) with their [`document`], and
+/// the pages that letters lead to, unless those are elsewhere.
 pub fn routes(login: Login) -> Router {
-    routes::all().route_layer(from_fn(keep_nothing)).with_state(login)
+    let has_pages = login.0.letters.lead_here();
+    let pages = if has_pages { pages::all() } else { Router::new() };
+    routes::all().merge(pages).route_layer(from_fn(keep_nothing)).with_state(login)
 }
 
 /// Answers are for whoever asks alone, and some have a secret.

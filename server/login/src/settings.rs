@@ -35,8 +35,9 @@ pub struct Settings {
     /// The server's address as people see it, `https://…` without a path: links and redirects lead
     /// there, and only its own pages may use cookies.
     pub site_url: String,
-    /// Where the links of letters lead, by default `site_url`: the pages `/verify-email`,
-    /// `/reset-password` and `/login` there read `?token=…` and call this API.
+    /// Where the links of letters lead, by default `site_url`, where plain pages are: others at
+    /// `/verify-email`, `/change-email` and `/reset-password` read `?token=…` and call this API;
+    /// `/forgot-password` has none.
     pub pages_url: String,
     /// Where a browser goes after a login with another provider: a path of this server.
     pub home: String,

@@ -8,6 +8,7 @@ mod factors;
 mod life;
 mod me;
 mod oidc;
+mod pages;
 mod provider;
 mod sessions;
 mod sign_up;

@@ -121,7 +121,11 @@ impl World {
 
     pub(crate) async fn send(&self, request: Builder, body: &Value) -> Answer {
         let body = if body.is_null() { Body::empty() } else { Body::from(body.to_string()) };
-        let response = self.router.clone().oneshot(request.body(body).unwrap()).await.unwrap();
+        self.answer(request.body(body).unwrap()).await
+    }
+
+    async fn answer(&self, request: Request<Body>) -> Answer {
+        let response = self.router.clone().oneshot(request).await.unwrap();
         let (head, body) = response.into_parts();
         let body = to_bytes(body, usize::MAX).await.unwrap();
         let text = String::from_utf8(body.to_vec()).unwrap();
@@ -132,7 +136,15 @@ impl World {
         self.send(Request::post(path), &body).await
     }
 
-    /// The same from a network address.
+    /// A form, as a browser sends it.
+    pub(crate) async fn submit(&self, path: &str, fields: &[(&str, &str)]) -> Answer {
+        let mut form = form_urlencoded::Serializer::new(String::new());
+        let body = Body::from(form.extend_pairs(fields).finish());
+        let kind = "application/x-www-form-urlencoded";
+        self.answer(Request::post(path).header("content-type", kind).body(body).unwrap()).await
+    }
+
+    /// The same as [`World::post`] from a network address.
     pub(crate) async fn post_from(&self, address: &str, path: &str, body: Value) -> Answer {
         let peer = Peer(address.parse::<IpAddr>().unwrap());
         self.send(Request::post(path).extension(peer), &body).await
