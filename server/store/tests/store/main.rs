@@ -16,6 +16,7 @@ mod people;
 mod postgres;
 mod processes;
 mod responses;
+mod walls;
 
 use std::path::PathBuf;
 use std::time::Duration;

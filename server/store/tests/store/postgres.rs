@@ -18,7 +18,13 @@ pub(crate) async fn connect(database: &Database) -> PgConnection {
     options.connect().await.unwrap()
 }
 
-/// The same, which sees all tenants.
+/// A connection that no row-level security binds.
+pub(crate) async fn connect_as_superuser(database: &Database) -> PgConnection {
+    let Database::Postgres(of_role) = database else { panic!("this is not PostgreSQL") };
+    options().database(of_role.get_database().unwrap()).connect().await.unwrap()
+}
+
+/// The same as the role, which sees all tenants.
 pub(crate) async fn connect_for_all(database: &Database) -> PgConnection {
     let mut connection = connect(database).await;
     let see = sqlx::raw_sql("SELECT set_config('app.every_tenant', 'on', false)");
