@@ -53,7 +53,12 @@ pub(crate) fn import(data_dir: &Path, name: &str) {
     succeed(data_dir, &["model", "import", &tiny(name).display().to_string(), "--name", name]);
 }
 
-/// A database of PostgreSQL for one test; `None`, and a word of it, without a PostgreSQL.
+/// Made at once by several processes, it fails in all but one of them.
+const MAKE_ROLE: &str = "DO $$ BEGIN CREATE ROLE agentbase_test LOGIN NOSUPERUSER NOBYPASSRLS;
+    EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL; END $$";
+
+/// A database of PostgreSQL for one test, as the ordinary role that owns it: row-level security
+/// binds that one. `None`, and a word of it, without a PostgreSQL.
 #[allow(clippy::print_stderr, reason = "who runs the tests is told")]
 pub(crate) fn postgres(name: &str) -> Option<String> {
     let Ok(url) = std::env::var("AGENTBASE_TEST_POSTGRES") else {
@@ -61,11 +66,17 @@ pub(crate) fn postgres(name: &str) -> Option<String> {
         return None;
     };
     let name = format!("{name}_{}", std::process::id());
-    for sql in [format!("DROP DATABASE IF EXISTS {name}"), format!("CREATE DATABASE {name}")] {
+    for sql in [
+        MAKE_ROLE.to_owned(),
+        format!("DROP DATABASE IF EXISTS {name}"),
+        format!("CREATE DATABASE {name} OWNER agentbase_test"),
+    ] {
         let made = Command::new("psql").args(["--quiet", "--command", &sql, &url]).status();
         assert!(made.expect("psql is there").success());
     }
-    Some(url.replace("/postgres?", &format!("/{name}?")))
+    let (_, place) = url.split_once('@').expect("a user");
+    let place = place.replace("/postgres?", &format!("/{name}?"));
+    Some(format!("postgres://agentbase_test@{place}"))
 }
 
 /// Arguments that name a database; none for the file in the data directory.

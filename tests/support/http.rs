@@ -2,8 +2,12 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::time::Duration;
 
 use serde_json::Value;
+
+/// For an answer that does not come.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// What a server answered.
 #[derive(Debug)]
@@ -27,17 +31,64 @@ impl Answer {
 }
 
 pub(crate) fn post(address: &str, key: &str, path: &str, body: &str) -> Answer {
+    let key = format!("Bearer {key}");
+    let headers = [("Authorization", &*key), ("Content-Type", "application/json")];
+    ask(address, ("POST", path), &headers, body)
+}
+
+/// Any request.
+pub(crate) fn ask(
+    address: &str,
+    (method, path): (&str, &str),
+    headers: &[(&str, &str)],
+    body: &str,
+) -> Answer {
     let mut stream = TcpStream::connect(address).expect("it listens");
-    let request = format!(
-        "POST {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\
-         Authorization: Bearer {key}\r\nContent-Type: application/json\r\n\
-         Content-Length: {}\r\n\r\n{body}",
-        body.len()
+    stream.set_read_timeout(Some(PATIENCE)).expect("a time");
+    // In one piece: the second of two waits for the first one's acknowledgement. Who is refused by
+    // the head alone may find the connection closed.
+    let _ = stream.write_all((head((method, path), headers, body.len()) + body).as_bytes());
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).expect("it answers");
+    read(&answer)
+}
+
+/// The head of a request whose body has so many bytes.
+pub(crate) fn head(
+    (method, path): (&str, &str),
+    headers: &[(&str, &str)],
+    num_bytes: usize,
+) -> String {
+    let mut head = format!(
+        "{method} {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\
+         Content-Length: {num_bytes}\r\n"
     );
-    stream.write_all(request.as_bytes()).expect("it takes requests");
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).expect("it answers");
-    let (head, body) = answer.split_once("\r\n\r\n").expect("a head");
+    for (name, value) in headers {
+        head.push_str(&format!("{name}: {value}\r\n"));
+    }
+    head + "\r\n"
+}
+
+fn read(answer: &[u8]) -> Answer {
+    let end = answer.windows(4).position(|bytes| bytes == b"\r\n\r\n").expect("a head");
+    let head = String::from_utf8_lossy(&answer[..end]).into_owned();
     let status = head.split(' ').nth(1).and_then(|status| status.parse().ok());
-    Answer { status: status.expect("a status"), head: head.to_owned(), body: body.to_owned() }
+    let mut read = Answer { status: status.expect("a status"), head, body: String::new() };
+    let body = &answer[end + 4..];
+    let is_cut = read.header("transfer-encoding") == Some("chunked");
+    let body = if is_cut { whole(body) } else { body.to_vec() };
+    read.body = String::from_utf8_lossy(&body).into_owned();
+    read
+}
+
+/// A body that came in chunks.
+fn whole(mut body: &[u8]) -> Vec<u8> {
+    let mut whole = Vec::new();
+    while let Some(end) = body.windows(2).position(|bytes| bytes == b"\r\n") {
+        let size = std::str::from_utf8(&body[..end]).expect("a size");
+        let size = usize::from_str_radix(size, 16).expect("a size");
+        whole.extend_from_slice(&body[end + 2..end + 2 + size]);
+        body = &body[end + 4 + size..];
+    }
+    whole
 }
