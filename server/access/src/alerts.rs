@@ -1,9 +1,11 @@
-//! Alerts at work: who is to be told that a budget or a quota is nearly used, and the telling.
+//! Alerts at work: who is to be told that a budget or a quota is nearly used, and the telling, also
+//! of invoices that are past due.
 //!
 //! Invariant: that something is to be told is in the database before it is told, and what was told
 //! is noted there; a server that is killed between the two tells it again with the same id.
 
 mod event;
+mod invoices;
 mod send;
 mod watch;
 
@@ -35,8 +37,8 @@ const PATIENCE: Duration = Duration::from_secs(15);
 pub struct AlertsOptions {
     /// What webhooks are sent by; without it, those are given up after their tries.
     pub outbound: Option<Outbound>,
-    /// What mail is sent by; without it, the same of what goes to mailboxes.
-    pub mail: Option<AlertMail>,
+    /// What mail is sent by.
+    pub mail: AlertMail,
 }
 
 /// How mail is sent.
@@ -51,26 +53,28 @@ pub struct AlertMail {
 /// is tried again by whoever starts next.
 #[derive(Debug)]
 pub struct Alerts {
-    watching: JoinHandle<()>,
+    watching: Option<JoinHandle<()>>,
     sending: JoinHandle<()>,
     is_over: Arc<Notify>,
 }
 
 impl Alerts {
-    /// Compares all alerts with what was used from now on, and sends what is to be sent.
+    /// Compares all alerts with what was used from now on, if it is counted, and sends what is to
+    /// be sent.
     #[must_use]
-    pub fn start(store: Store, meters: Meters, options: AlertsOptions) -> Self {
+    pub fn start(store: Store, meters: Option<Meters>, options: AlertsOptions) -> Self {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let is_over = Arc::new(Notify::new());
         let sender = Arc::new(Sender::new(store.clone(), options));
-        let watching = tokio::spawn(watch_forever(Watcher::new(store.clone(), meters, clock)));
+        let watcher = meters.map(|meters| Watcher::new(store.clone(), meters, clock));
+        let watching = watcher.map(|watcher| tokio::spawn(watch_forever(watcher)));
         let sending = tokio::spawn(send_forever(store, sender, Arc::clone(&is_over)));
         Self { watching, sending, is_over }
     }
 
     /// Begins nothing more, and waits a while for what is being tried.
     pub async fn stop(mut self) {
-        self.watching.abort();
+        self.watching.iter().for_each(JoinHandle::abort);
         self.is_over.notify_one();
         if timeout(PATIENCE, &mut self.sending).await.is_err() {
             tracing::warn!("messages were being sent; the next start sends them again");
@@ -80,7 +84,7 @@ impl Alerts {
 
 impl Drop for Alerts {
     fn drop(&mut self) {
-        self.watching.abort();
+        self.watching.iter().for_each(JoinHandle::abort);
         self.sending.abort();
     }
 }

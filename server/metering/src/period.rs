@@ -46,6 +46,17 @@ impl Period {
     }
 }
 
+impl UnixMillis {
+    /// The day, UTC, as `2026-11-28`.
+    #[must_use]
+    pub fn date(self) -> String {
+        let days = Period::Day.number(self);
+        let month = month_of(days);
+        let day = days.saturating_sub(first_day_of(month)) + 1;
+        format!("{:04}-{:02}-{day:02}", month / 12, month % 12 + 1)
+    }
+}
+
 impl fmt::Display for Period {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -85,17 +96,18 @@ mod tests {
     fn months_are_those_of_the_calendar() {
         // Seconds by `date -u -d … +%s`, and the month's number: 12 × year + month − 1.
         let cases = [
-            (0, 1970 * 12),
-            (951_782_400, 2000 * 12 + 1),    // 2000-02-29
-            (951_868_799, 2000 * 12 + 1),    // its last second
-            (951_868_800, 2000 * 12 + 2),    // 2000-03-01
-            (1_798_761_599, 2026 * 12 + 11), // 2026-12-31 23:59:59
-            (1_798_761_600, 2027 * 12),      // 2027-01-01
-            (4_107_542_400, 2100 * 12 + 2),  // 2100-03-01, the day after 02-28
-            (4_107_542_399, 2100 * 12 + 1),
+            (0, 1970 * 12, "1970-01-01"),
+            (951_782_400, 2000 * 12 + 1, "2000-02-29"),
+            (951_868_799, 2000 * 12 + 1, "2000-02-29"), // its last second
+            (951_868_800, 2000 * 12 + 2, "2000-03-01"),
+            (1_798_761_599, 2026 * 12 + 11, "2026-12-31"), // 23:59:59
+            (1_798_761_600, 2027 * 12, "2027-01-01"),
+            (4_107_542_400, 2100 * 12 + 2, "2100-03-01"), // the day after 02-28
+            (4_107_542_399, 2100 * 12 + 1, "2100-02-28"),
         ];
-        for (secs, month) in cases {
+        for (secs, month, date) in cases {
             assert_eq!(Period::Month.number(UnixMillis(secs * 1000)), month, "{secs}");
+            assert_eq!(UnixMillis(secs * 1000).date(), date);
         }
         assert_eq!(
             Period::Month.end(UnixMillis(951_782_400_000)),
@@ -125,5 +137,6 @@ mod tests {
             let _ = period.number(UnixMillis(u64::MAX));
             let _ = period.end(UnixMillis(u64::MAX));
         }
+        assert!(!UnixMillis(u64::MAX).date().is_empty());
     }
 }

@@ -28,7 +28,9 @@ mod sweep;
 mod usage;
 
 pub use accounts::audit::{AuditError, AuditFilter};
-pub use accounts::billing::{BillingNotice, BillingSpan, BillingUpdate, Reported, UsageReport};
+pub use accounts::billing::{
+    BillingLetter, BillingNotice, BillingSpan, BillingUpdate, Reported, UsageReport,
+};
 pub use accounts::keys::{ImportedKey, Key, KeyUpdate, NewAdminKey, NewKey};
 pub use accounts::organizations::{Organization, OrganizationUpdate};
 pub use accounts::people::{

@@ -16,7 +16,7 @@ enum On {
     Postgres,
 }
 
-const MIGRATIONS: [(i64, &str, On, &str); 12] = [
+const MIGRATIONS: [(i64, &str, On, &str); 13] = [
     (1, "kept", On::Both, include_str!("../migrations/0001_kept.sql")),
     (2, "process", On::Both, include_str!("../migrations/0002_process.sql")),
     (3, "row security", On::Postgres, include_str!("../migrations/0003_row_security.postgres.sql")),
@@ -29,6 +29,7 @@ const MIGRATIONS: [(i64, &str, On, &str); 12] = [
     (10, "row security of billing", On::Postgres, ROW_SECURITY_OF_BILLING),
     (11, "leases", On::Both, include_str!("../migrations/0011_leases.sql")),
     (12, "row security of leases", On::Postgres, ROW_SECURITY_OF_LEASES),
+    (15, "letters", On::Both, include_str!("../migrations/0015_letters.sql")),
 ];
 const ROW_SECURITY_OF_ACCOUNTS: &str =
     include_str!("../migrations/0006_row_security_accounts.postgres.sql");

@@ -31,26 +31,19 @@ pub(super) fn site_url(args: &ServeArgs) -> String {
     args.alerts.public_url.clone().unwrap_or_else(|| format!("http://{listen}"))
 }
 
-/// What sends letters, if that is configured.
-pub(super) fn mailer(args: &ServeArgs) -> Result<Option<Mailer>> {
+/// What sends letters; without a mail server they are files in the data directory, for the
+/// operator to hand on.
+pub(super) fn mailer(args: &ServeArgs, data_dir: &Path) -> Result<Mailer> {
     match (&args.alerts.smtp_url, &args.alerts.mail_from) {
         (Some(url), Some(from)) => {
             let from = EmailAddress::parse(from).context("--mail-from")?;
-            Ok(Some(Mailer::smtp(&SmtpUrl::parse(url)?, &from, SITE_NAME)?))
+            Ok(Mailer::smtp(&SmtpUrl::parse(url)?, &from, SITE_NAME)?)
         }
-        (None, None) => Ok(None),
-        _ => bail!("mail needs both --smtp-url and --mail-from"),
-    }
-}
-
-/// The same; without a server letters are files in the data directory, for the operator to hand on.
-fn mailer_or_folder(args: &ServeArgs, data_dir: &Path) -> Result<Mailer> {
-    match mailer(args)? {
-        Some(mailer) => Ok(mailer),
-        None => {
+        (None, None) => {
             let folder = data_dir::letters(data_dir);
             Ok(Mailer::folder(&folder, &EmailAddress::parse(NOBODY)?, SITE_NAME)?)
         }
+        _ => bail!("mail needs both --smtp-url and --mail-from"),
     }
 }
 
@@ -72,7 +65,7 @@ pub(super) fn login(args: &ServeArgs, data_dir: &Path, store: &Store) -> Result<
         store: store.clone(),
         hasher: PasswordHasher::new()?,
         key: LoginKey::open(&data_dir::login_key(data_dir))?,
-        mailer: mailer_or_folder(args, data_dir)?,
+        mailer: mailer(args, data_dir)?,
         settings,
     };
     Login::new(parts).context("people cannot log in")
@@ -121,7 +114,7 @@ impl Invitations {
     /// # Errors
     /// If the mail server cannot be used.
     pub(super) fn new(args: &ServeArgs, data_dir: &Path) -> Result<Self> {
-        let mailer = Arc::new(mailer_or_folder(args, data_dir)?);
+        let mailer = Arc::new(mailer(args, data_dir)?);
         Ok(Self { mailer, site_url: site_url(args) })
     }
 }

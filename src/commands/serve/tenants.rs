@@ -28,7 +28,7 @@ pub(super) struct Tenants {
     store: Store,
     access: Access,
     books: Option<Books>,
-    alerts: Option<Alerts>,
+    alerts: Alerts,
     billing: Option<Billing>,
     login: Login,
     invitations: Arc<Invitations>,
@@ -44,7 +44,7 @@ impl Tenants {
     /// # Errors
     /// If the database, a journal, an old file of keys or the file of plans fails.
     pub(super) async fn open(args: &ServeArgs, data_dir: &Path, store: &Store) -> Result<Self> {
-        let options = alerts(args)?;
+        let options = alerts(args, data_dir)?;
         let login = people::login(args, data_dir, store)?;
         let invitations = Arc::new(Invitations::new(args, data_dir)?);
         accounts::prepare(store, data_dir).await?;
@@ -55,7 +55,7 @@ impl Tenants {
         let first = if is_open { None } else { accounts::first_key(store, data_dir).await? };
         let meters = books.as_ref().map(|books| books.meters().clone());
         let access = Access::start(store.clone(), meters.clone()).await?;
-        let alerts = meters.map(|meters| Alerts::start(store.clone(), meters, options));
+        let alerts = Alerts::start(store.clone(), meters, options);
         if let Some((id, secret)) = first {
             show(&id, &secret)?;
         }
@@ -107,9 +107,7 @@ impl Tenants {
     pub(super) async fn close(self) {
         // What it does can be cut off anywhere, and needs the store.
         drop(self.billing);
-        if let Some(alerts) = self.alerts {
-            alerts.stop().await;
-        }
+        self.alerts.stop().await;
         if let Some(books) = self.books {
             books.close().await;
         }
@@ -145,13 +143,13 @@ async fn claim(args: &ServeArgs, data_dir: &Path) -> Result<Option<BooksClaim>> 
     Ok(Some(claim))
 }
 
-/// How alerts are told.
-fn alerts(args: &ServeArgs) -> Result<AlertsOptions> {
+/// How alerts and letters about invoices are told.
+fn alerts(args: &ServeArgs, data_dir: &Path) -> Result<AlertsOptions> {
     let it = &args.alerts;
     let outbound =
         if it.allow_private_webhooks { Outbound::to_any() } else { Outbound::to_public() };
-    let site_url = people::site_url(args);
-    let mail = people::mailer(args)?.map(|mailer| AlertMail { mailer, site_url });
+    let mailer = people::mailer(args, data_dir)?;
+    let mail = AlertMail { mailer, site_url: people::site_url(args) };
     // A server that sends none need not have certificates.
     let outbound = outbound.inspect_err(|error| tracing::warn!(%error, "no webhooks are sent"));
     Ok(AlertsOptions { outbound: outbound.ok(), mail })

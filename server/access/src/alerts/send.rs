@@ -1,4 +1,5 @@
-//! Sends what an alert tells: signed webhooks, and mail.
+//! Sends what is in the outbox: what an alert tells, by signed webhooks and mail, and letters about
+//! invoices.
 //!
 //! Invariant: a try ends within its time limit, which is shorter than the time that its message is
 //! ours alone. Of what a receiver answers only the status is read.
@@ -8,9 +9,10 @@ use std::time::Duration;
 use server_http::{Outbound, OutboundError};
 use server_identity::mail::{Letter, LetterError, MailError, Site};
 use server_identity::{EmailAddress, EmailError, UnixSeconds, WebhookError, WebhookSecret};
-use server_store::{Delivery, Store, Target};
+use server_store::{BillingLetter, Delivery, Store, Target};
 
 use super::event::Event;
+use super::invoices;
 use super::{AlertMail, AlertsOptions};
 
 const TIMEOUT: Duration = Duration::from_secs(15);
@@ -21,7 +23,7 @@ const SITE_NAME: &str = "Agentbase";
 pub(super) struct Sender {
     store: Store,
     outbound: Option<Outbound>,
-    mail: Option<AlertMail>,
+    mail: AlertMail,
 }
 
 /// Why a try failed.
@@ -35,8 +37,6 @@ enum Failure {
     NoOutbound,
     #[error("the webhook's receiver answered with status {0}")]
     Status(u16),
-    #[error("this server sends no mail: start it with --smtp-url and --mail-from")]
-    NoMail,
     #[error(transparent)]
     Address(#[from] EmailError),
     #[error(transparent)]
@@ -70,8 +70,14 @@ impl Sender {
             Ok(()) => self.store.delivered(delivery).await,
             Err(failure) => {
                 let error = failure.to_string();
-                tracing::debug!(message = delivery.id, %error, "a message was not delivered");
-                self.store.failed(delivery, unix_now(), &error, failure.is_gone()).await
+                let (message, event) = (delivery.id.as_str(), delivery.event.as_str());
+                tracing::debug!(message, event, %error, "a message was not delivered");
+                let failed = self.store.failed(delivery, unix_now(), &error, failure.is_gone());
+                failed.await.map(|is_over| {
+                    if is_over {
+                        tracing::warn!(message, event, %error, "a message is given up");
+                    }
+                })
             }
         };
         if let Err(error) = noted {
@@ -96,14 +102,17 @@ impl Sender {
     }
 
     async fn write(&self, delivery: &Delivery, address: &str) -> Result<(), Failure> {
-        let mail = self.mail.as_ref().ok_or(Failure::NoMail)?;
-        let told: Event = serde_json::from_str(&delivery.body)?;
-        let url = mail.site_url.as_str();
+        let url = self.mail.site_url.as_str();
         let site = Site { name: SITE_NAME, url };
-        let (used, limit) = told.data.amounts();
-        let (account, percent) = (told.data.account(), told.data.percent);
-        let letter = Letter::limit_alert(&site, &account, (&used, &limit), percent, url)?;
-        mail.mailer.send(&EmailAddress::parse(address)?, &letter).await?;
+        let letter = if delivery.event.starts_with(BillingLetter::EVENTS) {
+            invoices::letter(&site, &serde_json::from_str(&delivery.body)?)?
+        } else {
+            let told: Event = serde_json::from_str(&delivery.body)?;
+            let (used, limit) = told.data.amounts();
+            let (account, percent) = (told.data.account(), told.data.percent);
+            Letter::limit_alert(&site, &account, (&used, &limit), percent, url)?
+        };
+        self.mail.mailer.send(&EmailAddress::parse(address)?, &letter).await?;
         Ok(())
     }
 }

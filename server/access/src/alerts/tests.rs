@@ -4,7 +4,7 @@ mod place;
 
 use std::sync::atomic::Ordering;
 
-use server_identity::EmailAddress;
+use server_store::{BillingLetter, BillingUpdate};
 
 use self::place::{DECEMBER, NOVEMBER, Place, all, may, receiver};
 use super::*;
@@ -64,7 +64,7 @@ async fn a_webhook_is_signed_and_tried_until_it_is_taken_once() {
     place.alert(&[]).await;
     place.spend(500);
     assert_eq!(place.watcher().check().await.unwrap(), 1);
-    let (sender, now) = (place.sender(Outbound::to_any().unwrap(), None), unix_time());
+    let (sender, now) = (place.sender(Outbound::to_any().unwrap()), unix_time());
     assert_eq!(place.send(&sender, now).await.len(), 1);
     let first = told.recv().await.unwrap();
     let failed = place.outgoing().await.remove(0);
@@ -91,7 +91,7 @@ async fn no_redirect_is_followed_and_who_is_gone_is_left_alone() {
     place.alert(&[]).await;
     place.spend(500);
     place.watcher().check().await.unwrap();
-    let (sender, now) = (place.sender(Outbound::to_any().unwrap(), None), unix_time());
+    let (sender, now) = (place.sender(Outbound::to_any().unwrap()), unix_time());
     place.send(&sender, now).await;
     assert!(place.outgoing().await[0].last_error.as_ref().unwrap().contains("302"));
     place.send(&sender, now + 5).await;
@@ -111,7 +111,7 @@ async fn nothing_is_sent_to_this_machine_unless_that_is_allowed() {
     place.alert(&[]).await;
     place.spend(500);
     assert_eq!(place.watcher().check().await.unwrap(), 2);
-    let sender = place.sender(Outbound::to_public().unwrap(), None);
+    let sender = place.sender(Outbound::to_public().unwrap());
     assert_eq!(place.send(&sender, unix_time()).await.len(), 2);
     for failed in place.outgoing().await {
         assert!(failed.last_error.unwrap().contains("private"), "{}", failed.target);
@@ -125,24 +125,70 @@ async fn mail_says_what_was_used_of_what() {
     place.alert(&["ops@a.example"]).await;
     place.spend(850);
     assert_eq!(place.watcher().check().await.unwrap(), 1);
-    // A server that sends no mail leaves it to another one.
-    let now = unix_time();
-    place.send(&place.sender(Outbound::to_public().unwrap(), None), now).await;
-    assert!(place.outgoing().await[0].last_error.as_ref().unwrap().contains("--smtp-url"));
-    let letters = place.folder.path().join("letters");
-    std::fs::create_dir(&letters).unwrap();
-    let from = EmailAddress::parse("server@a.example").unwrap();
-    let mailer = Mailer::folder(&letters, &from, "Agentbase").unwrap();
-    let mail = AlertMail { mailer, site_url: "https://a.example".to_owned() };
-    place.send(&place.sender(Outbound::to_public().unwrap(), Some(mail)), now + 5).await;
+    // One that cannot be written down is tried again.
+    std::fs::write(place.letters(), "a file is in the way").unwrap();
+    let (sender, now) = (place.sender(Outbound::to_public().unwrap()), unix_time());
+    place.send(&sender, now).await;
+    assert!(place.outgoing().await[0].last_error.as_ref().unwrap().contains("letters"));
+    std::fs::remove_file(place.letters()).unwrap();
+    place.send(&sender, now + 5).await;
     let sent = place.outgoing().await.remove(0);
     assert!(sent.done_at.is_some(), "{:?}", sent.last_error);
-    let files: Vec<_> = std::fs::read_dir(&letters).unwrap().map(|it| it.unwrap().path()).collect();
-    let [file] = &*files else { panic!("{files:?}") };
-    let letter = std::fs::read_to_string(file).unwrap();
+    let [letter] = &*place.written() else { panic!("one letter") };
     assert!(letter.contains("To: ops@a.example"), "{letter}");
     assert!(letter.contains("organization a") && letter.contains("85 %"), "{letter}");
     assert!(letter.contains("8.50 of 10.00 a month"), "{letter}");
+}
+
+#[tokio::test]
+async fn owners_are_told_of_invoices() {
+    let place = Place::new().await;
+    place.store.set_billing_email(&may(), Some("bills@a.example")).await.unwrap();
+    let update = BillingUpdate {
+        state: "{}".to_owned(),
+        next_tick: None,
+        customer: None,
+        spans: Vec::new(),
+        notices: vec!["1".to_owned(), "2".to_owned(), "3".to_owned()],
+        plan: None,
+        suspended: None,
+    };
+    assert!(place.store.save_billing(&may(), 0, &update).await.unwrap());
+    let notices = place.store.unsent_notices(9).await.unwrap();
+    let (organization, url) = ("Acme".to_owned(), "https://pay.example/1".to_owned());
+    let (amount, since) = (Some("23.80 EUR".to_owned()), 1_795_824_000);
+    let letters = [
+        BillingLetter::Reminder {
+            organization: organization.clone(),
+            amount: amount.clone(),
+            since,
+            suspended_at: since + 14 * 86_400,
+            url: url.clone(),
+        },
+        BillingLetter::Suspended {
+            organization: organization.clone(),
+            amount,
+            since,
+            url: url.clone(),
+        },
+        BillingLetter::Restored { organization, url },
+    ];
+    for (notice, letter) in notices.iter().zip(&letters) {
+        assert_eq!(place.store.write_letters(notice, letter).await.unwrap(), Some(1));
+    }
+    place.send(&place.sender(Outbound::to_public().unwrap()), unix_time()).await;
+    let written = place.written().join("\n");
+    for part in [
+        "To: bills@a.example",
+        "A payment of 23.80 EUR for \"Acme\" at Agentbase was due on 2026-11-28",
+        "are refused from 2026-12-12 on",
+        "Subject: \"Acme\" at Agentbase is suspended",
+        "Subject: \"Acme\" at Agentbase goes on",
+        "https://pay.example/1",
+    ] {
+        assert!(written.contains(part), "{part}: {written}");
+    }
+    assert!(place.outgoing().await.iter().all(|sent| sent.done_at.is_some()));
 }
 
 #[tokio::test]
@@ -154,8 +200,8 @@ async fn a_server_watches_sends_and_ends() {
     // Its clock is the machine's.
     place.clock.0.store(SystemClock.utc().0, Ordering::SeqCst);
     place.spend(900);
-    let options = AlertsOptions { outbound: Some(Outbound::to_any().unwrap()), mail: None };
-    let alerts = Alerts::start(place.store.clone(), place.meters.clone(), options);
+    let options = place.options(Outbound::to_any().unwrap());
+    let alerts = Alerts::start(place.store.clone(), Some(place.meters.clone()), options);
     let received = told.recv().await.unwrap();
     alerts.stop().await;
     let sent = place.outgoing().await.remove(0);

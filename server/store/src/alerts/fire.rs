@@ -2,7 +2,7 @@
 
 use server_accounts::{Kind, new_id};
 
-use super::{EVERY_EVENT, MAX_WAITING};
+use super::{EVERY_EVENT, MAIL, MAX_WAITING};
 use crate::database::now;
 use crate::sql::{Transaction, execute, query};
 use crate::{Store, StoreError};
@@ -72,7 +72,7 @@ async fn fire(transaction: &mut Transaction, firing: &Firing<'_>) -> Result<u64,
         return Ok(0);
     }
     let mut targets: Vec<(&str, String)> =
-        addresses.split_whitespace().map(|address| ("mail", address.to_owned())).collect();
+        addresses.split_whitespace().map(|address| (MAIL, address.to_owned())).collect();
     if by_webhook != 0 {
         let webhooks: Vec<(String, String)> =
             query!(&mut *transaction, fetch_all, WEBHOOKS, organization)?;
@@ -88,8 +88,19 @@ async fn fire(transaction: &mut Transaction, firing: &Firing<'_>) -> Result<u64,
         return Err(StoreError::Full { what: "messages", used, max: MAX_WAITING });
     }
     for (kind, target) in &targets {
-        let id = new_id(Kind::Message);
-        execute!(&mut *transaction, PUT, organization, id, *kind, target, event, body, now)?;
+        put(transaction, organization, (*kind, target, event, body), now).await?;
     }
     Ok(targets.len() as u64)
+}
+
+/// Puts a message into the outbox: its kind, its target, the type of its event, and its body.
+pub(crate) async fn put(
+    transaction: &mut Transaction,
+    organization: &str,
+    (kind, target, event, body): (&str, &str, &str, &str),
+    now: i64,
+) -> Result<(), StoreError> {
+    let id = new_id(Kind::Message);
+    execute!(transaction, PUT, organization, id, kind, target, event, body, now)?;
+    Ok(())
 }

@@ -7,6 +7,7 @@
 mod armed;
 mod fire;
 mod outbox;
+mod outgoing;
 mod rules;
 mod webhooks;
 
@@ -15,7 +16,9 @@ use crate::accounts::check;
 
 pub use self::armed::{ArmedAlert, ArmedAlerts};
 pub use self::fire::Firing;
-pub use self::outbox::{Delivery, Outgoing, Target};
+pub(crate) use self::fire::put;
+pub use self::outbox::{Delivery, Target};
+pub use self::outgoing::Outgoing;
 pub use self::rules::{Alert, AlertOn, NewAlert};
 pub use self::webhooks::{NewWebhook, Webhook};
 
@@ -33,6 +36,9 @@ const MAX_EVENT_BYTES: usize = 64;
 const MAX_URL_BYTES: usize = 2048;
 const MAX_ADDRESS_BYTES: usize = 320;
 
+/// What a message to a mailbox is of.
+pub(crate) const MAIL: &str = "mail";
+
 /// Stands for every type of event.
 const EVERY_EVENT: &str = "*";
 
@@ -42,6 +48,16 @@ fn word(what: &'static str, text: &str, max: usize) -> Result<String, StoreError
         return Err(StoreError::invalid(what, "it has blanks or control characters"));
     }
     check::text(what, text, max)
+}
+
+/// An address as it is kept; whether it is one, who writes to it finds out.
+pub(crate) fn checked_address(address: &str) -> Result<String, StoreError> {
+    match word("address", address, MAX_ADDRESS_BYTES) {
+        Ok(address) if !address.contains('@') => {
+            Err(StoreError::invalid("address", "it has no '@'"))
+        }
+        checked => checked,
+    }
 }
 
 fn check_number(what: &'static str, num: i64, max: u64) -> Result<(), StoreError> {

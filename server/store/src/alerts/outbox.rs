@@ -5,17 +5,15 @@
 
 use std::fmt;
 
-use server_accounts::{Allowed, may};
-
-use crate::accounts::check;
-use crate::accounts::list::{List, Part};
+use super::MAIL;
 use crate::database::now;
-use crate::page::{Page, PageQuery};
 use crate::sql::{Transaction, execute, query};
 use crate::{Store, StoreError};
 
-/// Tries, until a message is given up: within about three hours and a half in all.
+/// Tries, until a message to a webhook is given up: about three hours in all.
 const MAX_ATTEMPTS: i64 = 12;
+/// The same of one to a mailbox: about four days, as is usual between mail servers.
+const MAX_MAIL_ATTEMPTS: i64 = 28;
 const FIRST_PAUSE_SECS: i64 = 5;
 const MAX_PAUSE_SECS: i64 = 6 * 60 * 60;
 /// Longer than a try takes.
@@ -28,7 +26,8 @@ const IS_DUE: &str = "SELECT COUNT(*) FROM (SELECT 1 FROM outbox WHERE done_at I
     AND failed_at IS NULL AND next_at <= $1 LIMIT 1) AS due";
 const GIVE_UP: &str = "UPDATE outbox SET failed_at = $1,
     last_error = 'the server was ended while it tried for the last time'
-    WHERE done_at IS NULL AND failed_at IS NULL AND next_at <= $1 AND attempts >= $2";
+    WHERE done_at IS NULL AND failed_at IS NULL AND next_at <= $1
+    AND attempts >= CASE WHEN kind = 'mail' THEN $3 ELSE $2 END";
 /// Who waited for a row that another process took sees that it is not due any more.
 const TAKE: &str = "UPDATE outbox SET attempts = attempts + 1, next_at = $2
     WHERE done_at IS NULL AND failed_at IS NULL AND next_at <= $1
@@ -50,9 +49,6 @@ const DISABLE: &str = "UPDATE webhooks SET disabled_at = $3
     WHERE organization_id = $1 AND id = $2 AND disabled_at IS NULL";
 const SWEEP: &str = "DELETE FROM outbox WHERE (done_at IS NOT NULL OR failed_at IS NOT NULL)
     AND COALESCE(done_at, failed_at) < $1";
-const COLUMNS: &str =
-    "id, kind, target, event, attempts, next_at, created_at, done_at, failed_at, last_error";
-
 /// Where a message goes.
 #[derive(Clone, PartialEq, Eq)]
 pub enum Target {
@@ -81,6 +77,16 @@ impl fmt::Debug for Target {
     }
 }
 
+impl Target {
+    /// Tries, until a message to it is given up.
+    fn max_attempts(&self) -> i64 {
+        match self {
+            Self::Webhook { .. } => MAX_ATTEMPTS,
+            Self::Mail { .. } => MAX_MAIL_ATTEMPTS,
+        }
+    }
+}
+
 /// A message to be tried now, by whoever took it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Delivery {
@@ -100,54 +106,7 @@ pub struct Delivery {
     pub created_at: i64,
 }
 
-/// A message as it is listed.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Outgoing {
-    /// Its id, which its receiver is told.
-    pub id: String,
-    /// `webhook` or `mail`.
-    pub kind: String,
-    /// The webhook's id, or an address.
-    pub target: String,
-    /// The type of its event.
-    pub event: String,
-    /// How often it was tried.
-    pub attempts: i64,
-    /// When it is tried next, if it is; Unix time in seconds, as all that follow.
-    pub next_at: Option<i64>,
-    /// When it was put in.
-    pub created_at: i64,
-    /// When it was delivered, if it was.
-    pub done_at: Option<i64>,
-    /// When it was given up, if it was.
-    pub failed_at: Option<i64>,
-    /// Why the last try failed, if it did.
-    pub last_error: Option<String>,
-}
-
 type TakenRow = (String, String, String, String, String, String, i64, i64);
-type Row =
-    (String, String, String, String, i64, i64, i64, Option<i64>, Option<i64>, Option<String>);
-
-fn read(row: Row) -> Outgoing {
-    let (id, kind, target, event, attempts, next_at, created_at, done_at, failed_at, last_error) =
-        row;
-    let is_over = done_at.is_some() || failed_at.is_some();
-    let next_at = (!is_over).then_some(next_at);
-    Outgoing {
-        id,
-        kind,
-        target,
-        event,
-        attempts,
-        next_at,
-        created_at,
-        done_at,
-        failed_at,
-        last_error,
-    }
-}
-
 /// How long to wait after a try that failed.
 fn pause(attempt: i64) -> i64 {
     let doublings = attempt.saturating_sub(1).clamp(0, 30);
@@ -160,7 +119,7 @@ async fn taken(
     now: i64,
 ) -> Result<Option<Delivery>, StoreError> {
     let (organization, id, kind, target, event, body, attempt, created_at) = row;
-    let target = if kind == "mail" {
+    let target = if kind == MAIL {
         Some(Target::Mail { address: target })
     } else {
         let found: Option<(String, String)> =
@@ -190,7 +149,7 @@ impl Store {
                 return Ok(Vec::new());
             }
             let mut transaction = self.write_every_unlocked().await?;
-            execute!(&mut transaction, GIVE_UP, now, MAX_ATTEMPTS)?;
+            execute!(&mut transaction, GIVE_UP, now, MAX_ATTEMPTS, MAX_MAIL_ATTEMPTS)?;
             let (until, max) = (now.saturating_add(LEASE_SECS), i64::from(max));
             let rows: Vec<TakenRow> = query!(&mut transaction, fetch_all, TAKE, now, until, max)?;
             let mut deliveries = Vec::new();
@@ -218,8 +177,9 @@ impl Store {
     }
 
     /// It did not arrive at `now` (Unix seconds), and `error` says why. It is tried again after
-    /// 5 s, and after twice as long each time; the twelfth time it is given up, and at once where
-    /// `is_gone`: its receiver is no more, so a webhook is disabled.
+    /// 5 s, and after twice as long each time, but no more than 6 hours; the twelfth time it is
+    /// given up, to a mailbox the 28th, and at once where `is_gone`: its receiver is no more, so a
+    /// webhook is disabled. Says whether it was given up.
     ///
     /// # Errors
     /// If the database fails.
@@ -229,13 +189,14 @@ impl Store {
         now: i64,
         error: &str,
         is_gone: bool,
-    ) -> Result<(), StoreError> {
+    ) -> Result<bool, StoreError> {
         let Delivery { organization, id, attempt, target, .. } = delivery;
         let error: String = error.chars().take(MAX_ERROR_CHARS).collect();
         let work = async {
             let mut transaction = self.write(organization).await?;
             let row = &mut transaction;
-            if is_gone || *attempt >= MAX_ATTEMPTS {
+            let is_over = is_gone || *attempt >= target.max_attempts();
+            if is_over {
                 execute!(&mut *row, FAILED, organization, id, *attempt, now, error)?;
             } else {
                 let next_at = now.saturating_add(pause(*attempt));
@@ -244,7 +205,8 @@ impl Store {
             if let (true, Target::Webhook { id, .. }) = (is_gone, target) {
                 execute!(row, DISABLE, organization, id, now)?;
             }
-            transaction.commit().await
+            transaction.commit().await?;
+            Ok(is_over)
         };
         self.in_time(work).await
     }
@@ -261,27 +223,6 @@ impl Store {
             Ok(num)
         };
         self.in_time(work).await
-    }
-
-    /// A page of messages, those that wait, those that were delivered and those that were given up;
-    /// of the last alone where `only_failed`.
-    ///
-    /// # Errors
-    /// [`StoreError::NotListed`] if the one that the page comes after is not there.
-    pub async fn outgoing(
-        &self,
-        allowed: &Allowed<may::WriteWebhooks>,
-        only_failed: bool,
-        query: &PageQuery,
-    ) -> Result<Page<Outgoing>, StoreError> {
-        let organization = check::whole(allowed)?;
-        let scope = Part::default().sql("organization_id = ").text(organization);
-        let filter = if only_failed { " AND failed_at IS NOT NULL" } else { "" };
-        let filter = Part::default().sql(filter);
-        let (what, table, order) = ("message", "outbox", "created_at");
-        let list = List { what, columns: COLUMNS, table, order, scope, filter };
-        let size = |row: &Row| row.2.len() + row.9.as_ref().map_or(0, String::len);
-        Ok(self.page_of(organization, &list, query, size).await?.map(read))
     }
 }
 

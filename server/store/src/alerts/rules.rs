@@ -4,7 +4,7 @@ use serde_json::json;
 use server_accounts::{Allowed, Kind, may, new_id};
 use server_metering::{Meter, Period};
 
-use super::{MAX_ADDRESS_BYTES, MAX_ADDRESSES, MAX_ALERTS, MAX_THRESHOLDS, check_number, word};
+use super::{MAX_ADDRESSES, MAX_ALERTS, MAX_THRESHOLDS, check_number, checked_address};
 use crate::accounts::check::{self, not_found, unreadable};
 use crate::accounts::list::{List, Part};
 use crate::accounts::{audit, organizations::check_in_force, projects::check_active};
@@ -112,13 +112,8 @@ impl NewAlert {
         if self.addresses.len() > MAX_ADDRESSES {
             return Err(StoreError::TooMany { what: "alert", max: MAX_ADDRESSES as u64 });
         }
-        let address = |address: &String| match word("address", address, MAX_ADDRESS_BYTES) {
-            Ok(address) if !address.contains('@') => {
-                Err(StoreError::invalid("address", "it has no '@'"))
-            }
-            checked => checked,
-        };
-        let addresses = self.addresses.iter().map(address).collect::<Result<Vec<_>, _>>()?;
+        let addresses = self.addresses.iter().map(|address| checked_address(address));
+        let addresses = addresses.collect::<Result<Vec<_>, _>>()?;
         let thresholds: Vec<String> = thresholds.iter().map(u32::to_string).collect();
         Ok((thresholds.join(" "), addresses.join(" ")))
     }

@@ -12,6 +12,7 @@ mod database;
 mod databases;
 mod leases;
 mod ledger;
+mod letters;
 mod people;
 mod postgres;
 mod processes;

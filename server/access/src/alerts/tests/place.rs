@@ -1,12 +1,13 @@
 //! An organization with a budget, and a receiver of webhooks.
 
 use std::collections::HashMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use server_accounts::{Actor, Allowed, BudgetData, Demand, LimitsData};
-use server_identity::{SignedHeaders, UnixSeconds, WebhookSecret};
+use server_identity::{EmailAddress, SignedHeaders, UnixSeconds, WebhookSecret};
 use server_metering::{
     AccountId, Journal, JournalOptions, OrganizationId, Period, Picos, PriceBook, Sum, UnixMillis,
     Usage,
@@ -101,8 +102,27 @@ impl Place {
         self.meters.restore(&id, Period::Month, &Sum { usage: Usage::NONE, cost });
     }
 
-    pub(super) fn sender(&self, outbound: Outbound, mail: Option<AlertMail>) -> Sender {
-        Sender::new(self.store.clone(), AlertsOptions { outbound: Some(outbound), mail })
+    /// How messages are sent: letters become files of the folder.
+    pub(super) fn options(&self, outbound: Outbound) -> AlertsOptions {
+        let from = EmailAddress::parse("server@a.example").unwrap();
+        let mailer = Mailer::folder(&self.letters(), &from, "Agentbase").unwrap();
+        let mail = AlertMail { mailer, site_url: "https://a.example".to_owned() };
+        AlertsOptions { outbound: Some(outbound), mail }
+    }
+
+    pub(super) fn letters(&self) -> PathBuf {
+        self.folder.path().join("letters")
+    }
+
+    /// What was written down, without what mail puts into lines that are too long for it.
+    pub(super) fn written(&self) -> Vec<String> {
+        let files = std::fs::read_dir(self.letters()).unwrap();
+        let read = |path| std::fs::read_to_string(path).unwrap().replace("=\r\n", "");
+        files.map(|file| read(file.unwrap().path())).collect()
+    }
+
+    pub(super) fn sender(&self, outbound: Outbound) -> Sender {
+        Sender::new(self.store.clone(), self.options(outbound))
     }
 
     /// What is due at a time, tried then.

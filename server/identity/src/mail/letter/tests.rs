@@ -20,7 +20,9 @@ fn all(words: &str, link: &str) -> Vec<Result<Letter, LetterError>> {
         Letter::has_account(&site, link),
         Letter::invitation(&site, words, words, link, hours(1)),
         Letter::limit_alert(&site, words, (words, words), 80, link),
-        Letter::payment_reminder(&site, words, words, words, link),
+        Letter::payment_reminder(&site, words, Some(words), (words, words), link),
+        Letter::suspension(&site, words, Some(words), words, link),
+        Letter::restoration(&site, words, link),
     ]
 }
 
@@ -49,8 +51,16 @@ fn letters_say_what_they_are_for() {
     assert!(letter.body().contains("When it is reached"));
     let letter = Letter::limit_alert(&SITE, "web", amounts, 100, LINK).unwrap();
     assert!(letter.body().contains("It is reached"));
-    let letter = Letter::payment_reminder(&SITE, "Müller", "9.99 EUR", "2026-11-28", LINK).unwrap();
-    assert!(letter.body().contains("9.99 EUR for \"Müller\""), "{}", letter.body());
+    let (due, days) = (Some("9.99 EUR"), ("2026-11-28", "2026-12-12"));
+    let letter = Letter::payment_reminder(&SITE, "Müller", due, days, LINK).unwrap();
+    assert!(letter.body().contains("A payment of 9.99 EUR for \"Müller\" at Agentbase was due on"));
+    assert!(letter.body().contains("are refused from 2026-12-12 on"), "{}", letter.body());
+    let letter = Letter::suspension(&SITE, "Müller", None, days.0, LINK).unwrap();
+    assert_eq!(letter.subject(), "\"Müller\" at Agentbase is suspended");
+    assert!(letter.body().contains("A payment for \"Müller\""), "{}", letter.body());
+    assert!(letter.body().contains("refused from now on"), "{}", letter.body());
+    let letter = Letter::restoration(&SITE, "Müller", LINK).unwrap();
+    assert_eq!(letter.subject(), "\"Müller\" at Agentbase goes on");
     assert!(letter.body().ends_with("-- \nAgentbase\nhttps://ai.example.org\n"));
 }
 
