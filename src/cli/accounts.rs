@@ -184,6 +184,16 @@ pub(crate) enum OrgCommand {
         #[command(flatten)]
         database: DatabaseArgs,
     },
+    /// Have letters about invoices go to an address, beside the owners; without one, no more
+    BillingEmail {
+        /// Its id
+        id: String,
+        /// Where to
+        #[arg(value_name = "ADDRESS")]
+        email: Option<String>,
+        #[command(flatten)]
+        database: DatabaseArgs,
+    },
     /// End an organization; its ledger stays
     Archive {
         /// Its id

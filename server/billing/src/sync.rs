@@ -9,6 +9,8 @@ use crate::billing::Billing;
 use crate::client::StripeError;
 use crate::error::BillingError;
 use crate::event::{Event, EventKind};
+use crate::ids::InvoiceId;
+use crate::objects::Invoice;
 use crate::state::{Applied, BillingState, Fetched, Refetch, Target};
 use crate::store::{BillingStore, Loaded};
 use crate::time::UnixSeconds;
@@ -82,6 +84,17 @@ impl<S: BillingStore> Billing<S> {
         };
         self.change(organization, now, take_in).await?;
         Ok(())
+    }
+
+    /// An invoice as it is now; nothing, where Stripe has none.
+    ///
+    /// # Errors
+    /// If Stripe fails.
+    pub async fn invoice(&self, id: &InvoiceId) -> Result<Option<Invoice>, BillingError> {
+        match self.stripe.invoice(id).await {
+            Err(error) if error.is_missing() => Ok(None),
+            invoice => Ok(Some(invoice?)),
+        }
     }
 
     /// Reminds, suspends and restores who is due for it; how many were.

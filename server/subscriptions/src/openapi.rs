@@ -8,7 +8,7 @@ use crate::routes::{billing, webhook};
 
 #[derive(Describe)]
 #[openapi(
-    paths(billing::retrieve, billing::checkout, billing::portal, webhook::receive),
+    paths(billing::retrieve, billing::update, billing::checkout, billing::portal, webhook::receive),
     components(schemas(ErrorBody, server_api::ErrorObject)),
     security(("key" = []))
 )]

@@ -1,12 +1,14 @@
 //! What routes and clock share.
 
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use server_billing::{Billing, Stripe, StripeOptions, UnixSeconds};
+use server_metering::Clock;
 use server_store::Store;
 
 use crate::{Options, OptionsError, SqlBilling};
+
+const MILLIS_PER_SECOND: u64 = 1000;
 
 /// Stripe, for the organizations of a store. A clone is the same.
 #[derive(Clone)]
@@ -16,14 +18,19 @@ struct Inner {
     billing: Billing<SqlBilling>,
     store: Store,
     return_url: String,
+    clock: Arc<dyn Clock>,
 }
 
 impl Subscriptions {
-    /// Connects to nothing yet.
+    /// Connects to nothing yet. What is done by the clock is done by this one.
     ///
     /// # Errors
     /// If the options cannot be used.
-    pub fn new(store: Store, options: &Options) -> Result<Self, OptionsError> {
+    pub fn new(
+        store: Store,
+        options: &Options,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, OptionsError> {
         let (billing, return_url) = options.billing()?;
         let mut stripe = StripeOptions::new(options.key.clone());
         if let Some(api) = &options.api {
@@ -31,13 +38,18 @@ impl Subscriptions {
         }
         let kept = SqlBilling::new(store.clone());
         let billing = Billing::new(Stripe::new(&stripe)?, kept, billing);
-        Ok(Self(Arc::new(Inner { billing, store, return_url })))
+        Ok(Self(Arc::new(Inner { billing, store, return_url, clock })))
     }
 
     /// What does it.
     #[must_use]
     pub fn billing(&self) -> &Billing<SqlBilling> {
         &self.0.billing
+    }
+
+    /// Now, by its clock.
+    pub(crate) fn now(&self) -> UnixSeconds {
+        UnixSeconds(self.0.clock.utc().0 / MILLIS_PER_SECOND)
     }
 
     pub(crate) fn store(&self) -> &Store {
@@ -55,10 +67,4 @@ impl Subscriptions {
     pub(crate) fn plain_return_url(&self) -> &str {
         &self.0.return_url
     }
-}
-
-/// Now, by this machine's clock.
-pub(crate) fn now() -> UnixSeconds {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH);
-    UnixSeconds(now.map_or(0, |now| now.as_secs()))
 }

@@ -144,7 +144,7 @@ pub(crate) fn failed(error: impl Error + Send + Sync + 'static) -> BillingStoreE
     BillingStoreError(Box::new(error))
 }
 
-fn secs(at: UnixSeconds) -> i64 {
+pub(crate) fn secs(at: UnixSeconds) -> i64 {
     at.0.min(END_OF_TIME).cast_signed()
 }
 

@@ -20,6 +20,8 @@ pub(crate) struct BillingObject {
     pub(crate) past_due_since: Option<u64>,
     /// Which reminder was the last.
     pub(crate) num_reminders: u32,
+    /// Where letters about invoices go, beside the owners.
+    pub(crate) email: Option<String>,
     /// Whether its keys of projects are refused until it has paid.
     pub(crate) suspended: bool,
     /// The newest invoices, the newest first.
@@ -104,6 +106,16 @@ pub(crate) struct NoticeObject {
     pub(crate) notice: Value,
 }
 
+/// What is to be another.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct BillingBody {
+    /// Where letters about invoices go, beside the owners; `null`: to the owners alone.
+    #[serde(deserialize_with = "Option::deserialize")]
+    #[schema(required)]
+    pub(crate) email: Option<String>,
+}
+
 /// What is to be bought.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -144,6 +156,7 @@ impl BillingObject {
             subscription,
             past_due_since: standing.past_due_since.map(secs),
             num_reminders: standing.num_reminders,
+            email: None,
             suspended: standing.is_suspended,
             invoices: Vec::new(),
             notices: Vec::new(),

@@ -1,5 +1,5 @@
 //! What is done by the clock: usage is reported, who does not pay is reminded, suspended and
-//! restored, and what webhooks have missed is asked for.
+//! restored, with letters that say so, and what webhooks have missed is asked for.
 //!
 //! Invariant: it can end at any moment, and may run in several servers at once: all that it knows
 //! is in the database.
@@ -11,9 +11,9 @@ use server_metering::OrganizationId;
 use tokio::time::{MissedTickBehavior, interval, sleep};
 
 use crate::Subscriptions;
-use crate::state::now;
 
 const TICK_EVERY: Duration = Duration::from_secs(60);
+const WRITE_EVERY: Duration = Duration::from_secs(5);
 /// An hour is reported so long after it has settled, or once more if Stripe did not take it.
 const REPORT_EVERY: Duration = Duration::from_secs(600);
 const REFRESH_EVERY: Duration = Duration::from_secs(86_400);
@@ -25,15 +25,30 @@ const MAX_BATCHES: usize = 10_000;
 impl Subscriptions {
     /// Does all of it, for as long as it is polled.
     pub async fn work_forever(self) {
-        tokio::join!(self.tick_forever(), self.report_forever(), self.refresh_forever());
+        tokio::join!(
+            self.tick_forever(),
+            self.write_forever(),
+            self.report_forever(),
+            self.refresh_forever()
+        );
     }
 
     async fn tick_forever(&self) {
         let mut tick = every(TICK_EVERY);
         loop {
             tick.tick().await;
-            if let Err(error) = self.billing().tick(now()).await {
+            if let Err(error) = self.billing().tick(self.now()).await {
                 tracing::error!(%error, "who is to be reminded of invoices cannot be read");
+            }
+        }
+    }
+
+    async fn write_forever(&self) {
+        let mut tick = every(WRITE_EVERY);
+        loop {
+            tick.tick().await;
+            if let Err(error) = self.write_letters().await {
+                tracing::error!(%error, "letters about invoices cannot be written");
             }
         }
     }
@@ -42,7 +57,7 @@ impl Subscriptions {
         let mut tick = every(REPORT_EVERY);
         loop {
             tick.tick().await;
-            match self.billing().report_usage(now()).await {
+            match self.billing().report_usage(self.now()).await {
                 Ok(done) if done.num_hours + done.num_failed > 0 => {
                     let (hours, failed) = (done.num_hours, done.num_failed);
                     tracing::info!(hours, failed, "usage is reported to Stripe");
@@ -57,7 +72,7 @@ impl Subscriptions {
         let mut tick = every(REFRESH_EVERY);
         loop {
             tick.tick().await;
-            if let Err(error) = self.refresh_all(now()).await {
+            if let Err(error) = self.refresh_all(self.now()).await {
                 tracing::error!(%error, "what webhooks have missed is not asked for");
             }
         }

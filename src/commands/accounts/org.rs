@@ -5,6 +5,7 @@ use std::path::Path;
 use anyhow::{Result, bail};
 use serde_json::{Value, json};
 use server_accounts::{DEFAULT, Kind, new_id};
+use server_identity::EmailAddress;
 use server_store::Organization;
 
 use super::shown;
@@ -50,6 +51,16 @@ pub(in crate::commands) async fn run(command: OrgCommand, data_dir: &Path) -> Re
             let store = open(&database, data_dir).await?;
             store.suspend_organization(&allowed(&id)?, None).await?;
             outln!("{id} goes on")
+        }
+        OrgCommand::BillingEmail { id, email, database } => {
+            let email = email.map(|email| EmailAddress::parse(&email)).transpose()?;
+            let email = email.map(|email| email.key());
+            let store = open(&database, data_dir).await?;
+            store.set_billing_email(&allowed(&id)?, email.as_deref()).await?;
+            match email {
+                Some(email) => outln!("{id}: letters about invoices go to {email}, too"),
+                None => outln!("{id}: letters about invoices go to its owners"),
+            }
         }
         OrgCommand::Archive { id, database } => {
             if id == DEFAULT {

@@ -1,10 +1,12 @@
 //! Stripe, while the server runs; off unless an operator gives a key.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
 use server_admin::Admin;
 use server_http::AppStateBuilder;
+use server_metering::{Clock, SystemClock};
 use server_store::Store;
 use server_subscriptions::{Options, Subscriptions, document, routes};
 use tokio::task::JoinHandle;
@@ -41,7 +43,7 @@ impl Billing {
         if args.no_metering {
             tracing::warn!("with --no-metering no usage is written, and Stripe is told of none");
         }
-        let subscriptions = Subscriptions::new(store.clone(), &options)
+        let subscriptions = Subscriptions::new(store.clone(), &options, clock())
             .with_context(|| format!("cannot use Stripe with {}", plans.display()))?;
         let work = tokio::spawn(subscriptions.clone().work_forever());
         Ok(Some(Self { subscriptions, work }))
@@ -57,6 +59,33 @@ impl Drop for Billing {
     fn drop(&mut self) {
         self.work.abort();
     }
+}
+
+/// The machine's clock.
+#[cfg(not(debug_assertions))]
+fn clock() -> Arc<dyn Clock> {
+    Arc::new(SystemClock)
+}
+
+/// The same; a test that is about hours, days and months says how far it is ahead. What is
+/// released does not have this.
+#[cfg(debug_assertions)]
+fn clock() -> Arc<dyn Clock> {
+    struct Ahead(u64);
+
+    impl Clock for Ahead {
+        fn now(&self) -> std::time::Instant {
+            SystemClock.now()
+        }
+
+        fn utc(&self) -> server_metering::UnixMillis {
+            server_metering::UnixMillis(SystemClock.utc().0.saturating_add(self.0))
+        }
+    }
+
+    let ahead = std::env::var("AGENTBASE_TEST_BILLING_AHEAD_SECS").ok();
+    let secs: u64 = ahead.and_then(|secs| secs.parse().ok()).unwrap_or(0);
+    Arc::new(Ahead(secs.saturating_mul(1000)))
 }
 
 fn read(path: &Path) -> Result<String> {

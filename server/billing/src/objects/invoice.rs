@@ -7,6 +7,14 @@ use serde::{Deserialize, Deserializer, Serialize};
 use crate::ids::{CustomerId, InvoiceId, SubscriptionId};
 use crate::time::UnixSeconds;
 
+/// Currencies whose smallest unit, as Stripe has it, is the whole one, and those where it is a
+/// thousandth: <https://docs.stripe.com/currencies>. It is a hundredth of all others.
+const WITHOUT_CENTS: [&str; 15] = [
+    "BIF", "CLP", "DJF", "GNF", "JPY", "KMF", "KRW", "MGA", "PYG", "RWF", "VND", "VUV", "XAF",
+    "XOF", "XPF",
+];
+const WITH_MILLS: [&str; 5] = ["BHD", "JOD", "KWD", "OMR", "TND"];
+
 /// How an invoice stands. Later ones never become earlier ones.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -142,6 +150,30 @@ impl Invoice {
         }
     }
 
+    /// What is still to be paid, as people write it: `23.80 EUR`.
+    #[must_use]
+    pub fn remaining(&self) -> String {
+        let currency = self.currency.to_ascii_uppercase();
+        let digits = match currency.as_str() {
+            code if WITHOUT_CENTS.contains(&code) => 0,
+            code if WITH_MILLS.contains(&code) => 3,
+            _ => 2,
+        };
+        let (sign, units) = (if self.amount_remaining < 0 { "-" } else { "" }, 10u64.pow(digits));
+        let amount = self.amount_remaining.unsigned_abs();
+        let (whole, rest, width) = (amount / units, amount % units, digits as usize);
+        match digits {
+            0 => format!("{sign}{whole} {currency}"),
+            _ => format!("{sign}{whole}.{rest:0width$} {currency}"),
+        }
+    }
+
+    /// Whether it need not be paid any more.
+    #[must_use]
+    pub fn is_settled(&self) -> bool {
+        matches!(self.status, Some(InvoiceStatus::Paid | InvoiceStatus::Void))
+    }
+
     /// When it became a bill that is to be paid.
     #[must_use]
     pub fn finalized_at(&self) -> Option<UnixSeconds> {
@@ -168,4 +200,28 @@ where
     T: Default + Deserialize<'de>,
 {
     Option::<T>::deserialize(deserializer).map(Option::unwrap_or_default)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn amounts_have_the_digits_of_their_currency() {
+        for (currency, amount, text) in [
+            ("eur", 2380, "23.80 EUR"),
+            ("usd", 5, "0.05 USD"),
+            ("jpy", 2380, "2380 JPY"),
+            ("kwd", 12_345, "12.345 KWD"),
+            ("eur", -150, "-1.50 EUR"),
+        ] {
+            let invoice: Invoice = serde_json::from_value(json!({ "id": "in_1",
+                "customer": "cus_1", "created": 1, "currency": currency,
+                "amount_remaining": amount }))
+            .unwrap();
+            assert_eq!(invoice.remaining(), text);
+        }
+    }
 }

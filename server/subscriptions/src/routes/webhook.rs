@@ -17,7 +17,6 @@ use tokio::time::timeout;
 
 use crate::Subscriptions;
 use crate::error::told;
-use crate::state::now;
 use crate::wire::ReceivedObject;
 
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -52,6 +51,6 @@ pub(crate) async fn receive(
     };
     let body = timeout(PATIENCE, to_bytes(body, MAX_WEBHOOK_BYTES)).await.map_err(|_| late())?;
     let body = body.map_err(|_| refused(WebhookError::TooLarge(MAX_WEBHOOK_BYTES + 1)))?;
-    subscriptions.billing().receive(&body, signature, now()).await.map_err(told)?;
+    subscriptions.billing().receive(&body, signature, subscriptions.now()).await.map_err(told)?;
     Ok(Json(ReceivedObject { received: true }))
 }

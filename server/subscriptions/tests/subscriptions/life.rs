@@ -64,7 +64,7 @@ async fn from_a_checkout_to_free_again(on: On) {
     assert_eq!(world.store.verify_audit(&may()).await.unwrap(), log.len() as u64);
 }
 
-fn all() -> server_store::PageQuery {
+pub(crate) fn all() -> server_store::PageQuery {
     server_store::PageQuery { after: None, limit: 100, descending: false }
 }
 
@@ -140,6 +140,8 @@ async fn who_does_not_pay_is_refused_and_who_has_paid_is_let_in(on: On) {
     assert_eq!(world.billing().await["notices"][0]["notice"]["kind"], "restored");
     let unsent = world.store.unsent_notices(10).await.unwrap();
     assert_eq!(unsent.iter().filter(|notice| notice.organization == ORG).count(), 3);
+    assert_eq!(world.subscriptions.write_letters().await.unwrap(), 0, "nobody is there to be told");
+    assert_eq!(world.store.unsent_notices(10).await.unwrap(), []);
 }
 
 async fn what_webhooks_missed_is_asked_for(on: On) {

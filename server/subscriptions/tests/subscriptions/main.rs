@@ -3,6 +3,7 @@
 
 #[path = "../../../store/tests/databases/mod.rs"]
 mod databases;
+mod letters;
 mod life;
 mod requests;
 #[allow(dead_code, reason = "it is shared with the tests of server/billing, which use all of it")]

@@ -1,6 +1,7 @@
 //! A server with an organization that pays, its database, and the stand-in of Stripe.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use axum::Router;
@@ -12,7 +13,7 @@ use server_admin::Admin;
 use server_billing::UnixSeconds;
 use server_http::{AppState, AuthError, Authenticate, Caller, router};
 use server_metering::{
-    Ending, Endpoint, Entry, KeyId, ModelId, Opened, OrganizationId, Path, Picos, ProjectId,
+    Clock, Ending, Endpoint, Entry, KeyId, ModelId, Opened, OrganizationId, Path, Picos, ProjectId,
     RequestId, Tier, UnixMillis, Usage,
 };
 use server_store::{Database, Limits, NewAdminKey, NewKey, Store};
@@ -58,6 +59,7 @@ pub(crate) struct World {
     pub(crate) subscriptions: Subscriptions,
     /// Stripe's clock, and that of whatever is not asked by HTTP.
     pub(crate) now: UnixSeconds,
+    clock: Arc<SetClock>,
     /// A project's key, that of an owner, and that of who may only look.
     pub(crate) keys: [String; 3],
     router: Router,
@@ -84,6 +86,20 @@ impl Answer {
         let error = &self.json["error"];
         assert!(error["message"].is_string() && error["type"].is_string(), "{}", self.json);
         (self.status.as_u16(), error["code"].as_str(), error["param"].as_str())
+    }
+}
+
+/// What the server takes for the time.
+#[derive(Default)]
+struct SetClock(AtomicU64);
+
+impl Clock for SetClock {
+    fn now(&self) -> Instant {
+        Instant::now()
+    }
+
+    fn utc(&self) -> UnixMillis {
+        UnixMillis(self.0.load(Ordering::SeqCst) * 1000)
     }
 }
 
@@ -115,7 +131,8 @@ impl World {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
         stripe.books(|books| books.now = now);
         let keys = accounts(&store).await;
-        let subscriptions = process(&stripe, &store);
+        let clock = Arc::new(SetClock(now.into()));
+        let subscriptions = process(&stripe, &store, &clock);
         let directory = Directory::default();
         let admin = Admin::new(store.clone(), directory.clone());
         let state = AppState::builder()
@@ -131,6 +148,7 @@ impl World {
             store,
             subscriptions,
             now,
+            clock,
             keys,
             router,
             directory,
@@ -141,12 +159,20 @@ impl World {
 
     /// A killed server's successor, over the same database.
     pub(crate) fn restart(&mut self) {
-        self.subscriptions = process(&self.stripe, &self.store);
+        self.subscriptions = process(&self.stripe, &self.store, &self.clock);
     }
 
     pub(crate) fn wait(&mut self, secs: u64) {
         self.now = self.now.plus(secs);
+        self.clock.0.store(self.now.0, Ordering::SeqCst);
         self.stripe.books(|books| books.now = self.now.0);
+    }
+
+    /// It is what it is on this machine.
+    pub(crate) fn set_time_of_machine(&mut self) {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+        self.now = UnixSeconds(now);
+        self.wait(0);
     }
 
     /// What a server does ten times a second.
@@ -237,7 +263,7 @@ impl World {
     }
 }
 
-fn process(stripe: &StandIn, store: &Store) -> Subscriptions {
+fn process(stripe: &StandIn, store: &Store, clock: &Arc<SetClock>) -> Subscriptions {
     let secret = |text| Secret::new(text).unwrap();
     let options = Options {
         key: secret(SECRET),
@@ -245,7 +271,8 @@ fn process(stripe: &StandIn, store: &Store) -> Subscriptions {
         api: Some(stripe.api.clone()),
         plans: PLANS.to_owned(),
     };
-    Subscriptions::new(store.clone(), &options).unwrap()
+    let clock: Arc<dyn Clock> = Arc::<SetClock>::clone(clock);
+    Subscriptions::new(store.clone(), &options, clock).unwrap()
 }
 
 /// An organization with a project and three keys.

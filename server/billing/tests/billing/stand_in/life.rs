@@ -103,6 +103,7 @@ impl Books {
             "currency": "eur", "number": format!("AB-{id}"), "subtotal": amount,
             "total_excluding_tax": amount, "total": amount + tax, "amount_due": amount + tax,
             "amount_remaining": amount + tax, "total_taxes": [{ "amount": tax }],
+            "hosted_invoice_url": format!("https://invoice.test/{id}"),
             "customer_tax_exempt": "none", "customer_tax_ids": [], "attempt_count": 0,
             "collection_method": "charge_automatically", "billing_reason": reason,
             "status_transitions": { "finalized_at": self.now },
