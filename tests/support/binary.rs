@@ -97,7 +97,12 @@ impl Server {
     }
 
     pub(crate) fn start_with(data_dir: &Path, args: &[&str]) -> Self {
-        let mut child = agentbase(data_dir)
+        Self::start_by(agentbase(data_dir), args)
+    }
+
+    /// The same of a command of whatever environment.
+    pub(crate) fn start_by(mut command: Command, args: &[&str]) -> Self {
+        let mut child = command
             .args(["serve", "--listen", "127.0.0.1:0"])
             .args(args)
             .stdout(Stdio::piped())

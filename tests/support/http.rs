@@ -31,9 +31,12 @@ impl Answer {
 }
 
 pub(crate) fn post(address: &str, key: &str, path: &str, body: &str) -> Answer {
-    let key = format!("Bearer {key}");
-    let headers = [("Authorization", &*key), ("Content-Type", "application/json")];
-    ask(address, ("POST", path), &headers, body)
+    post_with(address, ("Authorization", &format!("Bearer {key}")), path, body)
+}
+
+/// The same with another header than a key's.
+pub(crate) fn post_with(address: &str, header: (&str, &str), path: &str, body: &str) -> Answer {
+    ask(address, ("POST", path), &[header, ("Content-Type", "application/json")], body)
 }
 
 /// Any request.

@@ -3,6 +3,8 @@
 
 pub(crate) mod binary;
 pub(crate) mod http;
+pub(crate) mod smtp;
+pub(crate) mod waiting;
 
 use std::{
     collections::BTreeMap,

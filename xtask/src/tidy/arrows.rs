@@ -119,7 +119,7 @@ const ARROWS: &[Arrow] = &[
             "server-store",
             "server-subscriptions",
         ],
-        &["engine-mock", "kernels", "loadtests"],
+        &["engine-mock", "kernels", "loadtests", "server-billing"],
     ),
     arrow("loadtests", &[], &[]),
     arrow("xtask", &["loadtests"], &[]),

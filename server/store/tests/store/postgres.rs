@@ -1,6 +1,7 @@
 //! Databases of PostgreSQL; and that its row-level security is a wall of its own.
 
 use server_store::{Conversation, Database};
+use sqlx::postgres::PgConnectOptions;
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, PgConnection};
 
 use crate::databases::fresh_postgres;
@@ -21,7 +22,9 @@ pub(crate) async fn connect(database: &Database) -> PgConnection {
 /// A connection that no row-level security binds.
 pub(crate) async fn connect_as_superuser(database: &Database) -> PgConnection {
     let Database::Postgres(of_role) = database else { panic!("this is not PostgreSQL") };
-    options().database(of_role.get_database().unwrap()).connect().await.unwrap()
+    let url = std::env::var("AGENTBASE_TEST_POSTGRES").expect("it is set");
+    let superuser: PgConnectOptions = url.parse().expect("a URL");
+    superuser.database(of_role.get_database().unwrap()).connect().await.unwrap()
 }
 
 /// The same as the role, which sees all tenants.
