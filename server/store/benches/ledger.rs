@@ -2,7 +2,8 @@
 //!
 //! `cargo bench -p server-store --bench ledger -- 1000000`, with the number of lines: of a month,
 //! of 10,000 organizations with 100,000 keys. Every third line is of one of them, which has 1,000
-//! keys. The database is in the folder for temporary files.
+//! keys. With `--one-key` all are of one key and a day, as a load's are: what a line costs by itself.
+//! `--batch N` is how many are given at once. The database is in the folder for temporary files.
 #![allow(clippy::print_stdout, reason = "a table is what a benchmark is for")]
 
 use std::sync::Arc;
@@ -29,8 +30,24 @@ const ROUNDS: usize = 5;
 /// 2026-11-01 and 2026-12-01, UTC.
 const MONTH: (i64, i64) = (1_793_491_200_000, 1_796_083_200_000);
 
+/// Batches that are made before they are given: what makes lines is not measured.
+const AHEAD: u64 = 64;
+
+/// What is said on the command line.
+struct Options {
+    num: u64,
+    batch: u64,
+    is_one_key: bool,
+}
+
 fn main() {
-    let num = std::env::args().find_map(|arg| arg.parse().ok()).unwrap_or(NUM_LINES);
+    let args: Vec<_> = std::env::args().collect();
+    let after = |name| args.iter().skip_while(move |arg| *arg != name).nth(1);
+    let batch = after("--batch").and_then(|arg| arg.parse().ok()).unwrap_or(BATCH);
+    let is_number = args.iter().position(|arg| arg == "--batch").map_or(0, |idx| idx + 1);
+    let numbers = args.iter().enumerate().filter(|(idx, _)| *idx != is_number);
+    let num = numbers.filter_map(|(_, arg)| arg.parse().ok()).next().unwrap_or(NUM_LINES);
+    let options = Options { num, batch, is_one_key: args.iter().any(|arg| arg == "--one-key") };
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("ledger.db");
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
@@ -38,24 +55,46 @@ fn main() {
     let store = opened.expect("a database");
     let mut ledger = SqlLedger::new(store.clone(), runtime.handle().clone());
     println!("| what | |\n|---|---:|");
-    let quarter = num.div_ceil(4 * BATCH) * BATCH;
-    for begin in (0..num).step_by(usize::try_from(quarter).expect("it fits")) {
-        let end = (begin + quarter).min(num);
-        // What makes lines is not measured.
-        let mut seconds = 0.0;
-        for first in (begin..end).step_by(BATCH as usize) {
-            let batch: Vec<_> = (first..(first + BATCH).min(end)).map(|n| entry(n, num)).collect();
-            let start = Instant::now();
-            ledger.append(&batch).expect("it is appended");
-            seconds += start.elapsed().as_secs_f64();
-        }
-        let per_second = (end - begin) as f64 / seconds;
-        println!("| lines {begin} to {end}, in batches of {BATCH} | {per_second:.0}/s |");
-    }
+    fill(&mut ledger, &options);
     let bytes = std::fs::metadata(&path).map_or(0, |file| file.len());
     println!("| the file | {} MB |", bytes >> 20);
     runtime.block_on(reports(&store));
     runtime.block_on(restore(&store, folder.path()));
+}
+
+/// Gives all lines in four parts.
+fn fill(ledger: &mut SqlLedger, options: &Options) {
+    let Options { num, batch, .. } = *options;
+    let ahead = AHEAD * batch;
+    let quarter = num.div_ceil(4 * ahead) * ahead;
+    for begin in (0..num).step_by(quarter as usize) {
+        let end = (begin + quarter).min(num);
+        let (mut seconds, mut cpu) = (0.0, 0.0);
+        for first in (begin..end).step_by(ahead as usize) {
+            let made: Vec<_> =
+                (first..(first + ahead).min(end)).map(|n| entry(n, options)).collect();
+            let (start, cpu_before) = (Instant::now(), cpu_seconds());
+            for batch in made.chunks(batch as usize) {
+                ledger.append(batch).expect("it is appended");
+            }
+            seconds += start.elapsed().as_secs_f64();
+            cpu += cpu_seconds() - cpu_before;
+        }
+        let num = (end - begin) as f64;
+        let (per_second, micros) = (num / seconds, cpu * 1e6 / num);
+        println!(
+            "| lines {begin} to {end}, in batches of {batch} | {per_second:.0}/s, {micros:.1} µs of \
+            a CPU each |"
+        );
+    }
+}
+
+/// What this process used of CPUs; 0 where the system does not tell.
+fn cpu_seconds() -> f64 {
+    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    // After the name, which may have spaces: the 12th and 13th, in hundredths of a second.
+    let fields = stat.rsplit(')').next().unwrap_or_default().split_whitespace();
+    fields.skip(11).take(2).filter_map(|ticks| ticks.parse::<f64>().ok()).sum::<f64>() / 100.0
 }
 
 /// The middle one of some rounds.
@@ -102,31 +141,37 @@ async fn restore(store: &Store, folder: &std::path::Path) {
 }
 
 /// The n-th line of a month.
-fn entry(n: u64, num: u64) -> Entry {
+fn entry(n: u64, options: &Options) -> Entry {
+    let Options { num, is_one_key, .. } = *options;
     // splitmix64
     let mixed = n.wrapping_mul(0x9e37_79b9_7f4a_7c15);
     let mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
     let random = mixed ^ (mixed >> 31);
     let (organization, key) = match random % 3 {
+        _ if is_one_key => (0, 0),
         0 => (0, (random >> 8) % KEYS_OF_LARGE),
         _ => (1 + (random >> 8) % (NUM_ORGANIZATIONS - 1), (random >> 32) % KEYS_EACH),
     };
-    let span = u128::from((MONTH.1 - MONTH.0).unsigned_abs());
-    let passed = (u128::from(n) * span / u128::from(num.max(1))) as u64;
+    let span = if is_one_key { 86_400_000 } else { (MONTH.1 - MONTH.0).unsigned_abs() };
+    let passed = (u128::from(n) * u128::from(span) / u128::from(num.max(1))) as u64;
     let at = UnixMillis(MONTH.0.unsigned_abs() + passed);
     let tokens = 1 + (random >> 40) % 2_000;
     Entry {
         opened: Opened {
-            request: RequestId::new(&format!("req_{mixed:016x}{n:016x}")).expect("a name"),
+            // As the server makes them.
+            request: RequestId::new(&format!("req_{:012x}{mixed:016x}0000", at.0)).expect("a name"),
             path: Path {
                 organization: OrganizationId::new(&format!("org-{organization}")).expect("a name"),
                 project: ProjectId::new(&format!("proj_{organization}_{}", key % 5))
                     .expect("a name"),
                 key: KeyId::new(&format!("key_{organization}_{key}")).expect("a name"),
             },
-            model: ModelId::new(&format!("model-{}@1", (random >> 20) % NUM_MODELS))
-                .expect("a name"),
+            model: ModelId::new(&format!(
+                "model-{}@1",
+                if is_one_key { 0 } else { (random >> 20) % NUM_MODELS }
+            ))
+            .expect("a name"),
             tier: Tier::new("standard").expect("a name"),
             endpoint: Endpoint::new("/v1/chat/completions").expect("a name"),
             tag: None,

@@ -7,32 +7,51 @@ use std::collections::HashSet;
 use std::sync::LazyLock;
 
 use server_metering::{Entry, Ledger, LedgerError};
+use sqlx::Row;
 use tokio::runtime::Handle;
 
-use super::batch::{self, Line};
-use super::cells::{COST, METERS, Written, chunks, insert};
+use super::batch::{self, Batch, Line, NUM_LINE, NUM_NAMES};
+use super::cells::{COST, METERS};
+use super::insert::{Insert, Written, chunks};
 use crate::sql::{Transaction, on};
 use crate::{Store, StoreError};
 
-static LEDGER: LazyLock<String> = LazyLock::new(|| {
-    format!(
-        "INSERT INTO ledger (request_id, organization_id, project_id, key_id, model, tier,
-            endpoint, tag, ending, opened_at, settled_at, {METERS}, cost) "
-    )
+/// Lines with this much in common go by a statement that has that once.
+const FEWEST_SHARING: usize = 4;
+
+/// Whose a line is, and how it ended.
+const SHARED: &str = "organization_id, project_id, key_id, model, tier, endpoint, tag, ending";
+const ONCE: &str = " ON CONFLICT (request_id) DO NOTHING";
+/// Lines of any sort.
+static LINES: LazyLock<Insert> = LazyLock::new(|| Insert::new(into_ledger(), ONCE.to_owned()));
+/// Lines with texts in common.
+static LINES_ALIKE: LazyLock<Insert> = LazyLock::new(|| {
+    let row = |num: usize| format!("rows.column{num}");
+    let request = [row(1)].into_iter();
+    let shared = (1..=NUM_NAMES + 1).map(|num| format!("shared.column{num}"));
+    let numbers = (2..2 + NUM_LINE).map(row);
+    let columns: Vec<_> = request.chain(shared).chain(numbers).collect();
+    Insert::with_shared(into_ledger(), columns.join(", "), ONCE.to_owned())
 });
-const ONCE: &str = " ON CONFLICT (request_id) DO NOTHING RETURNING request_id";
-static HOURS: LazyLock<[String; 2]> = LazyLock::new(|| {
+/// Lines some of which may be there.
+static NEW_LINES: LazyLock<Insert> =
+    LazyLock::new(|| Insert::new(into_ledger(), format!("{ONCE} RETURNING request_id")));
+static HOURS: LazyLock<Insert> = LazyLock::new(|| {
     let key = "organization_id, project_id, key_id, model, tier, endpoint, tag, hour";
     upsert("usage_hours", key, &format!("num_requests, {METERS}, {COST}"))
 });
-pub(super) static SUMS: LazyLock<[String; 2]> = LazyLock::new(|| {
+pub(super) static SUMS: LazyLock<Insert> = LazyLock::new(|| {
     let key = "organization_id, project_id, key_id, model, tier, period, number";
     upsert("usage_sums", key, &format!("{METERS}, {COST}"))
 });
 
-/// A statement before and after its rows: it adds them to those that are there. What does not fit
-/// stays at the largest, on both databases: one row must not stop the ledger.
-fn upsert(table: &str, key: &str, counts: &str) -> [String; 2] {
+fn into_ledger() -> String {
+    format!("INSERT INTO ledger (request_id, {SHARED}, opened_at, settled_at, {METERS}, cost)")
+}
+
+/// A statement that adds its rows to those that are there. What does not fit stays at the largest,
+/// on both databases: one row must not stop the ledger.
+fn upsert(table: &str, key: &str, counts: &str) -> Insert {
     let max = i64::MAX;
     let sum = |column: &str| {
         let column = column.trim();
@@ -40,10 +59,10 @@ fn upsert(table: &str, key: &str, counts: &str) -> [String; 2] {
         format!("{column} = CASE WHEN {old} > {max} - {new} THEN {max} ELSE {old} + {new} END")
     };
     let sums: Vec<_> = counts.split(',').map(sum).collect();
-    [
-        format!("INSERT INTO {table} ({key}, {counts}) "),
+    Insert::new(
+        format!("INSERT INTO {table} ({key}, {counts})"),
         format!(" ON CONFLICT ({key}) DO UPDATE SET {}", sums.join(", ")),
-    ]
+    )
 }
 
 /// The ledger as a [`Follower`](server_metering::Follower) feeds it, from a thread of its own.
@@ -86,12 +105,19 @@ impl Store {
     /// If one does not fit or the database fails: none is added then. Several processes may append
     /// at once; what a database gives up on for that, another call may do.
     pub async fn append_to_ledger(&self, entries: &[Entry]) -> Result<usize, StoreError> {
-        let lines = batch::lines(entries);
+        let batch = Batch::new(entries);
         let work = async {
             let mut transaction = self.write_every_unlocked().await?;
-            let new = add_lines(&mut transaction, &lines).await?;
-            add_to_sums(&mut transaction, &HOURS, &batch::hours(&new)).await?;
-            add_to_sums(&mut transaction, &SUMS, &batch::days(&new)).await?;
+            let mut new: Vec<_> = batch.lines().iter().collect();
+            if !add_lines(&mut transaction, &batch).await? {
+                // Rare: after a kill, say. What was added is taken back, to see which were new.
+                drop(transaction);
+                transaction = self.write_every_unlocked().await?;
+                new = add_new_lines(&mut transaction, &batch).await?;
+            }
+            let hours = batch.hours(&new);
+            add_to_sums(&mut transaction, &HOURS, &hours).await?;
+            add_to_sums(&mut transaction, &SUMS, &batch::days(&hours)).await?;
             transaction.commit().await?;
             Ok(new.len())
         };
@@ -99,23 +125,56 @@ impl Store {
     }
 }
 
-/// Adds lines, and gives those that were not there.
-async fn add_lines<'a, 'b>(
-    transaction: &mut Transaction,
-    lines: &'a [Line<'b>],
-) -> Result<Vec<&'a Line<'b>>, StoreError> {
-    let mut new = Vec::with_capacity(lines.len());
-    for chunk in chunks(lines) {
-        let rows: Vec<_> = chunk.iter().map(Line::row).collect();
-        let added: Vec<(String,)> = on!(transaction, |connection| {
-            insert(&LEDGER, &rows, ONCE).build_query_as().fetch_all(connection).await
-        })?;
-        if added.len() == chunk.len() {
-            new.extend(chunk);
+/// Adds lines, and says whether none of them was there. If one was, it is over: others are missing.
+async fn add_lines(transaction: &mut Transaction, batch: &Batch<'_>) -> Result<bool, StoreError> {
+    let mut rest = batch.lines();
+    while let Some(first) = rest.first() {
+        let num = num_alike(rest, first);
+        let (rows, others) = rest.split_at(match num {
+            FEWEST_SHARING.. => num,
+            // Up to the next that have much in common, so that all are in their order.
+            _ => num_unlike(rest),
+        });
+        rest = others;
+        let num_added = if num >= FEWEST_SHARING {
+            let shared = batch.shared(first);
+            let own: Vec<_> = rows.iter().map(Line::own).collect();
+            add_rows(transaction, &LINES_ALIKE, &own, &shared).await?
         } else {
-            let added: HashSet<_> = added.into_iter().map(|(request,)| request).collect();
-            new.extend(chunk.iter().filter(|line| added.contains(line.request())));
+            let all: Vec<_> = rows.iter().map(|line| batch.row(line)).collect();
+            add_rows(transaction, &LINES, &all, &[]).await?
+        };
+        if num_added != rows.len() as u64 {
+            return Ok(false);
         }
+    }
+    Ok(true)
+}
+
+/// How many lines have in common what the first one has.
+fn num_alike<'a>(lines: &[Line<'a>], first: &Line<'a>) -> usize {
+    lines.iter().take_while(|line| line.shares_with(first)).count()
+}
+
+/// How many lines come before some that have much in common.
+fn num_unlike(lines: &[Line<'_>]) -> usize {
+    let runs = lines.chunk_by(|a, b| a.shares_with(b));
+    runs.map(<[_]>::len).take_while(|num| *num < FEWEST_SHARING).sum()
+}
+
+/// Adds lines, and gives those that were not there.
+async fn add_new_lines<'a, 'b>(
+    transaction: &mut Transaction,
+    batch: &'a Batch<'b>,
+) -> Result<Vec<&'a Line<'b>>, StoreError> {
+    let mut new = Vec::new();
+    for chunk in chunks(batch.lines()) {
+        let rows: Vec<_> = chunk.iter().map(|line| batch.row(line)).collect();
+        let added: HashSet<String> = on!(transaction, |connection| {
+            let rows = NEW_LINES.query(&rows, &[])?.fetch_all(connection).await?;
+            rows.iter().map(|row| row.try_get(0)).collect::<Result<_, _>>()
+        })?;
+        new.extend(chunk.iter().filter(|line| added.contains(line.request())));
     }
     Ok(new)
 }
@@ -123,13 +182,25 @@ async fn add_lines<'a, 'b>(
 /// Adds rows to those of a table.
 pub(super) async fn add_to_sums<const T: usize, const N: usize>(
     transaction: &mut Transaction,
-    [head, tail]: &[String; 2],
+    insert: &'static Insert,
     rows: &[Written<'_, T, N>],
 ) -> Result<(), StoreError> {
+    add_rows(transaction, insert, rows, &[]).await.map(drop)
+}
+
+/// Writes rows, and says how many changed something.
+async fn add_rows<const T: usize, const N: usize>(
+    transaction: &mut Transaction,
+    insert: &'static Insert,
+    rows: &[Written<'_, T, N>],
+    shared: &[&str],
+) -> Result<u64, StoreError> {
+    let mut num = 0;
     for chunk in chunks(rows) {
-        on!(transaction, |connection| {
-            insert(head, chunk, tail).build().execute(connection).await.map(drop)
+        num += on!(&mut *transaction, |connection| {
+            let done = insert.query(chunk, shared)?.execute(connection).await?;
+            Ok::<_, sqlx::Error>(done.rows_affected())
         })?;
     }
-    Ok(())
+    Ok(num)
 }

@@ -1,46 +1,116 @@
 //! Lines of the ledger, and what they add to its sums.
 //!
-//! Invariant: rows are in the order of their keys, so writers that come at once take locks in one
-//! order and none waits for another in a circle. No two rows have one key.
+//! Invariant: rows are in the order of their keys, lines in that of whose they are and then of their
+//! requests; so writers that come at once take locks in one order and none waits for another in a
+//! circle. No two rows have one key.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use server_metering::{Entry, Meter, Period, UnixMillis};
 
-use super::cells::{Cells, NUM_METERS, NUM_SUM, PICOS_PER_MICRO, Written};
+use super::cells::{Cells, NUM_METERS, NUM_SUM, PICOS_PER_MICRO};
 use super::filter::MILLIS_PER_HOUR;
+use super::insert::Written;
 use crate::sql::Bound;
 
 /// When it was opened and settled, its meters and its cost.
-const NUM_LINE: usize = 2 + NUM_METERS + 1;
+pub(super) const NUM_LINE: usize = 2 + NUM_METERS + 1;
+/// Organization, project, key, model, tier, endpoint and tag.
+pub(super) const NUM_NAMES: usize = 7;
+const HOURS_PER_DAY: i64 = 24;
 
-/// A line as it is written. Its texts are as they are bound: two that are the same there are one
-/// key.
+/// What hours are summed by.
+type Names<'a> = [&'a str; NUM_NAMES];
+
+/// Lines, each request once, and whose they are.
+#[derive(Debug)]
+pub(super) struct Batch<'a> {
+    /// As they are bound: two that are the same there are one. In order.
+    names: Vec<[Cow<'a, str>; NUM_NAMES]>,
+    lines: Vec<Line<'a>>,
+}
+
+/// A line as it is written.
 #[derive(Debug)]
 pub(super) struct Line<'a> {
     request: Cow<'a, str>,
-    organization: Cow<'a, str>,
-    project: Cow<'a, str>,
-    key: Cow<'a, str>,
-    model: Cow<'a, str>,
-    tier: Cow<'a, str>,
-    endpoint: Cow<'a, str>,
-    tag: Cow<'a, str>,
+    /// Its place among the names.
+    whose: usize,
     ending: &'static str,
     numbers: [i64; NUM_LINE],
 }
 
-/// Each request once.
-pub(super) fn lines(entries: &[Entry]) -> Vec<Line<'_>> {
-    let mut lines: Vec<_> = entries.iter().map(Line::new).collect();
-    lines.sort_by(|a, b| a.request.cmp(&b.request));
-    lines.dedup_by(|later, first| later.request == first.request);
-    lines
+impl<'a> Batch<'a> {
+    pub(super) fn new(entries: &'a [Entry]) -> Self {
+        let (mut known, mut found) = (HashMap::<Names<'_>, usize>::new(), Vec::new());
+        let mut lines: Vec<_> = entries.iter().map(|entry| Line::new(entry, 0)).collect();
+        for (entry, line) in entries.iter().zip(&mut lines) {
+            let names = names(entry);
+            // A load's are often those of the one before.
+            line.whose = match found.last() {
+                Some(last) if *last == names => found.len() - 1,
+                _ => *known.entry(names).or_insert_with(|| {
+                    found.push(names);
+                    found.len() - 1
+                }),
+            };
+        }
+        // They come nearly in this order.
+        lines.sort_by(|a, b| a.request.cmp(&b.request));
+        lines.dedup_by(|later, first| later.request == first.request);
+        let bound = |names: &Names<'a>| names.map(Bound::bound);
+        let mut sorted: Vec<_> = found.iter().map(bound).enumerate().collect();
+        sorted.sort_by(|(_, a), (_, b)| a.cmp(b));
+        let (mut places, mut names) = (vec![0; sorted.len()], Vec::with_capacity(sorted.len()));
+        for (idx, bound) in sorted {
+            if names.last() != Some(&bound) {
+                names.push(bound);
+            }
+            places[idx] = names.len() - 1;
+        }
+        for line in &mut lines {
+            line.whose = places[line.whose];
+        }
+        lines.sort_by_key(|line| line.whose);
+        Self { names, lines }
+    }
+
+    pub(super) fn lines(&self) -> &[Line<'a>] {
+        &self.lines
+    }
+
+    /// What a line has in common with others.
+    pub(super) fn shared(&self, line: &Line<'_>) -> [&str; NUM_NAMES + 1] {
+        let names = &self.names[line.whose];
+        let name = |idx: usize| names.get(idx).map_or(line.ending, |name| name.as_ref());
+        std::array::from_fn(name)
+    }
+
+    /// All that the ledger has of a line.
+    pub(super) fn row<'b>(&'b self, line: &'b Line<'_>) -> Written<'b, 9, NUM_LINE> {
+        let shared = self.shared(line);
+        let text = |idx: usize| if idx == 0 { &*line.request } else { shared[idx - 1] };
+        (std::array::from_fn(text), line.numbers)
+    }
+
+    /// What lines, in their order, add to each hour: the hour, the number of requests, their sum.
+    pub(super) fn hours(&self, lines: &[&Line<'_>]) -> Vec<Written<'_, 7, { 2 + NUM_SUM }>> {
+        let mut hours = BTreeMap::<_, [i64; 2 + NUM_SUM]>::new();
+        for line in lines {
+            let hour = line.settled_at() / MILLIS_PER_HOUR;
+            let numbers = hours.entry((line.whose, hour)).or_default();
+            numbers[0] = hour;
+            numbers[1] += 1;
+            add(&mut numbers[2..], &line.sum());
+        }
+        let texts = |whose: usize| self.names[whose].each_ref().map(|name| &**name);
+        hours.into_iter().map(|((whose, _), numbers)| (texts(whose), numbers)).collect()
+    }
 }
 
 impl<'a> Line<'a> {
-    fn new(entry: &'a Entry) -> Self {
+    fn new(entry: &'a Entry, whose: usize) -> Self {
         let Entry { opened, settled_at, usage, cost, ending } = entry;
         // What is admitted fits; a line that never did would keep all others waiting.
         let fit = |what: &'static str, value: i128| {
@@ -56,38 +126,21 @@ impl<'a> Line<'a> {
             *number = fit(meter.name(), usage.get(meter).into());
         }
         numbers[NUM_LINE - 1] = fit("cost in pico-units", cost.get());
-        Self {
-            request: opened.request.as_str().bound(),
-            organization: opened.path.organization.as_str().bound(),
-            project: opened.path.project.as_str().bound(),
-            key: opened.path.key.as_str().bound(),
-            model: opened.model.as_str().bound(),
-            tier: opened.tier.as_str().bound(),
-            endpoint: opened.endpoint.as_str().bound(),
-            tag: opened.tag.as_ref().map_or("", |tag| tag.as_str()).bound(),
-            ending: ending.name(),
-            numbers,
-        }
+        Self { request: opened.request.as_str().bound(), whose, ending: ending.name(), numbers }
     }
 
     pub(super) fn request(&self) -> &str {
         &self.request
     }
 
-    /// What the ledger has of it.
-    pub(super) fn row(&self) -> Written<'_, 9, NUM_LINE> {
-        let texts = [
-            &self.request,
-            &self.organization,
-            &self.project,
-            &self.key,
-            &self.model,
-            &self.tier,
-            &self.endpoint,
-            &self.tag,
-            self.ending,
-        ];
-        (texts, self.numbers)
+    /// Whether it has in common what [`Batch::shared`] says.
+    pub(super) fn shares_with(&self, other: &Self) -> bool {
+        (self.whose, self.ending) == (other.whose, other.ending)
+    }
+
+    /// What it has alone.
+    pub(super) fn own(&self) -> Written<'_, 1, NUM_LINE> {
+        ([&self.request], self.numbers)
     }
 
     fn settled_at(&self) -> i64 {
@@ -105,45 +158,35 @@ impl<'a> Line<'a> {
     }
 }
 
-/// What lines add to each hour: the hour, the number of requests, and their sum.
-pub(super) fn hours<'a>(lines: &[&'a Line<'_>]) -> Vec<Written<'a, 7, { 2 + NUM_SUM }>> {
-    let mut hours = BTreeMap::<_, [i64; 2 + NUM_SUM]>::new();
-    for line in lines {
-        let hour = line.settled_at() / MILLIS_PER_HOUR;
-        let texts: [&str; 7] = [
-            &line.organization,
-            &line.project,
-            &line.key,
-            &line.model,
-            &line.tier,
-            &line.endpoint,
-            &line.tag,
-        ];
-        let numbers = hours.entry((texts, hour)).or_default();
-        numbers[0] = hour;
-        numbers[1] += 1;
-        add(&mut numbers[2..], &line.sum());
-    }
-    hours.into_iter().map(|((texts, _), numbers)| (texts, numbers)).collect()
+fn names(entry: &Entry) -> Names<'_> {
+    let opened = &entry.opened;
+    [
+        opened.path.organization.as_str(),
+        opened.path.project.as_str(),
+        opened.path.key.as_str(),
+        opened.model.as_str(),
+        opened.tier.as_str(),
+        opened.endpoint.as_str(),
+        opened.tag.as_ref().map_or("", |tag| tag.as_str()),
+    ]
 }
 
-/// What lines add to the day's sum of each account and model: the day, and their sum.
-pub(super) fn days<'a>(lines: &[&'a Line<'_>]) -> Vec<Written<'a, 6, { 1 + NUM_SUM }>> {
+/// What hours add to the day's sum of each account and model: the day, and their sum.
+pub(super) fn days<'a>(
+    hours: &[Written<'a, 7, { 2 + NUM_SUM }>],
+) -> Vec<Written<'a, 6, { 1 + NUM_SUM }>> {
     let mut days = BTreeMap::<_, [i64; 1 + NUM_SUM]>::new();
-    for line in lines {
-        let sum = line.sum();
-        let number = number(Period::Day, UnixMillis(line.settled_at().unsigned_abs()));
-        let (organization, project): (&str, &str) = (&line.organization, &line.project);
-        let day = name(Period::Day);
+    for ([organization, project, key, model, tier, ..], numbers) in hours {
+        let (number, day) = (numbers[0] / HOURS_PER_DAY, name(Period::Day));
         for texts in [
             [organization, "", "", "", "", day],
             [organization, project, "", "", "", day],
-            [organization, project, &line.key, "", "", day],
-            [organization, "", "", &line.model, &line.tier, day],
+            [organization, project, key, "", "", day],
+            [organization, "", "", model, tier, day],
         ] {
-            let numbers = days.entry((texts, number)).or_default();
-            numbers[0] = number;
-            add(&mut numbers[1..], &sum);
+            let sum = days.entry((texts, number)).or_default();
+            sum[0] = number;
+            add(&mut sum[1..], &numbers[2..]);
         }
     }
     days.into_iter().map(|((texts, _), numbers)| (texts, numbers)).collect()
@@ -170,7 +213,7 @@ pub(super) fn months_and_totals(
 
 /// Its first moment.
 pub(super) fn start_of_day(day: i64) -> UnixMillis {
-    UnixMillis(day.saturating_mul(24 * MILLIS_PER_HOUR).unsigned_abs())
+    UnixMillis(day.saturating_mul(HOURS_PER_DAY * MILLIS_PER_HOUR).unsigned_abs())
 }
 
 /// Which day or month a moment is in, as a column has it.

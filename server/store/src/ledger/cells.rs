@@ -1,10 +1,9 @@
-//! Rows of texts and numbers, many in one statement.
+//! Rows of texts and numbers, as they are read.
 //!
-//! Invariant: a row's texts come before its numbers, in a statement's columns and in what it
-//! returns.
+//! Invariant: a row's texts come before its numbers in what a statement returns.
 
 use server_metering::{Meter, Picos, Usage};
-use sqlx::{ColumnIndex, Database, Decode, Encode, FromRow, QueryBuilder, Row, Type};
+use sqlx::{ColumnIndex, Decode, FromRow, Row, Type};
 
 /// The columns of all meters, in their order.
 pub(super) const METERS: &str = "input_tokens, cached_input_tokens, output_tokens,
@@ -17,12 +16,6 @@ pub(super) const COST: &str = "cost_micros, cost_picos";
 pub(super) const PICOS_PER_MICRO: i64 = 1_000_000;
 /// Meters and a sum's cost.
 pub(super) const NUM_SUM: usize = NUM_METERS + 2;
-
-/// Rows of one statement: few sizes, so that few statements are prepared.
-const CHUNKS: [usize; 4] = [64, 16, 4, 1];
-
-/// A row that is written.
-pub(crate) type Written<'a, const T: usize, const N: usize> = ([&'a str; T], [i64; N]);
 
 /// A row that is read.
 #[derive(Clone, Debug)]
@@ -49,40 +42,6 @@ where
     }
 }
 
-/// `head VALUES (…), (…) tail`.
-pub(crate) fn insert<DB, const T: usize, const N: usize>(
-    head: &str,
-    rows: &[Written<'_, T, N>],
-    tail: &str,
-) -> QueryBuilder<DB>
-where
-    DB: Database,
-    for<'q> &'q str: Encode<'q, DB> + Type<DB>,
-    i64: for<'q> Encode<'q, DB> + Type<DB>,
-{
-    let mut sql = QueryBuilder::new(head);
-    sql.push_values(rows, |mut tuple, (texts, numbers)| {
-        for text in texts {
-            tuple.push_bind(*text);
-        }
-        for number in numbers {
-            tuple.push_bind(*number);
-        }
-    });
-    sql.push(tail);
-    sql
-}
-
-/// The rows of one statement after the other.
-pub(crate) fn chunks<T>(mut rows: &[T]) -> impl Iterator<Item = &[T]> {
-    std::iter::from_fn(move || {
-        let num = CHUNKS.into_iter().find(|num| *num <= rows.len())?;
-        let (chunk, rest) = rows.split_at(num);
-        rows = rest;
-        Some(chunk)
-    })
-}
-
 /// What meters and a sum's cost say.
 pub(super) fn sum_of(numbers: &[i64]) -> (Usage, Picos) {
     let usage = usage_of(numbers);
@@ -105,13 +64,5 @@ mod tests {
     fn each_meter_has_a_column_in_its_place() {
         let names: Vec<_> = METERS.split(',').map(str::trim).collect();
         assert_eq!(names, Meter::ALL.map(Meter::name));
-    }
-
-    #[test]
-    fn chunks_are_all_of_it_in_few_sizes() {
-        let rows: Vec<_> = (0..151).collect();
-        let sizes: Vec<_> = chunks(&rows).map(<[i32]>::len).collect();
-        assert_eq!(sizes, [64, 64, 16, 4, 1, 1, 1]);
-        assert_eq!(chunks(&rows).flatten().copied().collect::<Vec<_>>(), rows);
     }
 }

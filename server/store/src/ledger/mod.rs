@@ -10,6 +10,7 @@ mod cells;
 mod charged;
 mod error;
 mod filter;
+mod insert;
 mod lines;
 mod prices;
 mod query;

@@ -1,0 +1,143 @@
+//! Statements that write many rows.
+//!
+//! Invariant: a row's texts come before its numbers, in a statement's columns too. A statement's
+//! text depends on the number of its rows only, and there are few numbers: what is prepared is
+//! found again.
+
+use std::fmt::Write;
+use std::sync::OnceLock;
+
+use sqlx::query::Query;
+use sqlx::{Arguments, AssertSqlSafe, Database, Encode, IntoArguments, SqlSafeStr, SqlStr, Type};
+
+/// Rows of one statement.
+const CHUNKS: [usize; 5] = [256, 64, 16, 4, 1];
+
+/// A row that is written.
+pub(super) type Written<'a, const T: usize, const N: usize> = ([&'a str; T], [i64; N]);
+
+/// A query of either database.
+pub(super) type Writing<DB> = Query<'static, DB, <DB as Database>::Arguments>;
+
+/// `INSERT` of rows of texts and numbers.
+#[derive(Debug)]
+pub(super) struct Insert {
+    head: String,
+    /// What is selected of `rows` and `shared`, where rows have texts in common.
+    shared: Option<String>,
+    tail: String,
+    /// By whether places have numbers, and by the number of rows.
+    texts: [[OnceLock<String>; CHUNKS.len()]; 2],
+}
+
+impl Insert {
+    /// `head VALUES (…), (…) tail`.
+    pub(super) fn new(head: String, tail: String) -> Self {
+        Self { head, shared: None, tail, texts: Default::default() }
+    }
+
+    /// `head SELECT columns FROM (VALUES (…), (…)) AS rows CROSS JOIN (VALUES (…)) AS shared tail`:
+    /// what rows have in common is sent once.
+    pub(super) fn with_shared(head: String, columns: String, tail: String) -> Self {
+        Self { head, shared: Some(columns), tail, texts: Default::default() }
+    }
+
+    /// The query that writes rows, as many as [`chunks`] has at once; `shared` is of the statement.
+    ///
+    /// # Errors
+    /// If a value cannot be sent.
+    pub(super) fn query<DB, const T: usize, const N: usize>(
+        &'static self,
+        rows: &[Written<'_, T, N>],
+        shared: &[&str],
+    ) -> Result<Writing<DB>, sqlx::Error>
+    where
+        DB: Database<Arguments: IntoArguments<DB>>,
+        for<'q> &'q str: Encode<'q, DB> + Type<DB>,
+        i64: for<'q> Encode<'q, DB> + Type<DB>,
+    {
+        let mut arguments = DB::Arguments::default();
+        let is_numbered = is_numbered(&arguments);
+        arguments.reserve(rows.len() * (T + N) + shared.len(), 0);
+        let mut add = || {
+            for (texts, numbers) in rows {
+                texts.iter().try_for_each(|text| arguments.add(*text))?;
+                numbers.iter().try_for_each(|number| arguments.add(*number))?;
+            }
+            shared.iter().try_for_each(|text| arguments.add(*text))
+        };
+        add().map_err(sqlx::Error::Encode)?;
+        let sql = self.text(is_numbered, rows.len(), [T + N, shared.len()]);
+        Ok(sqlx::query_with(sql, arguments))
+    }
+
+    fn text(&'static self, is_numbered: bool, num_rows: usize, widths: [usize; 2]) -> SqlStr {
+        let write = || {
+            let mut sql = self.head.clone();
+            let mut num = 0;
+            if let Some(columns) = &self.shared {
+                let _ = write!(sql, " SELECT {columns} FROM (");
+            }
+            values(&mut sql, &mut num, is_numbered, num_rows, widths[0]);
+            if self.shared.is_some() {
+                sql += ") AS rows CROSS JOIN (";
+                values(&mut sql, &mut num, is_numbered, 1, widths[1]);
+                // Without a condition SQLite takes what follows for one of the join.
+                sql += ") AS shared WHERE 1 = 1";
+            }
+            sql + &self.tail
+        };
+        match CHUNKS.iter().position(|chunk| *chunk == num_rows) {
+            Some(place) => {
+                let text = self.texts[usize::from(is_numbered)][place].get_or_init(write);
+                SqlStr::from_static(text)
+            }
+            // Nobody asks for another number; it would be right, too.
+            None => AssertSqlSafe(write()).into_sql_str(),
+        }
+    }
+}
+
+/// `VALUES (?, …), (?, …)`.
+fn values(sql: &mut String, num: &mut usize, is_numbered: bool, num_rows: usize, width: usize) {
+    for row in 0..num_rows {
+        *sql += if row == 0 { " VALUES (" } else { "), (" };
+        for column in 0..width {
+            *num += 1;
+            *sql += if column == 0 { "" } else { ", " };
+            // SQLite looks for a place that has a name among all names each time that it is bound.
+            let _ = if is_numbered { write!(sql, "${num}") } else { write!(sql, "?") };
+        }
+    }
+    sql.push(')');
+}
+
+/// Whether places have numbers, as those of PostgreSQL have.
+fn is_numbered(arguments: &impl Arguments) -> bool {
+    let mut place = String::new();
+    let _ = arguments.format_placeholder(&mut place);
+    place != "?"
+}
+
+/// The rows of one statement after the other.
+pub(super) fn chunks<T>(mut rows: &[T]) -> impl Iterator<Item = &[T]> {
+    std::iter::from_fn(move || {
+        let num = CHUNKS.into_iter().find(|num| *num <= rows.len())?;
+        let (chunk, rest) = rows.split_at(num);
+        rows = rest;
+        Some(chunk)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn chunks_are_all_of_it_in_few_sizes() {
+        let rows: Vec<_> = (0..343).collect();
+        let sizes: Vec<_> = chunks(&rows).map(<[i32]>::len).collect();
+        assert_eq!(sizes, [256, 64, 16, 4, 1, 1, 1]);
+        assert_eq!(chunks(&rows).flatten().copied().collect::<Vec<_>>(), rows);
+    }
+}
