@@ -174,7 +174,7 @@ impl Permit {
         };
         // Nobody is told of one that was dropped: it waits for no disk.
         let waits = ending != Ending::Dropped;
-        let is_written = self.shared.journal.settle(&entry, self.segment, waits);
+        let is_written = self.shared.journal.settle(entry, self.segment, waits);
         Receipt { usage: self.charged, cost: self.cost, is_written }
     }
 }

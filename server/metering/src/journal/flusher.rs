@@ -2,11 +2,34 @@
 //!
 //! Invariant: one sync is for all that was written before it began, however many wait.
 
+use std::fs::File;
 use std::io;
+use std::path::PathBuf;
 use std::sync::{Arc, PoisonError};
 use std::thread::{Builder, JoinHandle};
 
+use super::disk::SegmentFile;
 use super::{Durability, Shared};
+
+/// What the disk is to be told to keep.
+pub(super) struct Due {
+    /// Of the journal: what comes before it is in these files.
+    pub(super) position: u64,
+    pub(super) files: Vec<Arc<dyn SegmentFile>>,
+    /// Where a file is new.
+    pub(super) dir: Option<PathBuf>,
+}
+
+impl Due {
+    /// Returns when the disk has it.
+    fn sync(&self) -> io::Result<()> {
+        self.files.iter().try_for_each(|file| file.sync())?;
+        match &self.dir {
+            Some(dir) => File::open(dir)?.sync_all(),
+            None => Ok(()),
+        }
+    }
+}
 
 pub(super) fn start(shared: Arc<Shared>) -> io::Result<JoinHandle<()>> {
     Builder::new().name("journal".to_owned()).spawn(move || run(&shared))

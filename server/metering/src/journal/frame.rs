@@ -12,10 +12,19 @@ const MAX_PAYLOAD: usize = 4096;
 /// The longest frame.
 pub(super) const MAX_FRAME: usize = HEAD + MAX_PAYLOAD;
 
+/// What most frames are shorter than.
+const USUAL: usize = 384;
+
 /// A record in its frame.
 pub(super) fn frame(record: &Record) -> Vec<u8> {
-    let mut frame = vec![0; HEAD];
-    record.encode(&mut frame);
+    framed(|out| record.encode(out))
+}
+
+/// What is put down of a record, in a frame.
+pub(super) fn framed(put: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {
+    let mut frame = Vec::with_capacity(USUAL);
+    frame.resize(HEAD, 0);
+    put(&mut frame);
     let (head, payload) = frame.split_at_mut(HEAD);
     debug_assert!(payload.len() <= MAX_PAYLOAD, "names are bounded");
     head[..4].copy_from_slice(&(payload.len() as u32).to_le_bytes());

@@ -15,6 +15,7 @@ mod error;
 mod flusher;
 mod frame;
 mod read;
+mod recent;
 mod record;
 mod scan;
 mod segment;
@@ -160,7 +161,7 @@ impl Journal {
 
     /// Writes that a request is let in, and says in which segment.
     pub(crate) fn begin(&self, opened: &Opened) -> Result<u64, JournalError> {
-        let frame = frame::frame(&Record::Opened(opened.clone()));
+        let frame = frame::framed(|out| record::put_opening(out, opened));
         let mut writer = self.shared.writer();
         let (segment, position) = writer.begin(&frame)?;
         let Err(error) = self.wait(writer, position) else { return Ok(segment) };
@@ -177,10 +178,10 @@ impl Journal {
 
     /// Writes how a request ended, and says whether that is written and, if it `waits`, as durable
     /// as the options say. What is not written is kept until the disk takes it.
-    pub(crate) fn settle(&self, entry: &Entry, segment: u64, waits: bool) -> bool {
-        let frame = frame::frame(&Record::Settled(entry.clone()));
+    pub(crate) fn settle(&self, entry: Entry, segment: u64, waits: bool) -> bool {
+        let frame = frame::framed(|out| record::put_settled(out, &entry));
         let mut writer = self.shared.writer();
-        let appended = writer.settle(frame, segment);
+        let appended = writer.settle(entry, frame, segment);
         match appended {
             Ok(position) if waits => self.wait(writer, position).is_ok(),
             appended => appended.is_ok(),

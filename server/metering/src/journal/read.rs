@@ -1,4 +1,4 @@
-//! Reading behind the writer: for the ledger.
+//! Reading behind the writer: for the ledger, which nearly always finds in memory what it has not.
 //!
 //! Invariant: only what the writer counts as written is read, so nothing torn is.
 
@@ -9,7 +9,7 @@ use super::segment::{self, HEADER_BYTES};
 use super::{Entry, Journal, JournalError};
 
 /// A place in the journal, between two records.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Cursor {
     pub(super) segment: u64,
     pub(super) offset: u64,
@@ -28,12 +28,16 @@ impl Journal {
         self.shared.writer().acknowledged()
     }
 
-    /// What was settled after a place, so many at most, and the place after that.
+    /// What was settled after a place, so many at most, and the place after that. What is read
+    /// again comes out of the files.
     pub(crate) fn read(
         &self,
         mut at: Cursor,
         max_entries: usize,
     ) -> Result<(Vec<Entry>, Cursor), JournalError> {
+        if let Some(recent) = self.shared.writer().take_recent(at, max_entries) {
+            return Ok(recent);
+        }
         let mut entries = Vec::new();
         while entries.len() < max_entries {
             let (end, next) = self.shared.writer().extent(at.segment);

@@ -23,23 +23,14 @@ pub(crate) enum Record {
 impl Record {
     pub(crate) fn encode(&self, out: &mut Vec<u8>) {
         match self {
-            Self::Opened(opened) => {
-                out.push(OPENED);
-                put_opened(out, opened);
-            }
+            Self::Opened(opened) => put_opening(out, opened),
             Self::Mark(Mark { request, at, usage, cost }) => {
                 out.push(MARK);
                 put_name(out, request.as_str());
                 put_number(out, at.0.into());
                 put_sum(out, *usage, *cost);
             }
-            Self::Settled(Entry { opened, settled_at, usage, cost, ending }) => {
-                out.push(SETTLED);
-                put_opened(out, opened);
-                put_number(out, settled_at.0.into());
-                put_sum(out, *usage, *cost);
-                out.push(*ending as u8);
-            }
+            Self::Settled(entry) => put_settled(out, entry),
         }
     }
 
@@ -63,6 +54,22 @@ impl Record {
         };
         input.0.is_empty().then_some(record)
     }
+}
+
+/// The record of a request that was let in.
+pub(super) fn put_opening(out: &mut Vec<u8>, opened: &Opened) {
+    out.push(OPENED);
+    put_opened(out, opened);
+}
+
+/// The record of a request that ended.
+pub(super) fn put_settled(out: &mut Vec<u8>, entry: &Entry) {
+    let Entry { opened, settled_at, usage, cost, ending } = entry;
+    out.push(SETTLED);
+    put_opened(out, opened);
+    put_number(out, settled_at.0.into());
+    put_sum(out, *usage, *cost);
+    out.push(*ending as u8);
 }
 
 fn put_number(out: &mut Vec<u8>, mut number: u128) {

@@ -18,6 +18,22 @@ const EXTENSION: &str = "journal";
 /// How much is read at once.
 const CHUNK: u64 = 256 << 10;
 
+/// What the writer knows of one.
+#[derive(Debug)]
+pub(super) struct Segment {
+    pub(super) len: u64,
+    /// Requests that were opened in it and have not ended.
+    pub(super) num_open: u64,
+    /// The position after the end of the last one that has.
+    pub(super) closed_at: u64,
+}
+
+impl Segment {
+    pub(super) fn empty(len: u64) -> Self {
+        Self { len, num_open: 0, closed_at: 0 }
+    }
+}
+
 /// Keeps other processes away while the file is open.
 pub(super) fn lock(dir: &Path) -> Result<File, JournalError> {
     fs::create_dir_all(dir).map_err(io_error("make", dir))?;

@@ -150,6 +150,66 @@ fn a_segment_with_an_open_request_stays_and_those_after_it() {
 }
 
 #[test]
+fn what_was_settled_last_is_read_from_memory_and_again_from_the_files() {
+    let dir = tempfile::tempdir().unwrap();
+    let options = JournalOptions { segment_bytes: 300, ..seldom() };
+    let (_, journal) = open(dir.path(), options);
+    let meters = meters(&journal);
+    let start = journal.acknowledged();
+    let settle = |names: &[&str]| {
+        for name in names {
+            let permit = meters.admit(&path(), &request(name)).unwrap();
+            permit.settle(output(name.len() as u64), Ending::Finished);
+        }
+    };
+    let names = |entries: &[Entry]| {
+        let names = entries.iter().map(|it| it.opened.request.as_str().to_owned());
+        names.collect::<Vec<_>>()
+    };
+    settle(&["a", "bb", "ccc"]);
+    let _running = meters.admit(&path(), &request("running")).unwrap();
+    let (first, after_first) = journal.read(start, 2).unwrap();
+    assert_eq!(names(&first), ["a", "bb"]);
+    // The files say the same of what was handed out.
+    let (again, after_again) = journal.read(start, 2).unwrap();
+    assert_eq!((&again, after_again), (&first, after_first));
+    settle(&["dddd"]);
+    let (rest, end) = journal.read(after_first, 9).unwrap();
+    assert_eq!(names(&rest), ["ccc", "dddd"]);
+    assert_eq!(journal.read(after_first, 9).unwrap(), (rest, end));
+    assert_eq!(journal.read(end, 9).unwrap(), (Vec::new(), end));
+    // Nothing is missed, wherever memory begins.
+    settle(&["e"]);
+    let all = journal.read(start, 9).unwrap();
+    assert_eq!(names(&all.0), ["a", "bb", "ccc", "dddd", "e"]);
+    assert_eq!(journal.read(end, 9).unwrap().0, all.0[4..]);
+    journal.acknowledge(all.1);
+    assert_eq!(journal.behind(), (0, false));
+}
+
+#[test]
+fn memory_has_an_end_and_the_files_have_the_rest() {
+    const NUM: u64 = 10_000;
+    let dir = tempfile::tempdir().unwrap();
+    let (_, journal) = open(dir.path(), seldom());
+    let meters = meters(&journal);
+    for idx in 0..NUM {
+        let permit = meters.admit(&path(), &request(&format!("{idx}"))).unwrap();
+        permit.settle(output(1), Ending::Finished);
+    }
+    let (mut at, mut told) = (journal.acknowledged(), Vec::new());
+    loop {
+        let (entries, upto) = journal.read(at, 700).unwrap();
+        if entries.is_empty() {
+            break;
+        }
+        told.extend(entries.into_iter().map(|it| it.opened.request.as_str().to_owned()));
+        at = upto;
+    }
+    assert_eq!(told, (0..NUM).map(|idx| idx.to_string()).collect::<Vec<_>>());
+}
+
+#[test]
 fn a_segment_stays_until_the_disk_has_how_its_requests_ended() {
     let dir = tempfile::tempdir().unwrap();
     let options = JournalOptions { segment_bytes: 60, ..seldom() };

@@ -5,16 +5,18 @@
 //! than ran.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::fs::{self, File};
+use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::disk::{Disk, SegmentFile};
+use super::flusher::Due;
 use super::read::Cursor;
+use super::recent::Recent;
 use super::scan::Found;
-use super::segment::{self, HEADER, HEADER_BYTES, io_error};
-use super::{JournalError, JournalOptions};
+use super::segment::{self, HEADER, HEADER_BYTES, Segment, io_error};
+use super::{Entry, JournalError, JournalOptions};
 
 #[derive(Debug)]
 pub(super) struct Writer {
@@ -38,25 +40,18 @@ pub(super) struct Writer {
     /// Why the disk is not trusted any more.
     not_kept: Option<String>,
     /// Ends that no disk took yet, with the segments of their beginnings.
-    waiting: VecDeque<(Vec<u8>, u64)>,
+    waiting: VecDeque<Ended>,
+    recent: Recent,
     acknowledged: Cursor,
     is_stopping: bool,
 }
 
+/// How a request ended, its record, and the segment of its beginning.
 #[derive(Debug)]
-struct Segment {
-    len: u64,
-    /// Requests that were opened in it and have not ended.
-    num_open: u64,
-    /// The position after the end of the last one that has.
-    closed_at: u64,
-}
-
-/// What the disk is to be told to keep.
-pub(super) struct Due {
-    position: u64,
-    files: Vec<Arc<dyn SegmentFile>>,
-    dir: Option<PathBuf>,
+struct Ended {
+    entry: Entry,
+    frame: Vec<u8>,
+    segment: u64,
 }
 
 impl Writer {
@@ -92,6 +87,7 @@ impl Writer {
             has_begun: true,
             not_kept: None,
             waiting: VecDeque::new(),
+            recent: Recent::after(Cursor::start_of(number)),
             acknowledged: Cursor::start_of(first),
             is_stopping: false,
         })
@@ -117,20 +113,27 @@ impl Writer {
     }
 
     /// Writes how a request ended, or has it wait.
-    pub(super) fn settle(&mut self, frame: Vec<u8>, segment: u64) -> Result<u64, JournalError> {
-        self.waiting.push_back((frame, segment));
+    pub(super) fn settle(
+        &mut self,
+        entry: Entry,
+        frame: Vec<u8>,
+        segment: u64,
+    ) -> Result<u64, JournalError> {
+        self.waiting.push_back(Ended { entry, frame, segment });
         self.retry()?;
         Ok(self.position)
     }
 
     /// Writes what waits.
     pub(super) fn retry(&mut self) -> Result<(), JournalError> {
-        while let Some((frame, segment)) = self.waiting.pop_front() {
-            if let Err(error) = self.write(&frame) {
-                self.waiting.push_front((frame, segment));
+        while let Some(ended) = self.waiting.pop_front() {
+            if let Err(error) = self.write(&ended.frame) {
+                self.waiting.push_front(ended);
                 return Err(error);
             }
-            self.close(segment);
+            self.close(ended.segment);
+            let end = self.end();
+            self.recent.push(ended.entry, end);
         }
         Ok(())
     }
@@ -148,6 +151,23 @@ impl Writer {
         for segment in self.segments.values_mut() {
             segment.closed_at = self.position;
         }
+        self.recent = Recent::after(self.end());
+    }
+
+    /// What was settled after a place, if that is in memory yet, and the place after that.
+    pub(super) fn take_recent(
+        &mut self,
+        at: Cursor,
+        max_entries: usize,
+    ) -> Option<(Vec<Entry>, Cursor)> {
+        let end = self.end();
+        self.recent.take(at, max_entries, end)
+    }
+
+    /// After the last record.
+    fn end(&mut self) -> Cursor {
+        let (number, segment) = self.current();
+        Cursor { segment: number, offset: segment.len }
     }
 
     fn current(&mut self) -> (u64, &mut Segment) {
@@ -265,23 +285,6 @@ impl Writer {
 
     pub(super) fn is_stopping(&self) -> bool {
         self.is_stopping
-    }
-}
-
-impl Segment {
-    fn empty(len: u64) -> Self {
-        Self { len, num_open: 0, closed_at: 0 }
-    }
-}
-
-impl Due {
-    /// Returns when the disk has it.
-    pub(super) fn sync(&self) -> io::Result<()> {
-        self.files.iter().try_for_each(|file| file.sync())?;
-        match &self.dir {
-            Some(dir) => File::open(dir)?.sync_all(),
-            None => Ok(()),
-        }
     }
 }
 
