@@ -13,10 +13,11 @@ use crate::database::{Database, FileLock, connect_postgres, connect_sqlite, crea
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum On {
     Both,
+    Sqlite,
     Postgres,
 }
 
-const MIGRATIONS: [(i64, &str, On, &str); 13] = [
+const MIGRATIONS: [(i64, &str, On, &str); 15] = [
     (1, "kept", On::Both, include_str!("../migrations/0001_kept.sql")),
     (2, "process", On::Both, include_str!("../migrations/0002_process.sql")),
     (3, "row security", On::Postgres, include_str!("../migrations/0003_row_security.postgres.sql")),
@@ -30,6 +31,8 @@ const MIGRATIONS: [(i64, &str, On, &str); 13] = [
     (11, "leases", On::Both, include_str!("../migrations/0011_leases.sql")),
     (12, "row security of leases", On::Postgres, ROW_SECURITY_OF_LEASES),
     (15, "letters", On::Both, include_str!("../migrations/0015_letters.sql")),
+    (16, "ledger cost", On::Sqlite, include_str!("../migrations/0016_ledger_cost.sqlite.sql")),
+    (16, "ledger cost", On::Postgres, include_str!("../migrations/0016_ledger_cost.postgres.sql")),
 ];
 const ROW_SECURITY_OF_ACCOUNTS: &str =
     include_str!("../migrations/0006_row_security_accounts.postgres.sql");
@@ -88,12 +91,12 @@ pub(crate) async fn version(connection: &mut impl Migrate) -> Result<i64, Migrat
 /// Those of SQLite, up to a version if one is named.
 pub(crate) fn of_sqlite(up_to: Option<i64>) -> Migrator {
     let up_to = up_to.unwrap_or(i64::MAX);
-    migrator(|version, on| on == On::Both && version <= up_to)
+    migrator(|version, on| on != On::Postgres && version <= up_to)
 }
 
 /// Those of PostgreSQL.
 pub(crate) fn of_postgres() -> Migrator {
-    migrator(|_, _| true)
+    migrator(|_, on| on != On::Sqlite)
 }
 
 /// The newest version that this program knows.

@@ -40,6 +40,10 @@ static HOURS: LazyLock<Insert> = LazyLock::new(|| {
     let key = "organization_id, project_id, key_id, model, tier, endpoint, tag, hour";
     upsert("usage_hours", key, &format!("num_requests, {METERS}, {COST}"))
 });
+static DAYS: LazyLock<Insert> = LazyLock::new(|| {
+    let key = "organization_id, project_id, key_id, model, tier, endpoint, tag, day";
+    upsert("usage_days", key, &format!("num_requests, {METERS}, {COST}"))
+});
 pub(super) static SUMS: LazyLock<Insert> = LazyLock::new(|| {
     let key = "organization_id, project_id, key_id, model, tier, period, number";
     upsert("usage_sums", key, &format!("{METERS}, {COST}"))
@@ -117,7 +121,9 @@ impl Store {
             }
             let hours = batch.hours(&new);
             add_to_sums(&mut transaction, &HOURS, &hours).await?;
-            add_to_sums(&mut transaction, &SUMS, &batch::days(&hours)).await?;
+            let days = batch::days(&hours);
+            add_to_sums(&mut transaction, &DAYS, &days).await?;
+            add_to_sums(&mut transaction, &SUMS, &batch::sums(&days)).await?;
             transaction.commit().await?;
             Ok(new.len())
         };

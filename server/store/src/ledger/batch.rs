@@ -171,25 +171,46 @@ fn names(entry: &Entry) -> Names<'_> {
     ]
 }
 
-/// What hours add to the day's sum of each account and model: the day, and their sum.
+/// What hours, in their order, add to days: the day, the number of requests, their sum.
 pub(super) fn days<'a>(
     hours: &[Written<'a, 7, { 2 + NUM_SUM }>],
+) -> Vec<Written<'a, 7, { 2 + NUM_SUM }>> {
+    let mut days = Vec::<Written<'a, 7, { 2 + NUM_SUM }>>::new();
+    for (texts, numbers) in hours {
+        let day = numbers[0] / HOURS_PER_DAY;
+        match days.last_mut() {
+            Some((last, sum)) if last == texts && sum[0] == day => {
+                add(&mut sum[1..], &numbers[1..])
+            }
+            _ => {
+                let mut sum = *numbers;
+                sum[0] = day;
+                days.push((*texts, sum));
+            }
+        }
+    }
+    days
+}
+
+/// What days add to the day's sum of each account and model: the day, and their sum.
+pub(super) fn sums<'a>(
+    days: &[Written<'a, 7, { 2 + NUM_SUM }>],
 ) -> Vec<Written<'a, 6, { 1 + NUM_SUM }>> {
-    let mut days = BTreeMap::<_, [i64; 1 + NUM_SUM]>::new();
-    for ([organization, project, key, model, tier, ..], numbers) in hours {
-        let (number, day) = (numbers[0] / HOURS_PER_DAY, name(Period::Day));
+    let mut sums = BTreeMap::<_, [i64; 1 + NUM_SUM]>::new();
+    for ([organization, project, key, model, tier, ..], numbers) in days {
+        let (number, day) = (numbers[0], name(Period::Day));
         for texts in [
             [organization, "", "", "", "", day],
             [organization, project, "", "", "", day],
             [organization, project, key, "", "", day],
             [organization, "", "", model, tier, day],
         ] {
-            let sum = days.entry((texts, number)).or_default();
+            let sum = sums.entry((number, texts)).or_default();
             sum[0] = number;
             add(&mut sum[1..], &numbers[2..]);
         }
     }
-    days.into_iter().map(|((texts, _), numbers)| (texts, numbers)).collect()
+    sums.into_iter().map(|((_, texts), numbers)| (texts, numbers)).collect()
 }
 
 /// Sums of days, as those of their months and of all time.
@@ -203,12 +224,12 @@ pub(super) fn months_and_totals(
             let mut texts = texts.each_ref().map(String::as_str);
             texts[5] = name(period);
             let number = number(period, at);
-            let sum = sums.entry((texts, number)).or_default();
+            let sum = sums.entry((number, texts)).or_default();
             sum[0] = number;
             add(&mut sum[1..], &numbers[1..]);
         }
     }
-    sums.into_iter().map(|((texts, _), numbers)| (texts, numbers)).collect()
+    sums.into_iter().map(|((_, texts), numbers)| (texts, numbers)).collect()
 }
 
 /// Its first moment.

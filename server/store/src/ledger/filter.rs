@@ -1,5 +1,5 @@
-//! Which usage is asked for, and where it is: whole hours in their sums, the rest of a time in the
-//! ledger.
+//! Which usage is asked for, and where it is: whole days and hours in their sums, the rest of a time
+//! in the ledger.
 //!
 //! Invariant: each statement names the organization, and the projects where reading is allowed in
 //! some only. Parts of a time do not overlap and leave nothing out, so a sum of any time is exact.
@@ -9,7 +9,7 @@ use sqlx::{Database, Encode, QueryBuilder, Type};
 
 use super::cells::{COST, METERS, PICOS_PER_MICRO};
 use super::error::BillingError;
-use super::query::GroupBy;
+use super::query::{BucketWidth, GroupBy};
 use crate::sql::Bound;
 
 pub(crate) const MILLIS_PER_HOUR: i64 = 3_600_000;
@@ -45,12 +45,23 @@ pub(super) struct Scope<'a> {
     filter: &'a UsageFilter,
 }
 
-/// A table, and a range of its rows.
-pub(super) enum Part {
-    /// Unix hours, from the sums of hours.
-    Hours(i64, i64),
-    /// Unix milliseconds, from the ledger.
-    Lines(i64, i64),
+/// A table that has usage.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Table {
+    /// The sums of days.
+    Days,
+    /// The sums of hours.
+    Hours,
+    /// The ledger.
+    Lines,
+}
+
+/// A range of a table's rows, by its own measure of time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Part {
+    table: Table,
+    since: i64,
+    until: i64,
 }
 
 /// Whether there is such a time.
@@ -59,20 +70,53 @@ pub(super) fn check_range(since: i64, until: i64) -> Result<(), BillingError> {
     is_one.then_some(()).ok_or(BillingError::Range { since, until })
 }
 
-/// Where the usage of a time is; `all_lines` where hours are too long.
-pub(super) fn parts(since: i64, until: i64, all_lines: bool) -> Vec<Part> {
-    let first = since.div_euclid(MILLIS_PER_HOUR) + i64::from(since % MILLIS_PER_HOUR != 0);
-    let last = until.div_euclid(MILLIS_PER_HOUR);
-    if all_lines || first >= last {
-        return vec![Part::Lines(since, until)];
+/// Where the usage of a time is that comes in buckets of a width: in one all of it, if there is none.
+pub(super) fn parts(since: i64, until: i64, width: Option<BucketWidth>) -> Vec<Part> {
+    let tables: &[Table] = match width {
+        None | Some(BucketWidth::Day) => &[Table::Days, Table::Hours, Table::Lines],
+        Some(BucketWidth::Hour) => &[Table::Hours, Table::Lines],
+        Some(BucketWidth::Minute) => &[Table::Lines],
+    };
+    let mut parts = Vec::new();
+    split(&mut parts, (since, until), tables);
+    parts
+}
+
+/// Whole rows of the first table, and what is before and after them out of the others.
+fn split(parts: &mut Vec<Part>, (since, until): (i64, i64), tables: &[Table]) {
+    let Some((table, finer)) = tables.split_first() else { return };
+    if since >= until {
+        return;
     }
-    let mut parts = vec![Part::Hours(first, last)];
-    for (since, until) in [(since, first * MILLIS_PER_HOUR), (last * MILLIS_PER_HOUR, until)] {
-        if since < until {
-            parts.push(Part::Lines(since, until));
+    let millis = table.millis();
+    let first = since / millis + i64::from(since % millis != 0);
+    let last = until / millis;
+    if first >= last {
+        return split(parts, (since, until), finer);
+    }
+    parts.push(Part { table: *table, since: first, until: last });
+    split(parts, (since, first * millis), finer);
+    split(parts, (last * millis, until), finer);
+}
+
+impl Table {
+    /// How long the time of a row is.
+    fn millis(self) -> i64 {
+        match self {
+            Self::Days => 24 * MILLIS_PER_HOUR,
+            Self::Hours => MILLIS_PER_HOUR,
+            Self::Lines => 1,
         }
     }
-    parts
+
+    /// Its name, and that of its time.
+    fn names(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Days => ("usage_days", "day"),
+            Self::Hours => ("usage_hours", "hour"),
+            Self::Lines => ("ledger", "settled_at"),
+        }
+    }
 }
 
 impl<'a> Scope<'a> {
@@ -131,31 +175,20 @@ impl<'a> Scope<'a> {
         i64: for<'q> Encode<'q, DB> + Type<DB>,
     {
         let columns: String = group_by.iter().map(|by| format!("{}, ", by.column())).collect();
-        let micro = PICOS_PER_MICRO;
-        let (select, time, since, until) = match part {
-            Part::Hours(since, until) => (
-                format!(
-                    "hour * {MILLIS_PER_HOUR} AS at, num_requests, {METERS}, {COST}
-                    FROM usage_hours"
-                ),
-                "hour",
-                since,
-                until,
-            ),
-            Part::Lines(since, until) => (
-                format!(
-                    "settled_at AS at, 1 AS num_requests, {METERS},
-                    cost / {micro} AS cost_micros, cost % {micro} AS cost_picos FROM ledger"
-                ),
-                "settled_at",
-                since,
-                until,
+        let Part { table, since, until } = *part;
+        let ((name, time), millis, micro) = (table.names(), table.millis(), PICOS_PER_MICRO);
+        let counts = match table {
+            Table::Days | Table::Hours => format!("num_requests, {METERS}, {COST}"),
+            Table::Lines => format!(
+                "1 AS num_requests, {METERS}, cost / {micro} AS cost_micros,
+                cost % {micro} AS cost_picos"
             ),
         };
+        let select = format!("{time} * {millis} AS at, {counts} FROM {name}");
         sql.push(format_args!("SELECT {columns}{select}"));
         self.push(sql);
-        sql.push(format_args!(" AND {time} >= ")).push_bind(*since);
-        sql.push(format_args!(" AND {time} < ")).push_bind(*until);
+        sql.push(format_args!(" AND {time} >= ")).push_bind(since);
+        sql.push(format_args!(" AND {time} < ")).push_bind(until);
     }
 }
 
@@ -204,4 +237,33 @@ where
         sql.push(if idx > 0 { ", " } else { "" }).push_bind(value.bound().into_owned());
     }
     sql.push(")");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_are_all_of_a_time_once() {
+        const HOUR: i64 = MILLIS_PER_HOUR;
+        const DAY: i64 = 24 * HOUR;
+        let part = |table, since, until| Part { table, since, until };
+        let (days, hours, lines) = (Table::Days, Table::Hours, Table::Lines);
+        assert_eq!(parts(DAY, 3 * DAY, None), [part(days, 1, 3)]);
+        let all = [
+            part(days, 2, 4),
+            part(hours, 47, 48),
+            part(lines, 47 * HOUR - 5, 47 * HOUR),
+            part(hours, 96, 98),
+            part(lines, 98 * HOUR, 98 * HOUR + 1),
+        ];
+        let time = (47 * HOUR - 5, 98 * HOUR + 1);
+        assert_eq!(parts(time.0, time.1, Some(BucketWidth::Day)), all);
+        let all = [part(hours, 47, 98), all[2], all[4]];
+        assert_eq!(parts(time.0, time.1, Some(BucketWidth::Hour)), all);
+        assert_eq!(parts(time.0, time.1, Some(BucketWidth::Minute)), [part(lines, time.0, time.1)]);
+        assert_eq!(parts(HOUR + 1, 2 * HOUR, None), [part(lines, HOUR + 1, 2 * HOUR)]);
+        // A day's end and the next one's beginning.
+        assert_eq!(parts(DAY - HOUR, DAY + HOUR, None), [part(hours, 23, 25)]);
+    }
 }

@@ -49,6 +49,8 @@ static SUMS_OF_MODELS: LazyLock<String> = LazyLock::new(|| {
         AND number = CASE period WHEN 'day' THEN number WHEN 'month' THEN $2 ELSE 0 END"
     )
 });
+const ACCOUNT: &str = "organization_id, project_id, key_id, model, tier";
+const NUM_ACCOUNT: usize = 5;
 const KEY: &str = "organization_id, project_id, key_id, model, tier, period, number";
 
 type Row = Cells<6, { 1 + NUM_SUM }>;
@@ -68,22 +70,26 @@ impl Store {
         books: &PriceBooks,
         now: UnixMillis,
     ) -> Result<u64, StoreError> {
-        let (mut after, mut num) = (None, 0);
+        let mut num = 0;
         // What is swept in between would be read twice, or not at all.
         let mut transaction = self.in_time(self.read_every_locked()).await?;
-        loop {
-            let page = page_of_sums(&mut transaction, after.as_ref(), now);
-            let rows = self.in_time(page).await?;
-            num += rows.len() as u64;
-            for row in &rows {
-                restore(meters, books, now, row)?;
-            }
-            let is_last = rows.len() < PAGE;
-            after = rows.into_iter().next_back();
-            if is_last {
-                return Ok(num);
+        for period in Period::ALL {
+            let mut after = None;
+            loop {
+                let page = page_of_sums(&mut transaction, (period, now), after.as_ref());
+                let rows = self.in_time(page).await?;
+                num += rows.len() as u64;
+                for row in &rows {
+                    restore(meters, books, now, row)?;
+                }
+                let is_last = rows.len() < PAGE;
+                after = rows.into_iter().next_back();
+                if is_last {
+                    break;
+                }
             }
         }
+        Ok(num)
     }
 }
 
@@ -133,34 +139,36 @@ pub(crate) async fn model_sums(
 
 async fn page_of_sums(
     transaction: &mut Transaction,
+    of: (Period, UnixMillis),
     after: Option<&Row>,
-    now: UnixMillis,
 ) -> Result<Vec<Row>, StoreError> {
     let rows = on!(transaction, |connection| {
-        select(after, now).build_query_as().fetch_all(connection).await
+        select(of, after).build_query_as().fetch_all(connection).await
     })?;
     Ok(rows)
 }
 
-/// Sums of days, of the present month and of all time, in the order of the table's key.
-fn select<DB>(after: Option<&Row>, now: UnixMillis) -> QueryBuilder<DB>
+/// Sums of all days that are not in months yet, or of the present month, or of all time, in the
+/// order of the table's key.
+fn select<DB>((period, now): (Period, UnixMillis), after: Option<&Row>) -> QueryBuilder<DB>
 where
     DB: Database,
     i64: for<'q> Encode<'q, DB> + Type<DB>,
     String: for<'q> Encode<'q, DB> + Type<DB>,
 {
     let mut sql = QueryBuilder::new(format!("SELECT {KEY}, {METERS}, {COST} FROM usage_sums"));
-    // Not as equal periods: the database is to go by the order, and not to find all and sort them.
-    sql.push(" WHERE number = CASE period WHEN 'day' THEN number WHEN 'month' THEN ");
-    sql.push_bind(number(Period::Month, now)).push(" ELSE 0 END");
-    if let Some(Row { texts, numbers }) = after {
-        sql.push(format_args!(" AND ({KEY}) > ("));
-        for text in texts {
-            sql.push_bind(text.clone()).push(", ");
-        }
-        sql.push_bind(numbers[0]).push(")");
+    sql.push(" WHERE period = ").push_bind(name(period).to_owned());
+    if period != Period::Day {
+        sql.push(" AND number = ").push_bind(number(period, now));
     }
-    sql.push(format_args!(" ORDER BY {KEY} LIMIT {PAGE}"));
+    if let Some(Row { texts, numbers }) = after {
+        sql.push(format_args!(" AND (number, {ACCOUNT}) > (")).push_bind(numbers[0]);
+        for text in &texts[..NUM_ACCOUNT] {
+            sql.push(", ").push_bind(text.clone());
+        }
+        sql.push(")");
+    }
+    sql.push(format_args!(" ORDER BY number, {ACCOUNT} LIMIT {PAGE}"));
     sql
 }
 

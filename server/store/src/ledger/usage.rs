@@ -148,7 +148,7 @@ where
         sql.push(format_args!(", CAST(COALESCE(SUM({}), 0) AS BIGINT)", column.trim()));
     }
     sql.push(" FROM (");
-    let parts = parts(query.since, query.until, width == Some(BucketWidth::Minute));
+    let parts = parts(query.since, query.until, width);
     for (idx, part) in parts.iter().enumerate() {
         sql.push(if idx > 0 { " UNION ALL " } else { "" });
         let wanted: Vec<_> = GroupBy::ALL.into_iter().filter(is_wanted).collect();

@@ -30,7 +30,7 @@ crate::on_both! {
 const LATER_TABLES: &str =
     "leases shared_rates billing_notices billing_spans billing_customers billing
     outbox alert_marks alerts webhooks prices usage_sums usage_hours
-    ledger audit_heads audit_log key_secrets keys invitations service_accounts
+    usage_days ledger audit_heads audit_log key_secrets keys invitations service_accounts
     project_memberships memberships
     roles login_failures user_tokens sessions identities recovery_codes users projects organizations
     revisions";
