@@ -112,3 +112,73 @@ fn migrator(is_wanted: impl Fn(i64, On) -> bool) -> Migrator {
     };
     Migrator::with_migrations(wanted.map(migration).collect())
 }
+
+#[cfg(test)]
+mod tests {
+    use sqlx::{AssertSqlSafe, SqliteConnection};
+
+    use super::*;
+
+    const METERS: &str = "input_tokens, cached_input_tokens, output_tokens, embedding_tokens,
+        images, audio_millis, compute_millis, storage_byte_hours, provisioned_hours";
+
+    async fn run(connection: &mut SqliteConnection, sql: String) {
+        sqlx::raw_sql(AssertSqlSafe(sql)).execute(connection).await.unwrap();
+    }
+
+    /// Sums of hours that were there become those of days, and all others stay.
+    #[test]
+    fn sums_of_hours_become_those_of_days() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join("old.db");
+            create_private(&path).unwrap();
+            let mut connection = connect_sqlite(&path).await.unwrap();
+            of_sqlite(Some(15)).run(&mut connection).await.unwrap();
+            let max = i64::MAX;
+            for (hour, project, output) in
+                [(47, "p", 1), (48, "p", 10), (71, "p", 100), (71, "q", max), (50, "q", 5)]
+            {
+                let sql = format!(
+                    "INSERT INTO usage_hours (organization_id, hour, project_id, key_id, model,
+                    tier, endpoint, tag, num_requests, {METERS}, cost_micros, cost_picos)
+                    VALUES ('a', {hour}, '{project}', 'k', 'm', 't', 'e', '', 1,
+                    0, 0, {output}, 0, 0, 0, 0, 0, 0, 2, 3)"
+                );
+                run(&mut connection, sql).await;
+            }
+            let sql = format!(
+                "INSERT INTO usage_sums (organization_id, project_id, key_id, model, tier, period,
+                number, {METERS}, cost_micros, cost_picos)
+                VALUES ('a', 'p', '', '', '', 'day', 2, 0, 0, 7, 0, 0, 0, 0, 0, 0, 8, 9)"
+            );
+            run(&mut connection, sql).await;
+            of_sqlite(None).run(&mut connection).await.unwrap();
+            let days: Vec<(i64, String, i64, i64, i64, i64)> = sqlx::query_as(
+                "SELECT day, project_id, num_requests, output_tokens, cost_micros, cost_picos
+                FROM usage_days ORDER BY day, project_id",
+            )
+            .fetch_all(&mut connection)
+            .await
+            .unwrap();
+            let day = |day, project: &str, num, output| {
+                (day, project.to_owned(), num, output, num * 2, num * 3)
+            };
+            assert_eq!(days, [day(1, "p", 1, 1), day(2, "p", 2, 110), day(2, "q", 2, max)]);
+            let hours: (i64, i64) =
+                sqlx::query_as("SELECT COUNT(*), SUM(hour) FROM usage_hours WHERE tier = 't'")
+                    .fetch_one(&mut connection)
+                    .await
+                    .unwrap();
+            assert_eq!(hours, (5, 47 + 48 + 71 + 71 + 50));
+            let sums: (String, i64, i64, i64) = sqlx::query_as(
+                "SELECT project_id, number, output_tokens, cost_picos FROM usage_sums",
+            )
+            .fetch_one(&mut connection)
+            .await
+            .unwrap();
+            assert_eq!(sums, ("p".to_owned(), 2, 7, 9));
+        });
+    }
+}
