@@ -11,8 +11,8 @@ use std::time::{Duration, Instant};
 
 use server_access::Access;
 use server_accounts::{
-    Actor, BudgetData, Changes, DEFAULT, Directory, KeyChange, KeyKind, KeySecret, LimitsData,
-    OrganizationChange, ProjectChange, Role, Scopes, SecretChange,
+    Actor, Allowed, BudgetData, Changes, DEFAULT, Demand, Directory, KeyChange, KeyKind, KeySecret,
+    LimitsData, OrganizationChange, ProjectChange, Role, Scopes, SecretChange,
 };
 use server_metering::{
     AccountId, Ask, Ending, Endpoint, Entry, Follower, FollowerOptions, Journal, JournalOptions,
@@ -80,7 +80,8 @@ fn measure(num: usize) {
         }
         *time = start.elapsed();
     }
-    let asks: Vec<_> = (0..ROUNDS).map(|round| (0..NUM_ASKED).map(move |n| ask(round, n))).collect();
+    let asks: Vec<_> =
+        (0..ROUNDS).map(|round| (0..NUM_ASKED).map(move |n| ask(round, n))).collect();
     let mut admitted = [Duration::MAX; ROUNDS];
     for (time, asks) in admitted.iter_mut().zip(asks) {
         let asks: Vec<_> = asks.collect();
@@ -187,13 +188,16 @@ fn resident_bytes() -> u64 {
     pages.unwrap_or(0) * 4096
 }
 
+fn may<P: Demand>() -> Allowed<P> {
+    Actor::operator().allow(DEFAULT).expect("the operator may all")
+}
+
 async fn start(num: usize) {
     let folder = tempfile::tempdir().expect("a folder");
     let database = Database::File(folder.path().join("store.db"));
     let store = Store::open(&database, Limits::default()).await.expect("a database");
-    let made = Actor::operator().allow_all(DEFAULT).expect("the operator may all");
-    store.create_organization(&made, "bench").await.expect("it is made");
-    store.create_project(&made, Some(DEFAULT), "bench").await.expect("it is made");
+    store.create_organization(&may(), "bench").await.expect("it is made");
+    store.create_project(&may(), Some(DEFAULT), "bench").await.expect("it is made");
     let budgets = vec![BudgetData { period: "month".to_owned(), amount: "1000000".to_owned() }];
     let limits = LimitsData { budgets, ..limits() };
     for number in 0..num {
@@ -205,7 +209,7 @@ async fn start(num: usize) {
             limits: limits.clone(),
             expires_at: None,
         };
-        store.create_key(&made, &new).await.expect("it is made");
+        store.create_key(&may(), &new).await.expect("it is made");
     }
     let journal = Journal::open(&folder.path().join("usage"), JournalOptions::default());
     let journal = Arc::new(journal.expect("a journal"));

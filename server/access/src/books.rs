@@ -115,9 +115,10 @@ impl Books {
             let keeping = tokio::spawn(leases.keep_small(meters.clone(), Arc::clone(&told.hurry)));
             (meters, Some((keeping, owner)))
         } else {
-            (Meters::new(own, PriceBook::clone(&prices.all), clock), None)
+            let meters = Meters::new(own, PriceBook::clone(&prices.all), clock);
+            store.restore_meters(&meters, &prices, SystemClock.utc()).await?;
+            (meters, None)
         };
-        store.restore_meters(&meters, &prices, SystemClock.utc()).await?;
         // It is set once, here.
         let _ = told.meters.set(meters.clone());
         let (store, follower, patience) = (store.clone(), Arc::new(follower), options.patience);

@@ -72,8 +72,7 @@ impl Leases {
         for (number, turn) in self.turns.iter().enumerate() {
             let _turn = turn.lock().await;
             for id in meters.stale(|id| turn_of(id) == number) {
-                let asks = LeaseAsks { used: true, ..LeaseAsks::default() };
-                self.lend_to(meters, &id, &asks).await?;
+                self.lend_to(meters, &id, &used()).await?;
             }
             let all = meters.give_up(of_all, |id| turn_of(id) == number);
             if all.is_empty() {
@@ -125,6 +124,22 @@ impl Lender for Leases {
     ) -> Pin<Box<dyn Future<Output = Result<(), LendError>> + Send + 'a>> {
         Box::pin(self.ask(meters, path, ask))
     }
+
+    fn read<'a>(
+        &'a self,
+        meters: &'a Meters,
+        organization: &'a OrganizationId,
+    ) -> Pin<Box<dyn Future<Output = Result<(), LendError>> + Send + 'a>> {
+        Box::pin(async move {
+            let _turn = self.turns[turn_of(organization)].lock().await;
+            Ok(self.lend_to(meters, organization, &used()).await?)
+        })
+    }
+}
+
+/// What an organization used of models, and nothing to be lent.
+fn used() -> LeaseAsks {
+    LeaseAsks { used: true, ..LeaseAsks::default() }
 }
 
 fn turn_of(id: &OrganizationId) -> usize {

@@ -14,7 +14,9 @@ use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 
-use crate::{AccountId, Ask, Meter, Meters, ModelId, Path, Period, RateKind, Sum, Tier};
+use crate::{
+    AccountId, Ask, Meter, Meters, ModelId, OrganizationId, Path, Period, RateKind, Sum, Tier,
+};
 
 /// What something is lent of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -127,6 +129,13 @@ pub trait Lender: fmt::Debug + Send + Sync {
         meters: &'a Meters,
         path: &'a Path,
         ask: &'a Ask,
+    ) -> Pin<Box<dyn Future<Output = Result<(), LendError>> + Send + 'a>>;
+
+    /// Reads what an organization used of models, and tells it in the same way.
+    fn read<'a>(
+        &'a self,
+        meters: &'a Meters,
+        organization: &'a OrganizationId,
     ) -> Pin<Box<dyn Future<Output = Result<(), LendError>> + Send + 'a>>;
 }
 

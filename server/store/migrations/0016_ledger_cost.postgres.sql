@@ -49,10 +49,3 @@ SELECT hour / 24, organization_id, project_id, key_id, model, tier, endpoint, ta
     CAST(LEAST(SUM(cost_micros), 9223372036854775807) AS BIGINT),
     CAST(LEAST(SUM(cost_picos), 9223372036854775807) AS BIGINT)
 FROM usage_hours GROUP BY hour / 24, organization_id, project_id, key_id, model, tier, endpoint, tag;
-
--- The period comes first: what is counted now lies together, and what is over is found without an
--- index of its own.
-ALTER TABLE usage_sums DROP CONSTRAINT usage_sums_pkey;
-ALTER TABLE usage_sums ADD PRIMARY KEY (
-    period, number, organization_id, project_id, key_id, model, tier);
-DROP INDEX usage_sums_by_period;

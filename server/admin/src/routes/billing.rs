@@ -143,6 +143,10 @@ pub(crate) async fn estimate(
         }
         usage = usage.with(meter, *units);
     }
+    meters.refresh(&organization).await.map_err(|error| {
+        tracing::error!(%error, "what was used of models cannot be read");
+        ApiError::internal()
+    })?;
     let quote = meters.quote(&organization, (&model_id, &tier_id), usage);
     let quote = quote.map_err(|error: PriceError| {
         ApiError::refused(StatusCode::NOT_FOUND, "not_priced", format!("{error}."))

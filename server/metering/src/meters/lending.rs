@@ -3,7 +3,7 @@
 use std::sync::{MutexGuard, PoisonError};
 
 use super::Meters;
-use crate::lease::{LeaseAsks, LeaseGrants};
+use crate::lease::{LeaseAsks, LeaseGrants, LendError};
 use crate::{Ask, Entry, OrganizationId, Path, Refusal};
 
 use std::collections::HashSet;
@@ -23,6 +23,18 @@ impl Meters {
     pub async fn lease(&self, path: &Path, ask: &Ask) -> Result<(), Refusal> {
         match &self.0.lender {
             Some(lender) => lender.lend(self, path, ask).await.map_err(Refusal::Lender),
+            None => Ok(()),
+        }
+    }
+
+    /// Reads what an organization used of models in other processes too, so that
+    /// [`Meters::quote`] goes on from there.
+    ///
+    /// # Errors
+    /// If it cannot be read.
+    pub async fn refresh(&self, id: &OrganizationId) -> Result<(), LendError> {
+        match &self.0.lender {
+            Some(lender) => lender.read(self, id).await,
             None => Ok(()),
         }
     }

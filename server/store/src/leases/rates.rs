@@ -4,14 +4,15 @@
 //! once for all, and by no more than they differ.
 
 use std::collections::HashMap;
+use std::sync::LazyLock;
 
 use server_metering::{LeaseAsks, OrganizationId, RateAsk, RateGrant, RateKind, UnixMillis};
 
 use super::deepest;
 use super::rows::{Account, ids};
 use crate::StoreError;
-use crate::ledger::{Written, chunks, insert};
-use crate::sql::{Transaction, on, query};
+use crate::ledger::{Insert, Written, write_rows};
+use crate::sql::{Transaction, query};
 
 /// Of a unit.
 const MILLIONTHS: i128 = 1_000_000;
@@ -23,12 +24,18 @@ const MAX_LIMIT: i64 = i64::MAX / 4_000_000;
 
 const SELECT: &str = "SELECT project_id, key_id, kind, level, filled_at FROM shared_rates
     WHERE organization_id = $1 AND project_id IN ('', $2) AND key_id IN ('', $3)";
-const HEAD: &str =
-    "INSERT INTO shared_rates (organization_id, project_id, key_id, kind, level, filled_at) ";
-const SET: &str = " ON CONFLICT (organization_id, project_id, key_id, kind)
-    DO UPDATE SET level = excluded.level, filled_at = excluded.filled_at";
-const ADD: &str = " ON CONFLICT (organization_id, project_id, key_id, kind)
-    DO UPDATE SET level = shared_rates.level + excluded.level";
+static SET: LazyLock<Insert> =
+    LazyLock::new(|| upsert("level = excluded.level, filled_at = excluded.filled_at"));
+static ADD: LazyLock<Insert> =
+    LazyLock::new(|| upsert("level = shared_rates.level + excluded.level"));
+
+fn upsert(set: &str) -> Insert {
+    let key = "organization_id, project_id, key_id, kind";
+    Insert::new(
+        format!("INSERT INTO shared_rates ({key}, level, filled_at)"),
+        format!(" ON CONFLICT ({key}) DO UPDATE SET {set}"),
+    )
+}
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Bucket {
@@ -76,7 +83,7 @@ pub(super) async fn take(
         grants.push(bucket.take(ask));
         rows.push((organization, account, kind, bucket));
     }
-    write(transaction, &mut rows, SET).await?;
+    write(transaction, &mut rows, &SET).await?;
     Ok(grants)
 }
 
@@ -93,27 +100,22 @@ pub(super) async fn put_back(
             rows.push((organization.as_str(), ids(&ask.account).1, name(ask.kind), bucket));
         }
     }
-    write(transaction, &mut rows, ADD).await
+    write(transaction, &mut rows, &ADD).await
 }
 
 async fn write(
     transaction: &mut Transaction,
     rows: &mut [Row<'_>],
-    tail: &str,
+    insert: &'static Insert,
 ) -> Result<(), StoreError> {
     rows.sort_by(|a, b| (a.0, &a.1, a.2).cmp(&(b.0, &b.1, b.2)));
-    for chunk in chunks(rows) {
-        let cells: Vec<Written<'_, 4, 2>> = chunk
-            .iter()
-            .map(|(organization, (project, key), kind, Bucket { level, filled_at })| {
-                ([*organization, project.as_str(), key.as_str(), *kind], [*level, *filled_at])
-            })
-            .collect();
-        on!(&mut *transaction, |connection| {
-            insert(HEAD, &cells, tail).build().execute(connection).await.map(drop)
-        })?;
-    }
-    Ok(())
+    let cells: Vec<Written<'_, 4, 2>> = rows
+        .iter()
+        .map(|(organization, (project, key), kind, Bucket { level, filled_at })| {
+            ([*organization, project.as_str(), key.as_str(), *kind], [*level, *filled_at])
+        })
+        .collect();
+    write_rows(transaction, insert, &cells).await
 }
 
 impl Bucket {

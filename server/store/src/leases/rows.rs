@@ -1,17 +1,24 @@
 //! Rows of what is lent, and what accounts and limits are called in them.
 
+use std::sync::LazyLock;
+
 use server_metering::{AccountId, LeaseAsk, LeaseOf};
 
 use crate::StoreError;
 use crate::database::millis;
-use crate::ledger::{Written, chunks, insert, name};
-use crate::sql::{Transaction, on};
+use crate::ledger::{Insert, Written, name, write_rows};
+use crate::sql::Transaction;
 
-const HEAD: &str = "INSERT INTO leases
-    (organization_id, project_id, key_id, what, period, number, process, reserved, touched_at) ";
-const TAIL: &str =
-    " ON CONFLICT (organization_id, project_id, key_id, what, period, number, process)
-    DO UPDATE SET reserved = excluded.reserved, touched_at = excluded.touched_at";
+static SET: LazyLock<Insert> = LazyLock::new(|| {
+    let key = "organization_id, project_id, key_id, what, period, number, process";
+    Insert::new(
+        format!("INSERT INTO leases ({key}, reserved, touched_at)"),
+        format!(
+            " ON CONFLICT ({key}) DO UPDATE SET
+            reserved = excluded.reserved, touched_at = excluded.touched_at"
+        ),
+    )
+});
 
 /// A project and a key of an organization; empty where there is none.
 pub(super) type Account = (String, String);
@@ -73,13 +80,8 @@ impl<'a> LeaseRow<'a> {
     ) -> Result<(), StoreError> {
         rows.sort_by(|a, b| a.key().cmp(&b.key()));
         let now = millis();
-        for chunk in chunks(rows) {
-            let rows: Vec<_> = chunk.iter().map(|row| row.cells(now)).collect();
-            on!(transaction, |connection| {
-                insert(HEAD, &rows, TAIL).build().execute(connection).await.map(drop)
-            })?;
-        }
-        Ok(())
+        let cells: Vec<_> = rows.iter().map(|row| row.cells(now)).collect();
+        write_rows(transaction, &SET, &cells).await
     }
 
     fn key(&self) -> (&str, &Account, (&str, &str), i64) {

@@ -186,7 +186,7 @@ async fn add_new_lines<'a, 'b>(
 }
 
 /// Adds rows to those of a table.
-pub(super) async fn add_to_sums<const T: usize, const N: usize>(
+pub(crate) async fn add_to_sums<const T: usize, const N: usize>(
     transaction: &mut Transaction,
     insert: &'static Insert,
     rows: &[Written<'_, T, N>],

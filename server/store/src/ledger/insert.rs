@@ -14,14 +14,14 @@ use sqlx::{Arguments, AssertSqlSafe, Database, Encode, IntoArguments, SqlSafeStr
 const CHUNKS: [usize; 5] = [256, 64, 16, 4, 1];
 
 /// A row that is written.
-pub(super) type Written<'a, const T: usize, const N: usize> = ([&'a str; T], [i64; N]);
+pub(crate) type Written<'a, const T: usize, const N: usize> = ([&'a str; T], [i64; N]);
 
 /// A query of either database.
 pub(super) type Writing<DB> = Query<'static, DB, <DB as Database>::Arguments>;
 
 /// `INSERT` of rows of texts and numbers.
 #[derive(Debug)]
-pub(super) struct Insert {
+pub(crate) struct Insert {
     head: String,
     /// What is selected of `rows` and `shared`, where rows have texts in common.
     shared: Option<String>,
@@ -32,7 +32,7 @@ pub(super) struct Insert {
 
 impl Insert {
     /// `head VALUES (…), (…) tail`.
-    pub(super) fn new(head: String, tail: String) -> Self {
+    pub(crate) fn new(head: String, tail: String) -> Self {
         Self { head, shared: None, tail, texts: Default::default() }
     }
 

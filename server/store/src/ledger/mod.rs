@@ -18,12 +18,13 @@ mod sums;
 mod usage;
 
 pub use append::SqlLedger;
+pub(crate) use append::add_to_sums as write_rows;
 pub(crate) use batch::{name, number};
 pub use books::PriceBooks;
-pub(crate) use cells::{Written, chunks, insert};
 pub use error::BillingError;
 pub use filter::UsageFilter;
 pub(crate) use filter::{END_OF_TIME, MILLIS_PER_HOUR};
+pub(crate) use insert::{Insert, Written};
 pub use lines::LedgerLine;
 pub use prices::{NewPrice, PriceFilter, PriceList};
 pub use query::{Bucket, BucketQuery, BucketWidth, GroupBy, UsageGroup, UsageQuery, UsageTotal};

@@ -202,8 +202,7 @@ fn restore(
             AccountId::Key(Path { organization, project, key })
         }
     };
-    // Where other processes have the same limits, those are lent by what the ledger has.
-    for period in periods.into_iter().filter(|_| !meters.is_shared()) {
+    for period in periods {
         meters.restore(&account, period, &sum);
     }
     Ok(())

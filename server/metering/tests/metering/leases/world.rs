@@ -92,6 +92,16 @@ impl Lender for Process {
         meters.lent(&path.organization, &asks, &grants);
         Box::pin(std::future::ready(Ok(())))
     }
+
+    fn read<'a>(
+        &'a self,
+        meters: &'a Meters,
+        organization: &'a OrganizationId,
+    ) -> Pin<Box<dyn Future<Output = Result<(), LendError>> + Send + 'a>> {
+        let asks = LeaseAsks { used: true, ..LeaseAsks::default() };
+        meters.lent(organization, &asks, &self.grants(&asks));
+        Box::pin(std::future::ready(Ok(())))
+    }
 }
 
 impl Process {
