@@ -44,6 +44,7 @@ const IN_PATH: &[(&str, Named)] = &[
 const IN_QUERY: &[(&str, Named)] = &[
     ("actor_ids[]", Of("owner")),
     ("api_key_ids[]", Of("key")),
+    ("invitation", Of("invite")),
     ("project_ids[]", Of("project")),
     ("resource_ids[]", Of("project")),
     ("tags[]", Of("tag")),

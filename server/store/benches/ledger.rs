@@ -2,8 +2,9 @@
 //!
 //! `cargo bench -p server-store --bench ledger -- 1000000`, with the number of lines: of a month,
 //! of 10,000 organizations with 100,000 keys. Every third line is of one of them, which has 1,000
-//! keys. With `--one-key` all are of one key and a day, as a load's are: what a line costs by itself.
-//! `--batch N` is how many are given at once. The database is in the folder for temporary files.
+//! keys. With `--one-key` all are of one key and a day, as a load's are: what a line costs by
+//! itself. `--batch N` is how many are given at once. The database is in the folder for temporary
+//! files.
 #![allow(clippy::print_stdout, reason = "a table is what a benchmark is for")]
 
 use std::sync::Arc;
@@ -83,8 +84,8 @@ fn fill(ledger: &mut SqlLedger, options: &Options) {
         let num = (end - begin) as f64;
         let (per_second, micros) = (num / seconds, cpu * 1e6 / num);
         println!(
-            "| lines {begin} to {end}, in batches of {batch} | {per_second:.0}/s, {micros:.1} µs of \
-            a CPU each |"
+            "| lines {begin} to {end}, in batches of {batch} | {per_second:.0}/s, {micros:.1} µs \
+            of a CPU each |"
         );
     }
 }

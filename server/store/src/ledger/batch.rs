@@ -1,8 +1,8 @@
 //! Lines of the ledger, and what they add to its sums.
 //!
-//! Invariant: rows are in the order of their keys, lines in that of whose they are and then of their
-//! requests; so writers that come at once take locks in one order and none waits for another in a
-//! circle. No two rows have one key.
+//! Invariant: rows are in the order of their keys, lines in that of whose they are and then of
+//! their requests; so writers that come at once take locks in one order and none waits for another
+//! in a circle. No two rows have one key.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};

@@ -1,5 +1,5 @@
-//! Which usage is asked for, and where it is: whole days and hours in their sums, the rest of a time
-//! in the ledger.
+//! Which usage is asked for, and where it is: whole days and hours in their sums, the rest of a
+//! time in the ledger.
 //!
 //! Invariant: each statement names the organization, and the projects where reading is allowed in
 //! some only. Parts of a time do not overlap and leave nothing out, so a sum of any time is exact.
@@ -70,7 +70,8 @@ pub(super) fn check_range(since: i64, until: i64) -> Result<(), BillingError> {
     is_one.then_some(()).ok_or(BillingError::Range { since, until })
 }
 
-/// Where the usage of a time is that comes in buckets of a width: in one all of it, if there is none.
+/// Where the usage of a time is that comes in buckets of a width: in one all of it, if there is
+/// none.
 pub(super) fn parts(since: i64, until: i64, width: Option<BucketWidth>) -> Vec<Part> {
     let tables: &[Table] = match width {
         None | Some(BucketWidth::Day) => &[Table::Days, Table::Hours, Table::Lines],
