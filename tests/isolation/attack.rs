@@ -39,9 +39,10 @@ pub(crate) fn run(url: Option<String>) {
             wrong.push(format!("{uri} was {value} and is {:?}", after.get(uri)));
         }
     }
-    unnamed::nothing_is_remembered_for_others(&world);
-    attack.by_whose_it_is(&mut wrong);
     assert!(wrong.is_empty(), "{} are wrong:\n{}", wrong.len(), wrong.join("\n"));
+    unnamed::nothing_is_remembered_for_others(&world);
+    let refused = attack.by_whose_it_is();
+    assert!(refused.is_empty(), "whose it is may not:\n{}", refused.join("\n"));
 }
 
 pub(crate) struct Attack<'a> {
@@ -103,8 +104,10 @@ impl Attack<'_> {
                 continue;
             }
             let mut requests = operation.requests(&sampler, other.own, &self.world.a.ids);
-            if other.caller.login.is_some() && self.for_keys.contains(&name) {
-                // What is no key is looked up in the database each time.
+            // Who has no key for it is refused whatever they ask, and so is who names the
+            // organization.
+            let is_key_missing = other.caller.login.is_some() && self.for_keys.contains(&name);
+            if !operation.is_open && (is_key_missing || !other.compares) {
                 requests.truncate(1);
             }
             requests.retain(|asked| !other.may_know(asked, &self.world.a.ids));

@@ -49,13 +49,13 @@ impl Attack<'_> {
         allowed.next().unwrap_or_else(|| panic!("nobody may {} {}", asked.method, asked.uri))
     }
 
-    /// Sends what others were refused as whose it is.
-    pub(crate) fn by_whose_it_is(&self, wrong: &mut Vec<String>) {
+    /// Sends what others were refused as whose it is, and tells what is refused to them, too.
+    pub(crate) fn by_whose_it_is(&self) -> Vec<String> {
         let a = &self.world.a;
         let sampler = self.sampler(&a.ids, PASSWORD);
         let mut all: Vec<&Operation> = self.all.iter().filter(|it| !it.is_open).collect();
         all.sort_by_key(|operation| rank(operation));
-        let mut gone = BTreeSet::new();
+        let (mut refused, mut gone) = (Vec::new(), BTreeSet::new());
         for operation in all {
             let mut sent = BTreeSet::new();
             for asked in operation.requests(&sampler, &a.ids, &a.ids) {
@@ -73,13 +73,14 @@ impl Attack<'_> {
                 let is_of_sample = OF_A_SAMPLE.iter().any(|code| body.contains(code));
                 if status / 100 != 2 && !is_of_sample {
                     let Asked { method, uri, body: sent, .. } = &asked;
-                    wrong.push(format!("{method} {uri} {sent:?} of its own: {status} {body}"));
+                    refused.push(format!("{method} {uri} {sent:?}: {status} {body}"));
                 }
                 if operation.method == "DELETE" {
                     gone.extend(asked.ids.last().cloned());
                 }
             }
         }
+        refused
     }
 }
 
