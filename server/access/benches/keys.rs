@@ -80,11 +80,9 @@ fn measure(num: usize) {
         }
         *time = start.elapsed();
     }
-    let asks: Vec<_> =
-        (0..ROUNDS).map(|round| (0..NUM_ASKED).map(move |n| ask(round, n))).collect();
     let mut admitted = [Duration::MAX; ROUNDS];
-    for (time, asks) in admitted.iter_mut().zip(asks) {
-        let asks: Vec<_> = asks.collect();
+    for (round, time) in admitted.iter_mut().enumerate() {
+        let asks: Vec<_> = (0..NUM_ASKED).map(|n| ask(round, n)).collect();
         let paths: Vec<_> = order.iter().map(|idx| path(*idx)).collect();
         let start = Instant::now();
         for (path, ask) in paths.iter().zip(&asks) {

@@ -61,6 +61,14 @@ fn main() {
     println!("| the file | {} MB |", bytes >> 20);
     runtime.block_on(reports(&store));
     runtime.block_on(restore(&store, folder.path()));
+    // As a server does from time to time: days that are over go into their months.
+    let start = Instant::now();
+    let mut num_swept = 0;
+    while let num @ 1.. = runtime.block_on(store.sweep_batch()).expect("it is swept") {
+        num_swept += num;
+    }
+    println!("| {num_swept} sums of days that are over, into months | {:?} |", start.elapsed());
+    runtime.block_on(restore(&store, folder.path()));
 }
 
 /// Gives all lines in four parts.
@@ -84,8 +92,8 @@ fn fill(ledger: &mut SqlLedger, options: &Options) {
         let num = (end - begin) as f64;
         let (per_second, micros) = (num / seconds, cpu * 1e6 / num);
         println!(
-            "| lines {begin} to {end}, in batches of {batch} | {per_second:.0}/s, {micros:.1} µs \
-            of a CPU each |"
+            "| lines {begin} to {end}, in batches of {batch} | {per_second:.0}/s, \
+            {micros:.1} µs of a CPU each |"
         );
     }
 }

@@ -1,5 +1,5 @@
--- Sums of whole days, so that a report of a month reads one row for each day, key and model, and not
--- one for each hour of it. Written as those of hours are, in the transaction that writes the ledger.
+-- Sums of whole days, so that a report of a month reads one row for each day, key and model, and
+-- not one for each hour. Written as those of hours are, in the transaction that writes the ledger.
 CREATE TABLE usage_days (
     organization_id TEXT NOT NULL,
     day BIGINT NOT NULL,
@@ -48,4 +48,5 @@ SELECT hour / 24, organization_id, project_id, key_id, model, tier, endpoint, ta
     CAST(LEAST(SUM(provisioned_hours), 9223372036854775807) AS BIGINT),
     CAST(LEAST(SUM(cost_micros), 9223372036854775807) AS BIGINT),
     CAST(LEAST(SUM(cost_picos), 9223372036854775807) AS BIGINT)
-FROM usage_hours GROUP BY hour / 24, organization_id, project_id, key_id, model, tier, endpoint, tag;
+FROM usage_hours
+GROUP BY hour / 24, organization_id, project_id, key_id, model, tier, endpoint, tag;

@@ -1,5 +1,5 @@
--- Sums of whole days, so that a report of a month reads one row for each day, key and model, and not
--- one for each hour of it. Written as those of hours are, in the transaction that writes the ledger.
+-- Sums of whole days, so that a report of a month reads one row for each day, key and model, and
+-- not one for each hour. Written as those of hours are, in the transaction that writes the ledger.
 CREATE TABLE usage_days (
     organization_id TEXT NOT NULL,
     day BIGINT NOT NULL,
@@ -32,34 +32,51 @@ SELECT hour / 24, organization_id, project_id, key_id, model, tier, endpoint, ta
     num_requests, input_tokens, cached_input_tokens, output_tokens, embedding_tokens, images,
     audio_millis, compute_millis, storage_byte_hours, provisioned_hours, cost_micros, cost_picos
 FROM usage_hours WHERE 1 = 1
-ON CONFLICT (organization_id, day, project_id, key_id, model, tier, endpoint, tag) DO UPDATE SET
-    num_requests = CASE WHEN usage_days.num_requests > 9223372036854775807 - excluded.num_requests
+ON CONFLICT (organization_id, day, project_id, key_id, model, tier, endpoint, tag)
+DO UPDATE SET
+    num_requests = CASE
+        WHEN usage_days.num_requests > 9223372036854775807 - excluded.num_requests
         THEN 9223372036854775807 ELSE usage_days.num_requests + excluded.num_requests END,
-    input_tokens = CASE WHEN usage_days.input_tokens > 9223372036854775807 - excluded.input_tokens
+    input_tokens = CASE
+        WHEN usage_days.input_tokens > 9223372036854775807 - excluded.input_tokens
         THEN 9223372036854775807 ELSE usage_days.input_tokens + excluded.input_tokens END,
-    cached_input_tokens = CASE WHEN usage_days.cached_input_tokens > 9223372036854775807 - excluded.cached_input_tokens
-        THEN 9223372036854775807 ELSE usage_days.cached_input_tokens + excluded.cached_input_tokens END,
-    output_tokens = CASE WHEN usage_days.output_tokens > 9223372036854775807 - excluded.output_tokens
+    cached_input_tokens = CASE
+        WHEN usage_days.cached_input_tokens > 9223372036854775807 - excluded.cached_input_tokens
+        THEN 9223372036854775807
+        ELSE usage_days.cached_input_tokens + excluded.cached_input_tokens END,
+    output_tokens = CASE
+        WHEN usage_days.output_tokens > 9223372036854775807 - excluded.output_tokens
         THEN 9223372036854775807 ELSE usage_days.output_tokens + excluded.output_tokens END,
-    embedding_tokens = CASE WHEN usage_days.embedding_tokens > 9223372036854775807 - excluded.embedding_tokens
-        THEN 9223372036854775807 ELSE usage_days.embedding_tokens + excluded.embedding_tokens END,
-    images = CASE WHEN usage_days.images > 9223372036854775807 - excluded.images
+    embedding_tokens = CASE
+        WHEN usage_days.embedding_tokens > 9223372036854775807 - excluded.embedding_tokens
+        THEN 9223372036854775807
+        ELSE usage_days.embedding_tokens + excluded.embedding_tokens END,
+    images = CASE
+        WHEN usage_days.images > 9223372036854775807 - excluded.images
         THEN 9223372036854775807 ELSE usage_days.images + excluded.images END,
-    audio_millis = CASE WHEN usage_days.audio_millis > 9223372036854775807 - excluded.audio_millis
+    audio_millis = CASE
+        WHEN usage_days.audio_millis > 9223372036854775807 - excluded.audio_millis
         THEN 9223372036854775807 ELSE usage_days.audio_millis + excluded.audio_millis END,
-    compute_millis = CASE WHEN usage_days.compute_millis > 9223372036854775807 - excluded.compute_millis
+    compute_millis = CASE
+        WHEN usage_days.compute_millis > 9223372036854775807 - excluded.compute_millis
         THEN 9223372036854775807 ELSE usage_days.compute_millis + excluded.compute_millis END,
-    storage_byte_hours = CASE WHEN usage_days.storage_byte_hours > 9223372036854775807 - excluded.storage_byte_hours
-        THEN 9223372036854775807 ELSE usage_days.storage_byte_hours + excluded.storage_byte_hours END,
-    provisioned_hours = CASE WHEN usage_days.provisioned_hours > 9223372036854775807 - excluded.provisioned_hours
-        THEN 9223372036854775807 ELSE usage_days.provisioned_hours + excluded.provisioned_hours END,
-    cost_micros = CASE WHEN usage_days.cost_micros > 9223372036854775807 - excluded.cost_micros
+    storage_byte_hours = CASE
+        WHEN usage_days.storage_byte_hours > 9223372036854775807 - excluded.storage_byte_hours
+        THEN 9223372036854775807
+        ELSE usage_days.storage_byte_hours + excluded.storage_byte_hours END,
+    provisioned_hours = CASE
+        WHEN usage_days.provisioned_hours > 9223372036854775807 - excluded.provisioned_hours
+        THEN 9223372036854775807
+        ELSE usage_days.provisioned_hours + excluded.provisioned_hours END,
+    cost_micros = CASE
+        WHEN usage_days.cost_micros > 9223372036854775807 - excluded.cost_micros
         THEN 9223372036854775807 ELSE usage_days.cost_micros + excluded.cost_micros END,
-    cost_picos = CASE WHEN usage_days.cost_picos > 9223372036854775807 - excluded.cost_picos
+    cost_picos = CASE
+        WHEN usage_days.cost_picos > 9223372036854775807 - excluded.cost_picos
         THEN 9223372036854775807 ELSE usage_days.cost_picos + excluded.cost_picos END;
 
--- The same rows in the order of their keys, in one tree: a table with row numbers has another one for
--- its key, of all its texts once more.
+-- The same rows in the order of their keys, in one tree: a table with row numbers has another one
+-- for its key, of all its texts once more.
 CREATE TABLE usage_hours_in_order (
     organization_id TEXT NOT NULL,
     hour BIGINT NOT NULL,
@@ -83,9 +100,10 @@ CREATE TABLE usage_hours_in_order (
     cost_picos BIGINT NOT NULL,
     PRIMARY KEY (organization_id, hour, project_id, key_id, model, tier, endpoint, tag)
 ) WITHOUT ROWID;
-INSERT INTO usage_hours_in_order (hour, organization_id, project_id, key_id, model, tier, endpoint, tag,
-    num_requests, input_tokens, cached_input_tokens, output_tokens, embedding_tokens, images,
-    audio_millis, compute_millis, storage_byte_hours, provisioned_hours, cost_micros, cost_picos)
+INSERT INTO usage_hours_in_order (hour, organization_id, project_id, key_id, model, tier,
+    endpoint, tag, num_requests, input_tokens, cached_input_tokens, output_tokens,
+    embedding_tokens, images, audio_millis, compute_millis, storage_byte_hours,
+    provisioned_hours, cost_micros, cost_picos)
 SELECT hour, organization_id, project_id, key_id, model, tier, endpoint, tag,
     num_requests, input_tokens, cached_input_tokens, output_tokens, embedding_tokens, images,
     audio_millis, compute_millis, storage_byte_hours, provisioned_hours, cost_micros, cost_picos

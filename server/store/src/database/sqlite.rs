@@ -20,6 +20,8 @@ const NUM_READERS: u32 = 4;
 const CACHE: &str = "-65536";
 /// Pages of the log until they go into the file, 64 MiB: those that change often go there once.
 const PAGES_OF_LOG: &str = "16384";
+/// Rows that are read before they are asked for.
+const ROWS_AHEAD: usize = 512;
 /// For a lock that another process holds.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -86,6 +88,8 @@ fn options(path: &Path) -> SqliteConnectOptions {
         .pragma("secure_delete", "ON")
         .pragma("cache_size", CACHE)
         .pragma("wal_autocheckpoint", PAGES_OF_LOG)
+        // Who reads all sums does not wait for each handful of them.
+        .row_buffer_size(ROWS_AHEAD)
         .optimize_on_close(false, None)
 }
 

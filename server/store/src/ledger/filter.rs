@@ -70,8 +70,7 @@ pub(super) fn check_range(since: i64, until: i64) -> Result<(), BillingError> {
     is_one.then_some(()).ok_or(BillingError::Range { since, until })
 }
 
-/// Where the usage of a time is that comes in buckets of a width: in one all of it, if there is
-/// none.
+/// Where the usage of a time is that comes in buckets of a width; without one all is in one.
 pub(super) fn parts(since: i64, until: i64, width: Option<BucketWidth>) -> Vec<Part> {
     let tables: &[Table] = match width {
         None | Some(BucketWidth::Day) => &[Table::Days, Table::Hours, Table::Lines],

@@ -11,12 +11,12 @@ use server_metering::{
     AccountId, KeyId, Meters, ModelId, ModelSums, OrganizationId, Path, Period, ProjectId, Sum,
     Tier, UnixMillis,
 };
-use sqlx::{Database, Encode, QueryBuilder, Type};
+use sqlx::{ColumnIndex, Database, Decode, Encode, FromRow, QueryBuilder, Row, Type};
 
 use super::append::{SUMS, add_to_sums};
 use super::batch::{months_and_totals, name, number, start_of_day};
 use super::books::PriceBooks;
-use super::cells::{COST, Cells, METERS, NUM_SUM, sum_of};
+use super::cells::{COST, Cells, METERS, NUM_METERS, NUM_SUM, sum_of};
 use super::error::BillingError;
 use crate::database::now;
 use crate::sql::{Transaction, execute, on, query};
@@ -53,7 +53,30 @@ const ACCOUNT: &str = "organization_id, project_id, key_id, model, tier";
 const NUM_ACCOUNT: usize = 5;
 const KEY: &str = "organization_id, project_id, key_id, model, tier, period, number";
 
-type Row = Cells<6, { 1 + NUM_SUM }>;
+/// Meters that nearly all sums have; of the others there are six in one text, and nothing if they
+/// are 0: a column costs more than what is in it, and a start reads millions.
+const NUM_USUAL: usize = 3;
+static SELECT: LazyLock<String> = LazyLock::new(|| {
+    let meters: Vec<_> = METERS.split(',').map(str::trim).collect();
+    let (usual, others) = meters.split_at(NUM_USUAL);
+    let (usual, text) = (usual.join(", "), others.join(" || ' ' || "));
+    let are_none = others.join(" = 0 AND ");
+    format!(
+        "SELECT {ACCOUNT}, number, {usual}, {COST},
+        CASE WHEN {are_none} = 0 THEN '' ELSE {text} END FROM usage_sums"
+    )
+});
+
+/// A day's sum, as it is removed.
+type Swept = Cells<6, { 1 + NUM_SUM }>;
+
+/// What is known of an account, or of what an organization used of a model.
+struct Known {
+    account: [String; NUM_ACCOUNT],
+    /// Of which day or month.
+    number: i64,
+    sum: Sum,
+}
 
 impl Store {
     /// Adds to all accounts what they used in the day and the month of `now`, and ever; and to
@@ -80,7 +103,7 @@ impl Store {
                 let rows = self.in_time(page).await?;
                 num += rows.len() as u64;
                 for row in &rows {
-                    restore(meters, books, now, row)?;
+                    restore(meters, books, (period, now), row)?;
                 }
                 let is_last = rows.len() < PAGE;
                 after = rows.into_iter().next_back();
@@ -140,8 +163,8 @@ pub(crate) async fn model_sums(
 async fn page_of_sums(
     transaction: &mut Transaction,
     of: (Period, UnixMillis),
-    after: Option<&Row>,
-) -> Result<Vec<Row>, StoreError> {
+    after: Option<&Known>,
+) -> Result<Vec<Known>, StoreError> {
     let rows = on!(transaction, |connection| {
         select(of, after).build_query_as().fetch_all(connection).await
     })?;
@@ -150,20 +173,20 @@ async fn page_of_sums(
 
 /// Sums of all days that are not in months yet, or of the present month, or of all time, in the
 /// order of the table's key.
-fn select<DB>((period, now): (Period, UnixMillis), after: Option<&Row>) -> QueryBuilder<DB>
+fn select<DB>((period, now): (Period, UnixMillis), after: Option<&Known>) -> QueryBuilder<DB>
 where
     DB: Database,
     i64: for<'q> Encode<'q, DB> + Type<DB>,
     String: for<'q> Encode<'q, DB> + Type<DB>,
 {
-    let mut sql = QueryBuilder::new(format!("SELECT {KEY}, {METERS}, {COST} FROM usage_sums"));
+    let mut sql = QueryBuilder::new(SELECT.as_str());
     sql.push(" WHERE period = ").push_bind(name(period).to_owned());
     if period != Period::Day {
         sql.push(" AND number = ").push_bind(number(period, now));
     }
-    if let Some(Row { texts, numbers }) = after {
-        sql.push(format_args!(" AND (number, {ACCOUNT}) > (")).push_bind(numbers[0]);
-        for text in &texts[..NUM_ACCOUNT] {
+    if let Some(after) = after {
+        sql.push(format_args!(" AND (number, {ACCOUNT}) > (")).push_bind(after.number);
+        for text in &after.account {
             sql.push(", ").push_bind(text.clone());
         }
         sql.push(")");
@@ -175,14 +198,11 @@ where
 fn restore(
     meters: &Meters,
     books: &PriceBooks,
-    now: UnixMillis,
-    row: &Row,
+    (period, now): (Period, UnixMillis),
+    Known { account, number, sum }: &Known,
 ) -> Result<(), BillingError> {
-    let [organization, project, key, model, tier, period] =
-        row.texts.each_ref().map(String::as_str);
-    let (usage, cost) = sum_of(&row.numbers[1..]);
-    let sum = Sum { usage, cost };
-    let periods = periods(period, row.numbers[0], now);
+    let [organization, project, key, model, tier] = account.each_ref().map(String::as_str);
+    let periods = periods(period, *number, now);
     let organization = OrganizationId::new(organization)?;
     if !model.is_empty() {
         let (model, tier) = (ModelId::new(model)?, Tier::new(tier)?);
@@ -190,7 +210,7 @@ fn restore(
         let priced = books.of(&organization).find(&model, &tier, now);
         if let Some(priced) = priced.filter(|it| periods.contains(&it.prices.period())) {
             let (period, priced) = (priced.prices.period(), (&priced.model, &priced.tier));
-            meters.restore_used(&organization, priced, period, &sum);
+            meters.restore_used(&organization, priced, period, sum);
         }
         return Ok(());
     }
@@ -203,19 +223,50 @@ fn restore(
         }
     };
     for period in periods {
-        meters.restore(&account, period, &sum);
+        meters.restore(&account, period, sum);
     }
     Ok(())
 }
 
 /// What of the present a sum is a part of.
-fn periods(period: &str, of: i64, now: UnixMillis) -> Vec<Period> {
-    if period != name(Period::Day) {
+fn periods(period: Period, of: i64, now: UnixMillis) -> Vec<Period> {
+    if period != Period::Day {
         // Of others than the present ones nothing is read.
-        return Period::ALL.into_iter().filter(|it| name(*it) == period).collect();
+        return vec![period];
     }
     let (at, all) = (start_of_day(of), Period::ALL.into_iter());
     all.filter(|period| period.number(at) == period.number(now)).collect()
+}
+
+impl<'r, R: Row> FromRow<'r, R> for Known
+where
+    usize: ColumnIndex<R>,
+    String: Decode<'r, R::Database> + Type<R::Database>,
+    i64: Decode<'r, R::Database> + Type<R::Database>,
+{
+    fn from_row(row: &'r R) -> Result<Self, sqlx::Error> {
+        let mut account = std::array::from_fn(|_| String::new());
+        for (idx, text) in account.iter_mut().enumerate() {
+            *text = row.try_get(idx)?;
+        }
+        let number = |idx| row.try_get::<i64, _>(NUM_ACCOUNT + idx);
+        let mut numbers = [0; NUM_SUM];
+        for (idx, count) in numbers[..NUM_USUAL].iter_mut().enumerate() {
+            *count = number(1 + idx)?;
+        }
+        for (idx, cost) in numbers[NUM_METERS..].iter_mut().enumerate() {
+            *cost = number(1 + NUM_USUAL + idx)?;
+        }
+        let others: String = row.try_get(NUM_ACCOUNT + 1 + NUM_USUAL + 2)?;
+        for (count, text) in numbers[NUM_USUAL..NUM_METERS].iter_mut().zip(others.split(' ')) {
+            *count = match text {
+                "" => 0,
+                text => text.parse().map_err(|error| sqlx::Error::Decode(Box::new(error)))?,
+            };
+        }
+        let (usage, cost) = sum_of(&numbers);
+        Ok(Self { account, number: number(0)?, sum: Sum { usage, cost } })
+    }
 }
 
 /// Adds days that are over to their months and to all time, and removes months that nothing counts
@@ -225,7 +276,7 @@ pub(crate) async fn sweep(transaction: &mut Transaction, max: i64) -> Result<usi
     let oldest = |period| number(period, now) + 1 - KEPT;
     let (day, month) = (name(Period::Day), name(Period::Month));
     let (first, sql) = (oldest(Period::Day), REMOVE_DAYS.as_str());
-    let days: Vec<Row> = on!(&mut *transaction, |connection| {
+    let days: Vec<Swept> = on!(&mut *transaction, |connection| {
         let query = sqlx::query_as(sql).bind(day).bind(first).bind(max);
         query.fetch_all(connection).await
     })?;

@@ -18,6 +18,7 @@ use crate::{On, Opened};
 crate::on_both! {
     a_start_goes_on_where_the_last_one_ended,
     sums_of_the_past_are_swept,
+    each_meter_goes_on,
 }
 
 const DAY: i64 = 86_400_000;
@@ -154,6 +155,21 @@ fn quotes(meters: &Meters) -> Vec<i128> {
     let quotes: Vec<_> = all.into_iter().map(quote).collect();
     assert!(quotes[1] > 0 && quotes[1] < 5_000 * 2_000_000, "{quotes:?}");
     quotes
+}
+
+async fn each_meter_goes_on(on: On) {
+    let opened = Opened::new(on).await;
+    let mut used = entry("all", NOON);
+    for (meter, units) in Meter::ALL.into_iter().zip(101..) {
+        used.usage = used.usage.with(meter, units);
+    }
+    opened.store.append_to_ledger(std::slice::from_ref(&used)).await.unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(&opened.store, folder.path(), NOON).await;
+    let standing = server.meters.standing(&path("a", "p", "k").account(Level::Project));
+    let sums = [standing.day, standing.month, standing.total];
+    assert_eq!(sums.map(|sum| (sum.usage, sum.cost)), [(used.usage, used.cost); 3]);
+    server.stop().await;
 }
 
 async fn sums_of_the_past_are_swept(on: On) {
