@@ -6,8 +6,10 @@ use axum::response::Response;
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use server_accounts::{Allowed, may};
-use server_http::{ApiError, unix_time};
-use server_metering::{IdError, Meter, ModelId, OrganizationId, PriceError, Tier, Usage};
+use server_http::ApiError;
+use server_metering::{
+    Clock, IdError, Meter, ModelId, OrganizationId, PriceError, SystemClock, Tier, Usage,
+};
 use server_store::{PriceFilter, UsageFilter, UsageQuery};
 
 use crate::Admin;
@@ -21,6 +23,11 @@ use crate::query::Query;
 use crate::who::Asker;
 use crate::wire::billing::{Estimate, EstimateRequest, PriceObject, UsageSum};
 use crate::wire::line::LedgerRow;
+
+/// Unix milliseconds.
+fn now_ms() -> i64 {
+    i64::try_from(SystemClock.utc().0).unwrap_or(i64::MAX)
+}
 
 /// Units of a meter that a cost is estimated of: a thousand million million.
 const MAX_UNITS: u64 = 1_000_000_000_000_000;
@@ -105,7 +112,7 @@ pub(crate) async fn prices(
     let filter = PriceFilter {
         model: query.text("model").map(str::to_owned),
         tier: query.text("tier").map(str::to_owned),
-        at: (!query.is_set("include_all")?).then(|| unix_time() * 1000),
+        at: (!query.is_set("include_all")?).then(now_ms),
     };
     let page = admin.store.prices(&asker.may()?, &filter, &paging.page).await?;
     Ok(ListOf::page(page, &paging, |price| PriceObject::new(price, &admin.currency)))

@@ -14,6 +14,7 @@ mod insert;
 mod lines;
 mod prices;
 mod query;
+mod standing;
 mod sums;
 mod usage;
 
@@ -28,4 +29,5 @@ pub(crate) use insert::{Insert, Written};
 pub use lines::LedgerLine;
 pub use prices::{NewPrice, PriceFilter, PriceList};
 pub use query::{Bucket, BucketQuery, BucketWidth, GroupBy, UsageGroup, UsageQuery, UsageTotal};
-pub(crate) use sums::{account_sums, model_sums, sweep as sweep_sums};
+pub(crate) use standing::{account_sums, model_sums};
+pub(crate) use sums::sweep as sweep_sums;

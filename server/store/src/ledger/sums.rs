@@ -4,12 +4,11 @@
 //! are added to days, and what sweeps old days adds them to the others in the same transaction. So
 //! a line changes four sums, and not twelve.
 
-use std::collections::HashMap;
 use std::sync::LazyLock;
 
 use server_metering::{
-    AccountId, KeyId, Meters, ModelId, ModelSums, OrganizationId, Path, Period, ProjectId, Sum,
-    Tier, UnixMillis,
+    AccountId, KeyId, Meters, ModelId, OrganizationId, Path, Period, ProjectId, Sum, Tier,
+    UnixMillis,
 };
 use sqlx::{ColumnIndex, Database, Decode, Encode, FromRow, QueryBuilder, Row, Type};
 
@@ -19,7 +18,7 @@ use super::books::PriceBooks;
 use super::cells::{COST, Cells, METERS, NUM_METERS, NUM_SUM, sum_of};
 use super::error::BillingError;
 use crate::database::now;
-use crate::sql::{Transaction, execute, on, query};
+use crate::sql::{Transaction, execute, on};
 use crate::{Store, StoreError};
 
 /// Rows that are read at once.
@@ -34,24 +33,9 @@ const REMOVE: &str = "DELETE FROM usage_sums
 /// What was removed of days is what is added to months, whoever added to it in the meantime.
 static REMOVE_DAYS: LazyLock<String> =
     LazyLock::new(|| format!("{REMOVE} RETURNING {KEY}, {METERS}, {COST}"));
-static SUMS_OF_PATH: LazyLock<String> = LazyLock::new(|| {
-    format!(
-        "SELECT {KEY}, {METERS}, {COST} FROM usage_sums
-        WHERE organization_id = $1 AND project_id IN ('', $2) AND key_id IN ('', $3)
-        AND model = '' AND tier = ''
-        AND number = CASE period WHEN 'day' THEN number WHEN 'month' THEN $4 ELSE 0 END"
-    )
-});
-static SUMS_OF_MODELS: LazyLock<String> = LazyLock::new(|| {
-    format!(
-        "SELECT {KEY}, {METERS}, {COST} FROM usage_sums
-        WHERE organization_id = $1 AND project_id = '' AND key_id = '' AND model <> ''
-        AND number = CASE period WHEN 'day' THEN number WHEN 'month' THEN $2 ELSE 0 END"
-    )
-});
 const ACCOUNT: &str = "organization_id, project_id, key_id, model, tier";
 const NUM_ACCOUNT: usize = 5;
-const KEY: &str = "organization_id, project_id, key_id, model, tier, period, number";
+pub(super) const KEY: &str = "organization_id, project_id, key_id, model, tier, period, number";
 
 /// Meters that nearly all sums have; of the others there are six in one text, and nothing if they
 /// are 0: a column costs more than what is in it, and a start reads millions.
@@ -68,7 +52,7 @@ static SELECT: LazyLock<String> = LazyLock::new(|| {
 });
 
 /// A day's sum, as it is removed.
-type Swept = Cells<6, { 1 + NUM_SUM }>;
+pub(super) type Swept = Cells<6, { 1 + NUM_SUM }>;
 
 /// What is known of an account, or of what an organization used of a model.
 struct Known {
@@ -114,50 +98,6 @@ impl Store {
         }
         Ok(num)
     }
-}
-
-/// What an organization, one of its projects and one of that one's keys used in the present day
-/// and month and ever, by project and key; of those above they are empty.
-pub(crate) async fn account_sums(
-    transaction: &mut Transaction,
-    (organization, project, key): (&str, &str, &str),
-    now: UnixMillis,
-) -> Result<HashMap<(String, String), [Sum; Period::ALL.len()]>, StoreError> {
-    let (sql, month) = (SUMS_OF_PATH.as_str(), number(Period::Month, now));
-    let rows: Vec<Row> = query!(transaction, fetch_all, sql, organization, project, key, month)?;
-    let mut sums = HashMap::<_, [Sum; Period::ALL.len()]>::new();
-    for Row { texts: [_, project, key, _, _, period], numbers } in rows {
-        let (usage, cost) = sum_of(&numbers[1..]);
-        let of_account = sums.entry((project, key)).or_default();
-        for period in periods(&period, numbers[0], now) {
-            of_account[period as usize].add(&Sum { usage, cost });
-        }
-    }
-    Ok(sums)
-}
-
-/// What an organization used of each model and tier in the present day and month, and ever.
-pub(crate) async fn model_sums(
-    transaction: &mut Transaction,
-    organization: &str,
-    now: UnixMillis,
-) -> Result<Vec<ModelSums>, StoreError> {
-    let month = number(Period::Month, now);
-    let rows: Vec<Row> =
-        query!(transaction, fetch_all, SUMS_OF_MODELS.as_str(), organization, month)?;
-    let mut sums = HashMap::<_, [Sum; Period::ALL.len()]>::new();
-    for Row { texts: [_, _, _, model, tier, period], numbers } in rows {
-        let (usage, cost) = sum_of(&numbers[1..]);
-        let of_model = sums.entry((model, tier)).or_default();
-        for period in periods(&period, numbers[0], now) {
-            of_model[period as usize].add(&Sum { usage, cost });
-        }
-    }
-    let named = |((model, tier), sums): ((String, String), _)| {
-        Ok(ModelSums { model: ModelId::new(&model)?, tier: Tier::new(&tier)?, sums })
-    };
-    let all: Result<_, BillingError> = sums.into_iter().map(named).collect();
-    Ok(all?)
 }
 
 async fn page_of_sums(
@@ -229,7 +169,7 @@ fn restore(
 }
 
 /// What of the present a sum is a part of.
-fn periods(period: Period, of: i64, now: UnixMillis) -> Vec<Period> {
+pub(super) fn periods(period: Period, of: i64, now: UnixMillis) -> Vec<Period> {
     if period != Period::Day {
         // Of others than the present ones nothing is read.
         return vec![period];
