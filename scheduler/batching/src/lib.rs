@@ -9,6 +9,7 @@
 //! Invariant: nothing here knows tensors, HTTP or SQL, and the planner takes no clock: the same
 //! calls give the same steps.
 
+mod began;
 mod blocks;
 mod caught;
 mod config;

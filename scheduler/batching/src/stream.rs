@@ -8,34 +8,41 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::mpsc::Sender;
 use std::task::{Context, Poll, ready};
+use std::time::Instant;
 
 use engine_core::{Event, RequestError, RequestId};
 use tokio::sync::mpsc::UnboundedReceiver;
 
+use crate::began::Began;
 use crate::handle::Command;
 
-/// Whether a request was ever computed, and how much of its prompt was cached then. A clone is the
-/// same.
+/// Whether a request was ever computed, since when, and how much of its prompt was cached then. A
+/// clone is the same.
 #[derive(Clone)]
-pub(crate) struct Start(Arc<AtomicU32>);
+pub(crate) struct Start {
+    num_cached: Arc<AtomicU32>,
+    began: Began,
+}
 
 /// No prompt has so many tokens.
 const NOT_YET: u32 = u32::MAX;
 
 impl Default for Start {
     fn default() -> Self {
-        Self(Arc::new(AtomicU32::new(NOT_YET)))
+        Self { num_cached: Arc::new(AtomicU32::new(NOT_YET)), began: Began::default() }
     }
 }
 
 impl Start {
     /// It is computed from now on.
     pub(crate) fn set(&self, num_cached: u32) {
-        self.0.store(num_cached, Ordering::Release);
+        self.began.set();
+        self.num_cached.store(num_cached, Ordering::Release);
     }
 
     fn get(&self) -> Option<u32> {
-        Some(self.0.load(Ordering::Acquire)).filter(|num_cached| *num_cached != NOT_YET)
+        let num_cached = self.num_cached.load(Ordering::Acquire);
+        Some(num_cached).filter(|num_cached| *num_cached != NOT_YET)
     }
 }
 
@@ -95,6 +102,11 @@ impl EventStream {
     /// computed. Known before its first event.
     pub fn num_cached(&self) -> Option<u32> {
         self.start.get()
+    }
+
+    /// When the request was first computed; `None` until then.
+    pub fn began(&self) -> Option<Instant> {
+        self.start.began.get()
     }
 
     /// The next event; `None` after the last. Cancel-safe.

@@ -146,6 +146,7 @@ impl Generation {
     fn deliver(&mut self) {
         if self.is_streamed {
             self.has_delivered = true;
+            self.metered.computing(self.tally.began());
             self.metered.delivered(self.tally.handed_out());
         }
     }
@@ -162,6 +163,7 @@ impl Generation {
     fn settle_end(&mut self) {
         let is_capped = self.tally.is_capped();
         let ending = if is_capped { Ending::Capped } else { Ending::Finished };
+        self.metered.computing(self.tally.began());
         self.metered.settle(self.tally.told(&self.usage), ending);
     }
 
@@ -178,6 +180,7 @@ impl Generation {
             (true, _) => self.tally.handed_out(),
             (false, _) => self.tally.begun(),
         };
+        self.metered.computing(self.tally.began());
         self.metered.settle(usage, ending);
     }
 

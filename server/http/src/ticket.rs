@@ -188,6 +188,14 @@ pub(crate) fn name_current(id: &str) {
     }
 }
 
+/// How long the current request may go on from its receipt, whose body allows `body`.
+pub(crate) fn current_timeout(body: Option<Duration>) -> Option<Duration> {
+    match Ticket::current() {
+        Some(ticket) => ticket.deadline(body).map(|deadline| deadline.timeout),
+        None => body,
+    }
+}
+
 /// The current request's caller has rates that stand so.
 pub(crate) fn note_rates(rates: RateStatuses) {
     if let Some(ticket) = Ticket::current() {

@@ -84,6 +84,11 @@ pub(crate) struct Work<'a> {
 }
 
 impl Hold {
+    /// How many units of a meter it can use yet, at most.
+    pub(crate) fn units(&self, meter: Meter) -> u64 {
+        self.sum.usage.get(meter)
+    }
+
     /// What the request can cost yet, at most.
     pub(crate) fn cost(&self) -> Picos {
         self.sum.cost

@@ -62,6 +62,9 @@ pub struct Permit {
     delivered: Usage,
     charged: Usage,
     cost: Picos,
+    /// Since when an engine works on it, and the most milliseconds of that.
+    computing: Option<Instant>,
+    max_compute: u64,
     marked_at: Instant,
     is_settled: bool,
 }
@@ -75,6 +78,7 @@ impl Permit {
         now: Instant,
     ) -> Self {
         let Admitted { priced, room, hold, statuses } = admitted;
+        let max_compute = hold.units(Meter::ComputeMillis);
         Self {
             shared,
             organization,
@@ -87,6 +91,8 @@ impl Permit {
             delivered: Usage::NONE,
             charged: Usage::NONE,
             cost: Picos::ZERO,
+            computing: None,
+            max_compute,
             marked_at: now,
             is_settled: false,
         }
@@ -122,6 +128,13 @@ impl Permit {
         self.segment
     }
 
+    /// An engine works on it since then: the time from then to its end is charged, in whole
+    /// milliseconds, rounded upwards, and no more of it than was asked for. Where nothing is
+    /// delivered, none is.
+    pub fn computing(&mut self, since: Instant) {
+        self.computing.get_or_insert(since);
+    }
+
     /// Tells all that was delivered so far, not only since the last time: a count never falls.
     ///
     /// Costs a look at the clock, and a record of the journal once in [`MARK_EVERY`].
@@ -150,8 +163,18 @@ impl Permit {
         self.close(ending)
     }
 
+    /// Counts the engine's time by now.
+    fn count_compute(&mut self) {
+        let Some(since) = self.computing.filter(|_| self.delivered != Usage::NONE) else { return };
+        let took = self.shared.clock.now().saturating_duration_since(since);
+        let millis = u64::try_from(took.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX);
+        let compute = Usage::NONE.with(Meter::ComputeMillis, millis.min(self.max_compute));
+        self.delivered = self.delivered.max(compute);
+    }
+
     /// Charges what was delivered since the last time.
     fn charge(&mut self) {
+        self.count_compute();
         let work = Work { path: &self.opened.path, priced: self.priced.as_ref() };
         let more = self.delivered.saturating_sub(self.charged);
         let utc = self.shared.clock.utc();

@@ -14,6 +14,7 @@ use tokio::sync::oneshot;
 
 use super::config::{EncodeRefusal, EncodingConfig, check};
 use super::queue::{EncodeQueue, Job, JobId};
+use crate::began::Began;
 use crate::desk::{Desk, Door, Queue};
 use crate::{Observer, Outcome, RequestEnd, Shutdown, Stats};
 
@@ -23,6 +24,7 @@ type Answer = Result<Vec<Vec<f32>>, RequestError>;
 pub(super) struct Waiting {
     sender: oneshot::Sender<Answer>,
     submitted: Instant,
+    began: Began,
 }
 
 /// Requests, and what is counted of them.
@@ -80,6 +82,7 @@ impl Work {
     /// A request's first input is computed.
     pub(super) fn begins(&mut self, id: JobId) {
         if let Some(job) = self.queue.get(id) {
+            job.with.began.set();
             self.observer.queued(job.with.submitted.elapsed());
         }
     }
@@ -125,14 +128,14 @@ impl EncoderHandle {
             check(input, &self.info)
                 .map_err(|problem| EncodeRefusal::Invalid { index, problem })?;
         }
-        let (sender, answer) = oneshot::channel();
+        let ((sender, answer), began) = (oneshot::channel(), Began::default());
         let desk = self.desk();
         let mut state = desk.enter().ok_or(EncodeRefusal::ShuttingDown)?;
         if inputs.is_empty() {
             let _ = sender.send(Ok(Vec::new()));
-            return Ok(Rows { request: None, answer });
+            return Ok(Rows { request: None, answer, began });
         }
-        let with = Waiting { sender, submitted: Instant::now() };
+        let with = Waiting { sender, submitted: Instant::now(), began: began.clone() };
         let entered = state.work.queue.enter(tenant, inputs, with);
         drop(state);
         let id = entered.map_err(|waiting| EncodeRefusal::QueueFull {
@@ -140,7 +143,7 @@ impl EncoderHandle {
             retry_after_s: self.retry_after_s,
         })?;
         desk.ring();
-        Ok(Rows { request: Some((id, Arc::clone(desk))), answer })
+        Ok(Rows { request: Some((id, Arc::clone(desk))), answer, began })
     }
 
     /// Counts by now: a batch is a step, and its tokens are a prompt's.
@@ -169,6 +172,14 @@ pub struct Rows {
     /// Until it ends.
     request: Option<(JobId, Arc<Desk<Work>>)>,
     answer: oneshot::Receiver<Answer>,
+    began: Began,
+}
+
+impl Rows {
+    /// When the first of it was computed; `None` until then.
+    pub fn began(&self) -> Option<Instant> {
+        self.began.get()
+    }
 }
 
 impl Future for Rows {

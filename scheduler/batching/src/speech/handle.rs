@@ -13,6 +13,7 @@ use tokio::sync::mpsc;
 
 use super::config::{SpeechConfig, SpeechRefusal};
 use super::queue::{Job, JobId, SpeechQueue};
+use crate::began::Began;
 use crate::desk::{Desk, Door, Queue};
 use crate::{Observer, Outcome, RequestEnd, Shutdown, Stats};
 
@@ -26,6 +27,7 @@ pub(super) struct Waiting {
     sender: mpsc::UnboundedSender<Answer>,
     pub(super) stop: Arc<AtomicBool>,
     submitted: Instant,
+    began: Began,
     num_tokens: usize,
 }
 
@@ -60,6 +62,7 @@ impl Work {
         let job = self.queue.get_mut(id)?;
         let input = job.with.input.take()?;
         job.has_begun = true;
+        job.with.began.set();
         let waited = job.with.submitted.elapsed();
         self.observer.queued(waited);
         Some(input)
@@ -131,7 +134,7 @@ impl SpeechHandle {
         input: SpeechInput,
     ) -> Result<SpeechStream, SpeechRefusal> {
         let (sender, receiver) = mpsc::unbounded_channel();
-        let stop = Arc::new(AtomicBool::new(false));
+        let (stop, began) = (Arc::new(AtomicBool::new(false)), Began::default());
         let desk = self.desk();
         let mut state = desk.enter().ok_or(SpeechRefusal::ShuttingDown)?;
         let num_samples = input.samples.len();
@@ -140,6 +143,7 @@ impl SpeechHandle {
             sender,
             stop: Arc::clone(&stop),
             submitted: Instant::now(),
+            began: began.clone(),
             num_tokens: 0,
         };
         let entered = state.work.queue.enter(tenant, num_samples, with);
@@ -149,7 +153,7 @@ impl SpeechHandle {
             retry_after_s: self.retry_after_s,
         })?;
         desk.ring();
-        Ok(SpeechStream { request: Some((id, Arc::clone(desk))), stop, receiver })
+        Ok(SpeechStream { request: Some((id, Arc::clone(desk))), stop, receiver, began })
     }
 
     /// Counts by now: a window is a step.
@@ -179,9 +183,15 @@ pub struct SpeechStream {
     request: Option<(JobId, Arc<Desk<Work>>)>,
     stop: Arc<AtomicBool>,
     receiver: mpsc::UnboundedReceiver<Answer>,
+    began: Began,
 }
 
 impl SpeechStream {
+    /// When the first window was computed; `None` until then.
+    pub fn began(&self) -> Option<Instant> {
+        self.began.get()
+    }
+
     /// The next step; after the last one, or an error, there is none.
     pub fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Answer>> {
         if self.request.is_none() {

@@ -101,6 +101,7 @@ impl Recording {
             self.last = match said {
                 Some(Ok(said)) => {
                     self.used = self.metered.other();
+                    self.metered.computing(self.steps.began());
                     if self.is_streamed {
                         self.metered.delivered(self.used);
                     }

@@ -53,11 +53,11 @@ pub(super) async fn rows(
     let wanted = Wanted::to_read(caller, (&model.id, &model.version), used);
     let mut metered = meter::admit(state, wanted).await?;
     let submitted = model.handle.submit(&caller.tenant, inputs);
-    let rows = submitted.map_err(|refusal| refused(refusal, places))?;
-    let (rows, used, ending) = tokio::select! {
+    let mut rows = submitted.map_err(|refusal| refused(refusal, places))?;
+    let (answer, used, ending) = tokio::select! {
         biased;
         error = poll_fn(|cx| life.poll_over(cx)) => (Err(error), Usage::NONE, Ending::Cancelled),
-        rows = rows => match rows {
+        answer = &mut rows => match answer {
             Ok(rows) => (Ok(rows), used, Ending::Finished),
             Err(error) => {
                 let error = ApiError::from_request(&error, places.rest.0);
@@ -65,9 +65,12 @@ pub(super) async fn rows(
             }
         }
     };
+    metered.computing(rows.began());
+    // What is not awaited any more leaves the queue.
+    drop(rows);
     metered.settle(used, ending);
     metered.settled().await;
-    Ok(Encoded { rows: rows?, usage })
+    Ok(Encoded { rows: answer?, usage })
 }
 
 fn refused(refusal: EncodeRefusal, places: &Places) -> ApiError {

@@ -132,7 +132,7 @@ impl Run {
             && let Some(num_cached) = self.events.num_cached()
         {
             self.is_counted = true;
-            tally.begin(self.num_prompt, num_cached);
+            tally.begin(self.num_prompt, num_cached, self.events.began());
         }
     }
 

@@ -2,6 +2,8 @@
 //!
 //! Invariant: a count never falls, and at the end of all choices it is what the client is told.
 
+use std::time::Instant;
+
 use server_metering::{Meter, Usage};
 
 use crate::meter::Cap;
@@ -13,6 +15,8 @@ pub(super) struct Tally {
     cached: u64,
     /// What goes with the prompts: images.
     other: Usage,
+    /// Since when the first of them is.
+    began: Option<Instant>,
     /// Tokens of which any text went out, or the end of their choice.
     output: u64,
     /// Tokens that choices may take in yet.
@@ -29,13 +33,20 @@ impl Tally {
         let cap = cap.unwrap_or(Cap { num_tokens: u64::MAX, reason: "length" });
         let Cap { num_tokens: left, reason } = cap;
         let (input, cached, output) = (0, 0, 0);
-        Self { input, cached, other, output, left, reason, is_capped: false }
+        let (began, is_capped) = (None, false);
+        Self { input, cached, other, began, output, left, reason, is_capped }
     }
 
-    /// A prompt is computed, of which a cache had so much.
-    pub(super) fn begin(&mut self, num_prompt: u32, num_cached: u32) {
+    /// A prompt is computed since then, of which a cache had so much.
+    pub(super) fn begin(&mut self, num_prompt: u32, num_cached: u32, since: Option<Instant>) {
+        self.began = self.began.into_iter().chain(since).min();
         self.input += u64::from(num_prompt.saturating_sub(num_cached));
         self.cached += u64::from(num_cached);
+    }
+
+    /// Since when an engine works on any of it.
+    pub(super) fn began(&self) -> Option<Instant> {
+        self.began
     }
 
     /// A choice took a token in.

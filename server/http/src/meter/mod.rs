@@ -12,6 +12,8 @@
 //!   charged unless something was handed out before: then that is, with its prompt.
 //! - A response in the background is handed out as it is made: its client may follow it at any
 //!   time.
+//! - An engine's time is charged from when it began to compute a request to the request's end, by
+//!   the wall, with whatever else is charged and never alone.
 //! - Encoders are charged when their rows are there, and a recording, all of it, when the first of
 //!   what is said in it is known.
 //!
@@ -25,12 +27,12 @@ mod refused;
 
 use std::future::poll_fn;
 use std::task::{Context, Poll, ready};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use engine_core::Class;
 use server_metering::{
-    Ask, CappedBy, Durability, Ending, Endpoint, IdError, MAX_ID_BYTES, ModelId, Permit, Receipt,
-    RequestId, Tier, Usage,
+    Ask, CappedBy, Durability, Ending, Endpoint, IdError, MAX_ID_BYTES, Meter, ModelId, Permit,
+    Receipt, RequestId, Tier, Usage,
 };
 use tokio::task::JoinHandle;
 
@@ -41,6 +43,8 @@ pub(crate) use self::rates::{NAMES as RATE_HEADERS, tell};
 
 /// Why a choice ends that no budget pays for any further.
 pub(crate) const BUDGET: &str = "budget";
+/// The most of an engine's time that a request without a shorter time limit holds and pays for.
+const MAX_COMPUTE: Duration = Duration::from_secs(600);
 /// Digits of a version that tell it from others.
 const DIGEST_LEN: usize = 12;
 
@@ -54,13 +58,16 @@ pub(crate) struct Wanted<'a> {
     pub(crate) input_tokens: u64,
     pub(crate) max_output_tokens: u64,
     pub(crate) other: Usage,
+    /// How long its body lets it go on.
+    pub(crate) timeout: Option<Duration>,
 }
 
 impl<'a> Wanted<'a> {
     /// What an encoder or a transcriber is to read.
     pub(crate) fn to_read(caller: &'a Caller, model: (&'a str, &'a str), other: Usage) -> Self {
+        let (class, timeout) = (Class::Normal, None);
         let (input_tokens, max_output_tokens) = (0, 0);
-        Self { caller, model, class: Class::Normal, input_tokens, max_output_tokens, other }
+        Self { caller, model, class, input_tokens, max_output_tokens, other, timeout }
     }
 
     /// Answers to prompts.
@@ -74,6 +81,7 @@ impl<'a> Wanted<'a> {
             input_tokens,
             max_output_tokens: per_choice.saturating_mul(source.params.n.into()),
             other,
+            timeout: source.params.timeout,
         }
     }
 
@@ -84,6 +92,8 @@ impl<'a> Wanted<'a> {
             Class::Low => Tier::FLEX,
         };
         let asked = ticket::current_asked();
+        let compute = ticket::current_timeout(self.timeout).unwrap_or(MAX_COMPUTE);
+        let compute = u64::try_from(compute.min(MAX_COMPUTE).as_millis()).unwrap_or(u64::MAX);
         Ok(Ask {
             request: request_id()?,
             model: model_id(self.model)?,
@@ -95,7 +105,7 @@ impl<'a> Wanted<'a> {
             tag: asked.and_then(|asked| asked.tag),
             input_tokens: self.input_tokens,
             max_output_tokens: self.max_output_tokens,
-            other: self.other,
+            other: self.other.with(Meter::ComputeMillis, compute),
         })
     }
 }
@@ -183,6 +193,13 @@ impl Metered {
     /// What it said it would use beside tokens of prompts and answers.
     pub(crate) fn other(&self) -> Usage {
         self.other
+    }
+
+    /// An engine works on it since then, if it does.
+    pub(crate) fn computing(&mut self, since: Option<Instant>) {
+        if let (Some(permit), Some(since)) = (&mut self.permit, since) {
+            permit.computing(since);
+        }
     }
 
     /// Tells all that was handed out so far.

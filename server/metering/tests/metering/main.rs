@@ -2,6 +2,7 @@
 
 mod accounts;
 mod budget;
+mod compute;
 mod fuzz;
 mod kill;
 mod leases;

@@ -1,6 +1,7 @@
 //! Requests that are metered: who is let in, what the answer says of it, and what the ledger has.
 
 mod cap;
+mod compute;
 mod concurrent;
 mod early;
 mod fuzz;

@@ -14,7 +14,7 @@ use crate::common::{LIMITS, call};
 use crate::encoding;
 use crate::images;
 
-fn encoders() -> World {
+pub(super) fn encoders() -> World {
     World::new(encoding::builder(), prices(&["emb", "rank"], [None, None, None, Some(TOKEN)]))
 }
 
@@ -81,7 +81,7 @@ fn millis(num: u64) -> Usage {
     Usage::NONE.with(Meter::AudioMillis, num)
 }
 
-fn listening(speech: MockSpeech) -> World {
+pub(super) fn listening(speech: MockSpeech) -> World {
     let metrics = std::sync::Arc::new(Metrics::new());
     let state = AppState::builder().model(audio::model("ears", speech, &metrics)).metrics(metrics);
     World::new(state, prices(&["ears"], [None, None, None, Some(TOKEN)]))
