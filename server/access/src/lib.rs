@@ -8,6 +8,7 @@ mod alerts;
 mod books;
 mod error;
 mod gate;
+mod hours;
 mod leases;
 mod watch;
 
@@ -15,4 +16,5 @@ pub use alerts::{AlertMail, Alerts, AlertsOptions};
 pub use books::{Books, BooksOptions};
 pub use error::AccessError;
 pub use gate::Gate;
+pub use hours::Hours;
 pub use watch::{Access, POLL_EVERY};

@@ -35,6 +35,10 @@ pub enum Kind {
     Event,
     /// What is to be delivered to one receiver.
     Message,
+    /// Throughput that is held ready.
+    Provision,
+    /// What is paid at least.
+    Commitment,
 }
 
 impl Kind {
@@ -53,6 +57,8 @@ impl Kind {
             Self::Alert => "alert_",
             Self::Event => "evt_",
             Self::Message => "msg_",
+            Self::Provision => "prov_",
+            Self::Commitment => "commit_",
         }
     }
 }

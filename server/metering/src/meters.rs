@@ -10,9 +10,9 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use crate::journal::{Journal, Opened};
 use crate::organization::{Moment, Organization};
 use crate::{
-    AccountId, Clock, Durability, Endpoint, Lender, Limits, ModelId, OrganizationId, Path, Period,
-    Permit, PriceBook, PriceError, Quote, RateStatuses, Refusal, RequestId, Standing, Sum, Tag,
-    Tier, Usage,
+    AccountId, Clock, Durability, Endpoint, Entry, Lender, Level, Limits, ModelId, OrganizationId,
+    Path, Period, Permit, PriceBook, PriceError, Priced, Quote, RateStatuses, Refusal, RequestId,
+    Standing, Sum, Tag, Tier, Usage,
 };
 
 /// What a request asks for, at most.
@@ -158,6 +158,31 @@ impl Meters {
         let priced = book.find(model.0, model.1, utc);
         let list = priced.as_ref().map_or(model, |priced| (&priced.model, &priced.tier));
         organization.restore_used(list, period, utc, used);
+    }
+
+    /// Counts a line that went into the ledger by another way than a permit, in the periods of it
+    /// that are not over: what is billed by the clock.
+    pub fn count(&self, line: &Entry) {
+        // What other processes have in common is read out of the ledger.
+        if self.is_shared() {
+            return;
+        }
+        let Entry { opened, settled_at, usage, cost, .. } = line;
+        let (utc, sum) = (self.0.clock.utc(), Sum { usage: *usage, cost: *cost });
+        let is_present = |period: Period| period.number(*settled_at) == period.number(utc);
+        for period in Period::ALL.into_iter().filter(|period| is_present(*period)) {
+            for level in [Level::Organization, Level::Project] {
+                self.restore(&opened.path.account(level), period, &sum);
+            }
+        }
+        let id = &opened.path.organization;
+        let book = self.organization(id).prices().unwrap_or_else(|| self.prices());
+        let priced = book.find(&opened.model, &opened.tier, utc);
+        if let Some(Priced { model, tier, prices }) =
+            priced.filter(|it| is_present(it.prices.period()))
+        {
+            self.organization(id).restore_used((&model, &tier), prices.period(), utc, &sum);
+        }
     }
 
     /// Forgets a project or a key that is no more, with its limits; its organization keeps what it

@@ -22,7 +22,7 @@ use crate::rate::{RateStatuses, Taken};
 use crate::refusal::Refusal;
 use crate::sums::{PeriodSum, Sum};
 use crate::{
-    AccountId, Ask, KeyId, Level, Limits, ModelId, Path, Period, Picos, PriceBook, Priced,
+    AccountId, Ask, KeyId, Level, Limits, Meter, ModelId, Path, Period, Picos, PriceBook, Priced,
     ProjectId, Standing, Tier, UnixMillis, Usage,
 };
 

@@ -34,6 +34,19 @@ impl Period {
         }
     }
 
+    /// The first moment of the one with a number, from that of 1970-01-01 on.
+    #[must_use]
+    pub fn start(self, number: u64) -> Option<UnixMillis> {
+        let days = match self {
+            Self::Day => number,
+            Self::Month if number < month_of(0) => return None,
+            // Of 2⁵³ months the days fit.
+            Self::Month if number < 1 << 53 => first_day_of(number),
+            Self::Month | Self::Total => return None,
+        };
+        days.checked_mul(MILLIS_PER_DAY).map(UnixMillis)
+    }
+
     /// When the one that a moment is in is over.
     #[must_use]
     pub fn end(self, at: UnixMillis) -> Option<UnixMillis> {
@@ -109,6 +122,11 @@ mod tests {
             assert_eq!(Period::Month.number(UnixMillis(secs * 1000)), month, "{secs}");
             assert_eq!(UnixMillis(secs * 1000).date(), date);
         }
+        let start = |month| Period::Month.start(month);
+        assert_eq!(start(2027 * 12), Some(UnixMillis(1_798_761_600_000)));
+        assert_eq!(start(1970 * 12), Some(UnixMillis(0)));
+        assert_eq!((start(1970 * 12 - 1), start(u64::MAX)), (None, None));
+        assert_eq!(Period::Day.start(2), Some(UnixMillis(2 * MILLIS_PER_DAY)));
         assert_eq!(
             Period::Month.end(UnixMillis(951_782_400_000)),
             Some(UnixMillis(951_868_800_000))

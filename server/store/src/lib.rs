@@ -49,8 +49,9 @@ pub use conversations::Conversation;
 pub use database::{BooksClaim, Database, Store, claim_books};
 pub use error::StoreError;
 pub use ledger::{
-    BillingError, Bucket, BucketQuery, BucketWidth, GroupBy, LedgerLine, NewPrice, PriceBooks,
-    PriceFilter, PriceList, SqlLedger, UsageFilter, UsageGroup, UsageQuery, UsageTotal,
+    BillingError, Bucket, BucketQuery, BucketWidth, Commitment, GroupBy, LedgerLine, NewCommitment,
+    NewPrice, NewProvision, PriceBooks, PriceFilter, PriceList, Provision, SqlLedger, UsageFilter,
+    UsageGroup, UsageQuery, UsageTotal,
 };
 pub use limits::Limits;
 pub use migrations::{Migrated, migrate};

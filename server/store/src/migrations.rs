@@ -17,7 +17,7 @@ enum On {
     Postgres,
 }
 
-const MIGRATIONS: [(i64, &str, On, &str); 15] = [
+const MIGRATIONS: [(i64, &str, On, &str); 17] = [
     (1, "kept", On::Both, include_str!("../migrations/0001_kept.sql")),
     (2, "process", On::Both, include_str!("../migrations/0002_process.sql")),
     (3, "row security", On::Postgres, include_str!("../migrations/0003_row_security.postgres.sql")),
@@ -30,6 +30,8 @@ const MIGRATIONS: [(i64, &str, On, &str); 15] = [
     (10, "row security of billing", On::Postgres, ROW_SECURITY_OF_BILLING),
     (11, "leases", On::Both, include_str!("../migrations/0011_leases.sql")),
     (12, "row security of leases", On::Postgres, ROW_SECURITY_OF_LEASES),
+    (13, "counted hours", On::Sqlite, include_str!("../migrations/0013_counted_hours.sql")),
+    (13, "counted hours", On::Postgres, COUNTED_HOURS_IN_ROW_SECURITY),
     (15, "letters", On::Both, include_str!("../migrations/0015_letters.sql")),
     (16, "ledger cost", On::Sqlite, include_str!("../migrations/0016_ledger_cost.sqlite.sql")),
     (16, "ledger cost", On::Postgres, include_str!("../migrations/0016_ledger_cost.postgres.sql")),
@@ -42,6 +44,10 @@ const ROW_SECURITY_OF_BILLING: &str =
     include_str!("../migrations/0010_row_security_billing.postgres.sql");
 const ROW_SECURITY_OF_LEASES: &str =
     include_str!("../migrations/0012_row_security_leases.postgres.sql");
+const COUNTED_HOURS_IN_ROW_SECURITY: &str = concat!(
+    include_str!("../migrations/0013_counted_hours.sql"),
+    include_str!("../migrations/0013_counted_hours.postgres.sql")
+);
 /// sqlx's own.
 const TABLE: &str = "_sqlx_migrations";
 

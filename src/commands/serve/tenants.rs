@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use server_access::{Access, AlertMail, Alerts, AlertsOptions, Books, BooksOptions};
+use server_access::{Access, AlertMail, Alerts, AlertsOptions, Books, BooksOptions, Hours};
 use server_accounts::{AwsPair, KeySecret, KnownKey};
 use server_admin::Admin;
 use server_http::{AppStateBuilder, NoAuth, Outbound};
@@ -29,6 +29,7 @@ pub(super) struct Tenants {
     access: Access,
     books: Option<Books>,
     alerts: Alerts,
+    hours: Option<Hours>,
     billing: Option<Billing>,
     login: Login,
     invitations: Arc<Invitations>,
@@ -55,6 +56,7 @@ impl Tenants {
         let first = if is_open { None } else { accounts::first_key(store, data_dir).await? };
         let meters = books.as_ref().map(|books| books.meters().clone());
         let access = Access::start(store.clone(), meters.clone()).await?;
+        let hours = meters.clone().map(|meters| Hours::start(store.clone(), meters));
         let alerts = Alerts::start(store.clone(), meters, options);
         if let Some((id, secret)) = first {
             show(&id, &secret)?;
@@ -65,6 +67,7 @@ impl Tenants {
             access,
             books,
             alerts,
+            hours,
             billing,
             login,
             invitations,
@@ -106,7 +109,7 @@ impl Tenants {
     /// Ends alerts, and gives the ledger what is left.
     pub(super) async fn close(self) {
         // What it does can be cut off anywhere, and needs the store.
-        drop(self.billing);
+        drop((self.billing, self.hours));
         self.alerts.stop().await;
         if let Some(books) = self.books {
             books.close().await;

@@ -119,16 +119,35 @@ impl Store {
                 transaction = self.write_every_unlocked().await?;
                 new = add_new_lines(&mut transaction, &batch).await?;
             }
-            let hours = batch.hours(&new);
-            add_to_sums(&mut transaction, &HOURS, &hours).await?;
-            let days = batch::days(&hours);
-            add_to_sums(&mut transaction, &DAYS, &days).await?;
-            add_to_sums(&mut transaction, &SUMS, &batch::sums(&days)).await?;
+            add_sums(&mut transaction, &batch, &new).await?;
             transaction.commit().await?;
             Ok(new.len())
         };
         self.in_time(work).await
     }
+}
+
+/// Adds lines and what they add to sums, and gives those that were not there.
+pub(super) async fn add<'a, 'b>(
+    transaction: &mut Transaction,
+    batch: &'a Batch<'b>,
+) -> Result<Vec<&'a Line<'b>>, StoreError> {
+    let new = add_new_lines(transaction, batch).await?;
+    add_sums(transaction, batch, &new).await?;
+    Ok(new)
+}
+
+/// Adds to hours, days and what limits go on from what new lines have.
+async fn add_sums(
+    transaction: &mut Transaction,
+    batch: &Batch<'_>,
+    new: &[&Line<'_>],
+) -> Result<(), StoreError> {
+    let hours = batch.hours(new);
+    add_to_sums(transaction, &HOURS, &hours).await?;
+    let days = batch::days(&hours);
+    add_to_sums(transaction, &DAYS, &days).await?;
+    add_to_sums(transaction, &SUMS, &batch::sums(&days)).await
 }
 
 /// Adds lines, and says whether none of them was there. If one was, it is over: others are missing.

@@ -10,6 +10,7 @@ use std::collections::{BTreeMap, HashMap};
 use server_metering::{Entry, Meter, Period, UnixMillis};
 
 use super::cells::{Cells, NUM_METERS, NUM_SUM, PICOS_PER_MICRO};
+use super::counted::COUNTED;
 use super::filter::MILLIS_PER_HOUR;
 use super::insert::Written;
 use crate::sql::Bound;
@@ -101,7 +102,9 @@ impl<'a> Batch<'a> {
             let hour = line.settled_at() / MILLIS_PER_HOUR;
             let numbers = hours.entry((line.whose, hour)).or_default();
             numbers[0] = hour;
-            numbers[1] += 1;
+            // What is billed by the clock is no request.
+            let [.., endpoint, _] = &self.names[line.whose];
+            numbers[1] += i64::from(!COUNTED.contains(&&**endpoint));
             add(&mut numbers[2..], &line.sum());
         }
         let texts = |whose: usize| self.names[whose].each_ref().map(|name| &**name);

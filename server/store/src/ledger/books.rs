@@ -69,22 +69,34 @@ impl Store {
             Ok(Some((last, rows)))
         };
         let Some((revision, rows)) = self.in_time(work).await? else { return Ok(None) };
-        let mut lists = BTreeMap::<String, Vec<Listed>>::new();
-        for row in rows {
-            let (organization, listed) = Listed::read(row)?;
-            lists.entry(organization).or_default().push(listed);
-        }
-        let for_all = lists.remove("").unwrap_or_default();
-        let mut own = HashMap::new();
-        for (organization, mut lists) in lists {
-            lists.extend(rest(&for_all, &lists));
-            own.insert(
-                OrganizationId::new(&organization).map_err(BillingError::from)?,
-                book(lists)?,
-            );
-        }
-        Ok(Some(PriceBooks { revision, all: book(for_all)?, own }))
+        Ok(Some(books(revision, rows)?))
     }
+
+    /// All price lists that held at a moment of the past, or did later.
+    pub(crate) async fn price_books_of(&self, at: UnixMillis) -> Result<PriceBooks, StoreError> {
+        let at = i64::try_from(at.0).unwrap_or(i64::MAX);
+        let work = async {
+            let mut transaction = self.read_every().await?;
+            let rows: Vec<Row> = query!(&mut transaction, fetch_all, SELECT, at)?;
+            Ok(rows)
+        };
+        Ok(books(0, self.in_time(work).await?)?)
+    }
+}
+
+fn books(revision: i64, rows: Vec<Row>) -> Result<PriceBooks, BillingError> {
+    let mut lists = BTreeMap::<String, Vec<Listed>>::new();
+    for row in rows {
+        let (organization, listed) = Listed::read(row)?;
+        lists.entry(organization).or_default().push(listed);
+    }
+    let for_all = lists.remove("").unwrap_or_default();
+    let mut own = HashMap::new();
+    for (organization, mut lists) in lists {
+        lists.extend(rest(&for_all, &lists));
+        own.insert(OrganizationId::new(&organization)?, book(lists)?);
+    }
+    Ok(PriceBooks { revision, all: book(for_all)?, own })
 }
 
 impl Listed {

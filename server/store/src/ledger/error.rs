@@ -48,6 +48,24 @@ pub enum BillingError {
     /// A name is none.
     #[error(transparent)]
     Name(#[from] IdError),
+    /// It would be of no time.
+    #[error("the {what} ends before it begins: let it end later")]
+    Never {
+        /// What.
+        what: &'static str,
+    },
+    /// What is over is not billed afterwards.
+    #[error("the {what} would change what is over and was billed: give a time that is to come")]
+    Past {
+        /// What.
+        what: &'static str,
+    },
+    /// A month has one commitment.
+    #[error("the commitment '{id}' is of that time already: end it first")]
+    Committed {
+        /// The other one.
+        id: String,
+    },
     /// A list that was kept is none.
     #[error("the price list '{id}' is kept and cannot be read ({error}): remove it")]
     Kept {

@@ -8,6 +8,7 @@ use server_accounts::{Allowed, may};
 use sqlx::{Database, Encode, QueryBuilder, Type};
 
 use super::cells::{COST, METERS, PICOS_PER_MICRO};
+use super::counted::COUNTED;
 use super::error::BillingError;
 use super::query::{BucketWidth, GroupBy};
 use crate::sql::Bound;
@@ -176,11 +177,13 @@ impl<'a> Scope<'a> {
     {
         let columns: String = group_by.iter().map(|by| format!("{}, ", by.column())).collect();
         let Part { table, since, until } = *part;
+        let [storage, provisioned, commitment] = COUNTED;
         let ((name, time), millis, micro) = (table.names(), table.millis(), PICOS_PER_MICRO);
         let counts = match table {
             Table::Days | Table::Hours => format!("num_requests, {METERS}, {COST}"),
             Table::Lines => format!(
-                "1 AS num_requests, {METERS}, cost / {micro} AS cost_micros,
+                "CASE WHEN endpoint IN ('{storage}', '{provisioned}', '{commitment}')
+                    THEN 0 ELSE 1 END AS num_requests, {METERS}, cost / {micro} AS cost_micros,
                 cost % {micro} AS cost_picos"
             ),
         };

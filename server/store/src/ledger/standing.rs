@@ -4,7 +4,9 @@
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
-use server_metering::{ModelId, ModelSums, Period, Sum, Tier, UnixMillis};
+use server_metering::{
+    ModelId, ModelSums, OrganizationId, Period, PriceBook, Priced, Sum, Tier, UnixMillis, Usage,
+};
 
 use super::batch::{name, number};
 use super::cells::{COST, METERS, sum_of};
@@ -70,6 +72,25 @@ pub(crate) async fn model_sums(
     };
     let all: Result<_, BillingError> = sums.into_iter().map(named).collect();
     Ok(all?)
+}
+
+/// What an organization used of a price list's period until a moment in it.
+pub(super) async fn used(
+    transaction: &mut Transaction,
+    organization: &OrganizationId,
+    (book, priced): (&PriceBook, &Priced),
+    at: UnixMillis,
+) -> Result<Usage, StoreError> {
+    let mut used = Sum::default();
+    for ModelSums { model, tier, sums } in
+        model_sums(transaction, organization.as_str(), at).await?
+    {
+        let is_of = |list: &Priced| list.model == priced.model && list.tier == priced.tier;
+        if book.find(&model, &tier, at).is_some_and(|list| is_of(&list)) {
+            used.add(&sums[priced.prices.period() as usize]);
+        }
+    }
+    Ok(used.usage)
 }
 
 /// Adds a row of sums to those of the periods that it is a part of.

@@ -6,6 +6,7 @@ use server_accounts::{Allowed, may};
 use sqlx::{Database, Encode, QueryBuilder, Type};
 
 use super::cells::{COST, Cells, METERS, NUM_SUM, sum_of};
+use super::counted::NOBODY;
 use super::error::BillingError;
 use super::filter::{Scope, check_range, parts};
 use super::query::{Bucket, BucketQuery, BucketWidth, GroupBy, UsageGroup, UsageQuery, UsageTotal};
@@ -174,6 +175,7 @@ fn group(row: Row) -> UsageGroup {
     let total = total(&row.numbers);
     let texts = row.texts.map(|text| Some(text).filter(|text| !text.is_empty()));
     let [project, key, model, endpoint, tag, tier, user] = texts;
+    let [project, key] = [project, key].map(|id| id.filter(|id| id != NOBODY));
     UsageGroup { project, key, model, endpoint, tag, tier, user, total }
 }
 

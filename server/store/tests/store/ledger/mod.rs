@@ -1,5 +1,6 @@
 //! What was billed: each request once, in sums that are those of the lines.
 
+mod counted;
 mod prices;
 mod restore;
 mod usage;
