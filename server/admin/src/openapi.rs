@@ -6,7 +6,7 @@ use utoipa::{IntoResponses, OpenApi as Describe};
 
 use crate::routes::{
     admin_keys, audit, audit_logs, billing, invites, keys, limits, organization, project_keys,
-    project_users, projects, rate_limits, roles, service_accounts, usage, users,
+    project_users, projects, provisions, rate_limits, roles, service_accounts, usage, users,
 };
 
 /// What any of these routes may answer instead.
@@ -74,6 +74,10 @@ pub enum Refusals {
         projects::retrieve,
         projects::modify,
         projects::archive,
+        provisions::list,
+        provisions::create,
+        provisions::end,
+        provisions::commitments,
         rate_limits::list,
         rate_limits::modify,
         roles::list,

@@ -11,6 +11,7 @@ pub(crate) mod organization;
 pub(crate) mod project_keys;
 pub(crate) mod project_users;
 pub(crate) mod projects;
+pub(crate) mod provisions;
 pub(crate) mod rate_limits;
 pub(crate) mod roles;
 pub(crate) mod service_accounts;
@@ -35,6 +36,7 @@ pub(crate) fn all() -> Router<Admin> {
         .merge(project_keys::routes())
         .merge(project_users::routes())
         .merge(projects::routes())
+        .merge(provisions::routes())
         .merge(rate_limits::routes())
         .merge(roles::routes())
         .merge(service_accounts::routes())

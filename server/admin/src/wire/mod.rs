@@ -11,6 +11,7 @@ pub(crate) mod money;
 pub(crate) mod organization;
 pub(crate) mod people;
 pub(crate) mod project;
+pub(crate) mod provision;
 pub(crate) mod rate_limit;
 pub(crate) mod usage;
 

@@ -34,6 +34,8 @@ async fn dump(store: &Store, of: &Organization) -> String {
         format!("{:?}", store.roles(&members).await.unwrap()),
         format!("{:?}", store.ledger_lines(&operator(id), &usage, &page).await.unwrap()),
         format!("{:?}", store.prices(&operator(id), &PriceFilter::default(), &page).await.unwrap()),
+        format!("{:?}", store.provisions(&operator(id), &page).await.unwrap()),
+        format!("{:?}", store.commitments(&operator(id), &page).await.unwrap()),
         format!("{:?}", store.response(id, "resp_alpha").await.unwrap()),
         format!("{:?}", store.conversation(id, "conv_alpha").await.unwrap()),
         format!("{:?}", store.completion(id, "chatcmpl-alpha").await.unwrap()),

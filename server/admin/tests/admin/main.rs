@@ -9,6 +9,7 @@ mod keys;
 mod limits;
 mod people;
 mod projects;
+mod provisions;
 mod sample;
 mod usage;
 mod world;

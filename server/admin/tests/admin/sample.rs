@@ -31,12 +31,14 @@ pub(crate) fn values(of: &Organization) -> BTreeMap<String, Value> {
         ("service_account_id", &of.service_account),
         ("invite_id", &of.invite),
         ("role_id", &of.role),
+        ("provision_id", &of.provision),
     ];
     let mut values: BTreeMap<String, Value> =
         ids.into_iter().map(|(name, id)| (name.to_owned(), json!(id))).collect();
     let others = [
         ("rate_limit_id", json!("rl-all")),
         ("start_time", json!(1)),
+        ("starts_at", json!(unix() + 500)),
         ("expires_at", json!(unix() + 1000)),
         ("name", json!("sampled")),
         ("role", json!("viewer")),

@@ -17,7 +17,8 @@ use server_metering::{
     Validity,
 };
 use server_store::{
-    Database, Limits, NewAdminKey, NewInvitation, NewKey, NewServiceAccount, NewUser, Store,
+    Database, Limits, NewAdminKey, NewInvitation, NewKey, NewProvision, NewServiceAccount, NewUser,
+    Store,
 };
 use tempfile::TempDir;
 use tower::ServiceExt;
@@ -35,6 +36,7 @@ pub(crate) struct Organization {
     pub(crate) service_account: String,
     pub(crate) invite: String,
     pub(crate) role: String,
+    pub(crate) provision: String,
 }
 
 pub(crate) struct World {
@@ -253,6 +255,9 @@ async fn organization(store: &Store, name: &str) -> Organization {
         expires_at: unix() + 1000,
     };
     let invite = store.invite(&operator(&id), &new).await.unwrap().id;
+    let model = "mock";
+    let new = NewProvision { project: &project, model, units: 2, from: None, until: None };
+    let provision = store.create_provision(&operator(&id), &new).await.unwrap().id;
     let secret = |secret: KeySecret| secret.expose().to_owned();
     Organization {
         id,
@@ -266,6 +271,7 @@ async fn organization(store: &Store, name: &str) -> Organization {
         service_account: account.id,
         invite,
         role,
+        provision,
     }
 }
 
