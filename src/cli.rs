@@ -4,6 +4,7 @@ mod accounts;
 mod alerts;
 mod bench;
 mod database;
+mod hourly;
 mod limits;
 mod login;
 mod model;
@@ -20,6 +21,7 @@ pub(crate) use self::{
     alerts::{AlertArgs, AlertCommand, NewAlertArgs, WebhookCommand},
     bench::{BatchShape, BenchArgs},
     database::{BackupArgs, DatabaseArgs, RestoreArgs},
+    hourly::{CommitmentCommand, NewProvisionArgs, ProvisionCommand},
     limits::LimitArgs,
     login::{LoginArgs, SignUpBy},
     model::{ModelCommand, QuantizeArgs},
@@ -67,6 +69,12 @@ pub(crate) enum Command {
     /// Set what models cost
     #[command(subcommand)]
     Price(PriceCommand),
+    /// Bill throughput that is held ready, for each hour
+    #[command(subcommand)]
+    Provision(ProvisionCommand),
+    /// Let an organization pay an amount for each month at least
+    #[command(subcommand)]
+    Commitment(CommitmentCommand),
     /// Have it told how much of a budget or a quota is used
     #[command(subcommand)]
     Alert(AlertCommand),

@@ -58,6 +58,18 @@ pub(crate) struct PriceArgs {
     #[arg(long, value_name = "PRICE")]
     pub(crate) audio_second: Option<String>,
 
+    /// A second of an engine's time
+    #[arg(long, value_name = "PRICE")]
+    pub(crate) compute_second: Option<String>,
+
+    /// An hour of each unit that is provisioned
+    #[arg(long, value_name = "PRICE")]
+    pub(crate) provisioned_hour: Option<String>,
+
+    /// A gigabyte that is kept for an hour: set it for the model `storage`
+    #[arg(long, value_name = "PRICE")]
+    pub(crate) storage_gb_hour: Option<String>,
+
     /// Free tokens of prompts in each month
     #[arg(long, value_name = "TOKENS", requires = "input")]
     pub(crate) free_input: Option<u64>,
@@ -68,7 +80,7 @@ pub(crate) struct PriceArgs {
 
     /// The whole list from a file of JSON: steps, commitments and other meters
     #[arg(long, value_name = "FILE", conflicts_with_all = ["input", "output", "embedding", "image",
-        "audio_second"])]
+        "audio_second", "compute_second", "provisioned_hour", "storage_gb_hour"])]
     pub(crate) file: Option<PathBuf>,
 
     /// How requests are served that it is for: standard, priority or flex

@@ -31,6 +31,12 @@ pub(crate) fn run(cli: Cli) -> Result<()> {
         Command::Project(command) => runtime.block_on(accounts::project::run(command, &data_dir)),
         Command::User(command) => runtime.block_on(accounts::user::run(command, &data_dir)),
         Command::Price(command) => runtime.block_on(accounts::price::run(command, &data_dir)),
+        Command::Provision(command) => {
+            runtime.block_on(accounts::provision::run(command, &data_dir))
+        }
+        Command::Commitment(command) => {
+            runtime.block_on(accounts::commitment::run(command, &data_dir))
+        }
         Command::Alert(command) => runtime.block_on(accounts::alert::run(command, &data_dir)),
         Command::Webhook(command) => runtime.block_on(accounts::webhook::run(command, &data_dir)),
         Command::Usage(args) => runtime.block_on(accounts::usage::run(*args, &data_dir)),

@@ -2,10 +2,12 @@
 
 pub(super) mod alert;
 pub(super) mod audit;
+pub(super) mod commitment;
 pub(super) mod key;
 pub(super) mod org;
 pub(super) mod price;
 pub(super) mod project;
+pub(super) mod provision;
 pub(super) mod usage;
 pub(super) mod user;
 pub(super) mod webhook;

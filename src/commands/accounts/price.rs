@@ -19,6 +19,7 @@ use crate::when::{Shown, now_ms};
 const MAX_FILE_BYTES: u64 = 1 << 20;
 const PER_MILLION: i64 = 1_000_000;
 const MILLIS_PER_SECOND: i64 = 1_000;
+const MILLIONS_PER_GB: i64 = 1_000;
 
 /// Runs the chosen subcommand.
 ///
@@ -81,12 +82,18 @@ fn price_list(args: &PriceArgs) -> Result<PriceListData> {
         (Meter::EmbeddingTokens, &args.embedding, 1, None),
         (Meter::Images, &args.image, PER_MILLION, None),
         (Meter::AudioMillis, &args.audio_second, PER_MILLION / MILLIS_PER_SECOND, None),
+        (Meter::ComputeMillis, &args.compute_second, PER_MILLION / MILLIS_PER_SECOND, None),
+        (Meter::ProvisionedHours, &args.provisioned_hour, PER_MILLION, None),
     ] {
         let Some(price) = price else { continue };
         let free_units = free_units.unwrap_or(0);
         let price = Some(scaled(price, scale)?);
         let tariff = TariffData { price, free_units, ..TariffData::default() };
         list.meters.insert(meter.to_string(), tariff);
+    }
+    if let Some(price) = &args.storage_gb_hour {
+        let tariff = TariffData { price: Some(of_storage(price)?), ..TariffData::default() };
+        list.meters.insert(Meter::StorageByteHours.to_string(), tariff);
     }
     priced(list)
 }
@@ -104,6 +111,15 @@ fn scaled(price: &str, scale: i64) -> Result<String> {
     let price: Micros = price.parse()?;
     let scaled = price.get().checked_mul(scale).map(Micros::new);
     Ok(scaled.context("this price is too large")?.to_string())
+}
+
+/// The price of a million bytes and hours, of that of a thousand million.
+fn of_storage(price: &str) -> Result<String> {
+    let price: Micros = price.parse()?;
+    if price.get() % MILLIONS_PER_GB != 0 {
+        bail!("{price} is too fine: a gigabyte and hour costs 0.001, or a multiple of that");
+    }
+    Ok(Micros::new(price.get() / MILLIONS_PER_GB).to_string())
 }
 
 fn list(lists: &[PriceList], json: bool) -> Result<()> {
