@@ -5,6 +5,7 @@ mod alerts;
 mod bench;
 mod database;
 mod hourly;
+mod keep;
 mod limits;
 mod login;
 mod model;
@@ -22,6 +23,7 @@ pub(crate) use self::{
     bench::{BatchShape, BenchArgs},
     database::{BackupArgs, DatabaseArgs, RestoreArgs},
     hourly::{CommitmentCommand, NewProvisionArgs, ProvisionCommand},
+    keep::{KeepArgs, Said},
     limits::LimitArgs,
     login::{LoginArgs, SignUpBy},
     model::{ModelCommand, QuantizeArgs},
@@ -219,14 +221,8 @@ pub(crate) struct ServeArgs {
     #[command(flatten)]
     pub(crate) stripe: StripeArgs,
 
-    /// How long responses, conversations and stored chat completions are kept [default: 30]
-    #[arg(long, value_name = "DAYS", env = "AGENTBASE_RETENTION_DAYS",
-        value_parser = clap::value_parser!(u32).range(1..))]
-    pub(crate) retention_days: Option<u32>,
-
-    /// How much of them one tenant may keep [default: 4GiB]
-    #[arg(long, value_name = "SIZE", env = "AGENTBASE_MAX_STORED")]
-    pub(crate) max_stored: Option<ByteSize>,
+    #[command(flatten)]
+    pub(crate) keep: KeepArgs,
 
     /// Settings file [default: agentbase.toml in the data directory, if there is one]
     #[arg(long, value_name = "FILE", env = "AGENTBASE_CONFIG")]

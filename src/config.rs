@@ -8,6 +8,7 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 use serde::Deserialize;
+use server_accounts::StorePrompts;
 
 use crate::{
     cli::{AlertArgs, KvCacheDtype, LoginArgs, ServeArgs, Speculation},
@@ -37,6 +38,7 @@ struct File {
     speculation: Option<Speculation>,
     max_waiting: Option<usize>,
     drain_timeout: Option<u32>,
+    store_prompts: Option<StorePrompts>,
     retention_days: Option<u32>,
     max_stored: Option<ByteSize>,
     #[serde(default)]
@@ -103,8 +105,9 @@ pub(crate) fn complete(mut args: ServeArgs, data_dir: &Path) -> Result<ServeArgs
     args.engine.speculation = args.engine.speculation.or(file.speculation);
     args.max_waiting = args.max_waiting.or(file.max_waiting);
     args.drain_timeout = args.drain_timeout.or(file.drain_timeout);
-    args.retention_days = args.retention_days.or(file.retention_days);
-    args.max_stored = args.max_stored.or(file.max_stored);
+    args.keep.store_prompts = args.keep.store_prompts.or(file.store_prompts);
+    args.keep.retention_days = args.keep.retention_days.or(file.retention_days);
+    args.keep.max_stored = args.keep.max_stored.or(file.max_stored);
     args.no_auth |= file.no_auth;
     args.no_metering |= file.no_metering;
     args.sync_usage |= file.sync_usage;

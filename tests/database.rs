@@ -20,7 +20,8 @@ fn refused(dir: &Path, args: &[&str], url: Option<&str>) -> String {
 }
 
 fn serve(dir: &Path, url: Option<&str>) -> Server {
-    Server::start_with(dir, &[&["--kv-cache", "8MiB"], &*naming(url)].concat())
+    let stores = ["--kv-cache", "8MiB", "--store-prompts", "when-asked"];
+    Server::start_with(dir, &[&stores, &*naming(url)].concat())
 }
 
 /// A backup is taken while a writer goes on, and is what comes back.

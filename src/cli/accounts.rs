@@ -2,9 +2,9 @@
 
 use clap::{Args, Subcommand};
 use ipnet::IpNet;
-use server_accounts::{DEFAULT, Scopes};
+use server_accounts::{DEFAULT, Scopes, StorePrompts};
 
-use super::{DatabaseArgs, LimitArgs};
+use super::{DatabaseArgs, LimitArgs, Said};
 use crate::when::{Span, When};
 
 /// Whose things.
@@ -237,6 +237,20 @@ pub(crate) enum ProjectCommand {
         id: String,
         #[command(flatten)]
         limits: LimitArgs,
+        #[command(flatten)]
+        org: OrgArgs,
+    },
+    /// Say what a project has stored of what people say
+    Privacy {
+        /// Its id
+        id: String,
+        /// Whether responses, conversations and chat completions are stored: never, when-asked by a
+        /// request, or default, as the server has it
+        #[arg(long, value_name = "WHEN")]
+        store_prompts: Option<Said<StorePrompts>>,
+        /// For how many days, or default
+        #[arg(long, value_name = "DAYS")]
+        retention_days: Option<Said<u32>>,
         #[command(flatten)]
         org: OrgArgs,
     },

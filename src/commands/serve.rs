@@ -113,10 +113,10 @@ fn builder(args: &ServeArgs) -> Result<AppStateBuilder> {
 /// How long, and how much of each tenant, things are kept.
 fn store_limits(args: &ServeArgs) -> Limits {
     let mut limits = Limits::default();
-    if let Some(days) = args.retention_days {
+    if let Some(days) = args.keep.retention_days {
         limits.retention = Duration::from_secs(u64::from(days) * 86_400);
     }
-    if let Some(size) = args.max_stored {
+    if let Some(size) = args.keep.max_stored {
         limits.max_bytes = size.0;
     }
     limits

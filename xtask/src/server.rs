@@ -42,6 +42,8 @@ impl Launch {
         let mut command = Command::new(&self.binary);
         command.arg("--data-dir").arg(&self.data_dir);
         command.args(["serve", "--listen", &self.listen, "--model", weights::MODEL_NAME]);
+        // As at OpenAI, whose clients this is for: a project of its own would have to say so.
+        command.args(["--store-prompts", "when-asked"]);
         // Another program's, if it is set: what a habit does stays in its folder.
         command.args(&self.extra).env_remove("DATABASE_URL");
         own_process_group(&mut command);

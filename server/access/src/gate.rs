@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use server_accounts::{Directory, KeyError, KeyKind, KnownKey};
+use server_accounts::{Directory, KeyError, KeyKind, KnownKey, StorePrompts};
 use server_http::{AuthError, Authenticate, Caller, Signer, unix_time};
 use server_metering::{KeyId, OrganizationId};
 use tokio::sync::{Notify, watch};
@@ -26,6 +26,8 @@ pub struct Gate {
     hurry: Arc<Notify>,
     /// Changes whenever that was read.
     follows: watch::Receiver<()>,
+    /// Of projects that have not said.
+    store_prompts: StorePrompts,
 }
 
 impl Gate {
@@ -34,7 +36,28 @@ impl Gate {
         hurry: Arc<Notify>,
         follows: watch::Receiver<()>,
     ) -> Self {
-        Self { directory, used: Arc::default(), hurry, follows }
+        let store_prompts = StorePrompts::default();
+        Self { directory, used: Arc::default(), hurry, follows, store_prompts }
+    }
+
+    /// Whether prompts of projects that have not said are stored; not, if not called.
+    #[must_use]
+    pub fn store_prompts(mut self, store_prompts: StorePrompts) -> Self {
+        self.store_prompts = store_prompts;
+        self
+    }
+
+    fn caller(&self, known: &KnownKey) -> Result<Caller, AuthError> {
+        match known.kind {
+            KeyKind::Project => {
+                let keeping = self.directory.privacy(&known.path).keeping(self.store_prompts);
+                let caller = Caller::new(known.path.clone(), Arc::clone(&known.scopes));
+                Ok(Caller { keeping, ..caller })
+            }
+            KeyKind::Admin => Err(AuthError::Forbidden(
+                "This is an admin key, which uses no models: send a key of a project.".to_owned(),
+            )),
+        }
     }
 
     /// Remembers that a key was used now, which was let in elsewhere.
@@ -67,7 +90,7 @@ impl Authenticate for Gate {
         let known = self.directory.check(bearer.ok_or(AuthError::Missing)?, now);
         let known = known.map_err(AuthError::from)?;
         self.note(&known, now.1);
-        caller(known)
+        self.caller(&known)
     }
 
     fn signer(&self, id: &str) -> Result<Signer, AuthError> {
@@ -77,7 +100,7 @@ impl Authenticate for Gate {
             error => error.into(),
         })?;
         self.note(&known, now.1);
-        Ok(Signer { caller: caller(known)?, secrets })
+        Ok(Signer { caller: self.caller(&known)?, secrets })
     }
 
     /// Until the database was asked once more, from its beginning to its end.
@@ -99,13 +122,4 @@ impl Authenticate for Gate {
 /// By the clock for ages, and in Unix seconds.
 fn now() -> (Instant, i64) {
     (Instant::now(), unix_time())
-}
-
-fn caller(known: Arc<KnownKey>) -> Result<Caller, AuthError> {
-    match known.kind {
-        KeyKind::Project => Ok(Caller::new(known.path.clone(), Arc::clone(&known.scopes))),
-        KeyKind::Admin => Err(AuthError::Forbidden(
-            "This is an admin key, which uses no models: send a key of a project.".to_owned(),
-        )),
-    }
 }

@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 use server_metering::{KeyId, OrganizationId, Path, ProjectId};
 
 pub use self::changes::{Changes, KeyChange, OrganizationChange, ProjectChange, SecretChange};
-use crate::{AwsPair, KeyHash, Role, Scopes};
+use crate::{AwsPair, KeyHash, PrivacySettings, Role, Scopes};
 
 /// How long what is known counts as recent.
 const MAX_AGE: Duration = Duration::from_secs(10);
@@ -73,12 +73,18 @@ pub struct Directory(Arc<RwLock<State>>);
 #[derive(Default)]
 struct State {
     organizations: HashMap<String, OrganizationChange>,
-    /// By organization and id, whether each is archived.
-    archived_projects: HashMap<String, HashMap<String, bool>>,
+    /// By organization and id.
+    projects: HashMap<String, HashMap<String, Project>>,
     keys: HashMap<String, Arc<Entry>>,
     by_hash: HashMap<KeyHash, Arc<Entry>>,
     by_access_key_id: HashMap<String, Arc<Entry>>,
     confirmed_at: Option<Instant>,
+}
+
+#[derive(Clone, Copy)]
+struct Project {
+    is_archived: bool,
+    privacy: PrivacySettings,
 }
 
 /// Of which organizations keys are let in.
@@ -111,8 +117,9 @@ impl Directory {
             state.organizations.insert(organization.id.clone(), organization);
         }
         for project in changes.projects {
-            let of_organization = state.archived_projects.entry(project.organization).or_default();
-            of_organization.insert(project.id, project.is_archived);
+            let of_organization = state.projects.entry(project.organization).or_default();
+            let ProjectChange { is_archived, privacy, .. } = project;
+            of_organization.insert(project.id, Project { is_archived, privacy });
         }
         for (id, entry) in keys {
             state.replace(id, entry);
@@ -169,6 +176,13 @@ impl Directory {
         state.organizations.get(organization)?.suspended.clone()
     }
 
+    /// What the project of a path has said of what is kept.
+    #[must_use]
+    pub fn privacy(&self, path: &Path) -> PrivacySettings {
+        let state = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        state.project(path).map(|project| project.privacy).unwrap_or_default()
+    }
+
     /// Whose AWS access key id this is, and what its signatures may be made with.
     ///
     /// # Errors
@@ -220,6 +234,10 @@ impl State {
         }
     }
 
+    fn project(&self, path: &Path) -> Option<&Project> {
+        self.projects.get(path.organization.as_str())?.get(path.project.as_str())
+    }
+
     fn check_age(&self, now: Instant) -> Result<(), KeyError> {
         let age = self.confirmed_at.map(|at| now.saturating_duration_since(at));
         if age.is_some_and(|age| age < MAX_AGE) { Ok(()) } else { Err(KeyError::Stale) }
@@ -239,12 +257,9 @@ impl State {
             }
             Some(_) => {}
         }
-        if entry.known.kind == KeyKind::Project {
-            let projects = self.archived_projects.get(path.organization.as_str());
-            let is_archived = projects.and_then(|projects| projects.get(path.project.as_str()));
-            if is_archived.is_none_or(|is_archived| *is_archived) {
-                return Err(KeyError::Archived);
-            }
+        let is_archived = |project: &Project| project.is_archived;
+        if entry.known.kind == KeyKind::Project && self.project(path).is_none_or(is_archived) {
+            return Err(KeyError::Archived);
         }
         Ok(Arc::clone(&entry.known))
     }

@@ -14,6 +14,7 @@ mod key;
 mod limits;
 mod permission;
 mod price_list;
+mod privacy;
 mod role;
 mod scopes;
 
@@ -29,6 +30,9 @@ pub use key::{AwsPair, KeyHash, KeySecret};
 pub use limits::{BudgetData, LimitsData, LimitsError, QuotaData};
 pub use permission::{Demand, Permission, UnknownPermission, may};
 pub use price_list::{PriceListData, PriceListError, StepData, TariffData};
+pub use privacy::{
+    Keeping, MAX_RETENTION_DAYS, PrivacySettings, StorePrompts, UnknownStorePrompts,
+};
 pub use role::{Role, RoleError};
 pub use scopes::{Scopes, ScopesError};
 

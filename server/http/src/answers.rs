@@ -30,6 +30,8 @@ pub(crate) struct Answers {
     max: usize,
     max_bytes: usize,
     keep: Duration,
+    /// The same for those who store nothing.
+    keep_unstored: Duration,
     entries: Mutex<HashMap<Place, Entry>>,
 }
 
@@ -44,7 +46,14 @@ enum Stage {
     Done {
         answer: Answer,
         at: Instant,
+        until: Instant,
     },
+}
+
+impl Stage {
+    fn is_over(&self, now: Instant) -> bool {
+        matches!(self, Self::Done { until, .. } if *until <= now)
+    }
 }
 
 #[derive(Clone)]
@@ -81,6 +90,7 @@ impl Answers {
             max: limits.max_kept_answers,
             max_bytes: limits.max_kept_answer_bytes,
             keep: limits.keep_answers,
+            keep_unstored: limits.keep_unstored_answers.min(limits.keep_answers),
             entries: Mutex::default(),
         })
     }
@@ -92,10 +102,8 @@ impl Answers {
     /// What a request with this key does.
     pub(crate) fn turn(self: &Arc<Self>, place: &Place, digest: Digest) -> Result<Turn, ApiError> {
         let mut entries = self.entries();
-        let known = entries.get(place).filter(|entry| match &entry.stage {
-            Stage::Running(_) => true,
-            Stage::Done { at, .. } => at.elapsed() < self.keep,
-        });
+        let now = Instant::now();
+        let known = entries.get(place).filter(|entry| !entry.stage.is_over(now));
         if let Some(entry) = known {
             if entry.digest != digest {
                 let message = "This Idempotency-Key was used for another request.";
@@ -113,17 +121,23 @@ impl Answers {
         Ok(Turn::Run(Running { answers, place, digest, _ended: sender }))
     }
 
+    /// Forgets what is over at a moment, whether anybody comes after it or not.
+    fn forget_at(self: Arc<Self>, moment: Instant) {
+        tokio::spawn(async move {
+            tokio::time::sleep_until(moment).await;
+            self.entries().retain(|_, entry| !entry.stage.is_over(moment));
+        });
+    }
+
     /// Makes room: first what is too old, then the oldest of whoever keeps most.
     fn make_room(&self, entries: &mut HashMap<Place, Entry>) {
-        entries.retain(|_, entry| match &entry.stage {
-            Stage::Running(_) => true,
-            Stage::Done { at, .. } => at.elapsed() < self.keep,
-        });
+        let now = Instant::now();
+        entries.retain(|_, entry| !entry.stage.is_over(now));
         loop {
             let (mut num, mut num_bytes) = (0, 0);
             let mut tenants: BTreeMap<&TenantId, (usize, Instant, &Place)> = BTreeMap::new();
             for (place, entry) in &*entries {
-                let Stage::Done { answer, at } = &entry.stage else { continue };
+                let Stage::Done { answer, at, .. } = &entry.stage else { continue };
                 (num, num_bytes) = (num + 1, num_bytes + answer.num_bytes());
                 let own = tenants.entry(&place.0).or_insert((0, *at, place));
                 own.0 += answer.num_bytes();
@@ -142,8 +156,12 @@ impl Answers {
 }
 
 impl Running {
-    /// Keeps the answer, if it is one to keep.
-    pub(crate) async fn finish(self, response: Response) -> Result<Response, ApiError> {
+    /// Keeps the answer, if it is one to keep; not for long if nothing is stored of its project.
+    pub(crate) async fn finish(
+        self,
+        response: Response,
+        is_stored: bool,
+    ) -> Result<Response, ApiError> {
         let json = HeaderValue::from_static("application/json");
         let is_json = response.headers().get(header::CONTENT_TYPE) == Some(&json);
         let size = response.body().size_hint().exact().unwrap_or(u64::MAX);
@@ -154,11 +172,16 @@ impl Running {
         let body = to_bytes(body, usize::MAX).await.map_err(|_| ApiError::internal())?;
         let answer = Answer { status: head.status, headers: head.headers.clone(), body };
         let response = Response::from_parts(head, Body::from(answer.body.clone()));
-        let stage = Stage::Done { answer, at: Instant::now() };
+        let keep = if is_stored { self.answers.keep } else { self.answers.keep_unstored };
+        let at = Instant::now();
+        let stage = Stage::Done { answer, at, until: at + keep };
         let mut entries = self.answers.entries();
         entries.insert(self.place.clone(), Entry { digest: self.digest, stage });
         self.answers.make_room(&mut entries);
         drop(entries);
+        if !is_stored {
+            self.answers.clone().forget_at(at + keep);
+        }
         Ok(response)
     }
 }
@@ -184,6 +207,7 @@ mod tests {
             max_kept_answers: max,
             max_kept_answer_bytes: max_bytes,
             keep_answers: Duration::from_secs(60),
+            keep_unstored_answers: Duration::from_secs(10),
             ..HttpLimits::default()
         };
         Answers::new(&limits)
@@ -198,7 +222,7 @@ mod tests {
             panic!("{place:?} is known");
         };
         let headers = [(header::CONTENT_TYPE, "application/json")];
-        running.finish((headers, body.to_owned()).into_response()).await.unwrap();
+        running.finish((headers, body.to_owned()).into_response(), true).await.unwrap();
         tokio::time::advance(Duration::from_millis(1)).await;
     }
 
@@ -224,6 +248,21 @@ mod tests {
         tokio::time::advance(Duration::from_secs(61)).await;
         answered(&answers, &place("b", "4"), "").await;
         assert_eq!(answers.entries().len(), 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_not_stored_is_forgotten_soon_though_nobody_comes() {
+        let answers = answers(3, 1 << 20);
+        answered(&answers, &place("a", "stored"), "1").await;
+        let Ok(Turn::Run(running)) = answers.turn(&place("b", "1"), blake3::hash(b"")) else {
+            panic!("it is known");
+        };
+        let headers = [(header::CONTENT_TYPE, "application/json")];
+        running.finish((headers, "2").into_response(), false).await.unwrap();
+        assert!(is_kept(&answers, &place("b", "1")));
+        tokio::time::sleep(Duration::from_secs(11)).await;
+        assert_eq!(answers.entries().len(), 1);
+        assert!(is_kept(&answers, &place("a", "stored")));
     }
 
     #[tokio::test]

@@ -8,57 +8,18 @@ use axum::extract::{MatchedPath, Request, State};
 use axum::http::{HeaderMap, HeaderName, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::Response;
-use engine_core::TenantId;
 use server_accounts::{KeyError, Scopes};
-use server_metering::{Endpoint, IdError, KeyId, OrganizationId, Path, ProjectId, Tag};
+use server_metering::{Endpoint, IdError, Tag};
 
 use crate::observe::RequestId;
 use crate::ticket::{Asked, Ticket};
-use crate::{ApiError, AppState, anthropic, meter};
+use crate::{ApiError, AppState, Caller, anthropic, meter};
 
 const X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 /// What a client groups its requests by, in reports of usage.
 const TAG: HeaderName = HeaderName::from_static("x-agentbase-tag");
 /// Seconds to wait for the database that has the keys.
 const RETRY_S: u32 = 5;
-/// The only project of an organization without accounts.
-const DEFAULT_PROJECT: &str = "default";
-
-/// Who a request is from.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Caller {
-    /// The unit of fairness and of cache isolation.
-    pub tenant: TenantId,
-    /// Which key was used; fit for a log.
-    pub key_id: Arc<str>,
-    /// Whose limits hold for it, and who pays.
-    pub path: Path,
-    /// What the key may be used for.
-    pub scopes: Arc<Scopes>,
-}
-
-impl Caller {
-    /// Who has a key of an organization's project: the organization is the tenant.
-    #[must_use]
-    pub fn new(path: Path, scopes: Arc<Scopes>) -> Self {
-        let (tenant, key_id) = (path.organization.as_str(), path.key.as_str());
-        Self { tenant: TenantId(tenant.into()), key_id: key_id.into(), path, scopes }
-    }
-
-    /// Who has a key where there are no accounts: its tenant is an organization with one project,
-    /// `default`.
-    ///
-    /// # Errors
-    /// If a name is empty or longer than names of accounts may be.
-    pub fn of_tenant(tenant: &str, key_id: &str) -> Result<Self, IdError> {
-        let path = Path {
-            organization: OrganizationId::new(tenant)?,
-            project: ProjectId::new(DEFAULT_PROJECT)?,
-            key: KeyId::new(key_id)?,
-        };
-        Ok(Self::new(path, Arc::default()))
-    }
-}
 
 /// Why a request is not let in.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

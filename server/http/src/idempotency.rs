@@ -30,9 +30,10 @@ pub(crate) async fn once(
 ) -> Result<Response, ApiError> {
     let asked = if request.method() == Method::POST { key(request.headers())? } else { None };
     let Some(key) = asked else { return Ok(next.run(request).await) };
-    let Some(Caller { tenant, .. }) = request.extensions().get().cloned() else {
+    let Some(caller) = request.extensions().get::<Caller>() else {
         return Err(ApiError::internal());
     };
+    let (tenant, is_stored) = (caller.tenant.clone(), caller.stores());
     let (head, body) = request.into_parts();
     let mut bare = Request::new(body);
     bare.headers_mut().clone_from(&head.headers);
@@ -45,7 +46,7 @@ pub(crate) async fn once(
             Turn::Wait(ended) => wait(ended).await?,
             Turn::Run(running) => {
                 let response = next.run(Request::from_parts(head, Body::from(body))).await;
-                return running.finish(response).await;
+                return running.finish(response, is_stored).await;
             }
         }
     }

@@ -17,6 +17,7 @@ mod audio;
 mod auth;
 mod bedrock;
 mod blocking;
+mod caller;
 mod chat;
 mod chat_messages;
 mod choice;
@@ -68,9 +69,8 @@ mod wire;
 mod write_timeout;
 
 pub use adapters::{AdapterFault, AdapterInfo, Adapters};
-pub use auth::{
-    AuthError, Authenticate, Caller, NoAuth, Peer, Signer, check_scopes, key as sent_key,
-};
+pub use auth::{AuthError, Authenticate, NoAuth, Peer, Signer, check_scopes, key as sent_key};
+pub use caller::Caller;
 pub use cors::{CorsOrigins, NoOrigin};
 pub use encoding::Moderator;
 pub use error::ApiError;

@@ -45,6 +45,8 @@ pub struct HttpLimits {
     pub max_kept_answer_bytes: usize,
     /// ... and for how long.
     pub keep_answers: Duration,
+    /// The same of projects that store nothing: so long a client tries again.
+    pub keep_unstored_answers: Duration,
     /// Between comments that keep a silent stream alive.
     pub keep_alive: Duration,
     /// `n` of one request.
@@ -99,6 +101,7 @@ impl Default for HttpLimits {
             max_kept_answers: 4096,
             max_kept_answer_bytes: 64 << 20,
             keep_answers: Duration::from_secs(24 * 3600),
+            keep_unstored_answers: Duration::from_secs(10 * 60),
             keep_alive: Duration::from_secs(15),
             max_n: 128,
             max_choices: 256,

@@ -27,9 +27,15 @@ pub(crate) use self::sqlite::{connect as connect_sqlite, create_private};
 use crate::sql::{SEE_EVERY_TENANT, Transaction, query};
 use crate::{Limits, StoreError};
 
+const SECONDS_PER_DAY: u64 = 86_400;
+
 /// What is kept; cloning shares it.
 #[derive(Clone, Debug)]
-pub struct Store(Arc<Inner>);
+pub struct Store {
+    inner: Arc<Inner>,
+    /// How long what it writes is kept.
+    retention: Duration,
+}
 
 #[derive(Debug)]
 struct Inner {
@@ -78,23 +84,25 @@ impl Store {
     }
 
     fn new(pools: Pools, process: i64, limits: Limits) -> Self {
-        Self(Arc::new(Inner { pools, presence: Mutex::new(None), process, limits }))
+        let retention = limits.retention;
+        let inner = Inner { pools, presence: Mutex::new(None), process, limits };
+        Self { inner: Arc::new(inner), retention }
     }
 
     fn announce(&self, presence: Presence) {
-        *self.0.presence.lock().unwrap_or_else(PoisonError::into_inner) = Some(presence);
+        *self.inner.presence.lock().unwrap_or_else(PoisonError::into_inner) = Some(presence);
     }
 
     /// Waits for what is being written, and closes the database.
     pub async fn close(&self) {
-        match &self.0.pools {
+        match &self.inner.pools {
             Pools::Sqlite { writer, readers } => {
                 readers.close().await;
                 writer.close().await;
             }
             Pools::Postgres(pool) => pool.close().await,
         }
-        let presence = self.0.presence.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let presence = self.inner.presence.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(presence) = presence {
             presence.end().await;
         }
@@ -103,24 +111,32 @@ impl Store {
     /// The limits in force.
     #[must_use]
     pub fn limits(&self) -> &Limits {
-        &self.0.limits
+        &self.inner.limits
+    }
+
+    /// The same store, which keeps what it writes for so many days; as all do, if none are given.
+    #[must_use]
+    pub fn keeping_for(&self, days: Option<u32>) -> Self {
+        let of_days = |days: u32| Duration::from_secs(u64::from(days) * SECONDS_PER_DAY);
+        let retention = days.map_or(self.inner.limits.retention, of_days);
+        Self { inner: Arc::clone(&self.inner), retention }
     }
 
     /// Whether other processes may serve from it at once.
     #[must_use]
     pub fn is_shared(&self) -> bool {
-        matches!(self.0.pools, Pools::Postgres(_))
+        matches!(self.inner.pools, Pools::Postgres(_))
     }
 
     /// The number that others know this process by; on SQLite, 0.
     #[must_use]
     pub fn process(&self) -> i64 {
-        self.0.process
+        self.inner.process
     }
 
     /// A transaction that sees one tenant's rows; it is not committed.
     pub(crate) async fn read(&self, tenant: &str) -> Result<Transaction, StoreError> {
-        match &self.0.pools {
+        match &self.inner.pools {
             Pools::Sqlite { readers, .. } => Ok(Transaction::Sqlite(readers.begin().await?)),
             Pools::Postgres(pool) => postgres::begin(pool, postgres::OF_TENANT, tenant).await,
         }
@@ -128,7 +144,7 @@ impl Store {
 
     /// A transaction that writes one tenant's rows, when its other writers are done.
     pub(crate) async fn write(&self, tenant: &str) -> Result<Transaction, StoreError> {
-        match &self.0.pools {
+        match &self.inner.pools {
             Pools::Sqlite { writer, .. } => sqlite::begin(writer).await,
             Pools::Postgres(pool) => postgres::begin(pool, postgres::TURN_OF_TENANT, tenant).await,
         }
@@ -136,7 +152,7 @@ impl Store {
 
     /// A transaction that writes what is lent of one tenant's limits, when nobody else does.
     pub(crate) async fn write_leases(&self, tenant: &str) -> Result<Transaction, StoreError> {
-        match &self.0.pools {
+        match &self.inner.pools {
             Pools::Sqlite { writer, .. } => sqlite::begin(writer).await,
             Pools::Postgres(pool) => postgres::begin(pool, postgres::TURN_OF_LEASES, tenant).await,
         }
@@ -144,7 +160,7 @@ impl Store {
 
     /// A transaction that sees all tenants' rows as they are at one moment; it is not committed.
     pub(crate) async fn read_every(&self) -> Result<Transaction, StoreError> {
-        match &self.0.pools {
+        match &self.inner.pools {
             Pools::Sqlite { readers, .. } => Ok(Transaction::Sqlite(readers.begin().await?)),
             Pools::Postgres(pool) => postgres::begin_moment(pool).await,
         }
@@ -155,7 +171,7 @@ impl Store {
         &self,
         tenants: &BTreeSet<&str>,
     ) -> Result<Transaction, StoreError> {
-        match &self.0.pools {
+        match &self.inner.pools {
             Pools::Sqlite { writer, .. } => sqlite::begin(writer).await,
             Pools::Postgres(pool) => postgres::begin_several(pool, tenants).await,
         }
@@ -163,7 +179,7 @@ impl Store {
 
     /// A transaction of housekeeping, which sees all tenants' rows.
     pub(crate) async fn write_every(&self) -> Result<Transaction, StoreError> {
-        match &self.0.pools {
+        match &self.inner.pools {
             Pools::Sqlite { writer, .. } => sqlite::begin(writer).await,
             Pools::Postgres(pool) => postgres::begin(pool, postgres::EVERY_TENANT, "on").await,
         }
@@ -171,7 +187,7 @@ impl Store {
 
     /// The same beside others: for what needs no turns.
     pub(crate) async fn write_every_unlocked(&self) -> Result<Transaction, StoreError> {
-        match &self.0.pools {
+        match &self.inner.pools {
             Pools::Sqlite { writer, .. } => sqlite::begin(writer).await,
             Pools::Postgres(pool) => postgres::begin(pool, postgres::OF_EVERY_TENANT, "on").await,
         }
@@ -189,7 +205,7 @@ impl Store {
 
     /// A transaction that reads all tenants' rows while nobody does housekeeping.
     pub(crate) async fn read_every_locked(&self) -> Result<Transaction, StoreError> {
-        match &self.0.pools {
+        match &self.inner.pools {
             Pools::Sqlite { readers, .. } => Ok(Transaction::Sqlite(readers.begin().await?)),
             Pools::Postgres(pool) => postgres::begin(pool, postgres::EVERY_TENANT, "on").await,
         }
@@ -197,7 +213,7 @@ impl Store {
 
     /// Fails what processes left that ended without this one, where others may share the database.
     pub(crate) async fn fail_left(&self) -> Result<(), StoreError> {
-        match &self.0.pools {
+        match &self.inner.pools {
             Pools::Sqlite { .. } => Ok(()),
             Pools::Postgres(_) => self.in_time(self.fail_unfinished()).await,
         }
@@ -208,7 +224,7 @@ impl Store {
         &self,
         work: impl Future<Output = Result<T, StoreError>>,
     ) -> Result<T, StoreError> {
-        within(self.0.limits.timeout, work).await
+        within(self.inner.limits.timeout, work).await
     }
 
     /// Removes one row by a statement that returns its bytes.
@@ -231,7 +247,7 @@ impl Store {
 
     /// When something made or touched now expires.
     pub(crate) fn expiry(&self) -> i64 {
-        let retention = i64::try_from(self.0.limits.retention.as_secs()).unwrap_or(i64::MAX);
+        let retention = i64::try_from(self.retention.as_secs()).unwrap_or(i64::MAX);
         now().saturating_add(retention)
     }
 }

@@ -17,7 +17,7 @@ enum On {
     Postgres,
 }
 
-const MIGRATIONS: [(i64, &str, On, &str); 17] = [
+const MIGRATIONS: [(i64, &str, On, &str); 18] = [
     (1, "kept", On::Both, include_str!("../migrations/0001_kept.sql")),
     (2, "process", On::Both, include_str!("../migrations/0002_process.sql")),
     (3, "row security", On::Postgres, include_str!("../migrations/0003_row_security.postgres.sql")),
@@ -35,6 +35,7 @@ const MIGRATIONS: [(i64, &str, On, &str); 17] = [
     (15, "letters", On::Both, include_str!("../migrations/0015_letters.sql")),
     (16, "ledger cost", On::Sqlite, include_str!("../migrations/0016_ledger_cost.sqlite.sql")),
     (16, "ledger cost", On::Postgres, include_str!("../migrations/0016_ledger_cost.postgres.sql")),
+    (17, "privacy", On::Both, include_str!("../migrations/0017_privacy.sql")),
 ];
 const ROW_SECURITY_OF_ACCOUNTS: &str =
     include_str!("../migrations/0006_row_security_accounts.postgres.sql");

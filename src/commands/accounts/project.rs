@@ -4,8 +4,8 @@ use std::path::Path;
 
 use anyhow::{Result, bail};
 use serde_json::{Value, json};
-use server_accounts::{DEFAULT, LimitsData};
-use server_store::Project;
+use server_accounts::{DEFAULT, LimitsData, PrivacySettings};
+use server_store::{Project, ProjectUpdate};
 
 use super::shown;
 use crate::accounts::{allowed, open};
@@ -43,6 +43,20 @@ pub(in crate::commands) async fn run(command: ProjectCommand, data_dir: &Path) -
             store.set_project_limits(&allowed(&org.org)?, &id, &limits).await?;
             outln!("{id}: {}", shown(&limits))
         }
+        ProjectCommand::Privacy { id, store_prompts, retention_days, org } => {
+            let store = open(&org.database, data_dir).await?;
+            let update = ProjectUpdate {
+                store_prompts: store_prompts.map(|said| said.0),
+                retention_days: retention_days.map(|said| said.0),
+                ..ProjectUpdate::default()
+            };
+            if update != ProjectUpdate::default() {
+                store.update_project(&allowed(&org.org)?, &id, &update).await?;
+            }
+            let it = store.project(&allowed(&org.org)?, &id).await?;
+            let [prompts, days] = privacy(&it.privacy);
+            outln!("{id}: prompts are stored: {prompts}; for days: {days}")
+        }
         ProjectCommand::Archive { id, org } => {
             if id == DEFAULT {
                 bail!("the project '{DEFAULT}' stays: each start makes it");
@@ -59,13 +73,23 @@ fn list(projects: &[Project], json: bool) -> Result<()> {
         let all: Vec<Value> = projects.iter().map(as_json).collect();
         return outln!("{}", serde_json::to_string_pretty(&all)?);
     }
-    let mut table = Table::new(["ID", "NAME", "MADE", "STATE", "LIMITS"]);
+    let mut table =
+        Table::new(["ID", "NAME", "MADE", "STATE", "STORE PROMPTS", "DAYS", "LIMITS"]);
     for it in projects {
         let state = if it.archived_at.is_some() { "archived" } else { "in force" };
         let made = Shown(it.created_at * 1000).to_string();
-        table.push([it.id.clone(), it.name.clone(), made, state.to_owned(), shown(&it.limits)]);
+        let [prompts, days] = privacy(&it.privacy);
+        let (id, name, state) = (it.id.clone(), it.name.clone(), state.to_owned());
+        table.push([id, name, made, state, prompts, days, shown(&it.limits)]);
     }
     table.print("no projects; make one with `agentbase project create NAME`")
+}
+
+/// Whether prompts are stored, and for how many days; `default` is as the server has it.
+fn privacy(said: &PrivacySettings) -> [String; 2] {
+    let default = || "default".to_owned();
+    let prompts = said.store_prompts.map_or_else(default, |it| it.to_string());
+    [prompts, said.retention_days.map_or_else(default, |days| days.to_string())]
 }
 
 fn as_json(it: &Project) -> Value {
@@ -75,6 +99,8 @@ fn as_json(it: &Project) -> Value {
         "organization": it.organization,
         "created_at": it.created_at,
         "archived_at": it.archived_at,
+        "store_prompts": it.privacy.store_prompts,
+        "retention_days": it.privacy.retention_days,
         "limits": it.limits,
     })
 }

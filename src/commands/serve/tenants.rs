@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use server_access::{Access, AlertMail, Alerts, AlertsOptions, Books, BooksOptions, Hours};
-use server_accounts::{AwsPair, KeySecret, KnownKey};
+use server_accounts::{AwsPair, KeySecret, Keeping, KnownKey, StorePrompts};
 use server_admin::Admin;
-use server_http::{AppStateBuilder, NoAuth, Outbound};
+use server_http::{AppStateBuilder, AuthError, Authenticate, Caller, NoAuth, Outbound};
 use server_login::Login;
 use server_metering::Durability;
 use server_store::{BooksClaim, Database, Store, claim_books};
@@ -34,6 +34,8 @@ pub(super) struct Tenants {
     login: Login,
     invitations: Arc<Invitations>,
     is_open: bool,
+    /// Of projects that have not said.
+    store_prompts: StorePrompts,
     /// Given back when all of it is over.
     _claim: Option<BooksClaim>,
 }
@@ -72,6 +74,7 @@ impl Tenants {
             login,
             invitations,
             is_open,
+            store_prompts: args.keep.store_prompts.unwrap_or_default(),
             _claim: claim,
         })
     }
@@ -79,7 +82,7 @@ impl Tenants {
     /// A server that lets in whom these accounts do, with the admin API, that of logins, and what
     /// there is to pay.
     pub(super) fn guard(&self, state: AppStateBuilder) -> AppStateBuilder {
-        let gate = self.access.gate();
+        let gate = self.access.gate().store_prompts(self.store_prompts);
         let note = {
             let gate = gate.clone();
             move |known: &KnownKey| gate.note(known, now_ms() / 1000)
@@ -88,8 +91,9 @@ impl Tenants {
         let admin = admin.refreshed_by(Arc::new(gate.clone())).on_use(note);
         let members = Members(self.login.clone());
         let mut admin = admin.inviter(self.invitations.clone()).people(Arc::new(members));
+        let everybody = Everybody(self.store_prompts);
         let mut state =
-            if self.is_open { state.auth(Arc::new(NoAuth)) } else { state.auth(Arc::new(gate)) };
+            if self.is_open { state.auth(Arc::new(everybody)) } else { state.auth(Arc::new(gate)) };
         if let Some(books) = &self.books {
             admin = admin.meters(books.meters().clone());
             state = state.meters(books.meters().clone());
@@ -114,6 +118,20 @@ impl Tenants {
         if let Some(books) = self.books {
             books.close().await;
         }
+    }
+}
+
+/// Lets everybody of this machine in, and stores as projects do that have not said.
+struct Everybody(StorePrompts);
+
+impl Authenticate for Everybody {
+    fn check(&self, bearer: Option<&str>) -> Result<Caller, AuthError> {
+        let keeping = Keeping { prompts: self.0, retention_days: None };
+        Ok(Caller { keeping, ..NoAuth.check(bearer)? })
+    }
+
+    fn is_open(&self) -> bool {
+        true
     }
 }
 

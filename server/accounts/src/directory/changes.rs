@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::{KeyHash, KeyKind, LimitsData, Role, Scopes};
+use crate::{KeyHash, KeyKind, LimitsData, PrivacySettings, Role, Scopes};
 
 /// What changed since a revision.
 #[derive(Clone, Debug, Default)]
@@ -41,6 +41,8 @@ pub struct ProjectChange {
     pub is_archived: bool,
     /// Its limits.
     pub limits: LimitsData,
+    /// What it has said of what is kept.
+    pub privacy: PrivacySettings,
 }
 
 /// A key as it is now.

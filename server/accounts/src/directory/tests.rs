@@ -1,7 +1,7 @@
 //! Who is let in, and when no longer.
 
 use super::*;
-use crate::{KeySecret, LimitsData};
+use crate::{KeySecret, LimitsData, StorePrompts};
 
 fn organization(id: &str) -> OrganizationChange {
     let limits = LimitsData::default();
@@ -10,7 +10,8 @@ fn organization(id: &str) -> OrganizationChange {
 
 fn project(id: &str, is_archived: bool) -> ProjectChange {
     let (organization, limits) = ("o".to_owned(), LimitsData::default());
-    ProjectChange { organization, id: id.to_owned(), is_archived, limits }
+    let privacy = PrivacySettings::default();
+    ProjectChange { organization, id: id.to_owned(), is_archived, limits, privacy }
 }
 
 fn key(id: &str, secrets: &[(&KeySecret, Option<i64>)]) -> KeyChange {
@@ -105,4 +106,21 @@ fn nobody_is_let_in_before_the_database_was_asked() {
     let directory = Directory::default();
     let checked = directory.check("ab-x", (Instant::now(), 0));
     assert_eq!(checked.unwrap_err(), KeyError::Stale);
+}
+
+#[test]
+fn a_project_s_privacy_is_what_it_said_last() {
+    let (directory, _) = known(Vec::new());
+    let path = |project: &str| Path {
+        organization: OrganizationId::new("o").unwrap(),
+        project: ProjectId::new(project).unwrap(),
+        key: KeyId::new("k").unwrap(),
+    };
+    assert_eq!(directory.privacy(&path("p")), PrivacySettings::default());
+    let privacy =
+        PrivacySettings { store_prompts: Some(StorePrompts::WhenAsked), retention_days: Some(2) };
+    let projects = vec![ProjectChange { privacy, ..project("p", false) }];
+    directory.apply(Changes { projects, ..Changes::default() });
+    assert_eq!(directory.privacy(&path("p")), privacy);
+    assert_eq!(directory.privacy(&path("other")), PrivacySettings::default());
 }

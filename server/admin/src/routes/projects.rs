@@ -3,6 +3,7 @@
 use axum::extract::State;
 use axum::routing::{get, post};
 use axum::{Json, Router};
+use server_accounts::MAX_RETENTION_DAYS;
 use server_http::ApiError;
 use server_store::ProjectUpdate;
 
@@ -12,7 +13,7 @@ use crate::list::ListOf;
 use crate::openapi::Refusals;
 use crate::query::Query;
 use crate::who::Asker;
-use crate::wire::project::{Project, ProjectRequest};
+use crate::wire::project::{Project, ProjectPatch, ProjectRequest};
 
 pub(super) fn routes() -> Router<Admin> {
     Router::new()
@@ -46,8 +47,20 @@ pub(crate) async fn create(
     asker: Asker,
     Body(request): Body<ProjectRequest>,
 ) -> Result<Json<Project>, ApiError> {
-    let project = admin.store.create_project(&asker.may()?, None, &request.name).await?;
-    Ok(Json(project.into()))
+    let ProjectRequest { name, store_prompts, retention_days } = request;
+    check_retention(retention_days)?;
+    let made = admin.store.create_project(&asker.may()?, None, &name).await?;
+    if store_prompts.is_none() && retention_days.is_none() {
+        return Ok(Json(made.into()));
+    }
+    let said = (store_prompts.map(Some), retention_days.map(Some));
+    let update = ProjectUpdate {
+        store_prompts: said.0,
+        retention_days: said.1,
+        ..ProjectUpdate::default()
+    };
+    admin.store.update_project(&asker.may_in(&made.id)?, &made.id, &update).await?;
+    retrieve(State(admin), asker, In(made.id)).await
 }
 
 /// A project.
@@ -62,18 +75,21 @@ pub(crate) async fn retrieve(
     Ok(Json(admin.store.project(&asker.may_in(&id)?, &id).await?.into()))
 }
 
-/// Gives a project another name.
+/// Changes a project's name, and what it has stored of what people say.
 #[utoipa::path(post, path = "/v1/organization/projects/{project_id}", tag = "Projects",
     operation_id = "modify_project", params(("project_id" = String, Path)),
-    request_body = ProjectRequest,
+    request_body = ProjectPatch,
     responses((status = 200, description = "It", body = Project), Refusals))]
 pub(crate) async fn modify(
     State(admin): State<Admin>,
     asker: Asker,
     In(id): In<String>,
-    Body(request): Body<ProjectRequest>,
+    Body(patch): Body<ProjectPatch>,
 ) -> Result<Json<Project>, ApiError> {
-    let update = ProjectUpdate { name: Some(request.name), ..ProjectUpdate::default() };
+    let ProjectPatch { name, store_prompts, retention_days } = patch;
+    check_retention(retention_days.flatten())?;
+    let update =
+        ProjectUpdate { name, store_prompts, retention_days, ..ProjectUpdate::default() };
     admin.store.update_project(&asker.may_in(&id)?, &id, &update).await?;
     retrieve(State(admin), asker, In(id)).await
 }
@@ -89,4 +105,13 @@ pub(crate) async fn archive(
 ) -> Result<Json<Project>, ApiError> {
     admin.store.archive_project(&asker.may_in(&id)?, &id).await?;
     retrieve(State(admin), asker, In(id)).await
+}
+
+/// Before anything is made or changed.
+fn check_retention(days: Option<u32>) -> Result<(), ApiError> {
+    if days.is_none_or(|days| (1..=MAX_RETENTION_DAYS).contains(&days)) {
+        return Ok(());
+    }
+    let message = format!("'retention_days' is 1 to {MAX_RETENTION_DAYS}.");
+    Err(ApiError::invalid(Some("retention_days"), message))
 }

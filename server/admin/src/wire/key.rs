@@ -8,6 +8,7 @@ use server_store::Key;
 use utoipa::ToSchema;
 
 use super::limits::LimitsSchema;
+use super::given;
 use crate::list::Listed;
 
 /// A key of a project.
@@ -265,13 +266,4 @@ impl Listed for AdminApiKey {
     fn id(&self) -> &str {
         &self.id
     }
-}
-
-/// What was given, null or not, apart from what was not given.
-fn given<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
-where
-    D: serde::Deserializer<'de>,
-    T: Deserialize<'de>,
-{
-    T::deserialize(deserializer).map(Some)
 }

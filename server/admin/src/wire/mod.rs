@@ -15,7 +15,7 @@ pub(crate) mod provision;
 pub(crate) mod rate_limit;
 pub(crate) mod usage;
 
-use serde::Serialize;
+use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::ToSchema;
 
 /// Something that was deleted.
@@ -33,4 +33,13 @@ impl DeletedObject {
     pub(crate) fn new(object: &'static str, id: String) -> axum::Json<Self> {
         axum::Json(Self { object, id, deleted: true })
     }
+}
+
+/// What was given, null or not, apart from what was not given.
+pub(crate) fn given<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Deserialize<'de>,
+{
+    T::deserialize(deserializer).map(Some)
 }

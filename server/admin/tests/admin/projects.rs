@@ -14,7 +14,8 @@ async fn a_project_is_made_renamed_and_archived() {
     let created_at = made["created_at"].as_i64().unwrap();
     assert!(id.starts_with("proj_") && (unix() - created_at).abs() < 60, "{made}");
     let mut expected = json!({"object": "organization.project", "id": id, "name": "Search",
-        "created_at": created_at, "archived_at": null, "status": "active"});
+        "created_at": created_at, "archived_at": null, "status": "active",
+        "store_prompts": null, "retention_days": null});
     assert_eq!(made, expected);
     let path = format!("{PROJECTS}/{id}");
     assert_eq!(world.get(&path).await.ok(), expected);
@@ -32,6 +33,36 @@ async fn a_project_is_made_renamed_and_archived() {
     let missing = world.get(&format!("{PROJECTS}/proj_none")).await;
     assert_eq!(missing.error().0, 404);
     assert!(missing.text.contains("Project with id 'proj_none' not found."), "{}", missing.text);
+}
+
+#[tokio::test]
+async fn a_project_says_what_is_stored_of_what_people_say() {
+    let world = World::new().await;
+    let asked = json!({"name": "p", "store_prompts": "when_asked", "retention_days": 7});
+    let made = world.post(PROJECTS, asked).await.ok();
+    let said = |it: &Value| (it["store_prompts"].clone(), it["retention_days"].clone());
+    assert_eq!(said(&made), (json!("when_asked"), json!(7)));
+    let path = format!("{PROJECTS}/{}", made["id"].as_str().unwrap());
+    for (patch, expected) in [
+        (json!({"name": "q"}), (json!("when_asked"), json!(7))),
+        (json!({"store_prompts": "never"}), (json!("never"), json!(7))),
+        (json!({"retention_days": null}), (json!("never"), Value::Null)),
+        (json!({"store_prompts": null}), (Value::Null, Value::Null)),
+    ] {
+        assert_eq!(said(&world.post(&path, patch).await.ok()), expected);
+    }
+    assert_eq!(world.get(&path).await.ok()["name"], "q");
+    for (days, param) in [(0, "retention_days"), (3651, "retention_days")] {
+        let refused = world.post(PROJECTS, json!({"name": "r", "retention_days": days})).await;
+        assert_eq!((refused.error().0, refused.error().2.as_deref()), (400, Some(param)));
+    }
+    let refused = world.post(&path, json!({"store_prompts": "always"})).await;
+    assert_eq!(refused.error().0, 400);
+    assert!(refused.text.contains("'always' is no choice"), "{}", refused.text);
+    let list = world.get(PROJECTS).await.ok();
+    assert!(!list.to_string().contains("\"r\""), "{list}");
+    let logs = world.get("/v1/organization/audit_logs?event_types[]=project.updated").await.ok();
+    assert!(logs.to_string().contains("\"store_prompts\":\"never\""), "{logs}");
 }
 
 #[tokio::test]

@@ -30,8 +30,9 @@ pub(crate) async fn create(
     Path(id): Path<String>,
     ApiJson(request, _): ApiJson<ConversationItems>,
 ) -> Result<Json<List>, ApiError> {
+    let store = caller.store(&state)?;
     let (items, kept) = new_items(request.items)?;
-    state.kept()?.add_items(&caller.tenant.0, &id, &kept).await?;
+    store.add_items(&caller.tenant.0, &id, &kept).await?;
     Ok(Json(storage::list(Page { rows: items, has_more: false })))
 }
 

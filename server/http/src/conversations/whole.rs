@@ -32,7 +32,7 @@ pub(crate) async fn create(
     Extension(caller): Extension<Caller>,
     ApiJson(request, _): ApiJson<ConversationRequest>,
 ) -> Result<Json<Conversation>, ApiError> {
-    let store = state.kept()?;
+    let store = caller.store(&state)?;
     let metadata = request.metadata.unwrap_or_default();
     check_metadata(&metadata)?;
     let (_, items) = new_items(request.items.unwrap_or_default())?;

@@ -9,6 +9,7 @@ use server_store::{Kept, Store, StoreError, UNFINISHED};
 
 use super::items;
 use crate::blocking::run_sized;
+use crate::caller::NOTHING_STORED;
 use crate::storage::read;
 use crate::{ApiError, AppState, Caller};
 
@@ -67,7 +68,7 @@ impl Context {
 }
 
 async fn made_by(store: &Store, caller: &Caller, id: &str) -> Result<Kept, ApiError> {
-    store.maker(&caller.tenant.0, id).await.map_err(|error| missing(error.into(), "input"))
+    store.maker(&caller.tenant.0, id).await.map_err(|error| missing(error.into(), caller, "input"))
 }
 
 /// Reads what comes before a request's input.
@@ -90,7 +91,7 @@ pub(super) async fn read_context(
                     );
                     ApiError::invalid(Some("previous_response_id"), message).code(NO_PREVIOUS)
                 }
-                error => missing(error.into(), "previous_response_id"),
+                error => missing(error.into(), caller, "previous_response_id"),
             })?
         }
         None => Vec::new(),
@@ -147,10 +148,14 @@ pub(super) fn output(kept: &Kept) -> Result<Vec<Value>, ApiError> {
 }
 
 /// Something that a field names is not there: the request is at fault, not its address.
-fn missing(error: ApiError, param: &str) -> ApiError {
+fn missing(error: ApiError, caller: &Caller, param: &str) -> ApiError {
     if error.status() != StatusCode::NOT_FOUND {
         return error;
     }
     let code = if param == "input" { "item_not_found" } else { NO_PREVIOUS };
-    ApiError::invalid(Some(param), error.body().error.message).code(code)
+    let mut message = error.body().error.message;
+    if !caller.stores() {
+        message = format!("{message} {NOTHING_STORED} Send what was said before in 'input'.");
+    }
+    ApiError::invalid(Some(param), message).code(code)
 }

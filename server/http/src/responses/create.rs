@@ -26,7 +26,7 @@ impl FromJson for ResponsesRequest {
     }
 }
 
-/// A response, kept unless `store` is false.
+/// A response, kept unless `store` is false or the project stores nothing.
 #[utoipa::path(post, path = "/v1/responses", tag = "Responses", operation_id = "create_response",
     request_body = ResponsesRequest,
     responses(
@@ -39,6 +39,7 @@ pub(crate) async fn create(
     Extension(caller): Extension<Caller>,
     ApiJson(asked, num_bytes): ApiJson<ResponsesRequest>,
 ) -> Result<Response, ApiError> {
+    request::check_stored(&asked, &caller)?;
     let prepared = prepare(&state, &caller, asked, num_bytes).await?;
     if prepared.is_kept {
         state.kept()?.check_room(&caller.tenant.0, "response", num_bytes).await?;
@@ -96,10 +97,11 @@ async fn prepare(
     num_bytes: usize,
 ) -> Result<Prepared, ApiError> {
     request::check(&asked)?;
-    if asked.store == Some(true) || asked.background == Some(true) {
+    let is_stored = caller.stores();
+    if is_stored && (asked.store == Some(true) || asked.background == Some(true)) {
         state.kept()?;
     }
-    let is_kept = asked.store.unwrap_or(true) && state.store().is_some();
+    let is_kept = is_stored && asked.store.unwrap_or(true) && state.store().is_some();
     let context = read_context(state, caller, &asked, num_bytes).await?;
     if context.items.is_empty() {
         return Err(ApiError::missing("input"));
@@ -134,7 +136,7 @@ fn keeper(
     context: &Context,
     is_queued: bool,
 ) -> Result<Keeper, ApiError> {
-    let (store, tenant) = (state.kept()?.clone(), caller.tenant.clone());
+    let (store, tenant) = (caller.store(state)?.into_owned(), caller.tenant.clone());
     Ok(Keeper { store, tenant, input: context.input(), is_queued })
 }
 

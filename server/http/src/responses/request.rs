@@ -7,9 +7,10 @@ use server_api::{
 };
 
 use crate::json::Generate;
+use crate::caller::{NOTHING_STORED, STORAGE_OFF};
 use crate::storage::{self, unix_time};
 use crate::wire::new_id;
-use crate::{ApiError, refused, ticket};
+use crate::{ApiError, Caller, refused, ticket};
 
 /// What OpenAI's clients may ask to see more of; only the log-probabilities exist here.
 const LOGPROBS: &str = "message.output_text.logprobs";
@@ -50,6 +51,25 @@ pub(super) fn check(request: &ResponsesRequest) -> Result<(), ApiError> {
         one_of("include", Some(included), &INCLUDABLE)?;
     }
     request.metadata.as_ref().map_or(Ok(()), storage::check_metadata)
+}
+
+/// Refuses what is nothing without being stored, of a project that stores nothing. `store` alone
+/// counts as false there, as at OpenAI.
+pub(super) fn check_stored(request: &ResponsesRequest, caller: &Caller) -> Result<(), ApiError> {
+    if caller.stores() {
+        return Ok(());
+    }
+    let refuse = |param: &str, why: &str| {
+        let message = format!("'{param}' needs 'store': {why}. {NOTHING_STORED}");
+        Err(ApiError::invalid(Some(param), message).code(STORAGE_OFF))
+    };
+    if request.conversation.is_some() {
+        return refuse("conversation", "the response becomes part of it");
+    }
+    if request.background == Some(true) {
+        return refuse("background", "there is nothing to retrieve otherwise");
+    }
+    Ok(())
 }
 
 fn one_of(param: &str, value: Option<&str>, known: &[&str]) -> Result<(), ApiError> {

@@ -10,6 +10,7 @@ use engine_core::EngineLimits;
 use engine_mock::{MockEngine, MockModel};
 use scheduler_batching::{Handle, PlannerConfig};
 use serde_json::Value;
+use server_accounts::StorePrompts;
 use server_http::{AppState, AuthError, Authenticate, Caller, HttpLimits, Metrics, router};
 use server_store::{Database, Limits, Store};
 use tempfile::TempDir;
@@ -17,13 +18,20 @@ use tower::ServiceExt;
 
 use crate::common::{EOS, LIMITS, served};
 
-/// A key is a tenant's name.
+/// A key is a tenant's name; `a:never` is of a project of `a`'s that stores nothing, and what that
+/// of `a:2` is asked to store it keeps for two days.
 struct Names;
 
 impl Authenticate for Names {
     fn check(&self, bearer: Option<&str>) -> Result<Caller, AuthError> {
-        let tenant = bearer.ok_or(AuthError::Missing)?;
-        Ok(Caller::of_tenant(tenant, tenant)?)
+        let key = bearer.ok_or(AuthError::Missing)?;
+        let (tenant, project) = key.split_once(':').unwrap_or((key, ""));
+        let mut caller = Caller::of_tenant(tenant, tenant)?;
+        if project == "never" {
+            caller.keeping.prompts = StorePrompts::Never;
+        }
+        caller.keeping.retention_days = project.parse().ok();
+        Ok(caller)
     }
 }
 
@@ -31,7 +39,7 @@ pub(crate) struct Kept {
     pub(crate) router: Router,
     pub(crate) handle: Handle,
     pub(crate) store: Store,
-    _folder: TempDir,
+    pub(crate) folder: TempDir,
 }
 
 /// A model that says `text` and then ends.
@@ -50,7 +58,7 @@ pub(crate) async fn kept(model: MockModel, limits: Limits) -> Kept {
     let state = AppState::builder().model(model).metrics(metrics).auth(Arc::new(Names));
     let limits = HttpLimits { max_background: 2, ..HttpLimits::default() };
     let state = state.store(store.clone()).limits(limits).build();
-    Kept { router: router(state), handle, store, _folder: folder }
+    Kept { router: router(state), handle, store, folder }
 }
 
 impl Kept {

@@ -31,6 +31,7 @@ mod messages;
 mod metering;
 mod mounted;
 mod paired;
+mod private;
 mod refused;
 mod responses;
 mod responses_bad;

@@ -7,7 +7,7 @@ use std::collections::{BTreeSet, HashMap};
 
 use server_accounts::{
     Changes, KeyChange, KeyHash, KeyKind, LimitsData, OrganizationChange, Permission,
-    ProjectChange, Role, SecretChange,
+    PrivacySettings, ProjectChange, Role, SecretChange, StorePrompts,
 };
 
 use super::keys::read_kind;
@@ -21,8 +21,8 @@ const TIMEOUTS_OF_ALL: u32 = 12;
 
 const ORGANIZATIONS: &str = "SELECT id, archived_at, suspended, limits FROM organizations
     WHERE revision > $1";
-const PROJECTS: &str = "SELECT organization_id, id, archived_at, limits FROM projects
-    WHERE revision > $1";
+const PROJECTS: &str = "SELECT organization_id, id, archived_at, limits, store_prompts,
+    retention_days FROM projects WHERE revision > $1";
 /// Whoever knows nothing yet need not know of what was revoked.
 const KEYS: &str = "SELECT organization_id, project_id, id, kind, role, scopes, limits, expires_at,
     revoked_at FROM keys WHERE revision > $1 AND ($1 > 0 OR revoked_at IS NULL)";
@@ -36,7 +36,7 @@ const ROLES: &str = "SELECT r.organization_id, r.name, r.permissions FROM roles 
         AND k.role = r.name AND k.kind = 'admin' AND k.revision > $1)";
 
 type OrganizationRow = (String, Option<i64>, Option<String>, String);
-type ProjectRow = (String, String, Option<i64>, String);
+type ProjectRow = (String, String, Option<i64>, String, Option<String>, Option<i64>);
 type KeyRow = (String, String, String, String, String, String, String, Option<i64>, Option<i64>);
 type SecretRow = (String, String, Option<String>, Option<i64>);
 /// By organization and name.
@@ -105,9 +105,19 @@ fn organization((id, archived_at, suspended, limits): OrganizationRow) -> Organi
     OrganizationChange { id, is_archived, suspended: suspended.or(unread), limits }
 }
 
-fn project((organization, id, archived_at, limits): ProjectRow) -> ProjectChange {
+fn project(row: ProjectRow) -> ProjectChange {
+    let (organization, id, archived_at, limits, prompts, days) = row;
     let (limits, is_fine) = read_limits(&id, &limits);
-    ProjectChange { organization, id, is_archived: archived_at.is_some() || !is_fine, limits }
+    let is_archived = archived_at.is_some() || !is_fine;
+    let store_prompts = prompts.map(|name| {
+        name.parse().unwrap_or_else(|error| {
+            tracing::warn!(id, %error, "nothing of this project's prompts is stored");
+            StorePrompts::Never
+        })
+    });
+    let retention_days = days.and_then(|days| u32::try_from(days).ok());
+    let privacy = PrivacySettings { store_prompts, retention_days };
+    ProjectChange { organization, id, is_archived, limits, privacy }
 }
 
 fn key(row: KeyRow, roles: &Roles, secrets: Vec<SecretChange>) -> KeyChange {

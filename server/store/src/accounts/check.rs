@@ -3,7 +3,7 @@
 //! Invariant: what passes is as the database gives it back, and no longer than said here.
 
 use serde_json::{Map, Value};
-use server_accounts::{Allowed, LimitsData, Scopes};
+use server_accounts::{Allowed, LimitsData, MAX_RETENTION_DAYS, Scopes};
 use server_metering::MAX_ID_BYTES;
 
 use crate::StoreError;
@@ -46,6 +46,15 @@ pub(crate) fn settings(json: &str) -> Result<Map<String, Value>, StoreError> {
         return Err(StoreError::invalid("settings", why));
     }
     serde_json::from_str(json).map_err(|error| StoreError::invalid("settings", error))
+}
+
+/// A number of days that things can be kept for.
+pub(crate) fn retention_days(days: u32) -> Result<(), StoreError> {
+    if (1..=MAX_RETENTION_DAYS).contains(&days) {
+        return Ok(());
+    }
+    let why = format!("give it 1 to {MAX_RETENTION_DAYS} days, not {days}");
+    Err(StoreError::invalid("retention", why))
 }
 
 /// Limits that can be kept to, as JSON.

@@ -1,7 +1,7 @@
 //! Projects: what keys belong to, within an organization.
 
 use serde_json::json;
-use server_accounts::{Allowed, Kind, LimitsData, may, new_id};
+use server_accounts::{Allowed, Kind, LimitsData, PrivacySettings, StorePrompts, may, new_id};
 
 use super::audit::{self, Who};
 use super::check::{self, not_found, unreadable};
@@ -15,11 +15,16 @@ use crate::{Store, StoreError, revisions};
 
 /// What it is called in errors.
 const WHAT: &str = "project";
-const COLUMNS: &str = "organization_id, id, name, created_at, archived_at, settings, limits";
+const COLUMNS: &str = "organization_id, id, name, created_at, archived_at, settings, limits,
+    store_prompts, retention_days";
 const INSERT: &str = "INSERT INTO projects (organization_id, id, name, created_at, revision)
     VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING";
 const UPDATE: &str = "UPDATE projects SET name = COALESCE($3, name),
     settings = COALESCE($4, settings), revision = $5 WHERE organization_id = $1 AND id = $2";
+const SET_STORE_PROMPTS: &str = "UPDATE projects SET store_prompts = $3
+    WHERE organization_id = $1 AND id = $2";
+const SET_RETENTION: &str = "UPDATE projects SET retention_days = $3
+    WHERE organization_id = $1 AND id = $2";
 const SET_LIMITS: &str = "UPDATE projects SET limits = $3, revision = $4
     WHERE organization_id = $1 AND id = $2";
 const ARCHIVE: &str = "UPDATE projects SET archived_at = $3, revision = $4
@@ -44,6 +49,8 @@ pub struct Project {
     pub settings: String,
     /// What stands on all of its keys together.
     pub limits: LimitsData,
+    /// What it has said of what is kept.
+    pub privacy: PrivacySettings,
 }
 
 /// What is to be another; the rest stays.
@@ -53,9 +60,23 @@ pub struct ProjectUpdate {
     pub name: Option<String>,
     /// A JSON object of at most 16 KiB.
     pub settings: Option<String>,
+    /// Whether prompts are stored; `Some(None)`: as the server has it.
+    pub store_prompts: Option<Option<StorePrompts>>,
+    /// For how many days; `Some(None)`: as the server has it.
+    pub retention_days: Option<Option<u32>>,
 }
 
-type Row = (String, String, String, i64, Option<i64>, String, String);
+type Row = (
+    String,
+    String,
+    String,
+    i64,
+    Option<i64>,
+    String,
+    String,
+    Option<String>,
+    Option<i64>,
+);
 
 fn list<P>(allowed: &Allowed<P>) -> List {
     let mut scope = Part::default().sql("organization_id = ").text(allowed.organization());
@@ -67,9 +88,13 @@ fn list<P>(allowed: &Allowed<P>) -> List {
 }
 
 fn read(row: Row) -> Result<Project, StoreError> {
-    let (organization, id, name, created_at, archived_at, settings, limits) = row;
+    let (organization, id, name, created_at, archived_at, settings, limits, prompts, days) = row;
     let limits = LimitsData::parse(&limits).map_err(|error| unreadable(WHAT, &id, error))?;
-    Ok(Project { organization, id, name, created_at, archived_at, settings, limits })
+    let store_prompts = prompts.map(|name| name.parse()).transpose();
+    let store_prompts = store_prompts.map_err(|error| unreadable(WHAT, &id, error))?;
+    let retention_days = days.and_then(|days| u32::try_from(days).ok());
+    let privacy = PrivacySettings { store_prompts, retention_days };
+    Ok(Project { organization, id, name, created_at, archived_at, settings, limits, privacy })
 }
 
 fn check_covered<P>(allowed: &Allowed<P>, id: &str) -> Result<(), StoreError> {
@@ -178,7 +203,7 @@ impl Store {
         self.page_of(allowed.organization(), &list, query, size).await?.try_map(read)
     }
 
-    /// Changes the name or settings.
+    /// Changes the name or settings. What was stored before stays until its own end.
     ///
     /// # Errors
     /// [`StoreError::NotFound`] if there is no such project, [`StoreError::Invalid`] if it cannot
@@ -191,11 +216,15 @@ impl Store {
     ) -> Result<(), StoreError> {
         let name = update.name.as_deref().map(check::name).transpose()?;
         let map = update.settings.as_deref().map(check::settings).transpose()?;
+        let days = update.retention_days;
+        days.flatten().map_or(Ok(()), check::retention_days)?;
         // Values of settings may be private: which they are is told, not what they are.
         let names: Option<Vec<&String>> = map.as_ref().map(|map| map.keys().collect());
         let changes = audit::requested([
             ("name", name.as_ref().map(|name| json!(name))),
             ("settings", names.map(|names| json!(names))),
+            ("store_prompts", update.store_prompts.map(|it| json!(it))),
+            ("retention_days", days.map(|days| json!(days))),
         ]);
         let event = audit::event("project.updated", id, Some(id), changes);
         let work = async {
@@ -205,6 +234,14 @@ impl Store {
             let revision = revisions::next(&mut transaction).await?;
             let row = &mut transaction;
             execute!(row, UPDATE, organization, id, name, settings, revision)?;
+            if let Some(choice) = update.store_prompts {
+                let name = choice.map(StorePrompts::name);
+                execute!(&mut transaction, SET_STORE_PROMPTS, organization, id, name)?;
+            }
+            if let Some(days) = days {
+                let days = days.map(i64::from);
+                execute!(&mut transaction, SET_RETENTION, organization, id, days)?;
+            }
             audit::commit(transaction, allowed, event).await
         };
         self.in_time(work).await

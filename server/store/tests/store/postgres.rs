@@ -149,10 +149,12 @@ async fn rows_of_another_tenant_cannot_be_written() {
     assert!(error.contains("row-level security"), "{error}");
 }
 
-/// Users and what is theirs, whichever organizations they belong to; and a counter.
-const OF_NO_TENANT: [&str; 8] = [
+/// Users and what is theirs, whichever organizations they belong to; counters, and what holds for
+/// all.
+const OF_NO_TENANT: [&str; 9] = [
     "counted",
     "identities",
+    "installation",
     "login_failures",
     "recovery_codes",
     "revisions",

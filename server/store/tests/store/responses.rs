@@ -13,6 +13,7 @@ crate::on_both! {
     what_was_left_unfinished_has_failed_after_reopening,
     limits_are_the_tenants_own,
     what_expired_is_not_read_and_then_removed,
+    a_project_has_its_own_time,
 }
 
 async fn what_was_kept_is_there_after_reopening(on: On) {
@@ -139,4 +140,16 @@ async fn what_expired_is_not_read_and_then_removed(on: On) {
     assert_eq!(batches, [100, 100, 50]);
     assert_eq!(opened.store.used("a").await.unwrap().0, 1);
     assert!(opened.store.response("a", "kept").await.is_ok());
+}
+
+async fn a_project_has_its_own_time(on: On) {
+    let opened = Opened::new(on).await;
+    let at_once = opened.store.keeping_for(Some(0));
+    at_once.add_response("a", &response("r1", None), &[]).await.unwrap();
+    assert!(is_missing(opened.store.response("a", "r1").await));
+    opened.store.keeping_for(Some(3)).add_response("a", &response("r2", None), &[]).await.unwrap();
+    at_once.keeping_for(None).add_response("a", &response("r3", None), &[]).await.unwrap();
+    assert_eq!(opened.store.sweep_batch().await.unwrap(), 1);
+    let days = "SELECT CAST((MAX(expires_at) - MIN(expires_at)) / 86400 AS BIGINT) FROM responses";
+    assert_eq!(opened.count(days).await, 27);
 }

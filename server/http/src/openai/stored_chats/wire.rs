@@ -30,10 +30,11 @@ impl Keep {
     ) -> Result<Option<Self>, ApiError> {
         let metadata = options.metadata.take().unwrap_or_default();
         check_metadata(&metadata)?;
-        if options.store != Some(true) {
+        // Where nothing is stored it counts as false, as at OpenAI.
+        if options.store != Some(true) || !caller.stores() {
             return Ok(None);
         }
-        let (store, tenant) = (state.kept()?.clone(), caller.tenant.clone());
+        let (store, tenant) = (caller.store(state)?.into_owned(), caller.tenant.clone());
         let messages = to_json(&messages)?;
         Box::pin(store.check_room(&tenant.0, "chat completion", messages.len())).await?;
         Ok(Some(Self { store, tenant, metadata, messages }))

@@ -1,6 +1,6 @@
 //! Projects.
 
-use server_accounts::LimitsData;
+use server_accounts::{LimitsData, PrivacySettings, StorePrompts};
 use server_store::{ProjectUpdate, StoreError};
 
 use super::{actions, all, is_invalid, make_key, may, may_in, populated};
@@ -9,6 +9,7 @@ use crate::{On, Opened, is_missing, page};
 crate::on_both! {
     they_are_made_listed_and_changed,
     an_archived_one_has_no_keys_any_more,
+    what_it_says_of_what_is_stored_is_told_to_servers_and_logged,
     others_see_and_change_nothing,
 }
 
@@ -104,4 +105,33 @@ async fn others_see_and_change_nothing(on: On) {
     assert!(matches!(after, Err(StoreError::NotListed)));
     assert!(store.projects(&may("c"), true, &all()).await.unwrap().rows.is_empty());
     assert_eq!(store.revision().await.unwrap(), before);
+}
+
+async fn what_it_says_of_what_is_stored_is_told_to_servers_and_logged(on: On) {
+    let Opened { store, .. } = &populated(on).await;
+    let before = store.revision().await.unwrap();
+    let privacy =
+        PrivacySettings { store_prompts: Some(StorePrompts::WhenAsked), retention_days: Some(7) };
+    let (store_prompts, retention_days) = (Some(privacy.store_prompts), Some(Some(7)));
+    let update = ProjectUpdate { store_prompts, retention_days, ..ProjectUpdate::default() };
+    store.update_project(&may("a"), "p", &update).await.unwrap();
+    assert_eq!(store.project(&may("a"), "p").await.unwrap().privacy, privacy);
+    assert_eq!(store.project(&may("b"), "p").await.unwrap().privacy, Default::default());
+    let changes = store.changes(before).await.unwrap();
+    let told: Vec<_> = changes.projects.iter().map(|it| (it.id.as_str(), it.privacy)).collect();
+    assert_eq!(told, [("p", privacy)]);
+    // What is not named stays, and what is unset is as the server has it.
+    let update = ProjectUpdate { store_prompts: Some(None), ..ProjectUpdate::default() };
+    store.update_project(&may("a"), "p", &update).await.unwrap();
+    let now = store.project(&may("a"), "p").await.unwrap().privacy;
+    assert_eq!(now, PrivacySettings { store_prompts: None, retention_days: Some(7) });
+    for days in [0, 3_651] {
+        let retention_days = Some(Some(days));
+        let update = ProjectUpdate { retention_days, ..ProjectUpdate::default() };
+        assert!(is_invalid(store.update_project(&may("a"), "p", &update).await));
+    }
+    let log = store.audit_log(&may("a"), &Default::default(), &all()).await.unwrap();
+    let details: Vec<_> = log.rows.iter().rev().take(2).map(|it| it.detail.as_str()).collect();
+    assert!(details[1].contains("\"when_asked\"") && details[1].contains("7"), "{details:?}");
+    assert!(details[0].contains("\"store_prompts\":null"), "{details:?}");
 }
