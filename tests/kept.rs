@@ -89,9 +89,8 @@ fn nothing_is_stored_until_the_project_says_so() {
     let key = server.key.clone().expect("the first start shows a key");
     let make = || send(&server.address, &key, "POST", "/v1/conversations", "{}");
     assert!(make().is_none());
-    let command = |args: &[&str]| {
-        succeed(dir.path(), &[&["project", "privacy", "default"], args].concat())
-    };
+    let command =
+        |args: &[&str]| succeed(dir.path(), &[&["project", "privacy", "default"], args].concat());
     let said = command(&["--store-prompts", "when-asked", "--retention-days", "7"]);
     assert!(said.contains("when_asked") && said.contains('7'), "{said}");
     std::thread::sleep(Duration::from_secs(1));

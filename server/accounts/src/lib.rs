@@ -7,6 +7,7 @@
 mod actor;
 mod allowed;
 mod audit;
+mod currency;
 mod directory;
 mod hex;
 mod id;
@@ -21,6 +22,7 @@ mod scopes;
 pub use actor::{Actor, ActorKind, Denied, ProjectGrant};
 pub use allowed::Allowed;
 pub use audit::{AuditEvent, AuditRecord, ChainBreak, verify};
+pub use currency::{Currency, UnknownCurrency};
 pub use directory::{
     Changes, Directory, KeyChange, KeyError, KeyKind, KnownKey, OrganizationChange, ProjectChange,
     SecretChange,

@@ -72,7 +72,8 @@ impl Caller {
     pub(crate) fn store<'a>(&self, state: &'a AppState) -> Result<Cow<'a, Store>, ApiError> {
         let store = state.kept()?;
         if !self.stores() {
-            let message = format!("{NOTHING_STORED} Whoever administers the project can change it.");
+            let message =
+                format!("{NOTHING_STORED} Whoever administers the project can change it.");
             return Err(ApiError::refused(StatusCode::FORBIDDEN, STORAGE_OFF, message));
         }
         Ok(match self.keeping.retention_days {

@@ -16,6 +16,7 @@ mod conversation_items;
 mod conversations;
 mod database;
 mod error;
+mod installation;
 mod leases;
 mod ledger;
 mod limits;

@@ -8,6 +8,9 @@ pub struct Limits {
     /// How long things are kept: responses and completions after they were made, conversations
     /// after they were last added to.
     pub retention: Duration,
+    /// How long lines of the ledger are kept, seven days at least; `None`: until somebody deletes
+    /// them.
+    pub ledger_retention: Option<Duration>,
     /// Bytes of one response, completion or item.
     pub max_object_bytes: u64,
     /// Items of a conversation.
@@ -28,6 +31,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             retention: Duration::from_secs(30 * 86_400),
+            ledger_retention: None,
             max_object_bytes: 16 << 20,
             max_conversation_items: 10_000,
             max_chain: 1_000,

@@ -3,7 +3,7 @@
 //! Invariant: a transaction is one tenant's, bounded, and commits by itself, so writers wait for no
 //! more than one.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::database::now;
 use crate::ledger::sweep_sums;
@@ -18,6 +18,9 @@ const BATCH_OF_SUMS: i64 = 2_000;
 const PAUSE: Duration = Duration::from_millis(20);
 /// Between sweeps.
 const INTERVAL: Duration = Duration::from_secs(600);
+
+/// Between deletions of old lines of the ledger.
+const LINES_EVERY: Duration = Duration::from_secs(24 * 3600);
 
 /// Whose things expired: of those that expired first.
 const TENANTS: &str = "SELECT tenant FROM (SELECT tenant FROM responses
@@ -87,7 +90,16 @@ impl Store {
 
     /// Removes what expires, for as long as it is polled.
     pub async fn sweep_forever(self) {
+        let mut swept_lines: Option<Instant> = None;
         loop {
+            if swept_lines.is_none_or(|at| at.elapsed() >= LINES_EVERY) {
+                swept_lines = Some(Instant::now());
+                match self.sweep_lines().await {
+                    Ok(0) => {}
+                    Ok(num) => tracing::info!(num, "old lines of the ledger are deleted"),
+                    Err(error) => tracing::warn!(%error, "old lines of the ledger are there yet"),
+                }
+            }
             if let Err(error) = self.fail_left().await {
                 tracing::warn!(%error, "what other processes left is not failed");
             }

@@ -73,8 +73,7 @@ fn list(projects: &[Project], json: bool) -> Result<()> {
         let all: Vec<Value> = projects.iter().map(as_json).collect();
         return outln!("{}", serde_json::to_string_pretty(&all)?);
     }
-    let mut table =
-        Table::new(["ID", "NAME", "MADE", "STATE", "STORE PROMPTS", "DAYS", "LIMITS"]);
+    let mut table = Table::new(["ID", "NAME", "MADE", "STATE", "STORE PROMPTS", "DAYS", "LIMITS"]);
     for it in projects {
         let state = if it.archived_at.is_some() { "archived" } else { "in force" };
         let made = Shown(it.created_at * 1000).to_string();

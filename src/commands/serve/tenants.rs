@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use server_access::{Access, AlertMail, Alerts, AlertsOptions, Books, BooksOptions, Hours};
-use server_accounts::{AwsPair, KeySecret, Keeping, KnownKey, StorePrompts};
+use server_accounts::{AwsPair, Keeping, KeySecret, KnownKey, StorePrompts};
 use server_admin::Admin;
 use server_http::{AppStateBuilder, AuthError, Authenticate, Caller, NoAuth, Outbound};
 use server_login::Login;

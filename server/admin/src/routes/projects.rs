@@ -54,11 +54,8 @@ pub(crate) async fn create(
         return Ok(Json(made.into()));
     }
     let said = (store_prompts.map(Some), retention_days.map(Some));
-    let update = ProjectUpdate {
-        store_prompts: said.0,
-        retention_days: said.1,
-        ..ProjectUpdate::default()
-    };
+    let update =
+        ProjectUpdate { store_prompts: said.0, retention_days: said.1, ..ProjectUpdate::default() };
     admin.store.update_project(&asker.may_in(&made.id)?, &made.id, &update).await?;
     retrieve(State(admin), asker, In(made.id)).await
 }
@@ -88,8 +85,7 @@ pub(crate) async fn modify(
 ) -> Result<Json<Project>, ApiError> {
     let ProjectPatch { name, store_prompts, retention_days } = patch;
     check_retention(retention_days.flatten())?;
-    let update =
-        ProjectUpdate { name, store_prompts, retention_days, ..ProjectUpdate::default() };
+    let update = ProjectUpdate { name, store_prompts, retention_days, ..ProjectUpdate::default() };
     admin.store.update_project(&asker.may_in(&id)?, &id, &update).await?;
     retrieve(State(admin), asker, In(id)).await
 }

@@ -7,8 +7,8 @@ use server_accounts::{KeySecret, LimitsData, Scopes};
 use server_store::Key;
 use utoipa::ToSchema;
 
-use super::limits::LimitsSchema;
 use super::given;
+use super::limits::LimitsSchema;
 use crate::list::Listed;
 
 /// A key of a project.

@@ -6,8 +6,8 @@ use server_api::{
     ResponseFormat, ResponsesRequest, TextFormat, UnsupportedOptions,
 };
 
-use crate::json::Generate;
 use crate::caller::{NOTHING_STORED, STORAGE_OFF};
+use crate::json::Generate;
 use crate::storage::{self, unix_time};
 use crate::wire::new_id;
 use crate::{ApiError, Caller, refused, ticket};

@@ -12,3 +12,5 @@ pub(crate) mod list;
 pub(crate) mod organizations;
 pub(crate) mod people;
 pub(crate) mod projects;
+mod whole;
+mod whose;

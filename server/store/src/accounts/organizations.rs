@@ -102,9 +102,17 @@ pub(crate) async fn is_archived(
     transaction: &mut Transaction,
     id: &str,
 ) -> Result<bool, StoreError> {
+    Ok(archived_at(transaction, id).await?.is_some())
+}
+
+/// Since when the organization is no more, if it is no more; [`StoreError::NotFound`] unless it is
+/// there.
+pub(super) async fn archived_at(
+    transaction: &mut Transaction,
+    id: &str,
+) -> Result<Option<i64>, StoreError> {
     let found: Option<(Option<i64>,)> = query!(transaction, fetch_optional, ARCHIVED_AT, id)?;
-    let (archived_at,) = found.ok_or_else(|| not_found(WHAT, id))?;
-    Ok(archived_at.is_some())
+    found.map(|(archived_at,)| archived_at).ok_or_else(|| not_found(WHAT, id))
 }
 
 impl Store {

@@ -66,17 +66,7 @@ pub struct ProjectUpdate {
     pub retention_days: Option<Option<u32>>,
 }
 
-type Row = (
-    String,
-    String,
-    String,
-    i64,
-    Option<i64>,
-    String,
-    String,
-    Option<String>,
-    Option<i64>,
-);
+type Row = (String, String, String, i64, Option<i64>, String, String, Option<String>, Option<i64>);
 
 fn list<P>(allowed: &Allowed<P>) -> List {
     let mut scope = Part::default().sql("organization_id = ").text(allowed.organization());

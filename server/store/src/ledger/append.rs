@@ -3,6 +3,7 @@
 //! Invariant: a batch is one transaction, all or none of it. A request that the ledger has adds
 //! nothing, to the sums neither.
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 use std::sync::LazyLock;
 
@@ -13,6 +14,7 @@ use tokio::runtime::Handle;
 use super::batch::{self, Batch, Line, NUM_LINE, NUM_NAMES};
 use super::cells::{COST, METERS};
 use super::insert::{Insert, Written, chunks};
+use super::prune::lines_since_if_old;
 use crate::sql::{Transaction, on};
 use crate::{Store, StoreError};
 
@@ -109,9 +111,10 @@ impl Store {
     /// If one does not fit or the database fails: none is added then. Several processes may append
     /// at once; what a database gives up on for that, another call may do.
     pub async fn append_to_ledger(&self, entries: &[Entry]) -> Result<usize, StoreError> {
-        let batch = Batch::new(entries);
         let work = async {
             let mut transaction = self.write_every_unlocked().await?;
+            let entries = countable(&mut transaction, entries).await?;
+            let batch = Batch::new(&entries);
             let mut new: Vec<_> = batch.lines().iter().collect();
             if !add_lines(&mut transaction, &batch).await? {
                 // Rare: after a kill, say. What was added is taken back, to see which were new.
@@ -125,6 +128,24 @@ impl Store {
         };
         self.in_time(work).await
     }
+}
+
+/// Without lines of before those that were deleted: whether they count already, nobody can tell.
+async fn countable<'a>(
+    transaction: &mut Transaction,
+    entries: &'a [Entry],
+) -> Result<Cow<'a, [Entry]>, StoreError> {
+    let settled_at = |entry: &Entry| i64::try_from(entry.settled_at.0).unwrap_or(i64::MAX);
+    let oldest = entries.iter().map(settled_at).min().unwrap_or(i64::MAX);
+    let since = lines_since_if_old(transaction, oldest).await?;
+    if oldest >= since {
+        return Ok(Cow::Borrowed(entries));
+    }
+    let mut left = entries.to_vec();
+    left.retain(|entry| settled_at(entry) >= since);
+    let num_requests = entries.len() - left.len();
+    tracing::error!(num_requests, since, "usage this old is not added: it may be there");
+    Ok(Cow::Owned(left))
 }
 
 /// Adds lines and what they add to sums, and gives those that were not there.

@@ -146,7 +146,7 @@ impl<'a> Line<'a> {
         ([&self.request], self.numbers)
     }
 
-    fn settled_at(&self) -> i64 {
+    pub(super) fn settled_at(&self) -> i64 {
         self.numbers[1]
     }
 

@@ -24,6 +24,15 @@ pub enum BillingError {
         /// The limit.
         max: usize,
     },
+    /// Of a part of an hour there are no lines any more.
+    #[error(
+        "requests of before {since} (Unix milliseconds) are known by whole hours only, since their \
+         lines were deleted: let the time begin and end with an hour, in hours or days"
+    )]
+    Deleted {
+        /// Until when they were deleted.
+        since: i64,
+    },
     /// A price list cannot be used.
     #[error(transparent)]
     PriceList(#[from] PriceListError),

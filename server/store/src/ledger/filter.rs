@@ -60,9 +60,9 @@ pub(super) enum Table {
 /// A range of a table's rows, by its own measure of time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Part {
-    table: Table,
-    since: i64,
-    until: i64,
+    pub(super) table: Table,
+    pub(super) since: i64,
+    pub(super) until: i64,
 }
 
 /// Whether there is such a time.

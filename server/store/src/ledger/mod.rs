@@ -14,6 +14,7 @@ mod filter;
 mod insert;
 mod lines;
 mod prices;
+mod prune;
 mod query;
 mod standing;
 mod sums;

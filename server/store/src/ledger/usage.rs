@@ -8,7 +8,8 @@ use sqlx::{Database, Encode, QueryBuilder, Type};
 use super::cells::{COST, Cells, METERS, NUM_SUM, sum_of};
 use super::counted::NOBODY;
 use super::error::BillingError;
-use super::filter::{Scope, check_range, parts};
+use super::filter::{Part, Scope, check_range, parts};
+use super::prune::check_lines;
 use super::query::{Bucket, BucketQuery, BucketWidth, GroupBy, UsageGroup, UsageQuery, UsageTotal};
 use crate::page::Page;
 use crate::sql::on;
@@ -97,10 +98,12 @@ impl Store {
     ) -> Result<Vec<Row>, StoreError> {
         check_range(query.since, query.until)?;
         let scope = Scope::new(allowed, &query.filter)?;
+        let parts = parts(query.since, query.until, width);
         let work = async {
             let mut transaction = self.read(allowed.organization()).await?;
+            check_lines(&mut transaction, &scope, &parts).await?;
             let rows: Vec<Row> = on!(&mut transaction, |connection| {
-                let mut sql = select(&scope, query, width, group_by);
+                let mut sql = select(&scope, &parts, width, group_by);
                 sql.build_query_as().fetch_all(connection).await
             })?;
             Ok(rows)
@@ -117,7 +120,7 @@ impl Store {
 /// Sums by bucket and group; one of all where there is no width.
 fn select<DB>(
     scope: &Scope<'_>,
-    query: &UsageQuery,
+    parts: &[Part],
     width: Option<BucketWidth>,
     group_by: &[GroupBy],
 ) -> QueryBuilder<DB>
@@ -149,7 +152,6 @@ where
         sql.push(format_args!(", CAST(COALESCE(SUM({}), 0) AS BIGINT)", column.trim()));
     }
     sql.push(" FROM (");
-    let parts = parts(query.since, query.until, width);
     for (idx, part) in parts.iter().enumerate() {
         sql.push(if idx > 0 { " UNION ALL " } else { "" });
         let wanted: Vec<_> = GroupBy::ALL.into_iter().filter(is_wanted).collect();

@@ -27,8 +27,7 @@ crate::on_both! {
 }
 
 /// Tables that the first version had not, each before those that it refers to.
-const LATER_TABLES: &str =
-    "installation leases shared_rates counted commitments provisions
+const LATER_TABLES: &str = "installation leases shared_rates counted commitments provisions
     billing_notices billing_spans billing_customers billing
     outbox alert_marks alerts webhooks prices usage_sums usage_hours
     usage_days ledger audit_heads audit_log key_secrets keys invitations service_accounts
@@ -47,7 +46,7 @@ async fn place(on: On) -> (Database, TempDir) {
 }
 
 /// One of everything, for two tenants.
-async fn fill(store: &Store) {
+pub(crate) async fn fill(store: &Store) {
     for tenant in ["a", "b"] {
         let made = Response {
             previous_id: Some("earlier".to_owned()),

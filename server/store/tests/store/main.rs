@@ -18,6 +18,7 @@ mod postgres;
 mod processes;
 mod responses;
 mod walls;
+mod whole;
 
 use std::path::PathBuf;
 use std::time::Duration;

@@ -2,6 +2,7 @@
 
 mod counted;
 mod prices;
+mod prune;
 mod restore;
 mod usage;
 
