@@ -16,6 +16,7 @@ mod stripe;
 use std::{net::SocketAddr, path::PathBuf};
 
 use clap::{Args, Parser, Subcommand, builder::FalseyValueParser};
+use server_accounts::Currency;
 
 pub(crate) use self::{
     accounts::{KeyCommand, NewKeyArgs, OrgArgs, OrgCommand, ProjectCommand},
@@ -28,7 +29,7 @@ pub(crate) use self::{
     login::{LoginArgs, SignUpBy},
     model::{ModelCommand, QuantizeArgs},
     people::UserCommand,
-    prices::{AuditCommand, PriceArgs, PriceCommand, UsageArgs, UsageBy},
+    prices::{AuditCommand, PriceArgs, PriceCommand, UsageArgs, UsageBy, UsageCommand},
     stripe::StripeArgs,
 };
 use crate::{
@@ -223,6 +224,10 @@ pub(crate) struct ServeArgs {
 
     #[command(flatten)]
     pub(crate) keep: KeepArgs,
+
+    /// Of all amounts, like eur; kept in the database [default: what it has, at first usd]
+    #[arg(long, value_name = "CODE", env = "AGENTBASE_CURRENCY")]
+    pub(crate) currency: Option<Currency>,
 
     /// Settings file [default: agentbase.toml in the data directory, if there is one]
     #[arg(long, value_name = "FILE", env = "AGENTBASE_CONFIG")]

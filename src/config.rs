@@ -40,7 +40,9 @@ struct File {
     drain_timeout: Option<u32>,
     store_prompts: Option<StorePrompts>,
     retention_days: Option<u32>,
+    ledger_retention_days: Option<u32>,
     max_stored: Option<ByteSize>,
+    currency: Option<String>,
     #[serde(default)]
     no_auth: bool,
     #[serde(default)]
@@ -107,6 +109,15 @@ pub(crate) fn complete(mut args: ServeArgs, data_dir: &Path) -> Result<ServeArgs
     args.drain_timeout = args.drain_timeout.or(file.drain_timeout);
     args.keep.store_prompts = args.keep.store_prompts.or(file.store_prompts);
     args.keep.retention_days = args.keep.retention_days.or(file.retention_days);
+    let days = args.keep.ledger_retention_days.or(file.ledger_retention_days);
+    if days.is_some_and(|days| days < 7) {
+        bail!("settings {shown}: `ledger_retention_days` must be at least 7");
+    }
+    args.keep.ledger_retention_days = days;
+    if args.currency.is_none() {
+        let currency = file.currency.map(|code| code.parse()).transpose();
+        args.currency = currency.with_context(|| format!("settings {shown}"))?;
+    }
     args.keep.max_stored = args.keep.max_stored.or(file.max_stored);
     args.no_auth |= file.no_auth;
     args.no_metering |= file.no_metering;

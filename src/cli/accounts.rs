@@ -201,6 +201,24 @@ pub(crate) enum OrgCommand {
         #[command(flatten)]
         database: DatabaseArgs,
     },
+    /// Print all that is stored of an organization, a JSON object each line, without secrets
+    Export {
+        /// Its id
+        id: String,
+        #[command(flatten)]
+        database: DatabaseArgs,
+    },
+    /// Remove all that is stored of an organization that was archived an hour ago, ledger and audit
+    /// log included
+    Delete {
+        /// Its id
+        id: String,
+        /// Its id once more: nothing brings it back
+        #[arg(long, value_name = "ID")]
+        confirm: String,
+        #[command(flatten)]
+        database: DatabaseArgs,
+    },
 }
 
 #[derive(Debug, Subcommand)]

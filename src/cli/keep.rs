@@ -20,6 +20,12 @@ pub(crate) struct KeepArgs {
         value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) retention_days: Option<u32>,
 
+    /// How long lines of the ledger are kept, 7 at least; reports, limits and bills go by its sums
+    /// [default: until `agentbase usage prune`]
+    #[arg(long, value_name = "DAYS", env = "AGENTBASE_LEDGER_RETENTION_DAYS",
+        value_parser = clap::value_parser!(u32).range(7..))]
+    pub(crate) ledger_retention_days: Option<u32>,
+
     /// How much of them one tenant may keep [default: 4GiB]
     #[arg(long, value_name = "SIZE", env = "AGENTBASE_MAX_STORED")]
     pub(crate) max_stored: Option<ByteSize>,

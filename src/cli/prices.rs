@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
+use server_accounts::Currency;
 
 use super::{DatabaseArgs, OrgArgs};
 use crate::when::When;
@@ -18,6 +19,14 @@ pub(crate) enum PriceCommand {
         json: bool,
         #[command(flatten)]
         org: OrgArgs,
+    },
+    /// Show the currency of all amounts, or choose it: while nothing has a price or a budget, and
+    /// nothing was charged
+    Currency {
+        /// Its code of ISO 4217, like eur
+        code: Option<Currency>,
+        #[command(flatten)]
+        database: DatabaseArgs,
     },
     /// Take a price list away
     Remove {
@@ -105,7 +114,11 @@ pub(crate) struct PriceArgs {
 
 /// What was used, and what it cost.
 #[derive(Args, Debug)]
+#[command(args_conflicts_with_subcommands = true)]
 pub(crate) struct UsageArgs {
+    #[command(subcommand)]
+    pub(crate) command: Option<UsageCommand>,
+
     /// Of this key only
     #[arg(long, value_name = "ID")]
     pub(crate) key: Option<String>,
@@ -136,6 +149,19 @@ pub(crate) struct UsageArgs {
 
     #[command(flatten)]
     pub(crate) org: OrgArgs,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum UsageCommand {
+    /// Delete the ledger's old lines, of all organizations; sums by hour, which reports, limits and
+    /// bills go by, stay
+    Prune {
+        /// Those of requests that ended before, like 2026-01-01, or 90d ago; 7 days at least
+        #[arg(long, value_name = "TIME")]
+        before: When,
+        #[command(flatten)]
+        database: DatabaseArgs,
+    },
 }
 
 /// What usage is parted by.

@@ -116,6 +116,8 @@ fn store_limits(args: &ServeArgs) -> Limits {
     if let Some(days) = args.keep.retention_days {
         limits.retention = Duration::from_secs(u64::from(days) * 86_400);
     }
+    let days = args.keep.ledger_retention_days;
+    limits.ledger_retention = days.map(|days| Duration::from_secs(u64::from(days) * 86_400));
     if let Some(size) = args.keep.max_stored {
         limits.max_bytes = size.0;
     }

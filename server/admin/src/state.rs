@@ -19,7 +19,6 @@ pub struct Admin {
     pub(crate) refresh: Option<Arc<dyn Authenticate>>,
     pub(crate) people: Option<Arc<dyn People>>,
     pub(crate) on_use: Option<OnUse>,
-    pub(crate) currency: Arc<str>,
     /// Whether keys of organizations are let in that may not go on.
     pub(crate) lets_suspended: bool,
 }
@@ -28,7 +27,7 @@ pub struct Admin {
 type OnUse = Arc<dyn Fn(&KnownKey) + Send + Sync>;
 
 impl Admin {
-    /// Over a store, for whoever has an admin key in the directory. Amounts are in US dollars.
+    /// Over a store, for whoever has an admin key in the directory.
     #[must_use]
     pub fn new(store: Store, directory: Directory) -> Self {
         Self {
@@ -39,7 +38,6 @@ impl Admin {
             refresh: None,
             people: None,
             on_use: None,
-            currency: "usd".into(),
             lets_suspended: false,
         }
     }
@@ -83,13 +81,6 @@ impl Admin {
     #[must_use]
     pub fn even_suspended(mut self) -> Self {
         self.lets_suspended = true;
-        self
-    }
-
-    /// The currency of all amounts, as ISO 4217 names it, in lower case.
-    #[must_use]
-    pub fn currency(mut self, currency: &str) -> Self {
-        self.currency = currency.into();
         self
     }
 }

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use server_accounts::Currency;
 use server_billing::{
     Invoice, InvoiceStatus, Plan, PlanLimits, Standing, SubscriptionStatus, UnixSeconds,
 };
@@ -30,6 +31,8 @@ pub(crate) struct BillingObject {
     pub(crate) notices: Vec<NoticeObject>,
     /// All plans.
     pub(crate) plans: Vec<PlanObject>,
+    /// Of their fees, and of what usage costs, as ISO 4217 names it, in lower case.
+    pub(crate) currency: String,
 }
 
 /// A plan.
@@ -141,7 +144,7 @@ pub(crate) struct ReceivedObject {
 }
 
 impl BillingObject {
-    pub(crate) fn new(standing: &Standing<'_>, plans: &[Plan]) -> Self {
+    pub(crate) fn new(standing: &Standing<'_>, plans: &[Plan], currency: Currency) -> Self {
         let (start, end) = standing.period.unzip();
         let subscription = standing.subscription.map(|(id, status)| SubscriptionObject {
             id: id.to_string(),
@@ -161,6 +164,7 @@ impl BillingObject {
             invoices: Vec::new(),
             notices: Vec::new(),
             plans: plans.iter().map(PlanObject::from).collect(),
+            currency: currency.code().to_owned(),
         }
     }
 }

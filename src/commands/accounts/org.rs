@@ -70,6 +70,24 @@ pub(in crate::commands) async fn run(command: OrgCommand, data_dir: &Path) -> Re
             store.archive_organization(&allowed(&id)?).await?;
             outln!("{id} is archived")
         }
+        OrgCommand::Export { id, database } => {
+            let store = open(&database, data_dir).await?;
+            let mut told = Ok(());
+            let mut tell = |line: String| {
+                told = outln!("{line}");
+                told.is_ok()
+            };
+            store.export_organization(&allowed(&id)?, &mut tell).await?;
+            told
+        }
+        OrgCommand::Delete { id, confirm, database } => {
+            if id != confirm {
+                bail!("--confirm names '{confirm}', not '{id}': nothing was deleted");
+            }
+            let store = open(&database, data_dir).await?;
+            let num = store.delete_organization(&allowed(&id)?).await?;
+            outln!("{id} is gone, with {num} rows of the database")
+        }
     }
 }
 

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
-use server_accounts::{DEFAULT, PriceListData, TariffData};
+use server_accounts::{Currency, DEFAULT, PriceListData, TariffData};
 use server_metering::{Meter, Micros};
 use server_store::{NewPrice, PriceFilter, PriceList};
 
@@ -32,7 +32,15 @@ pub(in crate::commands) async fn run(command: PriceCommand, data_dir: &Path) -> 
             let store = open(&org.database, data_dir).await?;
             let (may, filter) = (allowed(&org.org)?, PriceFilter::default());
             let read = async |page| store.prices(&may, &filter, &page).await;
-            list(&super::all(read, |it: &PriceList| it.id.as_str()).await?, json)
+            let lists = super::all(read, |it: &PriceList| it.id.as_str()).await?;
+            list(&lists, store.currency().await?, json)
+        }
+        PriceCommand::Currency { code, database } => {
+            let store = open(&database, data_dir).await?;
+            if let Some(code) = code {
+                store.set_currency(&allowed(DEFAULT)?, code).await?;
+            }
+            outln!("{}", store.currency().await?)
         }
         PriceCommand::Remove { id, org } => {
             let store = open(&org.database, data_dir).await?;
@@ -58,8 +66,9 @@ async fn set(args: &PriceArgs, data_dir: &Path) -> Result<()> {
     store.organization(&allowed(organization)?).await?;
     let set = store.set_price(&allowed(organization)?, &new).await?;
     let until = set.valid_until.map_or(String::new(), |until| format!(" until {}", Shown(until)));
-    let from = Shown(set.valid_from);
-    outln!("{}: {} ({}) from {from}{until}: {}", set.id, set.model, set.tier, shown(&set.list))?;
+    let (from, prices) = (Shown(set.valid_from), shown(&set.list));
+    let (id, currency) = (&set.id, store.currency().await?);
+    outln!("{id}: {} ({}) from {from}{until}: {prices} {currency}", set.model, set.tier)?;
     known::warn_unless(&store, data_dir, &set.model).await
 }
 
@@ -122,9 +131,9 @@ fn of_storage(price: &str) -> Result<String> {
     Ok(Micros::new(price.get() / MILLIONS_PER_GB).to_string())
 }
 
-fn list(lists: &[PriceList], json: bool) -> Result<()> {
+fn list(lists: &[PriceList], currency: Currency, json: bool) -> Result<()> {
     if json {
-        let lists: Vec<Value> = lists.iter().map(as_json).collect();
+        let lists: Vec<Value> = lists.iter().map(|it| as_json(it, currency)).collect();
         return outln!("{}", serde_json::to_string_pretty(&lists)?);
     }
     let mut table = Table::new(["ID", "MODEL", "TIER", "FOR", "FROM", "UNTIL", "PRICES"]);
@@ -136,7 +145,7 @@ fn list(lists: &[PriceList], json: bool) -> Result<()> {
             it.organization.clone().unwrap_or_else(|| "all".to_owned()),
             Shown(it.valid_from).to_string(),
             it.valid_until.map_or("-".to_owned(), |until| Shown(until).to_string()),
-            shown(&it.list),
+            format!("{} {currency}", shown(&it.list)),
         ]);
     }
     table.print("no prices; set some with `agentbase price set MODEL --input X --output Y`")
@@ -156,7 +165,7 @@ fn shown(list: &PriceListData) -> String {
     list.meters.iter().map(tariff).collect::<Vec<_>>().join(", ")
 }
 
-fn as_json(it: &PriceList) -> Value {
+fn as_json(it: &PriceList, currency: Currency) -> Value {
     json!({
         "id": it.id,
         "model": it.model,
@@ -165,5 +174,6 @@ fn as_json(it: &PriceList) -> Value {
         "valid_from": it.valid_from,
         "valid_until": it.valid_until,
         "prices": it.list,
+        "currency": currency.code(),
     })
 }

@@ -4,11 +4,12 @@ use std::path::Path;
 
 use anyhow::Result;
 use serde_json::{Value, json};
+use server_accounts::Currency;
 use server_metering::{Meter, Micros, Picos};
 use server_store::{GroupBy, UsageFilter, UsageGroup, UsageQuery, UsageTotal};
 
 use crate::accounts::{allowed, open};
-use crate::cli::{UsageArgs, UsageBy};
+use crate::cli::{UsageArgs, UsageBy, UsageCommand};
 use crate::table::Table;
 use crate::when::now_ms;
 
@@ -17,6 +18,11 @@ use crate::when::now_ms;
 /// # Errors
 /// If the time is none, or the database fails.
 pub(in crate::commands) async fn run(args: UsageArgs, data_dir: &Path) -> Result<()> {
+    if let Some(UsageCommand::Prune { before, database }) = args.command {
+        let store = open(&database, data_dir).await?;
+        let num = store.prune_ledger(&allowed("")?, before.before(now_ms())).await?;
+        return outln!("deleted {num} lines of the ledger");
+    }
     let now = now_ms();
     let store = open(&args.org.database, data_dir).await?;
     // What is not there has used nothing, and is most likely mistyped.
@@ -40,16 +46,16 @@ pub(in crate::commands) async fn run(args: UsageArgs, data_dir: &Path) -> Result
         until: args.until.map_or(now + 1, |until| until.before(now)),
         filter,
     };
-    let may = allowed(&args.org.org)?;
+    let (may, currency) = (allowed(&args.org.org)?, store.currency().await?);
     let Some(by) = args.by else {
-        return tell(&store.usage(&may, &query).await?, args.json);
+        return tell(&store.usage(&may, &query).await?, currency, args.json);
     };
     let groups = store.usage_by(&may, &query, &[group(by)]).await?;
     if args.json {
         let groups: Vec<Value> = groups
             .iter()
             .map(|group| {
-                let mut line = as_json(&group.total);
+                let mut line = as_json(&group.total, currency);
                 line[heading(by).to_lowercase()] = json!(name(group, by));
                 line
             })
@@ -67,7 +73,7 @@ pub(in crate::commands) async fn run(args: UsageArgs, data_dir: &Path) -> Result
             input,
             cached,
             output,
-            line.cost.to_string(),
+            format!("{} {currency}", line.cost),
         ]);
     }
     table.print("nothing was used in this time")
@@ -96,9 +102,9 @@ impl Line {
     }
 }
 
-fn tell(total: &UsageTotal, json: bool) -> Result<()> {
+fn tell(total: &UsageTotal, currency: Currency, json: bool) -> Result<()> {
     if json {
-        return outln!("{}", as_json(total));
+        return outln!("{}", as_json(total, currency));
     }
     let line = Line::of(total);
     outln!("requests       {}", line.requests)?;
@@ -107,10 +113,10 @@ fn tell(total: &UsageTotal, json: bool) -> Result<()> {
     for (meter, units) in total.usage.counts().filter(|(meter, _)| !is_told(*meter)) {
         outln!("{:14} {units}", meter.name().replace('_', " "))?;
     }
-    outln!("cost           {}", line.cost)
+    outln!("cost           {} {currency}", line.cost)
 }
 
-fn as_json(total: &UsageTotal) -> Value {
+fn as_json(total: &UsageTotal, currency: Currency) -> Value {
     let line = Line::of(total);
     let mut json = json!({
         "requests": line.requests,
@@ -119,6 +125,7 @@ fn as_json(total: &UsageTotal) -> Value {
         "output_tokens": line.output,
         // Exact to a micro-unit up to 9 thousand millions.
         "cost": line.cost.get() as f64 / 1e6,
+        "currency": currency.code(),
     });
     for (meter, units) in total.usage.counts().filter(|(meter, _)| !is_told(*meter)) {
         json[meter.name()] = units.into();

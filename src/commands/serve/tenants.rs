@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use server_access::{Access, AlertMail, Alerts, AlertsOptions, Books, BooksOptions, Hours};
-use server_accounts::{AwsPair, Keeping, KeySecret, KnownKey, StorePrompts};
+use server_accounts::{AwsPair, DEFAULT, Keeping, KeySecret, KnownKey, StorePrompts};
 use server_admin::Admin;
 use server_http::{AppStateBuilder, AuthError, Authenticate, Caller, NoAuth, Outbound};
 use server_login::Login;
@@ -51,6 +51,10 @@ impl Tenants {
         let login = people::login(args, data_dir, store)?;
         let invitations = Arc::new(Invitations::new(args, data_dir)?);
         accounts::prepare(store, data_dir).await?;
+        if let Some(currency) = args.currency {
+            let set = store.set_currency(&accounts::allowed(DEFAULT)?, currency).await;
+            set.with_context(|| format!("cannot use the currency {currency}"))?;
+        }
         let claim = claim(args, data_dir).await?;
         let books = books(args, data_dir, store).await?;
         let billing = Billing::open(args, store)?;

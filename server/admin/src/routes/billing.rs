@@ -52,7 +52,7 @@ pub(crate) async fn usage(
 ) -> Result<Json<UsageSum>, ApiError> {
     let times = times(&query)?;
     let total = admin.store.usage(&asker.may()?, &asked(&query, times)?).await?;
-    Ok(Json(UsageSum::new(times, &total, &admin.currency)))
+    Ok(Json(UsageSum::new(times, &total, admin.store.currency().await?.code())))
 }
 
 /// Each request of a time that was billed, in the order they ended in, as a file.
@@ -115,7 +115,8 @@ pub(crate) async fn prices(
         at: (!query.is_set("include_all")?).then(now_ms),
     };
     let page = admin.store.prices(&asker.may()?, &filter, &paging.page).await?;
-    Ok(ListOf::page(page, &paging, |price| PriceObject::new(price, &admin.currency)))
+    let currency = admin.store.currency().await?;
+    Ok(ListOf::page(page, &paging, |price| PriceObject::new(price, currency.code())))
 }
 
 /// What a usage would cost the organization now, after what it used in this period.
@@ -162,5 +163,6 @@ pub(crate) async fn estimate(
         let message = "This would cost more than an amount can be: ask for less 'usage'.";
         return Err(ApiError::invalid(Some("usage"), message));
     }
-    Ok(Json(Estimate::new((request.model, tier), &quote, &admin.currency)))
+    let currency = admin.store.currency().await?;
+    Ok(Json(Estimate::new((request.model, tier), &quote, currency.code())))
 }

@@ -162,7 +162,8 @@ pub(crate) async fn costs(
     let limit = query.number("limit", (1, MAX_COST_DAYS))?.unwrap_or(DEFAULT_COST_DAYS);
     let width = (BucketWidth::Day, limit);
     let buckets = Buckets::of_width(&query, width, (&groups, &words), filter)?;
-    let read_group = |group: &UsageGroup| Some(CostsResult::new(group, &admin.currency));
+    let currency = admin.store.currency().await?;
+    let read_group = |group: &UsageGroup| Some(CostsResult::new(group, currency.code()));
     read(&admin, &asker, buckets, read_group).await
 }
 

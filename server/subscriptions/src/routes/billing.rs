@@ -63,7 +63,8 @@ async fn shown(
     let (organization, billing) = (organization(allowed)?, subscriptions.billing());
     let state = billing.state(&organization).await.map_err(told)?;
     let standing = state.standing(billing.plans());
-    let mut object = BillingObject::new(&standing, billing.plans().all());
+    let currency = subscriptions.store().currency().await?;
+    let mut object = BillingObject::new(&standing, billing.plans().all(), currency);
     object.email = subscriptions.store().billing_email(allowed).await?;
     if state.customer().is_some() {
         let invoices = billing.invoices(&organization, None, NUM_INVOICES).await.map_err(told)?;
