@@ -5,8 +5,9 @@ use utoipa::openapi::OpenApi;
 use utoipa::{IntoResponses, OpenApi as Describe};
 
 use crate::routes::{
-    admin_keys, audit, audit_logs, billing, invites, keys, limits, organization, project_keys,
-    project_users, projects, provisions, rate_limits, roles, service_accounts, usage, users,
+    admin_keys, audit, audit_logs, billing, invites, keys, limits, organization, privacy,
+    project_keys, project_users, projects, provisions, rate_limits, roles, service_accounts, usage,
+    users,
 };
 
 /// What any of these routes may answer instead.
@@ -61,6 +62,7 @@ pub enum Refusals {
         limits::set_of_project,
         organization::retrieve,
         organization::modify,
+        privacy::export,
         project_keys::list,
         project_keys::retrieve,
         project_keys::delete,

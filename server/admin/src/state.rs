@@ -6,8 +6,12 @@ use server_accounts::{Directory, KnownKey};
 use server_http::Authenticate;
 use server_metering::Meters;
 use server_store::Store;
+use tokio::sync::Semaphore;
 
 use crate::{Inviter, People};
+
+/// Each holds a connection to the database.
+const MAX_EXPORTS: usize = 2;
 
 /// The accounts, who may change them, and what they use. A clone is the same.
 #[derive(Clone)]
@@ -19,6 +23,8 @@ pub struct Admin {
     pub(crate) refresh: Option<Arc<dyn Authenticate>>,
     pub(crate) people: Option<Arc<dyn People>>,
     pub(crate) on_use: Option<OnUse>,
+    /// Places of exports that run.
+    pub(crate) exports: Arc<Semaphore>,
     /// Whether keys of organizations are let in that may not go on.
     pub(crate) lets_suspended: bool,
 }
@@ -38,6 +44,7 @@ impl Admin {
             refresh: None,
             people: None,
             on_use: None,
+            exports: Arc::new(Semaphore::new(MAX_EXPORTS)),
             lets_suspended: false,
         }
     }

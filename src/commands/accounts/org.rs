@@ -7,12 +7,16 @@ use serde_json::{Value, json};
 use server_accounts::{DEFAULT, Kind, new_id};
 use server_identity::EmailAddress;
 use server_store::Organization;
+use tokio::sync::mpsc;
 
 use super::shown;
 use crate::accounts::{allowed, open};
 use crate::cli::OrgCommand;
 use crate::table::Table;
 use crate::when::Shown;
+
+/// Lines of an export that are read ahead.
+const MAX_WAITING: usize = 64;
 
 /// Runs the chosen subcommand.
 ///
@@ -72,13 +76,13 @@ pub(in crate::commands) async fn run(command: OrgCommand, data_dir: &Path) -> Re
         }
         OrgCommand::Export { id, database } => {
             let store = open(&database, data_dir).await?;
-            let mut told = Ok(());
-            let mut tell = |line: String| {
-                told = outln!("{line}");
-                told.is_ok()
-            };
-            store.export_organization(&allowed(&id)?, &mut tell).await?;
-            told
+            let (sender, lines) = mpsc::channel(MAX_WAITING);
+            let may = allowed(&id)?;
+            let (told, printed) =
+                tokio::join!(store.export_organization(&may, sender), print(lines));
+            printed?;
+            told?;
+            Ok(())
         }
         OrgCommand::Delete { id, confirm, database } => {
             if id != confirm {
@@ -89,6 +93,14 @@ pub(in crate::commands) async fn run(command: OrgCommand, data_dir: &Path) -> Re
             outln!("{id} is gone, with {num} rows of the database")
         }
     }
+}
+
+/// Prints lines until there are no more, or nobody reads them.
+async fn print(mut lines: mpsc::Receiver<String>) -> Result<()> {
+    while let Some(line) = lines.recv().await {
+        outln!("{line}")?;
+    }
+    Ok(())
 }
 
 fn list(organizations: &[Organization], json: bool) -> Result<()> {

@@ -8,6 +8,7 @@ pub(crate) mod invites;
 pub(crate) mod keys;
 pub(crate) mod limits;
 pub(crate) mod organization;
+pub(crate) mod privacy;
 pub(crate) mod project_keys;
 pub(crate) mod project_users;
 pub(crate) mod projects;
@@ -33,6 +34,7 @@ pub(crate) fn all() -> Router<Admin> {
         .merge(keys::routes())
         .merge(limits::routes())
         .merge(organization::routes())
+        .merge(privacy::routes())
         .merge(project_keys::routes())
         .merge(project_users::routes())
         .merge(projects::routes())

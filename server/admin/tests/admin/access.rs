@@ -68,6 +68,7 @@ async fn a_key_may_what_its_role_may() {
         ("GET", "/v1/organization/costs?start_time=1", Value::Null, 200),
         ("PUT", "/api/v1/organization/limits", json!({}), 405),
         ("PATCH", "/api/v1/organization", name.clone(), 403),
+        ("GET", "/api/v1/organization/export", Value::Null, 403),
     ];
     for (method, path, body, expected) in cases {
         let answer = world.ask(&viewer, method, path, body).await;

@@ -8,6 +8,7 @@ mod isolation;
 mod keys;
 mod limits;
 mod people;
+mod privacy;
 mod projects;
 mod provisions;
 mod sample;

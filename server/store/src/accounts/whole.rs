@@ -4,11 +4,14 @@
 //! deletion that was cut off goes on when it is asked for again.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use futures_util::TryStreamExt;
 use serde_json::{Map, Value, json};
 use server_accounts::{Allowed, DEFAULT, may};
 use sqlx::{AssertSqlSafe, ColumnIndex, Decode, Row, Type};
+use tokio::sync::mpsc::Sender;
+use tokio::time::timeout;
 
 use super::audit::{self, Who};
 use super::check::whole;
@@ -18,6 +21,8 @@ use crate::database::now;
 use crate::sql::{Transaction, execute, on};
 use crate::{Store, StoreError};
 
+/// For whoever takes lines.
+const PATIENCE: Duration = Duration::from_secs(30);
 /// Rows that one transaction removes.
 const BATCH: u64 = 2_000;
 /// Seconds until whatever ran when an organization was archived has ended and been billed.
@@ -28,15 +33,15 @@ const REMOVE: &str = "DELETE FROM organizations WHERE id = $1";
 impl Store {
     /// Tells all that is stored of an organization, line by line: JSON objects with a `table` and
     /// its `row`. Members are told by their ids. No secret and no hash of one is told. It ends
-    /// where `tell` says `false`. How many lines were told.
+    /// where nobody takes the lines any more. How many were told.
     ///
     /// # Errors
     /// [`StoreError::NotFound`] if there is no such organization or this is not allowed in the
-    /// whole of it; if the database fails.
+    /// whole of it; if the database fails, or a line is not taken for half a minute.
     pub async fn export_organization(
         &self,
         allowed: &Allowed<may::WritePrivacy>,
-        tell: &mut (dyn FnMut(String) -> bool + Send),
+        lines: Sender<String>,
     ) -> Result<u64, StoreError> {
         let id = whole(allowed)?;
         // As it is at one moment, however long it takes.
@@ -44,21 +49,20 @@ impl Store {
         archived_at(&mut transaction, id).await?;
         let mut num_rows = 0;
         for table in OF_ORGANIZATIONS.iter().rev() {
-            let (num, goes_on) = on!(&mut transaction, |connection| {
+            num_rows += on!(&mut transaction, |connection| {
                 let columns: Vec<Column> = table.columns().filter(|it| it.is_told).collect();
                 let mut rows = sqlx::query(select(table, &columns)).bind(id).fetch(connection);
-                let (mut num, mut goes_on) = (0, true);
-                while goes_on && let Some(row) = rows.try_next().await? {
+                let mut num = 0;
+                while let Some(row) = rows.try_next().await? {
                     let told = json!({ "table": table.table, "row": object(&columns, &row)? });
-                    goes_on = tell(told.to_string());
-                    num += 1;
+                    match timeout(PATIENCE, lines.send(told.to_string())).await {
+                        Ok(Ok(())) => num += 1,
+                        Ok(Err(_)) => return Ok(num_rows + num),
+                        Err(_) => return Err(StoreError::Timeout),
+                    }
                 }
-                (num, goes_on)
+                num
             });
-            num_rows += num;
-            if !goes_on {
-                break;
-            }
         }
         Ok(num_rows)
     }
