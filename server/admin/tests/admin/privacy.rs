@@ -30,7 +30,7 @@ async fn owners_are_told_all_of_their_own_and_no_secret() {
     let rows: Vec<Value> =
         answer.text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     let num = |table: &str| rows.iter().filter(|it| it["table"] == table).count();
-    assert_eq!((num("organizations"), num("ledger"), num("responses")), (1, 3, 1));
+    assert_eq!((num("organizations"), num("ledger"), num("responses")), (1, 6, 1));
     assert!(answer.text.contains("xyzzy") && !answer.text.contains("plugh"));
     for secret in [&world.a.admin_secret, "aws_secret", "\"hash\":null"] {
         assert!(!answer.text.contains(secret), "{secret}");

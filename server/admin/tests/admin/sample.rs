@@ -41,6 +41,7 @@ pub(crate) fn values(of: &Organization) -> BTreeMap<String, Value> {
         ("starts_at", json!(unix() + 500)),
         ("expires_at", json!(unix() + 1000)),
         ("name", json!("sampled")),
+        ("store_prompts", json!("when_asked")),
         ("role", json!("viewer")),
         ("email", json!("sampled@example.com")),
         ("permissions", json!(["usage.read"])),

@@ -18,7 +18,7 @@ use super::check::whole;
 use super::organizations::archived_at;
 use super::whose::{Column, OF_ORGANIZATIONS, OfOrganization};
 use crate::database::now;
-use crate::sql::{Transaction, execute, on};
+use crate::sql::{execute, on};
 use crate::{Store, StoreError};
 
 /// For whoever takes lines.
@@ -114,16 +114,7 @@ impl Store {
         loop {
             let batch = async {
                 let mut transaction = self.write(id).await?;
-                let place = match &transaction {
-                    Transaction::Sqlite(_) => "rowid",
-                    Transaction::Postgres(_) => "ctid",
-                };
-                let OfOrganization { table, column, .. } = table;
-                let sql = format!(
-                    "DELETE FROM {table} WHERE {place} IN
-                    (SELECT {place} FROM {table} WHERE {column} = $1 LIMIT {BATCH})"
-                );
-                let num = execute!(&mut transaction, AssertSqlSafe(sql), id)?;
+                let num = execute!(&mut transaction, delete(table), id)?;
                 transaction.commit().await?;
                 Ok(num)
             };
@@ -134,6 +125,16 @@ impl Store {
             }
         }
     }
+}
+
+/// A batch of its rows.
+fn delete(table: &OfOrganization) -> AssertSqlSafe<String> {
+    let key: Vec<&str> = table.columns().filter(|it| it.is_key).map(|it| it.name).collect();
+    let (key, OfOrganization { table, column, .. }) = (key.join(", "), table);
+    AssertSqlSafe(format!(
+        "DELETE FROM {table} WHERE ({key}) IN
+        (SELECT {key} FROM {table} WHERE {column} = $1 LIMIT {BATCH})"
+    ))
 }
 
 /// Made of constants.

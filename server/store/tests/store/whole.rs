@@ -84,7 +84,7 @@ async fn dumped(opened: &Opened) -> String {
 }
 
 async fn told(opened: &Opened) -> Vec<Value> {
-    let (sender, mut receiver) = channel(3);
+    let (sender, mut receiver) = channel::<String>(3);
     let mut lines = Vec::new();
     let take = async {
         while let Some(line) = receiver.recv().await {
