@@ -15,7 +15,7 @@ const BATCH: i64 = 100;
 /// Sums of a day or a month, which are small and many.
 const BATCH_OF_SUMS: i64 = 2_000;
 /// Between batches of one sweep, for others to write.
-const PAUSE: Duration = Duration::from_millis(20);
+pub(crate) const PAUSE: Duration = Duration::from_millis(20);
 /// Between sweeps.
 const INTERVAL: Duration = Duration::from_secs(600);
 

@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 use server_accounts::{Allowed, DEFAULT, may};
 use sqlx::{AssertSqlSafe, ColumnIndex, Decode, Row, Type};
 use tokio::sync::mpsc::Sender;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use super::audit::{self, Who};
 use super::check::whole;
@@ -19,6 +19,7 @@ use super::organizations::archived_at;
 use super::whose::{Column, OF_ORGANIZATIONS, OfOrganization};
 use crate::database::now;
 use crate::sql::{execute, on};
+use crate::sweep::PAUSE;
 use crate::{Store, StoreError};
 
 /// For whoever takes lines.
@@ -123,6 +124,7 @@ impl Store {
             if num < BATCH {
                 return Ok(num_rows);
             }
+            sleep(PAUSE).await;
         }
     }
 }

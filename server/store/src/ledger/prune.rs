@@ -7,12 +7,14 @@
 use std::sync::LazyLock;
 
 use server_accounts::{Allowed, may};
+use tokio::time::sleep;
 
 use super::counted::COUNTED;
 use super::error::BillingError;
 use super::filter::{MILLIS_PER_HOUR, Part, Scope, Table};
 use crate::database::millis;
 use crate::sql::{Transaction, execute, query};
+use crate::sweep::PAUSE;
 use crate::{Store, StoreError};
 
 /// The shortest time that lines are kept: journals of servers that were down are longer over.
@@ -109,6 +111,7 @@ impl Store {
                 if num < BATCH_LEN {
                     break;
                 }
+                sleep(PAUSE).await;
             }
         }
     }
