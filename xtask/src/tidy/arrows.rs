@@ -152,6 +152,7 @@ const GUARDED: &[(&str, &[&str])] = &[
             "scheduler-batching",
             "model-registry",
             "server-access",
+            "server-admin",
             "server-billing",
             "server-http",
             "server-identity",

@@ -51,8 +51,8 @@ pub(super) const OF_ORGANIZATIONS: &[OfOrganization] = &[
     of(
         "responses",
         "tenant",
-        "*tenant *id created_at# expires_at# status previous_id conversation_id body input num_bytes#
-            process#",
+        "*tenant *id created_at# expires_at# status previous_id conversation_id body input
+            num_bytes# process#",
     ),
     of("conversation_items", "tenant", "*tenant *conversation_id *position# id item num_bytes#"),
     of(
