@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use server_access::Access;
 use server_accounts::{
     Actor, Allowed, BudgetData, Changes, DEFAULT, Demand, Directory, KeyChange, KeyKind, KeySecret,
-    LimitsData, OrganizationChange, ProjectChange, Role, Scopes, SecretChange,
+    LimitsData, OrganizationChange, PrivacySettings, ProjectChange, Role, Scopes, SecretChange,
 };
 use server_metering::{
     AccountId, Ask, Ending, Endpoint, Entry, Follower, FollowerOptions, Journal, JournalOptions,
@@ -157,6 +157,7 @@ fn changes(secrets: &[KeySecret]) -> Changes {
                 id: project.clone(),
                 is_archived: false,
                 limits: LimitsData::default(),
+                privacy: PrivacySettings::default(),
             });
         }
         changes.keys.push(KeyChange {

@@ -6,7 +6,7 @@ use anyhow::{Result, bail};
 use serde_json::{Value, json};
 use server_accounts::{DEFAULT, Kind, new_id};
 use server_identity::EmailAddress;
-use server_store::Organization;
+use server_store::{Organization, Store};
 use tokio::sync::mpsc;
 
 use super::shown;
@@ -74,16 +74,7 @@ pub(in crate::commands) async fn run(command: OrgCommand, data_dir: &Path) -> Re
             store.archive_organization(&allowed(&id)?).await?;
             outln!("{id} is archived")
         }
-        OrgCommand::Export { id, database } => {
-            let store = open(&database, data_dir).await?;
-            let (sender, lines) = mpsc::channel(MAX_WAITING);
-            let may = allowed(&id)?;
-            let (told, printed) =
-                tokio::join!(store.export_organization(&may, sender), print(lines));
-            printed?;
-            told?;
-            Ok(())
-        }
+        OrgCommand::Export { id, database } => export(&open(&database, data_dir).await?, &id).await,
         OrgCommand::Delete { id, confirm, database } => {
             if id != confirm {
                 bail!("--confirm names '{confirm}', not '{id}': nothing was deleted");
@@ -93,6 +84,15 @@ pub(in crate::commands) async fn run(command: OrgCommand, data_dir: &Path) -> Re
             outln!("{id} is gone, with {num} rows of the database")
         }
     }
+}
+
+async fn export(store: &Store, id: &str) -> Result<()> {
+    let (sender, lines) = mpsc::channel(MAX_WAITING);
+    let may = allowed(id)?;
+    let (told, printed) = tokio::join!(store.export_organization(&may, sender), print(lines));
+    printed?;
+    told?;
+    Ok(())
 }
 
 /// Prints lines until there are no more, or nobody reads them.

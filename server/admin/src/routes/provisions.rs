@@ -87,5 +87,6 @@ pub(crate) async fn commitments(
 ) -> Result<Json<ListOf<CommitmentObject>>, ApiError> {
     let paging = query.paging(false)?;
     let page = admin.store.commitments(&asker.may()?, &paging.page).await?;
-    Ok(ListOf::page(page, &paging, |it| CommitmentObject::new(it, &admin.currency)))
+    let currency = admin.store.currency().await?;
+    Ok(ListOf::page(page, &paging, |it| CommitmentObject::new(it, currency.code())))
 }

@@ -105,8 +105,7 @@ pub(crate) async fn is_archived(
     Ok(archived_at(transaction, id).await?.is_some())
 }
 
-/// Since when the organization is no more, if it is no more; [`StoreError::NotFound`] unless it is
-/// there.
+/// Since when an organization is no more; [`StoreError::NotFound`] if it never was.
 pub(super) async fn archived_at(
     transaction: &mut Transaction,
     id: &str,

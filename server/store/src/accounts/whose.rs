@@ -100,6 +100,14 @@ pub(super) const OF_ORGANIZATIONS: &[OfOrganization] = &[
             cost_picos#",
     ),
     of(
+        "usage_days",
+        ID,
+        "*organization_id *day# *project_id *key_id *model *tier *endpoint *tag num_requests#
+            input_tokens# cached_input_tokens# output_tokens# embedding_tokens# images#
+            audio_millis# compute_millis# storage_byte_hours# provisioned_hours# cost_micros#
+            cost_picos#",
+    ),
+    of(
         "usage_sums",
         ID,
         "*organization_id *project_id *key_id *model *tier *period *number# input_tokens#
@@ -113,6 +121,12 @@ pub(super) const OF_ORGANIZATIONS: &[OfOrganization] = &[
             touched_at#",
     ),
     of("shared_rates", ID, "*organization_id *project_id *key_id *kind level# filled_at#"),
+    of(
+        "provisions",
+        ID,
+        "organization_id *id project_id model units# from_hour# until_hour# created_at#",
+    ),
+    of("commitments", ID, "organization_id *id amount# from_month# until_month# created_at#"),
     // Of no organization are those for all.
     of(
         "prices",
@@ -157,7 +171,7 @@ pub(super) const OF_ORGANIZATIONS: &[OfOrganization] = &[
         "organizations",
         "id",
         "*id name created_at# archived_at# suspended requires_two_factors# settings limits
-            revision#",
+            revision# billing_email",
     ),
 ];
 
@@ -168,7 +182,7 @@ pub(super) const OF_PEOPLE: &[&str] =
 
 /// Of nobody.
 #[cfg(test)]
-pub(super) const OF_NOBODY: &[&str] = &["revisions", "installation"];
+pub(super) const OF_NOBODY: &[&str] = &["revisions", "installation", "counted"];
 
 #[cfg(test)]
 mod tests {
