@@ -31,6 +31,7 @@ const IN_PATH: &[(&str, Named)] = &[
     ("models", Public("llama")),
     ("oidc", Public("github")),
     ("projects", Of("project")),
+    ("provisions", Of("provision")),
     ("rate_limits", Public("rl-all")),
     ("requests", Of("request")),
     ("responses", Of("response")),

@@ -185,7 +185,11 @@ impl Tenant {
         let invite = self.make(site, &admin, "/v1/organization/invites", &made);
         let made = json!({"name": format!("{name} second admin")});
         let key = self.make(site, &admin, "/v1/organization/admin_api_keys", &made);
-        for (kind, made) in [("role", role), ("invite", invite), ("admin_key", key)] {
+        let of = self.ids.of("project");
+        let path = format!("/api/v1/organization/projects/{of}/provisions");
+        let held = self.make(site, &admin, &path, &json!({"model": "llama", "units": 1}));
+        let made = [("role", role), ("invite", invite), ("admin_key", key), ("provision", held)];
+        for (kind, made) in made {
             self.ids.0.insert(kind, text(&made, "id"));
         }
     }

@@ -73,6 +73,9 @@ impl Site {
             "open",
             "--login-providers",
             &providers,
+            // What is kept is another's, too.
+            "--store-prompts",
+            "when-asked",
             "--stripe-key",
             "sk_test_x",
             "--stripe-webhook-secret",

@@ -75,7 +75,11 @@ proptest! {
     }
 
     #[test]
-    fn text_goes_through_tokens_unharmed(text in any::<String>(), cut in 0usize..40) {
+    fn text_goes_through_tokens_unharmed(
+        // What stands for a blank in a vocabulary is a blank to it.
+        text in any::<String>().prop_map(|text| text.replace('\u{2581}', "_")),
+        cut in 0usize..40,
+    ) {
         for model in [&*SMOLLM2, &*SPM, &*BYTES] {
             let ids = model.encode(&text, false).unwrap();
             prop_assert_eq!(model.decode(&ids, false), text.clone());

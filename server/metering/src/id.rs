@@ -79,8 +79,11 @@ impl Tier {
     pub const PRIORITY: &'static str = "priority";
     /// After them.
     pub const FLEX: &'static str = "flex";
-    /// Those that requests are served in.
-    pub const ALL: [&'static str; 3] = [Self::STANDARD, Self::PRIORITY, Self::FLEX];
+    /// Of throughput that is held ready by the hour, which is no request.
+    pub const PROVISIONED: &'static str = "provisioned";
+    /// All of them.
+    pub const ALL: [&'static str; 4] =
+        [Self::STANDARD, Self::PRIORITY, Self::FLEX, Self::PROVISIONED];
 }
 
 /// Whose request it is: each level has limits and counts of its own.

@@ -51,8 +51,8 @@ pub use database::{BooksClaim, Database, Store, claim_books};
 pub use error::StoreError;
 pub use ledger::{
     BillingError, Bucket, BucketQuery, BucketWidth, Commitment, GroupBy, LedgerLine, NewCommitment,
-    NewPrice, NewProvision, PriceBooks, PriceFilter, PriceList, Provision, SqlLedger, UsageFilter,
-    UsageGroup, UsageQuery, UsageTotal,
+    NewPrice, NewProvision, PriceBooks, PriceFilter, PriceList, Provision, STORAGE, SqlLedger,
+    UsageFilter, UsageGroup, UsageQuery, UsageTotal,
 };
 pub use limits::Limits;
 pub use migrations::{Migrated, migrate};

@@ -49,7 +49,8 @@ impl Store {
         let mut transaction = self.in_time(self.read_every()).await?;
         archived_at(&mut transaction, id).await?;
         let mut num_rows = 0;
-        for table in OF_ORGANIZATIONS.iter().rev() {
+        let is_told = |it: &&OfOrganization| it.columns().any(|column| column.is_told);
+        for table in OF_ORGANIZATIONS.iter().rev().filter(is_told) {
             num_rows += on!(&mut transaction, |connection| {
                 let columns: Vec<Column> = table.columns().filter(|it| it.is_told).collect();
                 let mut rows = sqlx::query(select(table, &columns)).bind(id).fetch(connection);

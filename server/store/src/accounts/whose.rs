@@ -114,13 +114,14 @@ pub(super) const OF_ORGANIZATIONS: &[OfOrganization] = &[
             cached_input_tokens# output_tokens# embedding_tokens# images# audio_millis#
             compute_millis# storage_byte_hours# provisioned_hours# cost_micros# cost_picos#",
     ),
+    // How servers stand with each other, which changes by the second, is nobody's to be told.
     of(
         "leases",
         ID,
-        "*organization_id *project_id *key_id *what *period *number# *process# reserved#
-            touched_at#",
+        "*!organization_id *!project_id *!key_id *!what *!period *!number# *!process# !reserved#
+            !touched_at#",
     ),
-    of("shared_rates", ID, "*organization_id *project_id *key_id *kind level# filled_at#"),
+    of("shared_rates", ID, "*!organization_id *!project_id *!key_id *!kind !level# !filled_at#"),
     of(
         "provisions",
         ID,

@@ -24,7 +24,7 @@ pub use append::SqlLedger;
 pub(crate) use append::add_to_sums as write_rows;
 pub(crate) use batch::{name, number};
 pub use books::PriceBooks;
-pub use counted::{Commitment, NewCommitment, NewProvision, Provision};
+pub use counted::{Commitment, NewCommitment, NewProvision, Provision, STORAGE};
 pub use error::BillingError;
 pub use filter::UsageFilter;
 pub(crate) use filter::{END_OF_TIME, MILLIS_PER_HOUR};

@@ -105,7 +105,7 @@ async fn all_of_an_organization_is_told_but_no_secret(on: On) {
         billing_notices billing_spans completion_metadata completions conversation_items
         conversations invitations key_secrets keys ledger memberships organizations outbox prices
         project_memberships projects response_outputs responses roles service_accounts tenants
-        usage_hours usage_sums webhooks";
+        usage_days usage_hours usage_sums webhooks";
     assert_eq!(tables, expected.split_whitespace().collect());
     let of = |table: &str| lines.iter().filter(|it| it["table"] == table).collect::<Vec<_>>();
     assert_eq!(of("conversation_items").len(), 250);

@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::Result;
 use model_registry::Manifest;
 use server_accounts::DEFAULT;
-use server_store::Store;
+use server_store::{STORAGE, Store};
 
 use crate::accounts::allowed;
 use crate::data_dir;
@@ -22,7 +22,7 @@ const MAX_TOLD: usize = 10;
 /// If the registry or the database fails.
 pub(super) async fn warn_unless(store: &Store, data_dir: &Path, model: &str) -> Result<()> {
     let manifests = data_dir::registry(data_dir)?.list().await?;
-    if manifests.iter().any(|it| is_of(model, it)) {
+    if model == STORAGE || manifests.iter().any(|it| is_of(model, it)) {
         return Ok(());
     }
     if store.was_used(&allowed(DEFAULT)?, model).await? {

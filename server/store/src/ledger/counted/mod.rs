@@ -11,7 +11,7 @@ mod hours;
 mod months;
 mod provisions;
 
-use server_metering::{Entry, UnixMillis};
+use server_metering::{Entry, Tier, UnixMillis};
 
 use super::append::add;
 use super::batch::Batch;
@@ -24,8 +24,9 @@ pub use provisions::{NewProvision, Provision};
 
 /// What such lines have for an endpoint. They are no requests.
 pub(super) const COUNTED: [&str; 3] = [STORAGE, PROVISIONED, COMMITMENT];
-const STORAGE: &str = "storage";
-const PROVISIONED: &str = "provisioned";
+/// What prices of storage are of, in place of a model.
+pub const STORAGE: &str = "storage";
+const PROVISIONED: &str = Tier::PROVISIONED;
 const COMMITMENT: &str = "commitment";
 /// In place of a project or a key, as in paths of accounts.
 pub(super) const NOBODY: &str = "-";
