@@ -26,6 +26,10 @@ use std::io::IsTerminal;
 use clap::Parser;
 use tracing_subscriber::{EnvFilter, fmt, prelude::*};
 
+/// What one thread makes another one drops, all the time: glibc's has them wait for each other.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> std::process::ExitCode {
     let cli = cli::Cli::parse();
     start_logging(cli.log_json);

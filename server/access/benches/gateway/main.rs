@@ -10,6 +10,10 @@
 mod baseline;
 mod setup;
 
+/// As the binary has it.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 use std::io::Read;
 
 use server_http::{HttpLimits, runtime, serve};
