@@ -75,8 +75,8 @@ pub(crate) async fn first_key(
         limits: LimitsData::default(),
         expires_at: None,
     };
-    let (key, secret) = store.create_key(&allowed(DEFAULT)?, &new).await?;
-    Ok(Some((key.id, secret)))
+    let made = store.create_first_key(&allowed(DEFAULT)?, &new).await?;
+    Ok(made.map(|(key, secret)| (key.id, secret)))
 }
 
 /// What the operator may, who has the data directory or the database.

@@ -125,6 +125,11 @@ impl Account {
         }
     }
 
+    /// Whether other processes had something of its limits reserved.
+    pub(crate) fn is_elsewhere(&self) -> bool {
+        self.lent.as_ref().is_some_and(Lent::is_elsewhere)
+    }
+
     /// Takes what was lent of a rate.
     pub(crate) fn rate_lent(&mut self, ask: &RateAsk, grant: &RateGrant, now: Instant) {
         self.rates.lent(ask, grant, now);

@@ -152,10 +152,28 @@ fn list(lists: &[PriceList], currency: Currency, json: bool) -> Result<()> {
 }
 
 /// `input_tokens 0.15, output_tokens 0.60/0.40`: for a million units.
+/// Prices of a million units, but for what nobody uses a million of: what one costs, and a gigabyte
+/// and hour.
 fn shown(list: &PriceListData) -> String {
     let tariff = |(meter, tariff): (&String, &TariffData)| {
+        let each = |price: &str| match (meter.parse(), price.parse::<Micros>()) {
+            (Ok(Meter::ProvisionedHours | Meter::Images), Ok(of_million)) => {
+                Micros::new(of_million.get() / PER_MILLION).to_string()
+            }
+            (Ok(Meter::StorageByteHours), Ok(of_million)) => {
+                Micros::new(of_million.get().saturating_mul(MILLIONS_PER_GB)).to_string()
+            }
+            _ => price.to_owned(),
+        };
+        let meter = match meter.parse() {
+            Ok(Meter::ProvisionedHours) => "provisioned_hour",
+            Ok(Meter::Images) => "image",
+            Ok(Meter::StorageByteHours) => "storage_gb_hour",
+            _ => meter,
+        };
         let steps = tariff.steps.iter().map(|step| step.price.as_str());
-        let prices: Vec<&str> = tariff.price.as_deref().into_iter().chain(steps).collect();
+        let prices = tariff.price.as_deref().into_iter().chain(steps);
+        let prices: Vec<String> = prices.map(each).collect();
         let free = match tariff.free_units {
             0 => String::new(),
             units => format!(" after {units} free a {}", list.period),

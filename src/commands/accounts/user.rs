@@ -28,21 +28,21 @@ pub(in crate::commands) async fn run(command: UserCommand, data_dir: &Path) -> R
             let name = name.unwrap_or_else(|| email.as_str().to_owned());
             let password = password_stdin.then(|| hashed(&email, &name)).transpose()?;
             let store = open(&org.database, data_dir).await?;
-            let user = match store.user_by_email(&email.key()).await? {
+            let (user, is_new) = match store.user_by_email(&email.key()).await? {
                 Some(user) => {
                     if let Some(password) = &password {
                         store.set_password(&user.id, password).await?;
                     }
-                    user
+                    (user, false)
                 }
                 None => {
                     let email = email.key();
                     // The operator says that it is theirs.
                     let new = NewUser { email, name, password, email_verified: true };
-                    store.create_user(&new).await?
+                    (store.create_user(&new).await?, true)
                 }
             };
-            let member = store.add_member(&allowed(&org.org)?, &user.id, &role).await?;
+            let member = join(&store, (&user.id, is_new), &org.org, &role).await?;
             if json {
                 return outln!("{}", as_json(&member));
             }
@@ -101,6 +101,20 @@ async fn delete(store: &Store, email: &str, force: bool) -> Result<()> {
         ),
         deleted => Ok(deleted?),
     }
+}
+
+/// Makes a user a member; one that was made for that is no more where it fails.
+async fn join(
+    store: &Store,
+    (user, is_new): (&str, bool),
+    organization: &str,
+    role: &str,
+) -> Result<Member> {
+    let added = store.add_member(&allowed(organization)?, user, role).await;
+    if added.is_err() && is_new {
+        store.delete_user(user).await?;
+    }
+    Ok(added?)
 }
 
 async fn find(store: &Store, email: &str) -> Result<User> {

@@ -15,7 +15,9 @@ use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use lettre::Message;
-use lettre::message::header::{self, ContentType, HeaderName, HeaderValue};
+use lettre::message::header::{
+    self, ContentTransferEncoding, ContentType, HeaderName, HeaderValue,
+};
 use lettre::message::{Mailbox, MessageBuilder};
 
 use self::folder::Folder;
@@ -78,16 +80,24 @@ impl Mailer {
     /// # Errors
     /// What went wrong and what to do about it. Where [`MailError::may_pass`], try again later.
     pub async fn send(&self, to: &EmailAddress, letter: &Letter) -> Result<(), MailError> {
-        let message = self.message(to, letter)?;
         match &self.way {
-            Way::Smtp(smtp) => smtp.send(message).await,
-            Way::Folder(folder) => folder.write(message.formatted()).await,
+            Way::Smtp(smtp) => smtp.send(self.message(to, letter, None)?).await,
+            Way::Folder(folder) => {
+                // Whoever opens the file is to find links as they are.
+                let plain = Some(ContentTransferEncoding::Binary);
+                folder.write(self.message(to, letter, plain)?.formatted()).await
+            }
         }
     }
 
-    fn message(&self, to: &EmailAddress, letter: &Letter) -> Result<Message, MailError> {
+    fn message(
+        &self,
+        to: &EmailAddress,
+        letter: &Letter,
+        encoding: Option<ContentTransferEncoding>,
+    ) -> Result<Message, MailError> {
         let id = format!("<{}@{}>", random::letters(24, b"abcdefghijkmnpqrstuvwxyz"), self.domain);
-        let head: MessageBuilder = Message::builder()
+        let mut head: MessageBuilder = Message::builder()
             .from(self.from.clone())
             .to(Mailbox::new(None, address(to)?))
             .subject(letter.subject())
@@ -100,6 +110,9 @@ impl Mailer {
             ))
             .header(header::MIME_VERSION_1_0)
             .header(ContentType::TEXT_PLAIN);
+        if let Some(encoding) = encoding {
+            head = head.header(encoding);
+        }
         head.body(letter.body().to_owned()).map_err(|error| MailError::Message(error.to_string()))
     }
 }

@@ -218,6 +218,11 @@ impl Lent {
         }
     }
 
+    /// Whether others had something of a limit reserved when it was asked for.
+    pub(crate) fn is_elsewhere(&self) -> bool {
+        self.leases.iter().any(|lease| lease.held_elsewhere > 0)
+    }
+
     /// Whether nothing is reserved any more.
     pub(crate) fn is_idle(&self) -> bool {
         self.leases.iter().all(|lease| lease.known == Some(0))

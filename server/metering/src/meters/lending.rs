@@ -39,6 +39,13 @@ impl Meters {
         }
     }
 
+    /// Whether other processes had something of a path's limits reserved when more was asked for:
+    /// they may give it back soon.
+    #[must_use]
+    pub fn is_elsewhere(&self, path: &Path) -> bool {
+        self.organization(&path.organization).is_elsewhere(path)
+    }
+
     /// What a request lacks of what was granted to this process.
     #[must_use]
     pub fn wants(&self, path: &Path, ask: &Ask) -> LeaseAsks {

@@ -49,6 +49,11 @@ impl Organization {
         }
     }
 
+    /// Whether other processes had something reserved of a path's limits.
+    pub(crate) fn is_elsewhere(&self, path: &Path) -> bool {
+        self.tree().known(path).into_iter().flatten().any(|account| account.is_elsewhere())
+    }
+
     /// Whether what it used of models is to be read again, by requests that run.
     pub(crate) fn is_stale(&self, moment: Moment) -> bool {
         let tree = self.tree();

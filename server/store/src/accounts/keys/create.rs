@@ -194,6 +194,28 @@ impl Store {
         allowed: &Allowed<may::WriteKeys>,
         new: &NewKey,
     ) -> Result<(Key, KeySecret), StoreError> {
+        let made = self.make_key(allowed, new, false).await?;
+        made.ok_or_else(|| StoreError::invalid(super::WHAT, "it was not made"))
+    }
+
+    /// The same, unless the organization has a key or had one: once, however many ask at once.
+    ///
+    /// # Errors
+    /// As [`Store::create_key`].
+    pub async fn create_first_key(
+        &self,
+        allowed: &Allowed<may::WriteKeys>,
+        new: &NewKey,
+    ) -> Result<Option<(Key, KeySecret)>, StoreError> {
+        self.make_key(allowed, new, true).await
+    }
+
+    async fn make_key(
+        &self,
+        allowed: &Allowed<may::WriteKeys>,
+        new: &NewKey,
+        is_first: bool,
+    ) -> Result<Option<(Key, KeySecret)>, StoreError> {
         check_end(new.expires_at)?;
         let (project, secret) = (&new.project, KeySecret::generate());
         let row = KeyRow {
@@ -219,13 +241,16 @@ impl Store {
         let work = async {
             let organization = allowed.organization();
             let mut transaction = self.write(organization).await?;
+            if is_first && super::owned::has_keys(&mut transaction, organization).await? {
+                return Ok(None);
+            }
             projects::check_active(&mut transaction, allowed, project).await?;
             insert(&mut transaction, organization, &row, &secret).await?;
             let made = read(of_projects(allowed).one(&mut transaction, &row.id).await?)?;
             audit::commit(transaction, allowed, event).await?;
-            Ok(made)
+            Ok(Some(made))
         };
-        Ok((self.in_time(work).await?, secret))
+        Ok(self.in_time(work).await?.map(|made| (made, secret)))
     }
 
     /// Makes a key of the organization itself; its secret cannot be had again. Whether whoever

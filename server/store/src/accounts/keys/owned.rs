@@ -12,6 +12,7 @@ use crate::database::now;
 use crate::sql::{Transaction, execute, query};
 use crate::{StoreError, revisions};
 
+const ANY: &str = "SELECT created_at FROM keys WHERE organization_id = $1 LIMIT 1";
 const OF_OWNER: &str = "SELECT id, project_id, kind, role FROM keys
     WHERE organization_id = $1 AND owner = $2 AND revoked_at IS NULL";
 const REVOKE: &str = "UPDATE keys SET revoked_at = $3, revision = $4
@@ -119,4 +120,13 @@ async fn revoke(
         execute!(&mut *transaction, FORGET, organization, id)?;
     }
     Ok(ids.len())
+}
+
+/// Whether an organization has a key, or had one.
+pub(super) async fn has_keys(
+    transaction: &mut Transaction,
+    organization: &str,
+) -> Result<bool, StoreError> {
+    let any: Option<(i64,)> = query!(transaction, fetch_optional, ANY, organization)?;
+    Ok(any.is_some())
 }
