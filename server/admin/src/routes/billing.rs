@@ -139,6 +139,10 @@ pub(crate) async fn estimate(
     };
     let model_id = ModelId::new(&request.model).map_err(named("model"))?;
     let tier_id = Tier::new(&tier).map_err(named("tier"))?;
+    if !Tier::ALL.contains(&&*tier) {
+        let message = format!("Invalid 'tier': give one of {}.", Tier::ALL.join(", "));
+        return Err(ApiError::invalid(Some("tier"), message));
+    }
     let organization = OrganizationId::new(asker.organization());
     let organization = organization.map_err(|_| ApiError::internal())?;
     let mut usage = Usage::NONE;
