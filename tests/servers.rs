@@ -224,3 +224,17 @@ fn places_of_a_server_that_is_killed_are_free() {
     world.chat_until(0, &secret, 200);
     assert!(running.join().is_err(), "it was killed in the middle");
 }
+
+/// A client that asks one server after the other is not refused for what nobody uses.
+#[test]
+fn one_request_at_once_may_go_to_any_server() {
+    let Some(world) = World::new("turns", 2) else { return };
+    let (id, secret) = world.key(&[]);
+    world.command(&["key", "limit", &id, "--concurrency", "1"]);
+    world.chat_until(0, &secret, 200);
+    std::thread::sleep(Duration::from_millis(200));
+    for turn in 0..12 {
+        let answer = world.chat(turn % 2, &secret, 1);
+        assert_eq!(answer.status, 200, "{turn}: {}", answer.body);
+    }
+}
