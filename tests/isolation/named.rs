@@ -20,6 +20,7 @@ use Named::{Of, Public};
 /// What an id in a path names, by what stands before it.
 const IN_PATH: &[(&str, Named)] = &[
     ("admin_api_keys", Of("admin_key")),
+    ("alerts", Of("alert")),
     ("api_keys", Of("key")),
     ("completions", Of("completion")),
     ("conversations", Of("conversation")),
@@ -39,6 +40,7 @@ const IN_PATH: &[(&str, Named)] = &[
     ("service_accounts", Of("service_account")),
     ("sessions", Of("session")),
     ("users", Of("user")),
+    ("webhooks", Of("webhook")),
 ];
 
 /// The same of parameters of a query.
@@ -56,8 +58,10 @@ const IN_QUERY: &[(&str, Named)] = &[
 const IN_BODY: &[(&str, Named)] = &[
     ("conversation.id", Of("conversation")),
     ("invitation", Of("invite")),
+    ("key_id", Of("key")),
     ("organization", Of("organization")),
     ("previous_response_id", Of("response")),
+    ("project_id", Of("project")),
     ("projects.id", Of("project")),
     ("projects.role", Of("role")),
     ("role", Of("role")),

@@ -188,8 +188,12 @@ impl Tenant {
         let of = self.ids.of("project");
         let path = format!("/api/v1/organization/projects/{of}/provisions");
         let held = self.make(site, &admin, &path, &json!({"model": "llama", "units": 1}));
+        let made = json!({"url": format!("https://{name}.example.com/events")});
+        let hook = self.make(site, &admin, "/api/v1/organization/webhooks", &made);
+        let made = json!({"addresses": [format!("{name}.alerts@example.com")]});
+        let alert = self.make(site, &admin, "/api/v1/organization/alerts", &made);
         let made = [("role", role), ("invite", invite), ("admin_key", key), ("provision", held)];
-        for (kind, made) in made {
+        for (kind, made) in made.into_iter().chain([("webhook", hook), ("alert", alert)]) {
             self.ids.0.insert(kind, text(&made, "id"));
         }
     }

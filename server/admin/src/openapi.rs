@@ -5,9 +5,9 @@ use utoipa::openapi::OpenApi;
 use utoipa::{IntoResponses, OpenApi as Describe};
 
 use crate::routes::{
-    admin_keys, audit, audit_logs, billing, invites, keys, limits, organization, privacy,
+    admin_keys, alerts, audit, audit_logs, billing, invites, keys, limits, organization, privacy,
     project_keys, project_users, projects, provisions, rate_limits, roles, service_accounts, usage,
-    users,
+    users, webhooks,
 };
 
 /// What any of these routes may answer instead.
@@ -38,6 +38,9 @@ pub enum Refusals {
         admin_keys::create,
         admin_keys::retrieve,
         admin_keys::delete,
+        alerts::list,
+        alerts::create,
+        alerts::delete,
         audit::verify,
         audit::export,
         audit_logs::list,
@@ -100,6 +103,9 @@ pub enum Refusals {
         users::retrieve,
         users::modify,
         users::delete,
+        webhooks::list,
+        webhooks::create,
+        webhooks::delete,
     ),
     components(schemas(ErrorBody, server_api::ErrorObject)),
     security(("key" = []))

@@ -53,7 +53,14 @@ const ARROWS: &[Arrow] = &[
     arrow("server-accounts", &["server-metering"], &[]),
     arrow(
         "server-admin",
-        &["server-accounts", "server-api", "server-http", "server-metering", "server-store"],
+        &[
+            "server-accounts",
+            "server-api",
+            "server-http",
+            "server-identity",
+            "server-metering",
+            "server-store",
+        ],
         &[],
     ),
     arrow("server-api", &[], &[]),

@@ -1,6 +1,7 @@
 //! The handlers, one file per resource.
 
 pub(crate) mod admin_keys;
+pub(crate) mod alerts;
 pub(crate) mod audit;
 pub(crate) mod audit_logs;
 pub(crate) mod billing;
@@ -18,6 +19,7 @@ pub(crate) mod roles;
 pub(crate) mod service_accounts;
 pub(crate) mod usage;
 pub(crate) mod users;
+pub(crate) mod webhooks;
 
 use axum::Router;
 
@@ -27,6 +29,7 @@ use crate::Admin;
 pub(crate) fn all() -> Router<Admin> {
     Router::new()
         .merge(admin_keys::routes())
+        .merge(alerts::routes())
         .merge(audit::routes())
         .merge(audit_logs::routes())
         .merge(billing::routes())
@@ -44,4 +47,5 @@ pub(crate) fn all() -> Router<Admin> {
         .merge(service_accounts::routes())
         .merge(usage::routes())
         .merge(users::routes())
+        .merge(webhooks::routes())
 }

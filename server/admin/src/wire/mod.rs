@@ -2,6 +2,7 @@
 //!
 //! Invariant: a secret is in the answer that makes it, and in no other.
 
+pub(crate) mod alert;
 pub(crate) mod audit;
 pub(crate) mod billing;
 pub(crate) mod key;
@@ -14,6 +15,7 @@ pub(crate) mod project;
 pub(crate) mod provision;
 pub(crate) mod rate_limit;
 pub(crate) mod usage;
+pub(crate) mod webhook;
 
 use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::ToSchema;

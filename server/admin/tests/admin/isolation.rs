@@ -36,6 +36,8 @@ async fn dump(store: &Store, of: &Organization) -> String {
         format!("{:?}", store.prices(&operator(id), &PriceFilter::default(), &page).await.unwrap()),
         format!("{:?}", store.provisions(&operator(id), &page).await.unwrap()),
         format!("{:?}", store.commitments(&operator(id), &page).await.unwrap()),
+        format!("{:?}", store.webhooks(&operator(id), &page).await.unwrap()),
+        format!("{:?}", store.alerts(&operator(id), &page).await.unwrap()),
         format!("{:?}", store.response(id, "resp_alpha").await.unwrap()),
         format!("{:?}", store.conversation(id, "conv_alpha").await.unwrap()),
         format!("{:?}", store.completion(id, "chatcmpl-alpha").await.unwrap()),
@@ -144,6 +146,7 @@ async fn ids_of_another_organization_in_a_body_lead_nowhere() {
     let (a, b) = (&world.a, &world.b);
     let users = format!("/v1/organization/projects/{}/users", b.project);
     let keys = format!("/api/v1/organization/projects/{}/keys", b.project);
+    let alerts = "/api/v1/organization/alerts";
     let foreign = [
         (users, json!({"user_id": a.developer, "role": "member"})),
         (keys, json!({"name": "k", "service_account_id": a.service_account})),
@@ -154,6 +157,8 @@ async fn ids_of_another_organization_in_a_body_lead_nowhere() {
         ),
         ("/v1/organization/invites".to_owned(), json!({"email": "x@example.com", "role": a.role})),
         ("/v1/organization/admin_api_keys".to_owned(), json!({"name": "k", "role": a.role})),
+        (alerts.to_owned(), json!({"project_id": a.project})),
+        (alerts.to_owned(), json!({"key_id": a.key})),
     ];
     for (path, body) in foreign {
         let answer = world.ask(&b.admin_secret, "POST", &path, body).await;

@@ -4,6 +4,7 @@
 mod access;
 mod audit;
 mod described;
+mod hooks;
 mod isolation;
 mod keys;
 mod limits;

@@ -14,7 +14,7 @@ pub(crate) struct Operation {
     /// With ids in their place, and a query that is asked for or names ids.
     pub(crate) uri: String,
     pub(crate) body: Value,
-    /// Whether the path has an id.
+    /// Whether the path has an id, or the body one that it may be refused for.
     pub(crate) has_id: bool,
 }
 
@@ -32,6 +32,8 @@ pub(crate) fn values(of: &Organization) -> BTreeMap<String, Value> {
         ("invite_id", &of.invite),
         ("role_id", &of.role),
         ("provision_id", &of.provision),
+        ("webhook_id", &of.webhook),
+        ("alert_id", &of.alert),
     ];
     let mut values: BTreeMap<String, Value> =
         ids.into_iter().map(|(name, id)| (name.to_owned(), json!(id))).collect();
@@ -53,6 +55,10 @@ pub(crate) fn values(of: &Organization) -> BTreeMap<String, Value> {
         ("projects", json!([])),
         ("model", json!("mock")),
         ("tier", json!("standard")),
+        ("url", json!("https://sampled.example.com/hook")),
+        ("meter", json!("images")),
+        ("period", json!("month")),
+        ("addresses", json!(["sampled@example.com"])),
     ];
     values.extend(others.map(|(name, value)| (name.to_owned(), value)));
     values
@@ -102,7 +108,9 @@ fn operation_of(
     }
     let schema = &operation["requestBody"]["content"]["application/json"]["schema"];
     let body = if schema.is_null() { Value::Null } else { sample(document, schema, "", &values) };
-    let (method, path, has_id) = (method.to_uppercase(), path.to_owned(), path.contains('{'));
+    let is_of_account = !body["project_id"].is_null() || !body["key_id"].is_null();
+    let has_id = path.contains('{') || is_of_account;
+    let (method, path) = (method.to_uppercase(), path.to_owned());
     Operation { method, path, uri, body, has_id }
 }
 

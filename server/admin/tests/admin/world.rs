@@ -37,6 +37,8 @@ pub(crate) struct Organization {
     pub(crate) invite: String,
     pub(crate) role: String,
     pub(crate) provision: String,
+    pub(crate) webhook: String,
+    pub(crate) alert: String,
 }
 
 pub(crate) struct World {
@@ -259,6 +261,7 @@ async fn organization(store: &Store, name: &str) -> Organization {
     let model = "mock";
     let new = NewProvision { project: &project, model, units: 2, from: None, until: None };
     let provision = store.create_provision(&operator(&id), &new).await.unwrap().id;
+    let (webhook, alert) = crate::hooks::make(store, &id, name).await;
     let secret = |secret: KeySecret| secret.expose().to_owned();
     Organization {
         id,
@@ -273,6 +276,8 @@ async fn organization(store: &Store, name: &str) -> Organization {
         invite,
         role,
         provision,
+        webhook,
+        alert,
     }
 }
 
