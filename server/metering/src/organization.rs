@@ -11,11 +11,11 @@
 
 mod lending;
 
-use self::lending::worst;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
+use self::lending::worst;
 use crate::account::Account;
 use crate::limits::Room;
 use crate::rate::{RateStatuses, Taken};

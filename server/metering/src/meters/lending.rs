@@ -1,12 +1,11 @@
 //! Limits that other processes have too: what is asked for and given back.
 
+use std::collections::HashSet;
 use std::sync::{MutexGuard, PoisonError};
 
 use super::Meters;
 use crate::lease::{LeaseAsks, LeaseGrants, LendError};
 use crate::{Ask, Entry, OrganizationId, Path, Refusal};
-
-use std::collections::HashSet;
 
 impl Meters {
     /// Whether other processes may have the same limits.
