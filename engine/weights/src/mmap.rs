@@ -1,4 +1,4 @@
-//! The one place that maps files into memory, and asks for memory in whole pages.
+//! The one place that maps models' files into memory, and asks for memory in whole pages.
 //!
 //! Invariant: only regular files are mapped, read-only, and the mapping lives as long as any
 //! [`Bytes`] cut from it.

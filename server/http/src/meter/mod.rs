@@ -113,8 +113,14 @@ impl<'a> Wanted<'a> {
 /// Not the client's own id, which it may use again. Those of one time lie together in the ledger's
 /// index: milliseconds since 1970, and 80 random bits.
 fn request_id() -> Result<RequestId, IdError> {
+    const HEX: &[u8; 16] = b"0123456789abcdef";
     let millis = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
-    RequestId::new(&format!("req_{millis:012x}{:020x}", rand::random::<u128>() >> 48))
+    let digits = (millis << 80) | (rand::random::<u128>() >> 48);
+    let mut id = *b"req_00000000000000000000000000000000";
+    for (idx, digit) in id[4..].iter_mut().rev().enumerate() {
+        *digit = HEX[(digits >> (4 * idx) & 0xf) as usize];
+    }
+    RequestId::new(str::from_utf8(&id).unwrap_or_default())
 }
 
 /// The digest of what a model answers with: its adapter's, if it has one.
@@ -248,6 +254,22 @@ fn settled(receipt: Receipt) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn ids_of_requests_ascend_with_time_and_are_no_two_the_same() {
+        let now = || SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis();
+        let before = now();
+        let ids: Vec<_> = (0..1000).map(|_| request_id().unwrap().as_str().to_owned()).collect();
+        let after = now();
+        for id in &ids {
+            let digits = id.strip_prefix("req_").unwrap();
+            assert_eq!(digits.len(), 32, "{id}");
+            let millis = u128::from_str_radix(&digits[..12], 16).unwrap();
+            assert!((before..=after).contains(&millis), "{id}");
+        }
+        let different: std::collections::HashSet<_> = ids.iter().map(|id| &id[16..]).collect();
+        assert_eq!(different.len(), ids.len());
+    }
 
     #[test]
     fn a_model_is_called_by_its_name_and_its_version() {

@@ -8,14 +8,14 @@ use std::sync::Arc;
 
 /// Where segments are made.
 pub(super) trait Disk: Send + Sync {
-    /// A new, empty file.
-    fn create(&self, path: &Path) -> io::Result<Arc<dyn SegmentFile>>;
+    /// A new file that so many bytes are to fit in.
+    fn create(&self, path: &Path, capacity: u64) -> io::Result<Arc<dyn SegmentFile>>;
 }
 
 /// A file that is written at its end.
 pub(super) trait SegmentFile: Send + Sync {
-    /// Writes all of it, or some and fails.
-    fn append(&self, bytes: &[u8]) -> io::Result<()>;
+    /// Writes all of it where what was written before ends, or some and fails.
+    fn append(&self, at: u64, bytes: &[u8]) -> io::Result<()>;
 
     /// Takes back what is beyond a length.
     fn truncate(&self, len: u64) -> io::Result<()>;
@@ -28,18 +28,23 @@ pub(super) trait SegmentFile: Send + Sync {
 pub(super) struct Files;
 
 impl Disk for Files {
-    fn create(&self, path: &Path) -> io::Result<Arc<dyn SegmentFile>> {
-        let mut options = OpenOptions::new();
-        options.append(true).create_new(true);
-        // Who used what is the operator's business alone.
-        #[cfg(unix)]
-        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        Ok(Arc::new(options.open(path)?))
+    fn create(&self, path: &Path, _: u64) -> io::Result<Arc<dyn SegmentFile>> {
+        Ok(Arc::new(options().append(true).open(path)?))
     }
 }
 
+/// Of a new file.
+pub(super) fn options() -> OpenOptions {
+    let mut options = OpenOptions::new();
+    options.create_new(true);
+    // Who used what is the operator's business alone.
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options
+}
+
 impl SegmentFile for File {
-    fn append(&self, bytes: &[u8]) -> io::Result<()> {
+    fn append(&self, _: u64, bytes: &[u8]) -> io::Result<()> {
         let mut file = self;
         file.write_all(bytes)
     }

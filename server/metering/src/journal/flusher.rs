@@ -50,6 +50,7 @@ fn run(shared: &Shared) {
             shared.synced.notify_all();
         }
         if is_stopping {
+            writer.end_file();
             return;
         }
         let is_awaited = shared.options.durability == Durability::BeforeAck;

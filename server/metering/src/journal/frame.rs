@@ -2,8 +2,6 @@
 //!
 //! Invariant: of what is not whole nothing is read: neither a torn frame nor zeros in its place.
 
-use super::record::Record;
-
 /// Length and CRC-32, four bytes each, the lowest first.
 const HEAD: usize = 8;
 /// Six names and some numbers are shorter.
@@ -12,24 +10,15 @@ const MAX_PAYLOAD: usize = 4096;
 /// The longest frame.
 pub(super) const MAX_FRAME: usize = HEAD + MAX_PAYLOAD;
 
-/// What most frames are shorter than.
-const USUAL: usize = 384;
-
-/// A record in its frame.
-pub(super) fn frame(record: &Record) -> Vec<u8> {
-    framed(|out| record.encode(out))
-}
-
-/// What is put down of a record, in a frame.
-pub(super) fn framed(put: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {
-    let mut frame = Vec::with_capacity(USUAL);
+/// Has bytes be what is put down of a record, in its frame.
+pub(super) fn put(frame: &mut Vec<u8>, record: impl FnOnce(&mut Vec<u8>)) {
+    frame.clear();
     frame.resize(HEAD, 0);
-    put(&mut frame);
+    record(frame);
     let (head, payload) = frame.split_at_mut(HEAD);
     debug_assert!(payload.len() <= MAX_PAYLOAD, "names are bounded");
     head[..4].copy_from_slice(&(payload.len() as u32).to_le_bytes());
     head[4..].copy_from_slice(&crc32fast::hash(payload).to_le_bytes());
-    frame
 }
 
 /// The payload of the frame that bytes begin with, if it is whole.
@@ -54,6 +43,7 @@ pub(super) fn len_of(payload: &[u8]) -> usize {
 #[cfg(test)]
 mod tests {
     use super::super::Mark;
+    use super::super::record::Record;
     use super::*;
     use crate::{MAX_ID_BYTES, Picos, RequestId, UnixMillis, Usage};
 
@@ -62,7 +52,10 @@ mod tests {
         let mark = |name: &str| {
             let request = RequestId::new(name).unwrap();
             let (usage, cost) = (Usage::NONE, Picos::new(i128::MIN));
-            frame(&Record::Mark(Mark { request, at: UnixMillis(u64::MAX), usage, cost }))
+            let record = Record::Mark(Mark { request, at: UnixMillis(u64::MAX), usage, cost });
+            let mut frame = Vec::new();
+            put(&mut frame, |out| record.encode(out));
+            frame
         };
         let two = [mark("r"), mark("s")].concat();
         let first = payload(&two).unwrap();

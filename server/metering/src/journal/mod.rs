@@ -6,14 +6,17 @@
 //! how each request ended that was opened there.
 //!
 //! A folder holds segments, each named by its number: a header, and frames of a record each. A kill
-//! in the middle of a write leaves a torn frame at the end, which is cut off by whoever reads. A
-//! failed write is taken back, or its segment left as it is for a new one.
+//! in the middle of a write leaves a torn frame at the end, which is cut off by whoever reads, as are
+//! the zeros of room that was set aside. A failed write is taken back, or its segment left as it is
+//! for a new one.
 
 mod disk;
 mod entry;
 mod error;
 mod flusher;
 mod frame;
+#[cfg(target_os = "linux")]
+mod mapped;
 mod read;
 mod recent;
 mod record;
@@ -34,8 +37,11 @@ pub use scan::{Replay, replay};
 pub(crate) use entry::Mark;
 pub(crate) use read::Cursor;
 
-use disk::{Disk, Files};
-use record::Record;
+use disk::Disk;
+#[cfg(not(target_os = "linux"))]
+use disk::Files as SystemDisk;
+#[cfg(target_os = "linux")]
+use mapped::MappedFiles as SystemDisk;
 use writer::Writer;
 
 /// When the disk has what was acknowledged; the system has it before, in any case.
@@ -116,7 +122,7 @@ impl Journal {
     /// # Errors
     /// If another process has it, a file of it is none of this version's, or the disk fails.
     pub fn open(dir: &Path, options: JournalOptions) -> Result<Self, JournalError> {
-        Self::open_on(Arc::new(Files), dir, options)
+        Self::open_on(Arc::new(SystemDisk), dir, options)
     }
 
     fn open_on(
@@ -128,9 +134,8 @@ impl Journal {
         let found = scan::scan(dir)?;
         let mut writer = Writer::start(disk, dir, options, &found)?;
         let recovered = Recovered { num_lost: found.lost.len(), cut_bytes: found.cut_bytes };
-        let lost = found.lost.into_iter().map(Record::Settled);
-        for record in lost {
-            writer.append(&frame::frame(&record))?;
+        for entry in &found.lost {
+            writer.append(|out| record::put_settled(out, entry))?;
         }
         writer.close_found();
         let shared = Arc::new(Shared {
@@ -161,9 +166,8 @@ impl Journal {
 
     /// Writes that a request is let in, and says in which segment.
     pub(crate) fn begin(&self, opened: &Opened) -> Result<u64, JournalError> {
-        let frame = frame::framed(|out| record::put_opening(out, opened));
         let mut writer = self.shared.writer();
-        let (segment, position) = writer.begin(&frame)?;
+        let (segment, position) = writer.begin(opened)?;
         let Err(error) = self.wait(writer, position) else { return Ok(segment) };
         // Its record may stand or not: whoever reads it finds that nothing was delivered.
         self.shared.writer().close(segment);
@@ -172,16 +176,14 @@ impl Journal {
 
     /// Writes what a request has delivered; not being written is made up for by what comes after.
     pub(crate) fn mark(&self, mark: &Mark) {
-        let frame = frame::frame(&Record::Mark(mark.clone()));
-        let _ = self.shared.writer().append(&frame);
+        let _ = self.shared.writer().append(|out| record::put_mark(out, mark));
     }
 
     /// Writes how a request ended, and says whether that is written and, if it `waits`, as durable
     /// as the options say. What is not written is kept until the disk takes it.
     pub(crate) fn settle(&self, entry: Entry, segment: u64, waits: bool) -> bool {
-        let frame = frame::framed(|out| record::put_settled(out, &entry));
         let mut writer = self.shared.writer();
-        let appended = writer.settle(entry, frame, segment);
+        let appended = writer.settle(entry, segment);
         match appended {
             Ok(position) if waits => self.wait(writer, position).is_ok(),
             appended => appended.is_ok(),

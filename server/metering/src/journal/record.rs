@@ -21,15 +21,11 @@ pub(crate) enum Record {
 }
 
 impl Record {
+    #[cfg(test)]
     pub(crate) fn encode(&self, out: &mut Vec<u8>) {
         match self {
             Self::Opened(opened) => put_opening(out, opened),
-            Self::Mark(Mark { request, at, usage, cost }) => {
-                out.push(MARK);
-                put_name(out, request.as_str());
-                put_number(out, at.0.into());
-                put_sum(out, *usage, *cost);
-            }
+            Self::Mark(mark) => put_mark(out, mark),
             Self::Settled(entry) => put_settled(out, entry),
         }
     }
@@ -60,6 +56,14 @@ impl Record {
 pub(super) fn put_opening(out: &mut Vec<u8>, opened: &Opened) {
     out.push(OPENED);
     put_opened(out, opened);
+}
+
+/// The record of what a request has delivered.
+pub(super) fn put_mark(out: &mut Vec<u8>, Mark { request, at, usage, cost }: &Mark) {
+    out.push(MARK);
+    put_name(out, request.as_str());
+    put_number(out, at.0.into());
+    put_sum(out, *usage, *cost);
 }
 
 /// The record of a request that ended.

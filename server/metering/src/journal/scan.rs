@@ -73,7 +73,7 @@ fn walk(dir: &Path, mut settled: impl FnMut(Entry)) -> Result<Found, JournalErro
             })?
         };
         found.segments.push((number, len));
-        found.cut_bytes += size - len;
+        found.cut_bytes += segment::end_of_bytes(&path, len..size)? - len;
     }
     found.lost = open.0.into_values().collect();
     found.lost.sort_by(|a, b| {

@@ -17,6 +17,7 @@ pub(super) const HEADER_BYTES: u64 = HEADER.len() as u64;
 const EXTENSION: &str = "journal";
 /// How much is read at once.
 const CHUNK: u64 = 256 << 10;
+static ZEROS: [u8; CHUNK as usize] = [0; CHUNK as usize];
 
 /// What the writer knows of one.
 #[derive(Debug)]
@@ -68,13 +69,15 @@ pub(super) fn list(dir: &Path) -> Result<Vec<u64>, JournalError> {
     Ok(numbers)
 }
 
-/// The size of a segment's file, if it is one: what is shorter than a header is an empty one.
+/// The size of a segment's file, if it is one: one without a whole header is empty.
 pub(super) fn size(path: &Path) -> Result<u64, JournalError> {
     let mut head = Vec::new();
     let file = File::open(path).map_err(io_error("open", path))?;
     let size = file.metadata().map_err(io_error("read", path))?.len();
     file.take(HEADER_BYTES).read_to_end(&mut head).map_err(io_error("read", path))?;
-    if HEADER.starts_with(&head) {
+    // A kill may have come before the header, or into the midst of it.
+    let whole = head.iter().zip(HEADER).take_while(|(found, wanted)| found == wanted).count();
+    if head[whole..].iter().all(|byte| *byte == 0) {
         Ok(size)
     } else {
         Err(JournalError::Foreign { path: path.to_owned() })
@@ -109,6 +112,29 @@ pub(super) fn read(
             return Ok(at);
         }
     }
+}
+
+/// How far a segment has other than zeros, which are of room that nothing was written to yet.
+pub(super) fn end_of_bytes(path: &Path, range: Range<u64>) -> Result<u64, JournalError> {
+    let mut file = File::open(path).map_err(io_error("open", path))?;
+    let (mut at, mut end) = (range.start, range.start);
+    file.seek(SeekFrom::Start(at)).map_err(io_error("read", path))?;
+    let (mut input, mut bytes) = (file.take(range.end.saturating_sub(at)), Vec::new());
+    while at < range.end {
+        bytes.clear();
+        let more = input.by_ref().take(CHUNK).read_to_end(&mut bytes);
+        if more.map_err(io_error("read", path))? == 0 {
+            break;
+        }
+        // The usual case at the speed of memory.
+        if bytes != ZEROS[..bytes.len()]
+            && let Some(last) = bytes.iter().rposition(|byte| *byte != 0)
+        {
+            end = at + last as u64 + 1;
+        }
+        at += bytes.len() as u64;
+    }
+    Ok(end)
 }
 
 pub(super) fn io_error(what: &'static str, path: &Path) -> impl FnOnce(io::Error) -> JournalError {

@@ -8,6 +8,7 @@ use std::sync::{Arc, Barrier};
 use std::thread;
 use std::time::Duration;
 
+use super::record::Record;
 use super::*;
 use crate::{
     KeyId, Level, Meters, ModelId, OrganizationId, ProjectId, Refusal, RequestId, SystemClock,

@@ -12,11 +12,12 @@ use std::sync::Arc;
 
 use super::disk::{Disk, SegmentFile};
 use super::flusher::Due;
+use super::frame::{self, MAX_FRAME};
 use super::read::Cursor;
 use super::recent::Recent;
 use super::scan::Found;
 use super::segment::{self, HEADER, HEADER_BYTES, Segment, io_error};
-use super::{Entry, JournalError, JournalOptions};
+use super::{Entry, JournalError, JournalOptions, Opened, record};
 
 #[derive(Debug)]
 pub(super) struct Writer {
@@ -39,19 +40,13 @@ pub(super) struct Writer {
     has_begun: bool,
     /// Why the disk is not trusted any more.
     not_kept: Option<String>,
-    /// Ends that no disk took yet, with the segments of their beginnings.
-    waiting: VecDeque<Ended>,
+    /// How requests ended, which no disk took yet, and the segments of their beginnings.
+    waiting: VecDeque<(Entry, u64)>,
+    /// Where the next record is put together.
+    frame: Vec<u8>,
     recent: Recent,
     acknowledged: Cursor,
     is_stopping: bool,
-}
-
-/// How a request ended, its record, and the segment of its beginning.
-#[derive(Debug)]
-struct Ended {
-    entry: Entry,
-    frame: Vec<u8>,
-    segment: u64,
 }
 
 impl Writer {
@@ -65,7 +60,7 @@ impl Writer {
         // So that some can go while others stay.
         options.segment_bytes = options.segment_bytes.min(options.max_bytes / 4);
         let number = found.segments.last().map_or(0, |(last, _)| last + 1);
-        let file = create(&*disk, &segment::path(dir, number))?;
+        let file = create(&*disk, &segment::path(dir, number), options.segment_bytes)?;
         let first = found.segments.first().map_or(number, |(first, _)| *first);
         let found = found.segments.iter().map(|(number, len)| (*number, *len));
         let segments: BTreeMap<_, _> = found
@@ -87,6 +82,7 @@ impl Writer {
             has_begun: true,
             not_kept: None,
             waiting: VecDeque::new(),
+            frame: Vec::new(),
             recent: Recent::after(Cursor::start_of(number)),
             acknowledged: Cursor::start_of(first),
             is_stopping: false,
@@ -94,46 +90,41 @@ impl Writer {
     }
 
     /// Writes that a request is let in: its segment, and the position after it.
-    pub(super) fn begin(&mut self, frame: &[u8]) -> Result<(u64, u64), JournalError> {
+    pub(super) fn begin(&mut self, opened: &Opened) -> Result<(u64, u64), JournalError> {
         self.check_kept()?;
         let max = self.options.max_bytes;
         if self.bytes >= max {
             return Err(JournalError::Full { bytes: self.bytes, max });
         }
-        let position = self.append(frame)?;
+        let position = self.append(|out| record::put_opening(out, opened))?;
         let (number, segment) = self.current();
         segment.num_open += 1;
         Ok((number, position))
     }
 
-    /// Writes a record after those that wait: the position after it.
-    pub(super) fn append(&mut self, frame: &[u8]) -> Result<u64, JournalError> {
+    /// Writes what is put down of a record after those that wait: the position after it.
+    pub(super) fn append(&mut self, put: impl FnOnce(&mut Vec<u8>)) -> Result<u64, JournalError> {
         self.retry()?;
-        self.write(frame)
+        self.write(put)
     }
 
-    /// Writes how a request ended, or has it wait.
-    pub(super) fn settle(
-        &mut self,
-        entry: Entry,
-        frame: Vec<u8>,
-        segment: u64,
-    ) -> Result<u64, JournalError> {
-        self.waiting.push_back(Ended { entry, frame, segment });
+    /// Writes how a request ended that was opened in a segment, or has it wait.
+    pub(super) fn settle(&mut self, entry: Entry, segment: u64) -> Result<u64, JournalError> {
+        self.waiting.push_back((entry, segment));
         self.retry()?;
         Ok(self.position)
     }
 
     /// Writes what waits.
     pub(super) fn retry(&mut self) -> Result<(), JournalError> {
-        while let Some(ended) = self.waiting.pop_front() {
-            if let Err(error) = self.write(&ended.frame) {
-                self.waiting.push_front(ended);
+        while let Some((entry, segment)) = self.waiting.pop_front() {
+            if let Err(error) = self.write(|out| record::put_settled(out, &entry)) {
+                self.waiting.push_front((entry, segment));
                 return Err(error);
             }
-            self.close(ended.segment);
+            self.close(segment);
             let end = self.end();
-            self.recent.push(ended.entry, end);
+            self.recent.push(entry, end);
         }
         Ok(())
     }
@@ -175,14 +166,14 @@ impl Writer {
         (*number, segment)
     }
 
-    fn write(&mut self, frame: &[u8]) -> Result<u64, JournalError> {
+    fn write(&mut self, put: impl FnOnce(&mut Vec<u8>)) -> Result<u64, JournalError> {
+        frame::put(&mut self.frame, put);
+        let frame_len = self.frame.len() as u64;
         let (number, Segment { len, .. }) = self.current();
-        let (len, frame_len) = (*len, frame.len() as u64);
-        let is_full = len > HEADER_BYTES && len + frame_len > self.options.segment_bytes;
+        let is_full = *len > HEADER_BYTES && *len + frame_len > self.options.segment_bytes;
         let number = if self.is_torn || is_full { self.rotate()? } else { number };
-        let (_, Segment { len, .. }) = self.current();
-        let len = *len;
-        if let Err(source) = self.file.append(frame) {
+        let len = self.current().1.len;
+        if let Err(source) = self.file.append(len, &self.frame) {
             self.is_torn = self.file.truncate(len).is_err();
             return Err(io_error("write", &segment::path(&self.dir, number))(source));
         }
@@ -192,11 +183,11 @@ impl Writer {
         Ok(self.position)
     }
 
-    /// Begins a segment.
     fn rotate(&mut self) -> Result<u64, JournalError> {
         // Not the number of one that failed: what there is of it stays, and is an empty one.
         self.number += 1;
-        let file = create(&*self.disk, &segment::path(&self.dir, self.number))?;
+        let path = segment::path(&self.dir, self.number);
+        let file = create(&*self.disk, &path, self.options.segment_bytes)?;
         self.ended.push(std::mem::replace(&mut self.file, file));
         self.segments.insert(self.number, Segment::empty(HEADER_BYTES));
         self.bytes += HEADER_BYTES;
@@ -279,6 +270,13 @@ impl Writer {
         (begun + later, !self.waiting.is_empty())
     }
 
+    /// Nothing is written any more: what was set aside for it is given back.
+    pub(super) fn end_file(&mut self) {
+        let len = self.current().1.len;
+        // Whoever reads next takes the rest for nothing anyway.
+        let _ = self.file.truncate(len);
+    }
+
     pub(super) fn stop(&mut self) {
         self.is_stopping = true;
     }
@@ -288,8 +286,14 @@ impl Writer {
     }
 }
 
-fn create(disk: &dyn Disk, path: &Path) -> Result<Arc<dyn SegmentFile>, JournalError> {
-    let file = disk.create(path).map_err(io_error("make", path))?;
-    file.append(HEADER).map_err(io_error("write", path))?;
+fn create(
+    disk: &dyn Disk,
+    path: &Path,
+    segment_bytes: u64,
+) -> Result<Arc<dyn SegmentFile>, JournalError> {
+    // One record is let into a segment, however long it is.
+    let capacity = segment_bytes.max(HEADER_BYTES + MAX_FRAME as u64);
+    let file = disk.create(path, capacity).map_err(io_error("make", path))?;
+    file.append(0, HEADER).map_err(io_error("write", path))?;
     Ok(file)
 }

@@ -56,22 +56,22 @@ impl BadDisk {
 }
 
 impl Disk for Shelf {
-    fn create(&self, path: &Path) -> io::Result<Arc<dyn SegmentFile>> {
+    fn create(&self, path: &Path, capacity: u64) -> io::Result<Arc<dyn SegmentFile>> {
         if self.0.faults().creates {
             return Err(no_space());
         }
-        let file = Files.create(path)?;
+        let file = Files.create(path, capacity)?;
         Ok(Arc::new(BadFile { disk: Arc::clone(&self.0), path: path.to_owned(), file }))
     }
 }
 
 impl SegmentFile for BadFile {
-    fn append(&self, bytes: &[u8]) -> io::Result<()> {
+    fn append(&self, at: u64, bytes: &[u8]) -> io::Result<()> {
         if self.disk.faults().writes {
-            self.file.append(&bytes[..bytes.len() / 2])?;
+            self.file.append(at, &bytes[..bytes.len() / 2])?;
             return Err(no_space());
         }
-        self.file.append(bytes)
+        self.file.append(at, bytes)
     }
 
     fn truncate(&self, len: u64) -> io::Result<()> {
