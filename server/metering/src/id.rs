@@ -29,8 +29,13 @@ macro_rules! id {
             /// # Errors
             /// If it has not.
             pub fn new(name: &str) -> Result<Self, IdError> {
+                Self::shared(name.into())
+            }
+
+            /// The same of one that others have too.
+            pub(crate) fn shared(name: Arc<str>) -> Result<Self, IdError> {
                 match name.len() {
-                    1..=MAX_ID_BYTES => Ok(Self(name.into())),
+                    1..=MAX_ID_BYTES => Ok(Self(name)),
                     num_bytes => Err(IdError { what: $what, num_bytes }),
                 }
             }

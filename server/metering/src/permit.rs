@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::journal::{Ending, Entry, Mark, Opened};
+use crate::journal::{Ended, Ending, Mark, Opened};
 use crate::limits::Room;
 use crate::meters::Shared;
 use crate::organization::{Admitted, Hold, Organization, Work};
@@ -188,8 +188,8 @@ impl Permit {
         self.charge();
         let output = self.charged.get(Meter::OutputTokens);
         self.organization.release(&self.opened.path, std::mem::take(&mut self.hold), output);
-        let entry = Entry {
-            opened: self.opened.clone(),
+        let ended = Ended {
+            opened: &self.opened,
             settled_at: self.shared.clock.utc(),
             usage: self.charged,
             cost: self.cost,
@@ -197,7 +197,7 @@ impl Permit {
         };
         // Nobody is told of one that was dropped: it waits for no disk.
         let waits = ending != Ending::Dropped;
-        let is_written = self.shared.journal.settle(entry, self.segment, waits);
+        let is_written = self.shared.journal.settle(&ended, self.segment, waits);
         Receipt { usage: self.charged, cost: self.cost, is_written }
     }
 }

@@ -56,6 +56,16 @@ pub struct Entry {
     pub ending: Ending,
 }
 
+/// How a request ended, of whoever has its beginning.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Ended<'a> {
+    pub(crate) opened: &'a Opened,
+    pub(crate) settled_at: UnixMillis,
+    pub(crate) usage: Usage,
+    pub(crate) cost: Picos,
+    pub(crate) ending: Ending,
+}
+
 /// What a request has delivered so far.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Mark {
@@ -63,6 +73,22 @@ pub(crate) struct Mark {
     pub(crate) at: UnixMillis,
     pub(crate) usage: Usage,
     pub(crate) cost: Picos,
+}
+
+impl Entry {
+    pub(crate) fn ended(&self) -> Ended<'_> {
+        let Self { opened, settled_at, usage, cost, ending } = self;
+        let (settled_at, usage, cost, ending) = (*settled_at, *usage, *cost, *ending);
+        Ended { opened, settled_at, usage, cost, ending }
+    }
+}
+
+impl Ended<'_> {
+    /// Its line.
+    pub(crate) fn entry(&self) -> Entry {
+        let Self { opened, settled_at, usage, cost, ending } = *self;
+        Entry { opened: opened.clone(), settled_at, usage, cost, ending }
+    }
 }
 
 impl Ending {

@@ -17,8 +17,8 @@ mod flusher;
 mod frame;
 #[cfg(target_os = "linux")]
 mod mapped;
+mod names;
 mod read;
-mod recent;
 mod record;
 mod scan;
 mod segment;
@@ -34,7 +34,7 @@ pub use entry::{Ending, Entry, Opened};
 pub use error::JournalError;
 pub use scan::{Replay, replay};
 
-pub(crate) use entry::Mark;
+pub(crate) use entry::{Ended, Mark};
 pub(crate) use read::Cursor;
 
 use disk::Disk;
@@ -42,6 +42,7 @@ use disk::Disk;
 use disk::Files as SystemDisk;
 #[cfg(target_os = "linux")]
 use mapped::MappedFiles as SystemDisk;
+use names::Names;
 use writer::Writer;
 
 /// When the disk has what was acknowledged; the system has it before, in any case.
@@ -91,6 +92,8 @@ struct Shared {
     dir: PathBuf,
     options: JournalOptions,
     writer: Mutex<Writer>,
+    /// Of what was read out of it.
+    names: Mutex<Names>,
     /// There is something for the flusher to do at once.
     work: Condvar,
     /// The disk has more than before, or failed.
@@ -135,13 +138,14 @@ impl Journal {
         let mut writer = Writer::start(disk, dir, options, &found)?;
         let recovered = Recovered { num_lost: found.lost.len(), cut_bytes: found.cut_bytes };
         for entry in &found.lost {
-            writer.append(|out| record::put_settled(out, entry))?;
+            writer.append(|out| record::put_settled(out, &entry.ended()))?;
         }
         writer.close_found();
         let shared = Arc::new(Shared {
             dir: dir.to_owned(),
             options,
             writer: Mutex::new(writer),
+            names: Mutex::default(),
             work: Condvar::new(),
             synced: Condvar::new(),
         });
@@ -181,9 +185,9 @@ impl Journal {
 
     /// Writes how a request ended, and says whether that is written and, if it `waits`, as durable
     /// as the options say. What is not written is kept until the disk takes it.
-    pub(crate) fn settle(&self, entry: Entry, segment: u64, waits: bool) -> bool {
+    pub(crate) fn settle(&self, ended: &Ended<'_>, segment: u64, waits: bool) -> bool {
         let mut writer = self.shared.writer();
-        let appended = writer.settle(entry, segment);
+        let appended = writer.settle(ended, segment);
         match appended {
             Ok(position) if waits => self.wait(writer, position).is_ok(),
             appended => appended.is_ok(),

@@ -1,10 +1,11 @@
-//! Reading behind the writer: for the ledger, which nearly always finds in memory what it has not.
+//! Reading behind the writer, for the ledger: out of the files, which the system has in memory yet.
 //!
 //! Invariant: only what the writer counts as written is read, so nothing torn is.
 
 use std::ops::ControlFlow;
+use std::sync::PoisonError;
 
-use super::record::Record;
+use super::record;
 use super::segment::{self, HEADER_BYTES};
 use super::{Entry, Journal, JournalError};
 
@@ -28,29 +29,24 @@ impl Journal {
         self.shared.writer().acknowledged()
     }
 
-    /// What was settled after a place, so many at most, and the place after that. What is read
-    /// again comes out of the files.
+    /// What was settled after a place, so many at most, and the place after that.
     pub(crate) fn read(
         &self,
         mut at: Cursor,
         max_entries: usize,
     ) -> Result<(Vec<Entry>, Cursor), JournalError> {
-        if let Some(recent) = self.shared.writer().take_recent(at, max_entries) {
-            return Ok(recent);
-        }
+        let mut names = self.shared.names.lock().unwrap_or_else(PoisonError::into_inner);
         let mut entries = Vec::new();
         while entries.len() < max_entries {
             let (end, next) = self.shared.writer().extent(at.segment);
             if at.offset < end {
                 let path = segment::path(&self.shared.dir, at.segment);
-                at.offset = segment::read(&path, at.offset..end, |record| {
-                    if let Record::Settled(entry) = record {
-                        entries.push(entry);
-                    }
-                    match entries.len() < max_entries {
+                at.offset = segment::read(&path, at.offset..end, |bytes| {
+                    entries.extend(record::settled(bytes, &mut names)?);
+                    Some(match entries.len() < max_entries {
                         true => ControlFlow::Continue(()),
                         false => ControlFlow::Break(()),
-                    }
+                    })
                 })?;
                 if at.offset < end && entries.len() < max_entries {
                     return Err(JournalError::Unknown { path, offset: at.offset });

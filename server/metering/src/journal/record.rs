@@ -2,7 +2,10 @@
 //!
 //! Invariant: what was encoded decodes as the same, and no bytes panic.
 
-use super::{Ending, Entry, Mark, Opened};
+use super::names::Names;
+use super::{Ended, Ending, Entry, Mark, Opened};
+use std::sync::Arc;
+
 use crate::{
     Endpoint, KeyId, Meter, ModelId, OrganizationId, Path, Picos, ProjectId, RequestId, Tag, Tier,
     UnixMillis, Usage,
@@ -26,13 +29,13 @@ impl Record {
         match self {
             Self::Opened(opened) => put_opening(out, opened),
             Self::Mark(mark) => put_mark(out, mark),
-            Self::Settled(entry) => put_settled(out, entry),
+            Self::Settled(entry) => put_settled(out, &entry.ended()),
         }
     }
 
     /// `None` where these bytes, all of them, are no record that this version knows.
-    pub(crate) fn decode(bytes: &[u8]) -> Option<Self> {
-        let mut input = Input(bytes);
+    pub(crate) fn decode(bytes: &[u8], names: &mut Names) -> Option<Self> {
+        let mut input = Input { bytes, names };
         let record = match input.byte()? {
             OPENED => Self::Opened(input.opened()?),
             MARK => {
@@ -48,7 +51,19 @@ impl Record {
             }
             _ => return None,
         };
-        input.0.is_empty().then_some(record)
+        input.bytes.is_empty().then_some(record)
+    }
+}
+
+/// The request that bytes settle, if they are of one; nothing where they are no record.
+pub(super) fn settled(bytes: &[u8], names: &mut Names) -> Option<Option<Entry>> {
+    // Of others the ledger wants to know nothing.
+    if matches!(bytes.first(), Some(&(OPENED | MARK))) {
+        return Some(None);
+    }
+    match Record::decode(bytes, names)? {
+        Record::Settled(entry) => Some(Some(entry)),
+        Record::Opened(_) | Record::Mark(_) => Some(None),
     }
 }
 
@@ -67,8 +82,8 @@ pub(super) fn put_mark(out: &mut Vec<u8>, Mark { request, at, usage, cost }: &Ma
 }
 
 /// The record of a request that ended.
-pub(super) fn put_settled(out: &mut Vec<u8>, entry: &Entry) {
-    let Entry { opened, settled_at, usage, cost, ending } = entry;
+pub(super) fn put_settled(out: &mut Vec<u8>, ended: &Ended<'_>) {
+    let Ended { opened, settled_at, usage, cost, ending } = ended;
     out.push(SETTLED);
     put_opened(out, opened);
     put_number(out, settled_at.0.into());
@@ -77,6 +92,14 @@ pub(super) fn put_settled(out: &mut Vec<u8>, entry: &Entry) {
 }
 
 fn put_number(out: &mut Vec<u8>, mut number: u128) {
+    // Nearly all are short, and the machine counts by 64 bits.
+    if let Ok(mut short) = u64::try_from(number) {
+        while short >= 0x80 {
+            out.push(short as u8 | 0x80);
+            short >>= 7;
+        }
+        return out.push(short as u8);
+    }
     while number >= 0x80 {
         out.push(number as u8 | 0x80);
         number >>= 7;
@@ -117,16 +140,23 @@ fn put_sum(out: &mut Vec<u8>, usage: Usage, cost: Picos) {
     put_money(out, cost);
 }
 
-struct Input<'a>(&'a [u8]);
+struct Input<'a, 'n> {
+    bytes: &'a [u8],
+    names: &'n mut Names,
+}
 
-impl<'a> Input<'a> {
+impl<'a> Input<'a, '_> {
     fn byte(&mut self) -> Option<u8> {
-        let (first, rest) = self.0.split_first()?;
-        self.0 = rest;
+        let (first, rest) = self.bytes.split_first()?;
+        self.bytes = rest;
         Some(*first)
     }
 
     fn number(&mut self) -> Option<u128> {
+        if let Some((short @ 0..0x80, rest)) = self.bytes.split_first() {
+            self.bytes = rest;
+            return Some((*short).into());
+        }
         let mut number = 0;
         for shift in (0..u128::BITS).step_by(7) {
             let byte = self.byte()?;
@@ -153,9 +183,15 @@ impl<'a> Input<'a> {
 
     fn name(&mut self) -> Option<&'a str> {
         let len = self.small()?.try_into().ok()?;
-        let (name, rest) = self.0.split_at_checked(len)?;
-        self.0 = rest;
+        let (name, rest) = self.bytes.split_at_checked(len)?;
+        self.bytes = rest;
         str::from_utf8(name).ok()
+    }
+
+    /// One of those that come again.
+    fn known(&mut self, place: usize) -> Option<Arc<str>> {
+        let name = self.name()?;
+        Some(self.names.get(place, name))
     }
 
     fn money(&mut self) -> Option<Picos> {
@@ -167,13 +203,13 @@ impl<'a> Input<'a> {
         Some(Opened {
             request: RequestId::new(self.name()?).ok()?,
             path: Path {
-                organization: OrganizationId::new(self.name()?).ok()?,
-                project: ProjectId::new(self.name()?).ok()?,
-                key: KeyId::new(self.name()?).ok()?,
+                organization: OrganizationId::shared(self.known(0)?).ok()?,
+                project: ProjectId::shared(self.known(1)?).ok()?,
+                key: KeyId::shared(self.known(2)?).ok()?,
             },
-            model: ModelId::new(self.name()?).ok()?,
-            tier: Tier::new(self.name()?).ok()?,
-            endpoint: Endpoint::new(self.name()?).ok()?,
+            model: ModelId::shared(self.known(3)?).ok()?,
+            tier: Tier::shared(self.known(4)?).ok()?,
+            endpoint: Endpoint::shared(self.known(5)?).ok()?,
             tag: self.tag()?,
             opened_at: self.time()?,
             held: self.money()?,
@@ -184,7 +220,7 @@ impl<'a> Input<'a> {
     fn tag(&mut self) -> Option<Option<Tag>> {
         match self.name()? {
             "" => Some(None),
-            name => Tag::new(name).ok().map(Some),
+            name => Tag::shared(self.names.get(6, name)).ok().map(Some),
         }
     }
 
@@ -206,6 +242,10 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    fn decode(bytes: &[u8]) -> Option<Record> {
+        Record::decode(bytes, &mut Names::default())
+    }
 
     prop_compose! {
         fn record()(
@@ -256,21 +296,21 @@ mod tests {
         fn what_was_encoded_decodes_as_the_same_and_no_part_of_it_does(record in record()) {
             let mut bytes = Vec::new();
             record.encode(&mut bytes);
-            prop_assert_eq!(Record::decode(&bytes), Some(record));
+            prop_assert_eq!(decode(&bytes), Some(record));
             for len in 0..bytes.len() {
-                prop_assert_eq!(Record::decode(&bytes[..len]), None);
+                prop_assert_eq!(decode(&bytes[..len]), None);
             }
             bytes.push(0);
-            prop_assert_eq!(Record::decode(&bytes), None);
+            prop_assert_eq!(decode(&bytes), None);
         }
 
         #[test]
         fn no_bytes_panic(kind in 0..5u8, mut bytes in prop::collection::vec(any::<u8>(), 0..200)) {
             bytes.insert(0, kind);
-            if let Some(record) = Record::decode(&bytes) {
+            if let Some(record) = decode(&bytes) {
                 let mut again = Vec::new();
                 record.encode(&mut again);
-                prop_assert_eq!(Record::decode(&again), Some(record));
+                prop_assert_eq!(decode(&again), Some(record));
             }
         }
     }

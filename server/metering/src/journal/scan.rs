@@ -7,6 +7,7 @@ use std::collections::{HashMap, HashSet};
 use std::ops::ControlFlow;
 use std::path::Path;
 
+use super::names::Names;
 use super::record::Record;
 use super::segment::{self, HEADER_BYTES};
 use super::{Ending, Entry, JournalError, Opened};
@@ -59,17 +60,18 @@ pub(super) fn scan(dir: &Path) -> Result<Found, JournalError> {
 
 fn walk(dir: &Path, mut settled: impl FnMut(Entry)) -> Result<Found, JournalError> {
     let (mut found, mut open) = (Found::default(), Open::default());
+    let mut names = Names::default();
     for number in segment::list(dir)? {
         let path = segment::path(dir, number);
         let size = segment::size(&path)?;
         let len = if size < HEADER_BYTES {
             0
         } else {
-            segment::read(&path, HEADER_BYTES..size, |record| {
-                if let Some(entry) = open.follow(record) {
+            segment::read(&path, HEADER_BYTES..size, |bytes| {
+                if let Some(entry) = open.follow(Record::decode(bytes, &mut names)?) {
                     settled(entry);
                 }
-                ControlFlow::Continue(())
+                Some(ControlFlow::Continue(()))
             })?
         };
         found.segments.push((number, len));

@@ -9,7 +9,6 @@ use std::path::{Path, PathBuf};
 
 use super::JournalError;
 use super::frame::{self, MAX_FRAME};
-use super::record::Record;
 
 /// What a segment begins with; the last byte is the version.
 pub(super) const HEADER: &[u8; 8] = b"abmeter1";
@@ -84,11 +83,12 @@ pub(super) fn size(path: &Path) -> Result<u64, JournalError> {
     }
 }
 
-/// Gives each whole record of a range of bytes, until told to stop; says where it came to.
+/// Gives each whole record of a range of bytes, until told to stop; says where it came to. Whoever
+/// gets one says `None` if it is none that this version knows.
 pub(super) fn read(
     path: &Path,
     range: Range<u64>,
-    mut each: impl FnMut(Record) -> ControlFlow<()>,
+    mut each: impl FnMut(&[u8]) -> Option<ControlFlow<()>>,
 ) -> Result<u64, JournalError> {
     let mut at = range.start;
     let mut file = File::open(path).map_err(io_error("open", path))?;
@@ -104,11 +104,10 @@ pub(super) fn read(
         }
         let Some(payload) = frame::payload(&bytes[given..]) else { return Ok(at) };
         let unknown = || JournalError::Unknown { path: path.to_owned(), offset: at };
-        let record = Record::decode(payload).ok_or_else(unknown)?;
-        let len = frame::len_of(payload);
+        let (len, then) = (frame::len_of(payload), each(payload).ok_or_else(unknown)?);
         given += len;
         at += len as u64;
-        if each(record).is_break() {
+        if then.is_break() {
             return Ok(at);
         }
     }

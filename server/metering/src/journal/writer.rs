@@ -14,10 +14,9 @@ use super::disk::{Disk, SegmentFile};
 use super::flusher::Due;
 use super::frame::{self, MAX_FRAME};
 use super::read::Cursor;
-use super::recent::Recent;
 use super::scan::Found;
 use super::segment::{self, HEADER, HEADER_BYTES, Segment, io_error};
-use super::{Entry, JournalError, JournalOptions, Opened, record};
+use super::{Ended, Entry, JournalError, JournalOptions, Opened, record};
 
 #[derive(Debug)]
 pub(super) struct Writer {
@@ -44,7 +43,6 @@ pub(super) struct Writer {
     waiting: VecDeque<(Entry, u64)>,
     /// Where the next record is put together.
     frame: Vec<u8>,
-    recent: Recent,
     acknowledged: Cursor,
     is_stopping: bool,
 }
@@ -83,7 +81,6 @@ impl Writer {
             not_kept: None,
             waiting: VecDeque::new(),
             frame: Vec::new(),
-            recent: Recent::after(Cursor::start_of(number)),
             acknowledged: Cursor::start_of(first),
             is_stopping: false,
         })
@@ -109,22 +106,23 @@ impl Writer {
     }
 
     /// Writes how a request ended that was opened in a segment, or has it wait.
-    pub(super) fn settle(&mut self, entry: Entry, segment: u64) -> Result<u64, JournalError> {
-        self.waiting.push_back((entry, segment));
-        self.retry()?;
-        Ok(self.position)
+    pub(super) fn settle(&mut self, ended: &Ended<'_>, segment: u64) -> Result<u64, JournalError> {
+        let written = self.append(|out| record::put_settled(out, ended));
+        match written {
+            Ok(_) => self.close(segment),
+            Err(_) => self.waiting.push_back((ended.entry(), segment)),
+        }
+        written
     }
 
     /// Writes what waits.
     pub(super) fn retry(&mut self) -> Result<(), JournalError> {
         while let Some((entry, segment)) = self.waiting.pop_front() {
-            if let Err(error) = self.write(|out| record::put_settled(out, &entry)) {
+            if let Err(error) = self.write(|out| record::put_settled(out, &entry.ended())) {
                 self.waiting.push_front((entry, segment));
                 return Err(error);
             }
             self.close(segment);
-            let end = self.end();
-            self.recent.push(entry, end);
         }
         Ok(())
     }
@@ -142,23 +140,6 @@ impl Writer {
         for segment in self.segments.values_mut() {
             segment.closed_at = self.position;
         }
-        self.recent = Recent::after(self.end());
-    }
-
-    /// What was settled after a place, if that is in memory yet, and the place after that.
-    pub(super) fn take_recent(
-        &mut self,
-        at: Cursor,
-        max_entries: usize,
-    ) -> Option<(Vec<Entry>, Cursor)> {
-        let end = self.end();
-        self.recent.take(at, max_entries, end)
-    }
-
-    /// After the last record.
-    fn end(&mut self) -> Cursor {
-        let (number, segment) = self.current();
-        Cursor { segment: number, offset: segment.len }
     }
 
     fn current(&mut self) -> (u64, &mut Segment) {
