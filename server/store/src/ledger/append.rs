@@ -5,71 +5,20 @@
 
 use std::borrow::Cow;
 use std::collections::HashSet;
-use std::sync::LazyLock;
 
 use server_metering::{Entry, Ledger, LedgerError};
 use sqlx::Row;
 use tokio::runtime::Handle;
 
-use super::batch::{self, Batch, Line, NUM_LINE, NUM_NAMES};
-use super::cells::{COST, METERS};
+use super::batch::{self, Batch, Line};
 use super::insert::{Insert, Written, chunks};
 use super::prune::lines_since_if_old;
+use super::statements::{DAYS, HOURS, LINES, LINES_ALIKE, NEW_LINES, SUMS, Sums};
 use crate::sql::{Transaction, on};
 use crate::{Store, StoreError};
 
 /// Lines with this much in common go by a statement that has that once.
 const FEWEST_SHARING: usize = 4;
-
-/// Whose a line is, and how it ended.
-const SHARED: &str = "organization_id, project_id, key_id, model, tier, endpoint, tag, ending";
-const ONCE: &str = " ON CONFLICT (request_id) DO NOTHING";
-/// Lines of any sort.
-static LINES: LazyLock<Insert> = LazyLock::new(|| Insert::new(into_ledger(), ONCE.to_owned()));
-/// Lines with texts in common.
-static LINES_ALIKE: LazyLock<Insert> = LazyLock::new(|| {
-    let row = |num: usize| format!("rows.column{num}");
-    let request = [row(1)].into_iter();
-    let shared = (1..=NUM_NAMES + 1).map(|num| format!("shared.column{num}"));
-    let numbers = (2..2 + NUM_LINE).map(row);
-    let columns: Vec<_> = request.chain(shared).chain(numbers).collect();
-    Insert::with_shared(into_ledger(), columns.join(", "), ONCE.to_owned())
-});
-/// Lines some of which may be there.
-static NEW_LINES: LazyLock<Insert> =
-    LazyLock::new(|| Insert::new(into_ledger(), format!("{ONCE} RETURNING request_id")));
-static HOURS: LazyLock<Insert> = LazyLock::new(|| {
-    let key = "organization_id, project_id, key_id, model, tier, endpoint, tag, hour";
-    upsert("usage_hours", key, &format!("num_requests, {METERS}, {COST}"))
-});
-static DAYS: LazyLock<Insert> = LazyLock::new(|| {
-    let key = "organization_id, project_id, key_id, model, tier, endpoint, tag, day";
-    upsert("usage_days", key, &format!("num_requests, {METERS}, {COST}"))
-});
-pub(super) static SUMS: LazyLock<Insert> = LazyLock::new(|| {
-    let key = "organization_id, project_id, key_id, model, tier, period, number";
-    upsert("usage_sums", key, &format!("{METERS}, {COST}"))
-});
-
-fn into_ledger() -> String {
-    format!("INSERT INTO ledger (request_id, {SHARED}, opened_at, settled_at, {METERS}, cost)")
-}
-
-/// A statement that adds its rows to those that are there. What does not fit stays at the largest,
-/// on both databases: one row must not stop the ledger.
-fn upsert(table: &str, key: &str, counts: &str) -> Insert {
-    let max = i64::MAX;
-    let sum = |column: &str| {
-        let column = column.trim();
-        let (old, new) = (format!("{table}.{column}"), format!("excluded.{column}"));
-        format!("{column} = CASE WHEN {old} > {max} - {new} THEN {max} ELSE {old} + {new} END")
-    };
-    let sums: Vec<_> = counts.split(',').map(sum).collect();
-    Insert::new(
-        format!("INSERT INTO {table} ({key}, {counts})"),
-        format!(" ON CONFLICT ({key}) DO UPDATE SET {}", sums.join(", ")),
-    )
-}
 
 /// The ledger as a [`Follower`](server_metering::Follower) feeds it, from a thread of its own.
 #[derive(Clone, Debug)]
@@ -184,8 +133,9 @@ async fn add_lines(transaction: &mut Transaction, batch: &Batch<'_>) -> Result<b
         rest = others;
         let num_added = if num >= FEWEST_SHARING {
             let shared = batch.shared(first);
-            let own: Vec<_> = rows.iter().map(Line::own).collect();
-            add_rows(transaction, &LINES_ALIKE, &own, &shared).await?
+            let own: Vec<_> = rows.iter().map(|line| batch.own(line)).collect();
+            let insert = &LINES_ALIKE[usize::from(first.is_usual())];
+            add_rows(transaction, insert, &own, &shared).await?
         } else {
             let all: Vec<_> = rows.iter().map(|line| batch.row(line)).collect();
             add_rows(transaction, &LINES, &all, &[]).await?
@@ -225,8 +175,20 @@ async fn add_new_lines<'a, 'b>(
     Ok(new)
 }
 
-/// Adds rows to those of a table.
-pub(crate) async fn add_to_sums<const T: usize, const N: usize>(
+/// Adds rows to those of a table of sums.
+pub(super) async fn add_to_sums<const T: usize, const N: usize>(
+    transaction: &mut Transaction,
+    sums: &'static Sums,
+    rows: &[Written<'_, T, N>],
+) -> Result<(), StoreError> {
+    for chunk in chunks(rows) {
+        add_rows(transaction, sums.of(chunk), chunk, &[]).await?;
+    }
+    Ok(())
+}
+
+/// Writes rows by a statement.
+pub(crate) async fn write_rows<const T: usize, const N: usize>(
     transaction: &mut Transaction,
     insert: &'static Insert,
     rows: &[Written<'_, T, N>],

@@ -1,15 +1,15 @@
 //! Lines of the ledger, and what they add to its sums.
 //!
-//! Invariant: rows are in the order of their keys, lines in that of whose they are and then of
-//! their requests; so writers that come at once take locks in one order and none waits for another
-//! in a circle. No two rows have one key.
+//! Invariant: rows are in the order of their keys, lines in that of what they have in common and
+//! then of their requests; so writers that come at once take locks in one order and none waits for
+//! another in a circle. No two rows have one key.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 
 use server_metering::{Entry, Meter, Period, UnixMillis};
 
-use super::cells::{Cells, NUM_METERS, NUM_SUM, PICOS_PER_MICRO};
+use super::cells::{Cells, NUM_METERS, NUM_SUM, PICOS_PER_MICRO, is_usual};
 use super::counted::COUNTED;
 use super::filter::MILLIS_PER_HOUR;
 use super::insert::Written;
@@ -18,7 +18,13 @@ use crate::sql::Bound;
 /// When it was opened and settled, its meters and its cost.
 pub(super) const NUM_LINE: usize = 2 + NUM_METERS + 1;
 /// Organization, project, key, model, tier, endpoint and tag.
-pub(super) const NUM_NAMES: usize = 7;
+const NUM_NAMES: usize = 7;
+/// The first of them are those of an account. The rest, and how a line ended, lines of many
+/// accounts have in common.
+const NUM_OF_ACCOUNT: usize = 3;
+pub(super) const NUM_SHARED: usize = NUM_NAMES - NUM_OF_ACCOUNT + 1;
+/// A line's request, and whose it is.
+pub(super) const NUM_OWN: usize = 1 + NUM_OF_ACCOUNT;
 const HOURS_PER_DAY: i64 = 24;
 
 /// What hours are summed by.
@@ -38,6 +44,9 @@ pub(super) struct Line<'a> {
     request: Cow<'a, str>,
     /// Its place among the names.
     whose: usize,
+    /// The place of what it has in common with others among all of that.
+    alike: usize,
+    is_usual: bool,
     ending: &'static str,
     numbers: [i64; NUM_LINE],
 }
@@ -70,10 +79,16 @@ impl<'a> Batch<'a> {
             }
             places[idx] = names.len() - 1;
         }
+        let mut common: Vec<_> = names.iter().map(|names| &names[NUM_OF_ACCOUNT..]).collect();
+        common.sort_unstable();
+        common.dedup();
+        let alike = |names: &[_]| common.partition_point(|it| *it < &names[NUM_OF_ACCOUNT..]);
+        let alike: Vec<_> = names.iter().map(|names| alike(names)).collect();
         for line in &mut lines {
             line.whose = places[line.whose];
+            line.alike = alike[line.whose];
         }
-        lines.sort_by_key(|line| line.whose);
+        lines.sort_by_key(Line::kind);
         Self { names, lines }
     }
 
@@ -82,20 +97,29 @@ impl<'a> Batch<'a> {
     }
 
     /// What a line has in common with others.
-    pub(super) fn shared(&self, line: &Line<'_>) -> [&str; NUM_NAMES + 1] {
-        let names = &self.names[line.whose];
-        let name = |idx: usize| names.get(idx).map_or(line.ending, |name| name.as_ref());
-        std::array::from_fn(name)
+    pub(super) fn shared(&self, line: &Line<'_>) -> [&str; NUM_SHARED] {
+        let names = &self.names[line.whose][NUM_OF_ACCOUNT..];
+        std::array::from_fn(|idx| names.get(idx).map_or(line.ending, |name| name.as_ref()))
     }
 
-    /// All that the ledger has of a line.
-    pub(super) fn row<'b>(&'b self, line: &'b Line<'_>) -> Written<'b, 9, NUM_LINE> {
-        let shared = self.shared(line);
-        let text = |idx: usize| if idx == 0 { &*line.request } else { shared[idx - 1] };
+    /// What it has alone.
+    pub(super) fn own<'b>(&'b self, line: &'b Line<'_>) -> Written<'b, NUM_OWN, NUM_LINE> {
+        let names = &self.names[line.whose];
+        let text = |idx: usize| if idx == 0 { &*line.request } else { &*names[idx - 1] };
         (std::array::from_fn(text), line.numbers)
     }
 
-    /// What lines, in their order, add to each hour: the hour, the number of requests, their sum.
+    /// All that the ledger has of a line.
+    pub(super) fn row<'b>(
+        &'b self,
+        line: &'b Line<'_>,
+    ) -> Written<'b, { NUM_OWN + NUM_SHARED }, NUM_LINE> {
+        let ((own, numbers), shared) = (self.own(line), self.shared(line));
+        let text = |idx: usize| own.get(idx).copied().unwrap_or_else(|| shared[idx - NUM_OWN]);
+        (std::array::from_fn(text), numbers)
+    }
+
+    /// What lines add to each hour: the hour, the number of requests, their sum.
     pub(super) fn hours(&self, lines: &[&Line<'_>]) -> Vec<Written<'_, 7, { 2 + NUM_SUM }>> {
         let mut hours = BTreeMap::<_, [i64; 2 + NUM_SUM]>::new();
         for line in lines {
@@ -129,7 +153,17 @@ impl<'a> Line<'a> {
             *number = fit(meter.name(), usage.get(meter).into());
         }
         numbers[NUM_LINE - 1] = fit("cost in pico-units", cost.get());
-        Self { request: opened.request.as_str().bound(), whose, ending: ending.name(), numbers }
+        let (request, ending) = (opened.request.as_str().bound(), ending.name());
+        let is_usual = is_usual(&numbers[2..2 + NUM_METERS]);
+        Self { request, whose, alike: 0, is_usual, ending, numbers }
+    }
+
+    fn kind(&self) -> (usize, &'static str, bool) {
+        (self.alike, self.ending, self.is_usual)
+    }
+
+    pub(super) fn is_usual(&self) -> bool {
+        self.is_usual
     }
 
     pub(super) fn request(&self) -> &str {
@@ -138,12 +172,7 @@ impl<'a> Line<'a> {
 
     /// Whether it has in common what [`Batch::shared`] says.
     pub(super) fn shares_with(&self, other: &Self) -> bool {
-        (self.whose, self.ending) == (other.whose, other.ending)
-    }
-
-    /// What it has alone.
-    pub(super) fn own(&self) -> Written<'_, 1, NUM_LINE> {
-        ([&self.request], self.numbers)
+        self.kind() == other.kind()
     }
 
     pub(super) fn settled_at(&self) -> i64 {

@@ -26,6 +26,8 @@ pub(crate) struct Insert {
     /// What is selected of `rows` and `shared`, where rows have texts in common.
     shared: Option<String>,
     tail: String,
+    /// Which of a row's numbers it tells, if not all, and how many columns behind those are 0.
+    some: Option<(Vec<usize>, usize)>,
     /// By whether places have numbers, and by the number of rows.
     texts: [[OnceLock<String>; CHUNKS.len()]; 2],
 }
@@ -33,13 +35,18 @@ pub(crate) struct Insert {
 impl Insert {
     /// `head VALUES (…), (…) tail`.
     pub(crate) fn new(head: String, tail: String) -> Self {
-        Self { head, shared: None, tail, texts: Default::default() }
+        Self { head, shared: None, tail, some: None, texts: Default::default() }
     }
 
     /// `head SELECT columns FROM (VALUES (…), (…)) AS rows CROSS JOIN (VALUES (…)) AS shared tail`:
     /// what rows have in common is sent once.
     pub(super) fn with_shared(head: String, columns: String, tail: String) -> Self {
-        Self { head, shared: Some(columns), tail, texts: Default::default() }
+        Self { head, shared: Some(columns), tail, some: None, texts: Default::default() }
+    }
+
+    /// The same that tells only some numbers of a row, and writes 0 into so many columns behind.
+    pub(super) fn telling(self, places: Vec<usize>, num_zeros: usize) -> Self {
+        Self { some: Some((places, num_zeros)), ..self }
     }
 
     /// The query that writes rows, as many as [`chunks`] has at once; `shared` is of the statement.
@@ -58,30 +65,40 @@ impl Insert {
     {
         let mut arguments = DB::Arguments::default();
         let is_numbered = is_numbered(&arguments);
-        arguments.reserve(rows.len() * (T + N) + shared.len(), 0);
+        let (places, num_zeros) = match &self.some {
+            Some((places, num_zeros)) => (Some(places), *num_zeros),
+            None => (None, 0),
+        };
+        let num_numbers = places.map_or(N, Vec::len);
+        arguments.reserve(rows.len() * (T + num_numbers) + shared.len(), 0);
         let mut add = || {
             for (texts, numbers) in rows {
                 texts.iter().try_for_each(|text| arguments.add(*text))?;
-                numbers.iter().try_for_each(|number| arguments.add(*number))?;
+                match places {
+                    Some(places) => places.iter().try_for_each(|at| arguments.add(numbers[*at]))?,
+                    None => numbers.iter().try_for_each(|number| arguments.add(*number))?,
+                }
             }
             shared.iter().try_for_each(|text| arguments.add(*text))
         };
         add().map_err(sqlx::Error::Encode)?;
-        let sql = self.text(is_numbered, rows.len(), [T + N, shared.len()]);
+        let sql = self.text(is_numbered, rows.len(), [T + num_numbers, num_zeros, shared.len()]);
         Ok(sqlx::query_with(sql, arguments))
     }
 
-    fn text(&'static self, is_numbered: bool, num_rows: usize, widths: [usize; 2]) -> SqlStr {
+    /// `widths` are those of a row, its zeros, and what rows share.
+    fn text(&'static self, is_numbered: bool, num_rows: usize, widths: [usize; 3]) -> SqlStr {
+        let [width, num_zeros, num_shared] = widths;
         let write = || {
             let mut sql = self.head.clone();
             let mut num = 0;
             if let Some(columns) = &self.shared {
                 let _ = write!(sql, " SELECT {columns} FROM (");
             }
-            values(&mut sql, &mut num, is_numbered, num_rows, widths[0]);
+            values(&mut sql, &mut num, is_numbered, [num_rows, width, num_zeros]);
             if self.shared.is_some() {
                 sql += ") AS rows CROSS JOIN (";
-                values(&mut sql, &mut num, is_numbered, 1, widths[1]);
+                values(&mut sql, &mut num, is_numbered, [1, num_shared, 0]);
                 // Without a condition SQLite takes what follows for one of the join.
                 sql += ") AS shared WHERE 1 = 1";
             }
@@ -98,8 +115,9 @@ impl Insert {
     }
 }
 
-/// `VALUES (?, …), (?, …)`.
-fn values(sql: &mut String, num: &mut usize, is_numbered: bool, num_rows: usize, width: usize) {
+/// `VALUES (?, …, 0), (?, …, 0)`: so many rows, places in each, and zeros behind them.
+fn values(sql: &mut String, num: &mut usize, is_numbered: bool, sizes: [usize; 3]) {
+    let [num_rows, width, num_zeros] = sizes;
     for row in 0..num_rows {
         *sql += if row == 0 { " VALUES (" } else { "), (" };
         for column in 0..width {
@@ -108,6 +126,7 @@ fn values(sql: &mut String, num: &mut usize, is_numbered: bool, num_rows: usize,
             // SQLite looks for a place that has a name among all names each time that it is bound.
             let _ = if is_numbered { write!(sql, "${num}") } else { write!(sql, "?") };
         }
+        (0..num_zeros).for_each(|_| *sql += ", 0");
     }
     sql.push(')');
 }

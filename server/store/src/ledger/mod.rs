@@ -17,11 +17,12 @@ mod prices;
 mod prune;
 mod query;
 mod standing;
+mod statements;
 mod sums;
 mod usage;
 
 pub use append::SqlLedger;
-pub(crate) use append::add_to_sums as write_rows;
+pub(crate) use append::write_rows;
 pub(crate) use batch::{name, number};
 pub use books::PriceBooks;
 pub use counted::{Commitment, NewCommitment, NewProvision, Provision, STORAGE};

@@ -12,11 +12,12 @@ use server_metering::{
 };
 use sqlx::{ColumnIndex, Database, Decode, Encode, FromRow, QueryBuilder, Row, Type};
 
-use super::append::{SUMS, add_to_sums};
+use super::append::add_to_sums;
 use super::batch::{months_and_totals, name, number, start_of_day};
 use super::books::PriceBooks;
-use super::cells::{COST, Cells, METERS, NUM_METERS, NUM_SUM, sum_of};
+use super::cells::{COST, Cells, METERS, NUM_METERS, NUM_SUM, USUAL, meters_by_use, sum_of};
 use super::error::BillingError;
+use super::statements::SUMS;
 use crate::database::now;
 use crate::sql::{Transaction, execute, on};
 use crate::{Store, StoreError};
@@ -37,14 +38,10 @@ const ACCOUNT: &str = "organization_id, project_id, key_id, model, tier";
 const NUM_ACCOUNT: usize = 5;
 pub(super) const KEY: &str = "organization_id, project_id, key_id, model, tier, period, number";
 
-/// Meters that nearly all sums have; of the others there are six in one text, and nothing if they
-/// are 0: a column costs more than what is in it, and a start reads millions.
-const NUM_USUAL: usize = 3;
+/// What is not usual of a sum is in one text, and nothing if there is none: a start reads millions.
 static SELECT: LazyLock<String> = LazyLock::new(|| {
-    let meters: Vec<_> = METERS.split(',').map(str::trim).collect();
-    let (usual, others) = meters.split_at(NUM_USUAL);
-    let (usual, text) = (usual.join(", "), others.join(" || ' ' || "));
-    let are_none = others.join(" = 0 AND ");
+    let [usual, others] = meters_by_use();
+    let (text, are_none) = (others.replace(", ", " || ' ' || "), others.replace(", ", " = 0 AND "));
     format!(
         "SELECT {ACCOUNT}, number, {usual}, {COST},
         CASE WHEN {are_none} = 0 THEN '' ELSE {text} END FROM usage_sums"
@@ -191,15 +188,16 @@ where
         }
         let number = |idx| row.try_get::<i64, _>(NUM_ACCOUNT + idx);
         let mut numbers = [0; NUM_SUM];
-        for (idx, count) in numbers[..NUM_USUAL].iter_mut().enumerate() {
-            *count = number(1 + idx)?;
+        for (idx, place) in USUAL.into_iter().enumerate() {
+            numbers[place] = number(1 + idx)?;
         }
         for (idx, cost) in numbers[NUM_METERS..].iter_mut().enumerate() {
-            *cost = number(1 + NUM_USUAL + idx)?;
+            *cost = number(1 + USUAL.len() + idx)?;
         }
-        let others: String = row.try_get(NUM_ACCOUNT + 1 + NUM_USUAL + 2)?;
-        for (count, text) in numbers[NUM_USUAL..NUM_METERS].iter_mut().zip(others.split(' ')) {
-            *count = match text {
+        let others: String = row.try_get(NUM_ACCOUNT + 1 + USUAL.len() + 2)?;
+        let places = (0..NUM_METERS).filter(|place| !USUAL.contains(place));
+        for (place, text) in places.zip(others.split(' ')) {
+            numbers[place] = match text {
                 "" => 0,
                 text => text.parse().map_err(|error| sqlx::Error::Decode(Box::new(error)))?,
             };
