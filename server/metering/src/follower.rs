@@ -174,9 +174,12 @@ fn run(shared: &Shared, mut ledger: Box<dyn Ledger>, options: FollowerOptions) {
     give_way();
     let max_batch = options.max_batch.max(1);
     let (mut backoff, mut batch) = (options.min_backoff, max_batch);
+    // Its room is used again: new room of that size would be cleared by the system each time.
+    let mut entries = Vec::new();
     loop {
         let is_stopping = shared.state().is_stopping;
-        let given = give(&shared.journal, &mut *ledger, batch);
+        entries.clear();
+        let given = give(&shared.journal, &mut *ledger, (&mut entries, batch));
         let mut state = shared.state();
         let pause = match given {
             Ok(num_given) => {
@@ -221,11 +224,11 @@ fn run(shared: &Shared, mut ledger: Box<dyn Ledger>, options: FollowerOptions) {
 fn give(
     journal: &Journal,
     ledger: &mut dyn Ledger,
-    max_batch: usize,
+    (entries, max_batch): (&mut Vec<Entry>, usize),
 ) -> Result<usize, LedgerError> {
-    let (entries, upto) = journal.read(journal.acknowledged(), max_batch)?;
+    let upto = journal.read_into(entries, journal.acknowledged(), max_batch)?;
     if !entries.is_empty() {
-        ledger.append(&entries)?;
+        ledger.append(entries)?;
     }
     journal.acknowledge(upto);
     Ok(entries.len())

@@ -1,6 +1,6 @@
 //! All accounts, and how requests get in.
 //!
-//! Invariant: who has a permit is in the journal, and who is not in the journal holds nothing.
+//! Invariant: nobody gets a permit while the journal does not take how requests end.
 
 mod lending;
 
@@ -91,14 +91,15 @@ impl Meters {
     /// A permit for what is asked, which holds the most that it can use at each level; output is
     /// capped where a budget or a quota pays for less, and for a token at least.
     ///
-    /// Writes to the journal, and in [`Durability::BeforeAck`](crate::Durability::BeforeAck) waits
-    /// for the disk.
+    /// Writes nothing yet: what ends within [`MARK_EVERY`](crate::MARK_EVERY) is written once.
     ///
     /// # Errors
-    /// If a limit of a level does not let it in, or it cannot be recorded; nothing is taken then.
+    /// If a limit of a level does not let it in, or the journal does not take how it would end;
+    /// nothing is taken then.
     /// [`Refusal::NotLent`], if more is to be asked for of other processes first.
     pub fn admit(&self, path: &Path, ask: &Ask) -> Result<Permit, Refusal> {
         let (shared, moment) = (&self.0, self.moment());
+        shared.journal.check()?;
         let organization = self.organization(&path.organization);
         let admitted = organization.admit(path, ask, &self.prices(), moment)?;
         let opened = Opened {
@@ -111,16 +112,7 @@ impl Meters {
             opened_at: moment.utc,
             held: admitted.hold.cost(),
         };
-        match shared.journal.begin(&opened) {
-            Ok(segment) => {
-                let opened = (opened, segment);
-                Ok(Permit::new(Arc::clone(shared), organization, opened, admitted, moment.now))
-            }
-            Err(error) => {
-                organization.undo(path, admitted.hold);
-                Err(error.into())
-            }
-        }
+        Ok(Permit::new(Arc::clone(shared), organization, opened, admitted, moment.now))
     }
 
     /// Other limits of an account, from now on; what it used and holds stays.

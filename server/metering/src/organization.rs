@@ -173,19 +173,11 @@ impl Organization {
 
     /// The request ended with so much output: gives back what it did not use.
     pub(crate) fn release(&self, path: &Path, hold: Hold, output: u64) {
-        self.give_back(path, &hold, |[requests, input, _]| [requests, input, output]);
-    }
-
-    /// The request never was.
-    pub(crate) fn undo(&self, path: &Path, hold: Hold) {
-        self.give_back(path, &hold, |_| Taken::default());
-    }
-
-    fn give_back(&self, path: &Path, hold: &Hold, used: impl Fn(Taken) -> Taken) {
         let mut tree = self.tree();
         for (account, taken) in tree.known(path).into_iter().zip(hold.taken) {
             if let Some(account) = account {
-                account.release(&hold.sum, taken, used(taken));
+                let [requests, input, _] = taken;
+                account.release(&hold.sum, taken, [requests, input, output]);
             }
         }
     }

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::journal::{Ended, Ending, Mark, Opened};
+use crate::journal::{Ended, Ending, Opened};
 use crate::limits::Room;
 use crate::meters::Shared;
 use crate::organization::{Admitted, Hold, Organization, Work};
@@ -53,8 +53,8 @@ pub struct Permit {
     shared: Arc<Shared>,
     organization: Arc<Organization>,
     opened: Opened,
-    /// The journal's segment that it was opened in.
-    segment: u64,
+    /// The journal's segment that has its first mark, once there is one.
+    begun_in: Option<u64>,
     priced: Option<Priced>,
     room: Room,
     statuses: RateStatuses,
@@ -73,7 +73,7 @@ impl Permit {
     pub(crate) fn new(
         shared: Arc<Shared>,
         organization: Arc<Organization>,
-        (opened, segment): (Opened, u64),
+        opened: Opened,
         admitted: Admitted,
         now: Instant,
     ) -> Self {
@@ -83,7 +83,7 @@ impl Permit {
             shared,
             organization,
             opened,
-            segment,
+            begun_in: None,
             priced,
             room,
             statuses,
@@ -122,12 +122,6 @@ impl Permit {
         self.opened.held
     }
 
-    /// Where the journal has its beginning.
-    #[cfg(test)]
-    pub(crate) fn segment(&self) -> u64 {
-        self.segment
-    }
-
     /// An engine works on it since then: the time from then to its end is charged, in whole
     /// milliseconds, rounded upwards, and no more of it than was asked for. Where nothing is
     /// delivered, none is.
@@ -143,15 +137,14 @@ impl Permit {
         let now = self.shared.clock.now();
         if now.saturating_duration_since(self.marked_at) >= MARK_EVERY {
             self.marked_at = now;
-            self.charge();
-            // One that is not written is made up for by the next.
-            self.shared.journal.mark(&Mark {
-                request: self.opened.request.clone(),
-                at: self.shared.clock.utc(),
-                usage: self.charged,
-                cost: self.cost,
-            });
+            self.mark();
         }
+    }
+
+    /// Has the journal know what was delivered so far; if it is not written, the next one is.
+    pub(crate) fn mark(&mut self) {
+        self.charge();
+        self.begun_in = self.shared.journal.mark(&self.so_far(Ending::Lost), self.begun_in);
     }
 
     /// The work ended, and this is all that was delivered of it: counts as [`Permit::delivered`]
@@ -183,21 +176,21 @@ impl Permit {
         self.cost = self.cost.saturating_add(cost);
     }
 
+    /// What was charged, if that is all.
+    fn so_far(&self, ending: Ending) -> Ended<'_> {
+        let Self { opened, charged: usage, cost, .. } = self;
+        let (settled_at, usage, cost) = (self.shared.clock.utc(), *usage, *cost);
+        Ended { opened, settled_at, usage, cost, ending }
+    }
+
     fn close(&mut self, ending: Ending) -> Receipt {
         self.is_settled = true;
         self.charge();
         let output = self.charged.get(Meter::OutputTokens);
         self.organization.release(&self.opened.path, std::mem::take(&mut self.hold), output);
-        let ended = Ended {
-            opened: &self.opened,
-            settled_at: self.shared.clock.utc(),
-            usage: self.charged,
-            cost: self.cost,
-            ending,
-        };
         // Nobody is told of one that was dropped: it waits for no disk.
         let waits = ending != Ending::Dropped;
-        let is_written = self.shared.journal.settle(&ended, self.segment, waits);
+        let is_written = self.shared.journal.settle(&self.so_far(ending), self.begun_in, waits);
         Receipt { usage: self.charged, cost: self.cost, is_written }
     }
 }

@@ -18,8 +18,8 @@
 //!   what is said in it is known.
 //!
 //! What is `Soon` on the disk is written within microseconds, on the spot. In
-//! [`Durability::BeforeAck`] admitting and settling wait for the disk, which would keep all other
-//! connections of a thread waiting too: there, and only there, a blocking thread waits.
+//! [`Durability::BeforeAck`] settling waits for the disk, which would keep all other connections of
+//! a thread waiting too: there, and only there, a blocking thread waits.
 
 mod lease;
 mod rates;
@@ -172,7 +172,7 @@ pub(crate) async fn admit(state: &AppState, wanted: Wanted<'_>) -> Result<Metere
     })?;
     let path = &wanted.caller.path;
     let waits = meters.durability() == Durability::BeforeAck;
-    match lease::admit(meters, path, ask, waits).await? {
+    match lease::admit(meters, path, ask).await {
         Ok(permit) => {
             ticket::note_rates(permit.rates());
             Ok(Metered { permit: Some(permit), other, waits, settling: None })

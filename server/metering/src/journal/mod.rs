@@ -1,5 +1,5 @@
-//! The journal: what was let in, delivered and settled, in files of this process, before anybody is
-//! told of it.
+//! The journal: what was delivered and settled, in files of this process, before anybody is told that
+//! it is.
 //!
 //! Invariant: a record that was acknowledged is in a file, whole, whatever kills the process. A
 //! segment goes only when the ledger has all that was settled in it and before it, and the disk has
@@ -42,7 +42,7 @@ use disk::Disk;
 use disk::Files as SystemDisk;
 #[cfg(target_os = "linux")]
 use mapped::MappedFiles as SystemDisk;
-use names::Names;
+use read::Reading;
 use writer::Writer;
 
 /// When the disk has what was acknowledged; the system has it before, in any case.
@@ -71,7 +71,7 @@ pub struct JournalOptions {
 /// What a journal found of earlier processes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Recovered {
-    /// Requests that were opened and never settled.
+    /// Requests that were marked and never settled.
     pub num_lost: usize,
     /// Bytes that are no whole record: what a kill tore, or what a disk lost.
     pub cut_bytes: u64,
@@ -92,8 +92,7 @@ struct Shared {
     dir: PathBuf,
     options: JournalOptions,
     writer: Mutex<Writer>,
-    /// Of what was read out of it.
-    names: Mutex<Names>,
+    reading: Mutex<Reading>,
     /// There is something for the flusher to do at once.
     work: Condvar,
     /// The disk has more than before, or failed.
@@ -145,7 +144,7 @@ impl Journal {
             dir: dir.to_owned(),
             options,
             writer: Mutex::new(writer),
-            names: Mutex::default(),
+            reading: Mutex::default(),
             work: Condvar::new(),
             synced: Condvar::new(),
         });
@@ -168,24 +167,25 @@ impl Journal {
         self.shared.options.durability
     }
 
-    /// Writes that a request is let in, and says in which segment.
-    pub(crate) fn begin(&self, opened: &Opened) -> Result<u64, JournalError> {
-        let mut writer = self.shared.writer();
-        let (segment, position) = writer.begin(opened)?;
-        let Err(error) = self.wait(writer, position) else { return Ok(segment) };
-        // Its record may stand or not: whoever reads it finds that nothing was delivered.
-        self.shared.writer().close(segment);
-        Err(error)
+    /// Whether it takes how one more request ends.
+    pub(crate) fn check(&self) -> Result<(), JournalError> {
+        self.shared.writer().check()
     }
 
-    /// Writes what a request has delivered; not being written is made up for by what comes after.
-    pub(crate) fn mark(&self, mark: &Mark) {
-        let _ = self.shared.writer().append(|out| record::put_mark(out, mark));
+    /// Writes what a request has delivered so far, the first time with all else of it: the segment
+    /// of that. Not being written is made up for by what comes after.
+    pub(crate) fn mark(&self, so_far: &Ended<'_>, begun_in: Option<u64>) -> Option<u64> {
+        let mut writer = self.shared.writer();
+        if begun_in.is_none() {
+            return writer.begin(so_far).ok();
+        }
+        let _ = writer.append(|out| record::put_mark(out, so_far));
+        begun_in
     }
 
     /// Writes how a request ended, and says whether that is written and, if it `waits`, as durable
     /// as the options say. What is not written is kept until the disk takes it.
-    pub(crate) fn settle(&self, ended: &Ended<'_>, segment: u64, waits: bool) -> bool {
+    pub(crate) fn settle(&self, ended: &Ended<'_>, segment: Option<u64>, waits: bool) -> bool {
         let mut writer = self.shared.writer();
         let appended = writer.settle(ended, segment);
         match appended {

@@ -5,9 +5,17 @@
 use std::ops::ControlFlow;
 use std::sync::PoisonError;
 
+use super::names::Names;
 use super::record;
 use super::segment::{self, HEADER_BYTES};
 use super::{Entry, Journal, JournalError};
+
+/// What one reading leaves to the next.
+#[derive(Debug, Default)]
+pub(super) struct Reading {
+    names: Names,
+    room: Vec<u8>,
+}
 
 /// A place in the journal, between two records.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -29,20 +37,21 @@ impl Journal {
         self.shared.writer().acknowledged()
     }
 
-    /// What was settled after a place, so many at most, and the place after that.
-    pub(crate) fn read(
+    /// Gives what was settled after a place until there are so many, and the place after that.
+    pub(crate) fn read_into(
         &self,
+        entries: &mut Vec<Entry>,
         mut at: Cursor,
         max_entries: usize,
-    ) -> Result<(Vec<Entry>, Cursor), JournalError> {
-        let mut names = self.shared.names.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut entries = Vec::new();
+    ) -> Result<Cursor, JournalError> {
+        let mut reading = self.shared.reading.lock().unwrap_or_else(PoisonError::into_inner);
+        let Reading { names, room } = &mut *reading;
         while entries.len() < max_entries {
             let (end, next) = self.shared.writer().extent(at.segment);
             if at.offset < end {
                 let path = segment::path(&self.shared.dir, at.segment);
-                at.offset = segment::read(&path, at.offset..end, |bytes| {
-                    entries.extend(record::settled(bytes, &mut names)?);
+                at.offset = segment::read(&path, at.offset..end, room, |bytes| {
+                    entries.extend(record::settled(bytes, names)?);
                     Some(match entries.len() < max_entries {
                         true => ControlFlow::Continue(()),
                         false => ControlFlow::Break(()),
@@ -57,6 +66,6 @@ impl Journal {
                 break;
             }
         }
-        Ok((entries, at))
+        Ok(at)
     }
 }

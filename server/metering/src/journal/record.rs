@@ -11,14 +11,15 @@ use crate::{
     UnixMillis, Usage,
 };
 
-const OPENED: u8 = 1;
+const BEGUN: u8 = 1;
 const MARK: u8 = 2;
 const SETTLED: u8 = 3;
 
 /// What the journal is told.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Record {
-    Opened(Opened),
+    /// A request with its first mark, of which nothing else is known yet.
+    Begun(Entry),
     Mark(Mark),
     Settled(Entry),
 }
@@ -27,8 +28,10 @@ impl Record {
     #[cfg(test)]
     pub(crate) fn encode(&self, out: &mut Vec<u8>) {
         match self {
-            Self::Opened(opened) => put_opening(out, opened),
-            Self::Mark(mark) => put_mark(out, mark),
+            Self::Begun(entry) => put_begun(out, &entry.ended()),
+            Self::Mark(Mark { request, at, usage, cost }) => {
+                put_mark_of(out, request, *at, (*usage, *cost));
+            }
             Self::Settled(entry) => put_settled(out, &entry.ended()),
         }
     }
@@ -37,7 +40,12 @@ impl Record {
     pub(crate) fn decode(bytes: &[u8], names: &mut Names) -> Option<Self> {
         let mut input = Input { bytes, names };
         let record = match input.byte()? {
-            OPENED => Self::Opened(input.opened()?),
+            BEGUN => {
+                let (opened, settled_at) = (input.opened()?, input.time()?);
+                let (usage, cost) = input.sum()?;
+                let ending = Ending::Lost;
+                Self::Begun(Entry { opened, settled_at, usage, cost, ending })
+            }
             MARK => {
                 let (request, at) = (RequestId::new(input.name()?).ok()?, input.time()?);
                 let (usage, cost) = input.sum()?;
@@ -58,27 +66,35 @@ impl Record {
 /// The request that bytes settle, if they are of one; nothing where they are no record.
 pub(super) fn settled(bytes: &[u8], names: &mut Names) -> Option<Option<Entry>> {
     // Of others the ledger wants to know nothing.
-    if matches!(bytes.first(), Some(&(OPENED | MARK))) {
+    if matches!(bytes.first(), Some(&(BEGUN | MARK))) {
         return Some(None);
     }
     match Record::decode(bytes, names)? {
         Record::Settled(entry) => Some(Some(entry)),
-        Record::Opened(_) | Record::Mark(_) => Some(None),
+        Record::Begun(_) | Record::Mark(_) => Some(None),
     }
 }
 
-/// The record of a request that was let in.
-pub(super) fn put_opening(out: &mut Vec<u8>, opened: &Opened) {
-    out.push(OPENED);
+/// The record of a request and what it has delivered, the first time.
+pub(super) fn put_begun(out: &mut Vec<u8>, so_far: &Ended<'_>) {
+    let Ended { opened, settled_at, usage, cost, ending: _ } = so_far;
+    out.push(BEGUN);
     put_opened(out, opened);
+    put_number(out, settled_at.0.into());
+    put_sum(out, *usage, *cost);
 }
 
-/// The record of what a request has delivered.
-pub(super) fn put_mark(out: &mut Vec<u8>, Mark { request, at, usage, cost }: &Mark) {
+/// The record of what a request has delivered, later.
+pub(super) fn put_mark(out: &mut Vec<u8>, so_far: &Ended<'_>) {
+    let Ended { opened, settled_at, usage, cost, ending: _ } = *so_far;
+    put_mark_of(out, &opened.request, settled_at, (usage, cost));
+}
+
+fn put_mark_of(out: &mut Vec<u8>, of: &RequestId, at: UnixMillis, (usage, cost): (Usage, Picos)) {
     out.push(MARK);
-    put_name(out, request.as_str());
+    put_name(out, of.as_str());
     put_number(out, at.0.into());
-    put_sum(out, *usage, *cost);
+    put_sum(out, usage, cost);
 }
 
 /// The record of a request that ended.
@@ -277,7 +293,10 @@ mod tests {
             };
             let ending = Ending::ALL[ending];
             match kind {
-                0 => Record::Opened(opened),
+                0 => {
+                    let ending = Ending::Lost;
+                    Record::Begun(Entry { opened, settled_at: at, usage, cost, ending })
+                }
                 1 => Record::Mark(Mark { request, at, usage, cost }),
                 _ => Record::Settled(Entry { opened, settled_at: at, usage, cost, ending }),
             }

@@ -10,8 +10,8 @@ use std::path::Path;
 use super::names::Names;
 use super::record::Record;
 use super::segment::{self, HEADER_BYTES};
-use super::{Ending, Entry, JournalError, Opened};
-use crate::{Picos, RequestId, Usage};
+use super::{Entry, JournalError};
+use crate::RequestId;
 
 /// What a journal tells.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -33,7 +33,7 @@ pub(super) struct Found {
     pub(super) cut_bytes: u64,
 }
 
-/// Requests that were opened and not settled yet.
+/// Requests that were begun and not settled yet.
 #[derive(Default)]
 struct Open(HashMap<RequestId, Entry>);
 
@@ -60,14 +60,14 @@ pub(super) fn scan(dir: &Path) -> Result<Found, JournalError> {
 
 fn walk(dir: &Path, mut settled: impl FnMut(Entry)) -> Result<Found, JournalError> {
     let (mut found, mut open) = (Found::default(), Open::default());
-    let mut names = Names::default();
+    let (mut names, mut room) = (Names::default(), Vec::new());
     for number in segment::list(dir)? {
         let path = segment::path(dir, number);
         let size = segment::size(&path)?;
         let len = if size < HEADER_BYTES {
             0
         } else {
-            segment::read(&path, HEADER_BYTES..size, |bytes| {
+            segment::read(&path, HEADER_BYTES..size, &mut room, |bytes| {
                 if let Some(entry) = open.follow(Record::decode(bytes, &mut names)?) {
                     settled(entry);
                 }
@@ -89,8 +89,8 @@ impl Open {
     /// Takes a record in, and gives the request that it settles.
     fn follow(&mut self, record: Record) -> Option<Entry> {
         match record {
-            Record::Opened(opened) => {
-                self.0.insert(opened.request.clone(), unmarked(opened));
+            Record::Begun(entry) => {
+                self.0.insert(entry.opened.request.clone(), entry);
                 None
             }
             Record::Mark(mark) => {
@@ -106,16 +106,5 @@ impl Open {
                 Some(entry)
             }
         }
-    }
-}
-
-/// A request of which nothing is known to be delivered.
-fn unmarked(opened: Opened) -> Entry {
-    Entry {
-        settled_at: opened.opened_at,
-        opened,
-        usage: Usage::NONE,
-        cost: Picos::ZERO,
-        ending: Ending::Lost,
     }
 }

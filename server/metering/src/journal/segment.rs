@@ -11,7 +11,7 @@ use super::JournalError;
 use super::frame::{self, MAX_FRAME};
 
 /// What a segment begins with; the last byte is the version.
-pub(super) const HEADER: &[u8; 8] = b"abmeter1";
+pub(super) const HEADER: &[u8; 8] = b"abmeter2";
 pub(super) const HEADER_BYTES: u64 = HEADER.len() as u64;
 const EXTENSION: &str = "journal";
 /// How much is read at once.
@@ -84,22 +84,24 @@ pub(super) fn size(path: &Path) -> Result<u64, JournalError> {
 }
 
 /// Gives each whole record of a range of bytes, until told to stop; says where it came to. Whoever
-/// gets one says `None` if it is none that this version knows.
+/// gets one says `None` if it is none that this version knows. `bytes` is room to read into.
 pub(super) fn read(
     path: &Path,
     range: Range<u64>,
+    bytes: &mut Vec<u8>,
     mut each: impl FnMut(&[u8]) -> Option<ControlFlow<()>>,
 ) -> Result<u64, JournalError> {
     let mut at = range.start;
     let mut file = File::open(path).map_err(io_error("open", path))?;
     file.seek(SeekFrom::Start(at)).map_err(io_error("read", path))?;
     let mut input = file.take(range.end.saturating_sub(at));
-    let (mut bytes, mut given) = (Vec::new(), 0);
+    let mut given = 0;
+    bytes.clear();
     loop {
         if bytes.len() - given < MAX_FRAME {
             bytes.drain(..given);
             given = 0;
-            let more = input.by_ref().take(CHUNK).read_to_end(&mut bytes);
+            let more = input.by_ref().take(CHUNK).read_to_end(bytes);
             more.map_err(io_error("read", path))?;
         }
         let Some(payload) = frame::payload(&bytes[given..]) else { return Ok(at) };

@@ -8,6 +8,7 @@ use std::sync::{Arc, Barrier};
 use std::thread;
 use std::time::Duration;
 
+use super::names::Names;
 use super::record::Record;
 use super::*;
 use crate::{
@@ -17,6 +18,12 @@ use crate::{
 use bad_disk::{BadDisk, Faults, Shelf};
 
 impl Journal {
+    fn read(&self, at: Cursor, max_entries: usize) -> Result<(Vec<Entry>, Cursor), JournalError> {
+        let mut entries = Vec::new();
+        let upto = self.read_into(&mut entries, at, max_entries)?;
+        Ok((entries, upto))
+    }
+
     /// Until the disk has all that was written.
     fn wait_for_flusher(&self) {
         let mut writer = self.shared.writer();
@@ -77,10 +84,10 @@ fn full_for_a_while(faults: Faults) {
     let admit = |name: &str| meters.admit(&path(), &request(name));
     let (first, second) = (admit("first").unwrap(), admit("second").unwrap());
     disk.set(faults);
+    assert!(!first.settle(output(3), Ending::Finished).is_written);
     let refused = admit("refused").unwrap_err();
     assert!(matches!(refused, Refusal::Journal(JournalError::Io { .. })), "{refused}");
     assert!(refused.to_string().contains("has room"), "{refused}");
-    assert!(!first.settle(output(3), Ending::Finished).is_written);
     drop(second);
     assert!(admit("refused too").is_err());
     assert!(journal.behind().1);
@@ -135,11 +142,12 @@ fn a_segment_with_an_open_request_stays_and_those_after_it() {
         entries.len()
     };
     settle(admit("before"));
-    let open = admit("open");
-    for name in ["a", "b", "c", "d"] {
+    let mut open = admit("open");
+    open.mark();
+    for name in ["a", "b", "c", "d", "e", "f", "g"] {
         settle(admit(name));
     }
-    assert_eq!(acknowledge_all(), 5);
+    assert_eq!(acknowledge_all(), 8);
     let before = segment::list(dir.path()).unwrap();
     assert!(before.len() > 2, "{before:?}");
     let told = replay(dir.path()).unwrap();
@@ -191,7 +199,8 @@ fn a_segment_stays_until_the_disk_has_how_its_requests_ended() {
     let dir = tempfile::tempdir().unwrap();
     let options = JournalOptions { segment_bytes: 60, ..seldom() };
     let (disk, journal) = open(dir.path(), options);
-    let permit = meters(&journal).admit(&path(), &request("a")).unwrap();
+    let mut permit = meters(&journal).admit(&path(), &request("a")).unwrap();
+    permit.mark();
     disk.set(Faults { holds: true, ..Faults::default() });
     permit.settle(output(1), Ending::Finished);
     let (entries, upto) = journal.read(journal.acknowledged(), 9).unwrap();
@@ -214,27 +223,26 @@ fn before_each_acknowledgement_the_disk_has_it_and_one_sync_is_for_many() {
     let (meters, barrier) = (meters(&journal), Barrier::new(NUM_THREADS as usize));
     thread::scope(|scope| {
         for thread in 0..NUM_THREADS {
-            let (meters, journal, barrier, disk) = (&meters, &journal, &barrier, &disk);
+            let (meters, barrier, disk) = (&meters, &barrier, &disk);
             scope.spawn(move || {
                 barrier.wait();
                 for idx in 0..NUM_REQUESTS {
                     let ask = request(&format!("{thread}-{idx}"));
                     let permit = meters.admit(&path(), &ask).unwrap();
-                    let number = permit.segment();
-                    let synced = disk.synced.lock().unwrap();
-                    let path = segment::path(&journal.shared.dir, number);
-                    let mut is_there = false;
-                    let range = segment::HEADER_BYTES..synced[&path];
-                    drop(synced);
-                    let found = segment::read(&path, range, |bytes| {
-                        let record = Record::decode(bytes, &mut Names::default())?;
-                        is_there |=
-                            matches!(record, Record::Opened(it) if it.request == ask.request);
-                        Some(std::ops::ControlFlow::Continue(()))
-                    });
-                    found.unwrap();
-                    assert!(is_there);
                     assert!(permit.settle(output(1), Ending::Finished).is_written);
+                    let synced = disk.synced.lock().unwrap().clone();
+                    let mut is_there = false;
+                    for (path, len) in synced {
+                        let (range, mut room) = (segment::HEADER_BYTES..len, Vec::new());
+                        let found = segment::read(&path, range, &mut room, |bytes| {
+                            let record = Record::decode(bytes, &mut Names::default())?;
+                            is_there |= matches!(record,
+                                Record::Settled(it) if it.opened.request == ask.request);
+                            Some(std::ops::ControlFlow::Continue(()))
+                        });
+                        found.unwrap();
+                    }
+                    assert!(is_there);
                 }
             });
         }
@@ -249,16 +257,20 @@ fn a_disk_that_did_not_keep_what_it_was_given_is_not_trusted_again() {
     let options = JournalOptions { durability: Durability::BeforeAck, ..seldom() };
     let (disk, journal) = open(dir.path(), options);
     let meters = meters(&journal);
-    let running = meters.admit(&path(), &request("running")).unwrap();
+    let admit = |name: &str| meters.admit(&path(), &request(name));
+    let (running, first) = (admit("running").unwrap(), admit("first").unwrap());
     disk.set(Faults { syncs: true, ..Faults::default() });
-    let refused = meters.admit(&path(), &request("refused")).unwrap_err();
+    assert!(!first.settle(output(2), Ending::Finished).is_written);
+    let refused = admit("refused").unwrap_err();
     assert!(matches!(refused, Refusal::Journal(JournalError::NotKept { .. })), "{refused}");
     assert_eq!(meters.standing(&path().account(Level::Key)).in_flight, 1);
     disk.set(Faults::default());
-    assert!(meters.admit(&path(), &request("refused too")).is_err());
+    assert!(admit("refused too").is_err());
     // It is written, and whether the disk keeps it nobody knows.
     assert!(!running.settle(output(1), Ending::Finished).is_written);
-    assert_eq!(replay(dir.path()).unwrap().settled[0].usage, output(1));
+    let settled = replay(dir.path()).unwrap().settled;
+    let usage = settled.iter().map(|entry| entry.usage);
+    assert_eq!(usage.collect::<Vec<_>>(), [output(2), output(1)]);
 }
 
 #[test]

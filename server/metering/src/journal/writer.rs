@@ -16,7 +16,7 @@ use super::frame::{self, MAX_FRAME};
 use super::read::Cursor;
 use super::scan::Found;
 use super::segment::{self, HEADER, HEADER_BYTES, Segment, io_error};
-use super::{Ended, Entry, JournalError, JournalOptions, Opened, record};
+use super::{Ended, Entry, JournalError, JournalOptions, record};
 
 #[derive(Debug)]
 pub(super) struct Writer {
@@ -39,8 +39,9 @@ pub(super) struct Writer {
     has_begun: bool,
     /// Why the disk is not trusted any more.
     not_kept: Option<String>,
-    /// How requests ended, which no disk took yet, and the segments of their beginnings.
-    waiting: VecDeque<(Entry, u64)>,
+    /// How requests ended, which no disk took yet, and the segments of their beginnings, if those
+    /// are written.
+    waiting: VecDeque<(Entry, Option<u64>)>,
     /// Where the next record is put together.
     frame: Vec<u8>,
     acknowledged: Cursor,
@@ -86,17 +87,22 @@ impl Writer {
         })
     }
 
-    /// Writes that a request is let in: its segment, and the position after it.
-    pub(super) fn begin(&mut self, opened: &Opened) -> Result<(u64, u64), JournalError> {
+    /// Whether it takes how more requests end.
+    pub(super) fn check(&mut self) -> Result<(), JournalError> {
         self.check_kept()?;
         let max = self.options.max_bytes;
         if self.bytes >= max {
             return Err(JournalError::Full { bytes: self.bytes, max });
         }
-        let position = self.append(|out| record::put_opening(out, opened))?;
+        self.retry()
+    }
+
+    /// Writes that a request runs, and what it has delivered so far: the segment that has it.
+    pub(super) fn begin(&mut self, so_far: &Ended<'_>) -> Result<u64, JournalError> {
+        self.append(|out| record::put_begun(out, so_far))?;
         let (number, segment) = self.current();
         segment.num_open += 1;
-        Ok((number, position))
+        Ok(number)
     }
 
     /// Writes what is put down of a record after those that wait: the position after it.
@@ -105,8 +111,12 @@ impl Writer {
         self.write(put)
     }
 
-    /// Writes how a request ended that was opened in a segment, or has it wait.
-    pub(super) fn settle(&mut self, ended: &Ended<'_>, segment: u64) -> Result<u64, JournalError> {
+    /// Writes how a request ended, or has it wait; `segment` has its beginning.
+    pub(super) fn settle(
+        &mut self,
+        ended: &Ended<'_>,
+        segment: Option<u64>,
+    ) -> Result<u64, JournalError> {
         let written = self.append(|out| record::put_settled(out, ended));
         match written {
             Ok(_) => self.close(segment),
@@ -128,8 +138,8 @@ impl Writer {
     }
 
     /// A request of a segment is no longer open.
-    pub(super) fn close(&mut self, segment: u64) {
-        if let Some(segment) = self.segments.get_mut(&segment) {
+    fn close(&mut self, segment: Option<u64>) {
+        if let Some(segment) = segment.and_then(|number| self.segments.get_mut(&number)) {
             segment.num_open = segment.num_open.saturating_sub(1);
             segment.closed_at = self.position;
         }

@@ -127,7 +127,8 @@ fn what_is_told_is_what_was_delivered() {
     let told = told(1_000);
     assert!(segments(told.world.dir.path()).len() > 3);
     let state = replay(told.world.dir.path()).unwrap();
-    assert_eq!(state.settled.len() + state.lost.len(), 40);
+    // The last two ran for less than a second, and nothing is known of them.
+    assert_eq!(state.settled.len() + state.lost.len(), 38);
     for entry in &state.settled {
         let known = told.delivered[&entry.opened.request];
         if entry.ending == Ending::Cancelled {

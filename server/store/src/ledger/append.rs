@@ -131,17 +131,18 @@ async fn add_lines(transaction: &mut Transaction, batch: &Batch<'_>) -> Result<b
             _ => num_unlike(rest),
         });
         rest = others;
-        let num_added = if num >= FEWEST_SHARING {
-            let shared = batch.shared(first);
-            let own: Vec<_> = rows.iter().map(|line| batch.own(line)).collect();
-            let insert = &LINES_ALIKE[usize::from(first.is_usual())];
-            add_rows(transaction, insert, &own, &shared).await?
-        } else {
-            let all: Vec<_> = rows.iter().map(|line| batch.row(line)).collect();
-            add_rows(transaction, &LINES, &all, &[]).await?
-        };
-        if num_added != rows.len() as u64 {
-            return Ok(false);
+        for chunk in chunks(rows) {
+            let num_added = if num >= FEWEST_SHARING {
+                let own: Vec<_> = chunk.iter().map(|line| batch.own(line)).collect();
+                let insert = &LINES_ALIKE[usize::from(first.is_usual())];
+                add_rows(transaction, insert, &own, &batch.shared(first)).await?
+            } else {
+                let all: Vec<_> = chunk.iter().map(|line| batch.row(line)).collect();
+                add_rows(transaction, &LINES, &all, &[]).await?
+            };
+            if num_added != chunk.len() as u64 {
+                return Ok(false);
+            }
         }
     }
     Ok(true)

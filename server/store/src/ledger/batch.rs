@@ -53,14 +53,16 @@ pub(super) struct Line<'a> {
 
 impl<'a> Batch<'a> {
     pub(super) fn new(entries: &'a [Entry]) -> Self {
-        let (mut known, mut found) = (HashMap::<Names<'_>, usize>::new(), Vec::new());
+        // By where they lie: whoever read the entries keeps each name once. What lies in two places
+        // is found to be the same when it is sorted.
+        let (mut known, mut found) = (HashMap::<[_; NUM_NAMES], usize>::new(), Vec::new());
         let mut lines: Vec<_> = entries.iter().map(|entry| Line::new(entry, 0)).collect();
         for (entry, line) in entries.iter().zip(&mut lines) {
             let names = names(entry);
             // A load's are often those of the one before.
             line.whose = match found.last() {
                 Some(last) if *last == names => found.len() - 1,
-                _ => *known.entry(names).or_insert_with(|| {
+                _ => *known.entry(names.map(str::as_ptr)).or_insert_with(|| {
                     found.push(names);
                     found.len() - 1
                 }),
