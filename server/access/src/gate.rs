@@ -103,6 +103,11 @@ impl Authenticate for Gate {
         Ok(Signer { caller: self.caller(&known)?, secrets })
     }
 
+    /// By when the database last answered, which whoever follows it has noted.
+    fn can_check(&self) -> bool {
+        self.directory.is_recent(Instant::now())
+    }
+
     /// Until the database was asked once more, from its beginning to its end.
     fn refresh(&self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
         let mut follows = self.follows.clone();
@@ -122,4 +127,18 @@ impl Authenticate for Gate {
 /// By the clock for ages, and in Unix seconds.
 fn now() -> (Instant, i64) {
     (Instant::now(), unix_time())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_can_be_checked_once_the_database_has_answered() {
+        let directory = Directory::default();
+        let gate = Gate::new(directory.clone(), Arc::default(), watch::channel(()).1);
+        assert!(!gate.can_check());
+        directory.confirm(Instant::now());
+        assert!(gate.can_check());
+    }
 }

@@ -131,6 +131,12 @@ impl Directory {
         self.0.write().unwrap_or_else(PoisonError::into_inner).confirmed_at = Some(now);
     }
 
+    /// Whether what is known counts as recent at `now`: keys can be checked.
+    #[must_use]
+    pub fn is_recent(&self, now: Instant) -> bool {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).check_age(now).is_ok()
+    }
+
     /// Whose key this is.
     ///
     /// # Errors
@@ -248,8 +254,7 @@ impl State {
             return Err(KeyError::Expired);
         }
         let path = &entry.known.path;
-        let organization = self.organizations.get(path.organization.as_str());
-        match organization {
+        match self.organizations.get(path.organization.as_str()) {
             None => return Err(KeyError::Unknown),
             Some(it) if it.is_archived => return Err(KeyError::Unknown),
             Some(OrganizationChange { suspended: Some(why), .. }) if lets == Lets::InForce => {

@@ -39,7 +39,8 @@ pub struct ModelList {
 pub struct Health {
     /// `ok`, `loading` or `failed`.
     pub status: String,
-    /// Models that are not loaded, with what is known of each.
+    /// What is not ready, with what is known of it: models, and API keys where they cannot be
+    /// checked.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub pending: Vec<String>,
 }

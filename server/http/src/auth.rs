@@ -125,6 +125,11 @@ pub trait Authenticate: Send + Sync {
         Box::pin(async {})
     }
 
+    /// Whether keys can be checked at the moment. Asked by every probe: it must not ask a database.
+    fn can_check(&self) -> bool {
+        true
+    }
+
     /// Whether everybody is let in. Then only programs and pages of this machine are served, since
     /// no key keeps a page from elsewhere out.
     fn is_open(&self) -> bool {

@@ -54,6 +54,10 @@ fn a_key_is_let_in_while_it_and_what_it_belongs_to_are_in_force() {
     assert_eq!(other.unwrap_err(), KeyError::Unknown);
     let late = directory.check(secret.expose(), (now + MAX_AGE, 0));
     assert_eq!(late.unwrap_err(), KeyError::Stale);
+    assert!(directory.is_recent(now) && !directory.is_recent(now + MAX_AGE));
+    directory.confirm(now + MAX_AGE);
+    assert!(directory.is_recent(now + MAX_AGE));
+    directory.confirm(now);
 
     let projects =
         |is_archived| Changes { projects: vec![project("p", is_archived)], ..Changes::default() };

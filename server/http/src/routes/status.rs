@@ -15,10 +15,10 @@ pub(crate) async fn health() -> Json<Health> {
     Json(Health { status: "ok".to_owned(), pending: Vec::new() })
 }
 
-/// Whether all models are loaded and answer.
+/// Whether all models are loaded and answer, and keys can be checked.
 #[utoipa::path(get, path = "/ready", tag = "Status", security(()),
-    responses((status = 200, description = "All are", body = Health),
-        (status = 503, description = "Some are not", body = Health)))]
+    responses((status = 200, description = "All is ready", body = Health),
+        (status = 503, description = "Something is not", body = Health)))]
 pub(crate) async fn ready(State(state): State<AppState>) -> Response {
     let health = state.health();
     if health.pending.is_empty() {

@@ -1,4 +1,4 @@
-//! What is known of all models: whether they answer.
+//! Whether requests would be answered: what is known of keys, and of all models.
 //!
 //! Invariant: a failure is told before what only takes time.
 
@@ -6,8 +6,11 @@ use server_api::Health;
 
 use super::{AppState, Slot};
 
+/// Every request is refused then, whatever models answer.
+const KEYS_UNCHECKED: &str = "API keys: cannot be checked, since the database does not answer";
+
 impl AppState {
-    /// Whether all models answer, and what is known of each that does not.
+    /// Whether keys can be checked and all models answer, and what is known of what does not.
     pub(crate) fn health(&self) -> Health {
         let mut health = Health { status: "ok".to_owned(), pending: Vec::new() };
         let mut lacks = |status: &str, what: String| {
@@ -17,6 +20,9 @@ impl AppState {
             }
             health.pending.push(what);
         };
+        if !self.auth().can_check() {
+            lacks("failed", KEYS_UNCHECKED.to_owned());
+        }
         self.slots(|slots| {
             for (id, slot) in slots {
                 match slot {

@@ -1,6 +1,7 @@
 //! Who may ask, what one learns of another, and what the log tells of anybody.
 
 use std::io::Write;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use axum::Router;
@@ -38,6 +39,15 @@ fn with_key(key: &str, path: &str, body: &str) -> Request<Body> {
     request.body(Body::from(body.to_owned())).unwrap()
 }
 
+fn asking(path: &str, key: Option<&str>) -> Request<Body> {
+    let request = Request::get(path);
+    let request = match key {
+        Some(key) => request.header("authorization", format!("Bearer {key}")),
+        None => request,
+    };
+    request.body(Body::empty()).unwrap()
+}
+
 async fn ask(router: &Router, key: &str, path: &str, body: &str) -> (StatusCode, Value) {
     let (status, _, text) = call(router, with_key(key, path, body)).await;
     (status, serde_json::from_str(&text).unwrap())
@@ -46,21 +56,13 @@ async fn ask(router: &Router, key: &str, path: &str, body: &str) -> (StatusCode,
 #[tokio::test]
 async fn keys_are_asked_for_where_models_are_used() {
     let router = router(AppState::builder().auth(Arc::new(TwoKeys)).build());
-    let get = |path: &str, key: Option<&str>| {
-        let request = Request::get(path);
-        let request = match key {
-            Some(key) => request.header("authorization", format!("Bearer {key}")),
-            None => request,
-        };
-        request.body(Body::empty()).unwrap()
-    };
     let cases = [
         (None, StatusCode::UNAUTHORIZED, Some("invalid_api_key")),
         (Some("wrong"), StatusCode::UNAUTHORIZED, Some("invalid_api_key")),
         (Some("a-secret"), StatusCode::OK, None),
     ];
     for (key, expected, code) in cases {
-        let (status, headers, text) = call(&router, get("/v1/models", key)).await;
+        let (status, headers, text) = call(&router, asking("/v1/models", key)).await;
         let answer: Value = serde_json::from_str(&text).unwrap();
         assert_eq!((status, answer["error"]["code"].as_str()), (expected, code));
         assert_eq!(headers.contains_key("www-authenticate"), expected == StatusCode::UNAUTHORIZED);
@@ -71,7 +73,40 @@ async fn keys_are_asked_for_where_models_are_used() {
         assert_eq!(status, StatusCode::UNAUTHORIZED, "{path}");
     }
     for path in ["/health", "/ready", "/metrics", "/openapi.json", "/docs"] {
-        assert_eq!(call(&router, get(path, None)).await.0, StatusCode::OK, "{path}");
+        assert_eq!(call(&router, asking(path, None)).await.0, StatusCode::OK, "{path}");
+    }
+}
+
+/// Keys of a database that may be away.
+struct OfDatabase(AtomicBool);
+
+impl Authenticate for OfDatabase {
+    fn check(&self, bearer: Option<&str>) -> Result<Caller, AuthError> {
+        if self.can_check() { TwoKeys.check(bearer) } else { Err(AuthError::Unavailable) }
+    }
+
+    fn can_check(&self) -> bool {
+        self.0.load(Ordering::SeqCst)
+    }
+}
+
+#[tokio::test]
+async fn a_server_whose_keys_cannot_be_checked_is_not_ready() {
+    let auth = Arc::new(OfDatabase(AtomicBool::new(true)));
+    let metrics = Arc::new(Metrics::new());
+    let engine = MockEngine::new(LIMITS, MockModel::default());
+    let model = served("mock", engine, PlannerConfig::default(), &metrics);
+    let router = router(AppState::builder().model(model).auth(auth.clone()).build());
+    for (is_there, expected) in [(true, 200), (false, 503), (true, 200)] {
+        auth.0.store(is_there, Ordering::SeqCst);
+        let (status, headers, text) = call(&router, asking("/ready", None)).await;
+        assert_eq!(status.as_u16(), expected, "{text}");
+        assert_eq!(text.contains("the database does not answer"), !is_there, "{text}");
+        assert_eq!(headers.contains_key("retry-after"), !is_there);
+        let models = call(&router, asking("/v1/models", Some("a-secret"))).await;
+        assert_eq!(models.0.as_u16(), expected);
+        // The process itself is fine: nothing should restart it.
+        assert_eq!(call(&router, asking("/health", None)).await.0, StatusCode::OK);
     }
 }
 

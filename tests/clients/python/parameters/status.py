@@ -4,7 +4,11 @@ from .rows import Route, answers
 
 ROUTES = [
     Route("GET /health", {}, [answers(lambda a: a.json["status"] == "ok", "it listens")]),
-    Route("GET /ready", {}, [answers(lambda a: a.json["status"] == "ok", "all models answer")]),
+    Route(
+        "GET /ready",
+        {},
+        [answers(lambda a: a.json["status"] == "ok", "all models answer, and keys can be checked")],
+    ),
     Route("GET /metrics", {}, [answers(lambda a: "agentbase_" in a.raw, "Prometheus' format")]),
     Route("GET /openapi.json", {}, [answers(lambda a: a.json["paths"], "the description")]),
     Route("GET /docs", {}, [answers(lambda a: "<html" in a.raw.lower(), "a page to browse it")]),
