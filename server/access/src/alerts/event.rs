@@ -1,7 +1,7 @@
 //! What an alert tells, in the shape of OpenAI's events of webhooks.
 
 use serde::{Deserialize, Serialize};
-use server_accounts::{Kind, new_id};
+use server_accounts::{Currency, Kind, new_id};
 use server_store::{AlertOn, ArmedAlert};
 
 const BUDGET_REACHED: &str = "budget.threshold_reached";
@@ -37,6 +37,9 @@ pub(super) struct Reached {
     /// Money like `12.50`, or units.
     pub(super) used: String,
     pub(super) limit: String,
+    /// Of money, as ISO 4217 names it, in lower case. Events of older versions say nothing of it.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub(super) currency: Option<String>,
 }
 
 impl Event {
@@ -45,12 +48,13 @@ impl Event {
         armed: &ArmedAlert,
         (threshold, percent): (u32, u32),
         (used, limit): (String, String),
+        currency: Currency,
         created_at: i64,
     ) -> Self {
         let alert = &armed.alert;
-        let (kind, meter) = match alert.rule.on {
-            AlertOn::Budget(_) => (BUDGET_REACHED, None),
-            AlertOn::Quota(meter, _) => (QUOTA_REACHED, Some(meter.to_string())),
+        let (kind, meter, currency) = match alert.rule.on {
+            AlertOn::Budget(_) => (BUDGET_REACHED, None, Some(currency.code().to_owned())),
+            AlertOn::Quota(meter, _) => (QUOTA_REACHED, Some(meter.to_string()), None),
         };
         let data = Reached {
             alert_id: alert.id.clone(),
@@ -63,6 +67,7 @@ impl Event {
             percent,
             used,
             limit,
+            currency,
         };
         let (id, object) = (new_id(Kind::Event), "event".to_owned());
         Self { id, object, created_at, kind: kind.to_owned(), data }
@@ -81,7 +86,10 @@ impl Reached {
 
     /// What was used and what may be, with units.
     pub(super) fn amounts(&self) -> (String, String) {
-        let units = self.meter.as_ref().map(|meter| format!(" {meter}")).unwrap_or_default();
+        // Money as letters about invoices have it.
+        let currency = self.currency.as_ref().map(|currency| currency.to_uppercase());
+        let units = self.meter.clone().or(currency).map(|unit| format!(" {unit}"));
+        let units = units.unwrap_or_default();
         let period = match self.period.as_str() {
             "total" => "in total".to_owned(),
             period => format!("a {period}"),

@@ -41,6 +41,7 @@ async fn an_alert_is_told_once_a_period_and_in_the_next_again() {
         let data = &event["data"];
         assert_eq!((&data["organization_id"], &data["limit"]), (&"a".into(), &"10.00".into()));
         assert_eq!((&data["period"], &data["project_id"]), (&"month".into(), &().into()));
+        assert_eq!(data["currency"], "eur");
         let number = |name: &str| data[name].as_u64().unwrap();
         let used = data["used"].as_str().unwrap().to_owned();
         let at = event["created_at"].as_i64().unwrap();
@@ -137,7 +138,7 @@ async fn mail_says_what_was_used_of_what() {
     let [letter] = &*place.written() else { panic!("one letter") };
     assert!(letter.contains("To: ops@a.example"), "{letter}");
     assert!(letter.contains("organization a") && letter.contains("85 %"), "{letter}");
-    assert!(letter.contains("8.50 of 10.00 a month"), "{letter}");
+    assert!(letter.contains("8.50 EUR of 10.00 EUR a month"), "{letter}");
 }
 
 #[tokio::test]

@@ -7,6 +7,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use server_accounts::Currency;
 use server_metering::{
     AccountId, Clock, KeyId, Meters, Micros, OrganizationId, Path, Period, ProjectId, Sum,
     UnixMillis,
@@ -46,12 +47,14 @@ impl Watcher {
     /// Looks at all alerts once, and says how many messages that makes.
     pub(super) async fn check(&mut self) -> Result<u64, StoreError> {
         let (mut place, mut told, mut num) = ((String::new(), String::new()), Told::new(), 0);
+        // It may be another one until there is a budget.
+        let currency = self.store.currency().await?;
         loop {
             let part = self.store.armed_alerts((&place.0, &place.1), PART).await?;
             for armed in &part.alerts {
                 let name = (armed.alert.organization.clone(), armed.alert.id.clone());
                 let before = self.told.get(&name).copied();
-                let Some(found) = self.look(armed).await? else { continue };
+                let Some(found) = self.look(armed, currency).await? else { continue };
                 let Some(highest) = found.reached.last().copied() else { continue };
                 let now = (found.number, highest);
                 if before.is_none_or(|before| now > before) {
@@ -90,14 +93,18 @@ impl Watcher {
     }
 
     /// What an alert's account has used, if that is anything to tell.
-    async fn look(&self, armed: &ArmedAlert) -> Result<Option<Found>, StoreError> {
+    async fn look(
+        &self,
+        armed: &ArmedAlert,
+        currency: Currency,
+    ) -> Result<Option<Found>, StoreError> {
         let period = armed.alert.rule.on.period();
         let Some(limit) = limit(armed).filter(|limit| *limit > 0) else { return Ok(None) };
         let utc = self.clock.utc();
         let number = period.number(utc);
         let Some(sum) = self.sum(&armed.alert, period, utc).await? else { return Ok(None) };
         let is_over = period.number(self.clock.utc()) != number;
-        Ok((!is_over).then(|| found(armed, limit, &sum, utc)).flatten())
+        Ok((!is_over).then(|| found(armed, limit, &sum, currency, utc)).flatten())
     }
 
     async fn sum(
@@ -137,7 +144,13 @@ fn limit(armed: &ArmedAlert) -> Option<i128> {
 }
 
 /// What thresholds a sum has reached.
-fn found(armed: &ArmedAlert, limit: i128, sum: &Sum, utc: UnixMillis) -> Option<Found> {
+fn found(
+    armed: &ArmedAlert,
+    limit: i128,
+    sum: &Sum,
+    currency: Currency,
+    utc: UnixMillis,
+) -> Option<Found> {
     let on = armed.alert.rule.on;
     let number = on.period().number(utc);
     let (used, amounts) = match on {
@@ -156,7 +169,7 @@ fn found(armed: &ArmedAlert, limit: i128, sum: &Sum, utc: UnixMillis) -> Option<
     let reached: Vec<u32> = thresholds.filter(|threshold| *threshold <= percent).collect();
     let highest = *reached.last()?;
     let created_at = i64::try_from(utc.0 / MILLIS_PER_SECOND).unwrap_or(i64::MAX);
-    let event = Event::new(armed, (highest, percent), amounts, created_at);
+    let event = Event::new(armed, (highest, percent), amounts, currency, created_at);
     Some(Found { number, reached, event })
 }
 

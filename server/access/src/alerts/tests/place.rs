@@ -63,6 +63,7 @@ impl Place {
         let database = Database::File(folder.path().join("store.db"));
         let store = Store::open(&database, Limits::default()).await.unwrap();
         store.create_organization(&may(), "A").await.unwrap();
+        store.set_currency(&may(), "eur".parse().unwrap()).await.unwrap();
         let budget = BudgetData { period: "month".to_owned(), amount: "10".to_owned() };
         let limits = LimitsData { budgets: vec![budget], ..LimitsData::default() };
         store.set_organization_limits(&may(), &limits).await.unwrap();
