@@ -54,6 +54,7 @@ impl From<StoreError> for ApiError {
             StoreError::Exists { .. } => Self::invalid(None, message).code("already_exists"),
             StoreError::Invalid { .. } => Self::invalid(None, message),
             StoreError::InUse { .. } => Self::invalid(None, message).code("in_use"),
+            StoreError::Stays { .. } => Self::invalid(None, message).code("cannot_be_archived"),
             StoreError::LastOwner(_) => Self::invalid(None, message).code("last_owner"),
             StoreError::Denied(_) => {
                 Self::refused(StatusCode::FORBIDDEN, "insufficient_permissions", message)

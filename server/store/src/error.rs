@@ -72,6 +72,16 @@ pub enum StoreError {
         /// Its name.
         id: String,
     },
+    /// The rest needs it.
+    #[error("the {what} '{id}' stays: {why}")]
+    Stays {
+        /// `project`.
+        what: &'static str,
+        /// Its id.
+        id: String,
+        /// What needs it.
+        why: &'static str,
+    },
     /// Nobody could do anything about the organization any more.
     #[error(
         "the last owner of the organization '{0}' stays its owner: make somebody else an owner \

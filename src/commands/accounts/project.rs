@@ -2,9 +2,9 @@
 
 use std::path::Path;
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 use serde_json::{Value, json};
-use server_accounts::{DEFAULT, LimitsData, PrivacySettings};
+use server_accounts::{LimitsData, PrivacySettings};
 use server_store::{Project, ProjectUpdate};
 
 use super::shown;
@@ -58,9 +58,6 @@ pub(in crate::commands) async fn run(command: ProjectCommand, data_dir: &Path) -
             outln!("{id}: prompts are stored: {prompts}; for days: {days}")
         }
         ProjectCommand::Archive { id, org } => {
-            if id == DEFAULT {
-                bail!("the project '{DEFAULT}' stays: each start makes it");
-            }
             let store = open(&org.database, data_dir).await?;
             store.archive_project(&allowed(&org.org)?, &id).await?;
             outln!("{id} is archived, and its keys are revoked")

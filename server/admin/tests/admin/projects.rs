@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::world::{World, unix};
+use crate::world::{World, operator, unix};
 
 const PROJECTS: &str = "/v1/organization/projects";
 
@@ -33,6 +33,19 @@ async fn a_project_is_made_renamed_and_archived() {
     let missing = world.get(&format!("{PROJECTS}/proj_none")).await;
     assert_eq!(missing.error().0, 404);
     assert!(missing.text.contains("Project with id 'proj_none' not found."), "{}", missing.text);
+}
+
+#[tokio::test]
+async fn the_project_of_keys_that_name_none_is_not_archived() {
+    let world = World::new().await;
+    let may = operator(&world.a.id);
+    world.store.create_project(&may, Some("default"), "Default").await.unwrap();
+    let path = format!("{PROJECTS}/default");
+    let refused = world.post(&format!("{path}/archive"), Value::Null).await;
+    let (status, code, _) = refused.error();
+    assert_eq!((status, code.as_deref()), (400, Some("cannot_be_archived")), "{}", refused.text);
+    assert!(refused.text.contains("what names no project is in it"), "{}", refused.text);
+    assert_eq!(world.get(&path).await.ok()["status"], "active");
 }
 
 #[tokio::test]

@@ -1,7 +1,9 @@
 //! Projects: what keys belong to, within an organization.
 
 use serde_json::json;
-use server_accounts::{Allowed, Kind, LimitsData, PrivacySettings, StorePrompts, may, new_id};
+use server_accounts::{
+    Allowed, DEFAULT, Kind, LimitsData, PrivacySettings, StorePrompts, may, new_id,
+};
 
 use super::audit::{self, Who};
 use super::check::{self, not_found, unreadable};
@@ -240,7 +242,7 @@ impl Store {
     /// Ends a project and revokes its keys; its rows stay. Once more, it does nothing.
     ///
     /// # Errors
-    /// [`StoreError::NotFound`] if there is no such project.
+    /// [`StoreError::NotFound`] if there is no such project, [`StoreError::Stays`] of `default`.
     pub async fn archive_project(
         &self,
         allowed: &Allowed<may::WriteProjects>,
@@ -251,6 +253,10 @@ impl Store {
             let mut transaction = self.write(organization).await?;
             if is_archived(&mut transaction, allowed, id).await? {
                 return Ok(());
+            }
+            if id == DEFAULT {
+                let why = "what names no project is in it";
+                return Err(StoreError::Stays { what: WHAT, id: id.to_owned(), why });
             }
             let revision = revisions::next(&mut transaction).await?;
             execute!(&mut transaction, ARCHIVE, organization, id, now, revision)?;

@@ -9,6 +9,7 @@ use crate::{On, Opened, is_missing, page};
 crate::on_both! {
     they_are_made_listed_and_changed,
     an_archived_one_has_no_keys_any_more,
+    the_one_of_keys_that_name_none_stays,
     what_it_says_of_what_is_stored_is_told_to_servers_and_logged,
     others_see_and_change_nothing,
 }
@@ -84,6 +85,18 @@ async fn an_archived_one_has_no_keys_any_more(on: On) {
     assert!(is_invalid(store.set_project_limits(&may("a"), "p", &limits).await));
     let actions = actions(store, "a").await;
     assert_eq!(actions.iter().filter(|action| *action == "project.archived").count(), 1);
+}
+
+async fn the_one_of_keys_that_name_none_stays(on: On) {
+    let Opened { store, .. } = &populated(on).await;
+    assert!(is_missing(store.archive_project(&may("a"), "default").await));
+    store.create_project(&may("a"), Some("default"), "Default").await.unwrap();
+    let key = make_key(store, "a", "default").await;
+    let before = store.revision().await.unwrap();
+    let refused = store.archive_project(&may("a"), "default").await.unwrap_err();
+    assert_eq!(refused.to_string(), "the project 'default' stays: what names no project is in it");
+    assert_eq!(store.revision().await.unwrap(), before);
+    assert!(store.key(&may("a"), &key.id).await.unwrap().revoked_at.is_none());
 }
 
 async fn others_see_and_change_nothing(on: On) {
