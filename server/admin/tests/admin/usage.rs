@@ -125,6 +125,45 @@ async fn tokens_are_told_by_day_and_by_group() {
     assert_eq!(hours["data"][1]["end_time"], json!(MIDNIGHT + 7200));
 }
 
+/// As OpenAI's: more than a page has is refused, and the rest is on those that follow.
+#[tokio::test]
+async fn a_month_by_the_hour_comes_in_pages_of_168() {
+    let world = World::new().await;
+    bill(&world.store, &world.a, 30).await;
+    let end = MIDNIGHT + 30 * DAY;
+    let base = format!("/v1/organization/usage/completions?start_time={MIDNIGHT}&end_time={end}");
+    // Of days there are 30.
+    for (width, usual, most, max) in
+        [("1m", 60, 1440, 1440), ("1h", 24, 168, 168), ("1d", 7, 30, 31)]
+    {
+        let path = format!("{base}&bucket_width={width}");
+        let buckets = async |limit: &str| {
+            let page = world.get(&format!("{path}{limit}")).await.ok();
+            page["data"].as_array().unwrap().len()
+        };
+        assert_eq!(buckets("").await, usual, "{width}");
+        assert_eq!(buckets(&format!("&limit={max}")).await, most, "{width}");
+        let refused = world.get(&format!("{path}&limit={}", max + 1)).await;
+        assert_eq!((refused.error().0, refused.error().2.as_deref()), (400, Some("limit")));
+        assert!(refused.text.contains(&format!("1 to {max}")), "{}", refused.text);
+    }
+    let (mut sizes, mut starts, mut num, mut page) = (Vec::new(), Vec::new(), 0, String::new());
+    loop {
+        let answer = world.get(&format!("{base}&bucket_width=1h&limit=168{page}")).await.ok();
+        let data = answer["data"].as_array().unwrap();
+        sizes.push(data.len());
+        starts.extend(data.iter().map(|bucket| bucket["start_time"].as_u64().unwrap()));
+        num += results(&answer).len();
+        let next = answer["next_page"].as_str();
+        assert_eq!(answer["has_more"], next.is_some());
+        let Some(next) = next else { break };
+        page = format!("&page={next}");
+    }
+    assert_eq!(sizes, [168, 168, 168, 168, 48]);
+    assert_eq!(num, 30, "one hour a day was used");
+    assert!(starts.iter().zip(0..).all(|(start, hour)| *start == MIDNIGHT + hour * 3600));
+}
+
 #[tokio::test]
 async fn each_kind_of_usage_has_its_own_route() {
     let world = World::new().await;
