@@ -106,6 +106,7 @@ pub enum Refusals {
         webhooks::list,
         webhooks::create,
         webhooks::delete,
+        webhooks::deliveries,
     ),
     components(schemas(ErrorBody, server_api::ErrorObject)),
     security(("key" = []))

@@ -1,4 +1,4 @@
-//! `/api/v1/organization/webhooks`: where events are sent.
+//! `/api/v1/organization/webhooks`: where events are sent, and what was.
 
 use axum::extract::State;
 use axum::routing::{delete as ending, get};
@@ -14,12 +14,13 @@ use crate::openapi::Refusals;
 use crate::query::Query;
 use crate::who::Asker;
 use crate::wire::DeletedObject;
-use crate::wire::webhook::{WebhookObject, WebhookRequest};
+use crate::wire::webhook::{DeliveryObject, WebhookObject, WebhookRequest};
 
 pub(super) fn routes() -> Router<Admin> {
     Router::new()
         .route("/api/v1/organization/webhooks", get(list).post(create))
         .route("/api/v1/organization/webhooks/{webhook_id}", ending(delete))
+        .route("/api/v1/organization/webhooks/{webhook_id}/deliveries", get(deliveries))
 }
 
 /// Where events are sent, without what they are signed with.
@@ -67,4 +68,24 @@ pub(crate) async fn delete(
 ) -> Result<Json<DeletedObject>, ApiError> {
     admin.store.delete_webhook(&asker.may()?, &id).await?;
     Ok(DeletedObject::new("webhook.deleted", id))
+}
+
+/// What was sent to it in the last 30 days or is to be, the newest first, without what it says.
+#[utoipa::path(get, path = "/api/v1/organization/webhooks/{webhook_id}/deliveries", tag = "Alerts",
+    operation_id = "list_webhook_deliveries",
+    params(("webhook_id" = String, Path),
+        ("limit" = Option<u32>, Query, minimum = 1, maximum = 100),
+        ("after" = Option<String>, Query), ("before" = Option<String>, Query),
+        ("failed" = Option<bool>, Query, description = "Only what was given up")),
+    responses((status = 200, description = "A page of it", body = ListOf<DeliveryObject>),
+        Refusals))]
+pub(crate) async fn deliveries(
+    State(admin): State<Admin>,
+    asker: Asker,
+    In(id): In<String>,
+    query: Query,
+) -> Result<Json<ListOf<DeliveryObject>>, ApiError> {
+    let (paging, failed) = (query.paging(true)?, query.is_set("failed")?);
+    let page = admin.store.deliveries(&asker.may()?, &id, failed, &paging.page).await?;
+    Ok(ListOf::page(page, &paging, DeliveryObject::from))
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 use server_metering::Period;
-use server_store::{AlertOn, NewAlert, NewWebhook, Store};
+use server_store::{AlertOn, Firing, NewAlert, NewWebhook, Store};
 
 use crate::world::{World, operator};
 
@@ -68,6 +68,53 @@ async fn a_webhook_is_made_listed_and_deleted_and_its_secret_told_once() {
     let left = set([&world.a.webhook, other["id"].as_str().unwrap()]);
     assert_eq!(ids(&world, WEBHOOKS).await, left);
     assert_eq!(world.delete(&path).await.error().0, 404);
+}
+
+#[tokio::test]
+async fn what_was_sent_to_a_webhook_is_listed_without_what_it_says() {
+    let world = World::new().await;
+    let (hook, alert) = (&world.a.webhook, &world.a.alert);
+    let (event, body) = ("budget.threshold_reached", r#"{"id":"evt_1","said":"hello"}"#);
+    for number in 1..=3 {
+        let organization = world.a.id.as_str();
+        let firing = Firing { organization, alert, reached: &[90], number, event, body };
+        assert_eq!(world.store.fire_alert(&firing).await.unwrap(), 1);
+    }
+    let path = format!("{WEBHOOKS}/{hook}/deliveries");
+    let waiting = world.get(&path).await.ok()["data"].as_array().unwrap().clone();
+    assert_eq!(waiting.len(), 3);
+    let now = waiting[0]["created_at"].as_i64().unwrap() + 1;
+    let taken = world.store.take_deliveries(now, 9).await.unwrap();
+    world.store.delivered(&taken[0]).await.unwrap();
+    world.store.failed(&taken[1], now, "status 410", true).await.unwrap();
+    let failed = world.get(&format!("{path}?failed=true")).await;
+    let expected = json!({"object": "webhook.delivery", "id": taken[1].id, "webhook_id": hook,
+        "event": event, "status": "failed", "attempts": 1,
+        "created_at": taken[1].created_at, "next_attempt_at": null, "delivered_at": null,
+        "failed_at": now, "last_error": "status 410"});
+    assert_eq!(failed.ok()["data"], json!([expected]));
+
+    let list = world.get(&path).await;
+    assert!(!list.text.contains("hello") && !list.text.contains("whsec_"), "{}", list.text);
+    let list = list.ok();
+    let status = |id: &str| {
+        let data = list["data"].as_array().unwrap().iter();
+        data.clone().find(|it| it["id"] == id).unwrap()["status"].clone()
+    };
+    let told = [0, 1, 2].map(|idx| status(&taken[idx].id));
+    assert_eq!(told, ["delivered", "failed", "waiting"]);
+    let (mut ids, mut after) = (Vec::new(), String::new());
+    for has_more in [true, false] {
+        let page = world.get(&format!("{path}?limit=2{after}")).await.ok();
+        assert_eq!(page["has_more"], has_more);
+        ids.extend(page["data"].as_array().unwrap().clone());
+        after = format!("&after={}", page["last_id"].as_str().unwrap());
+    }
+    assert_eq!(json!(ids), list["data"]);
+    let refused = world.get(&format!("{WEBHOOKS}/{}/deliveries", world.b.webhook)).await.error();
+    assert_eq!(refused.0, 404);
+    let refused = world.get(&format!("{path}?failed=perhaps")).await.error();
+    assert_eq!((refused.0, refused.2.as_deref()), (400, Some("failed")));
 }
 
 #[tokio::test]

@@ -4,6 +4,7 @@
 
 use server_accounts::{Allowed, may};
 
+use super::webhooks;
 use crate::accounts::check;
 use crate::accounts::list::{List, Part};
 use crate::page::{Page, PageQuery};
@@ -59,6 +60,16 @@ fn read(row: Row) -> Outgoing {
     }
 }
 
+fn list(scope: Part, only_failed: bool) -> List {
+    let filter = Part::default().sql(if only_failed { " AND failed_at IS NOT NULL" } else { "" });
+    let (what, table, order) = ("message", "outbox", "created_at");
+    List { what, columns: COLUMNS, table, order, scope, filter }
+}
+
+fn size(row: &Row) -> usize {
+    row.2.len() + row.9.as_ref().map_or(0, String::len)
+}
+
 impl Store {
     /// A page of messages, those that wait, those that were delivered and those that were given up;
     /// of the last alone where `only_failed`.
@@ -73,11 +84,31 @@ impl Store {
     ) -> Result<Page<Outgoing>, StoreError> {
         let organization = check::whole(allowed)?;
         let scope = Part::default().sql("organization_id = ").text(organization);
-        let filter = if only_failed { " AND failed_at IS NOT NULL" } else { "" };
-        let filter = Part::default().sql(filter);
-        let (what, table, order) = ("message", "outbox", "created_at");
-        let list = List { what, columns: COLUMNS, table, order, scope, filter };
-        let size = |row: &Row| row.2.len() + row.9.as_ref().map_or(0, String::len);
+        let list = list(scope, only_failed);
         Ok(self.page_of(organization, &list, query, size).await?.map(read))
+    }
+
+    /// The same of one webhook.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`] if there is no such webhook, [`StoreError::NotListed`] if the one
+    /// that the page comes after is not there.
+    pub async fn deliveries(
+        &self,
+        allowed: &Allowed<may::WriteWebhooks>,
+        webhook: &str,
+        only_failed: bool,
+        query: &PageQuery,
+    ) -> Result<Page<Outgoing>, StoreError> {
+        let organization = check::whole(allowed)?;
+        let scope = Part::default().sql("organization_id = ").text(organization);
+        let scope = scope.sql(" AND kind = 'webhook' AND target = ").text(webhook);
+        let list = list(scope, only_failed);
+        let work = async {
+            let mut transaction = self.read(organization).await?;
+            webhooks::find(&mut transaction, organization, webhook).await?;
+            list.page(&mut transaction, query, size).await
+        };
+        Ok(self.in_time(work).await?.map(read))
     }
 }

@@ -12,7 +12,7 @@ use crate::accounts::list::{List, Part};
 use crate::accounts::{audit, organizations::check_in_force};
 use crate::database::now;
 use crate::page::{Page, PageQuery};
-use crate::sql::{execute, query};
+use crate::sql::{Transaction, execute, query};
 use crate::{Store, StoreError};
 
 const WHAT: &str = "webhook";
@@ -60,6 +60,16 @@ fn list(organization: &str) -> List {
     let scope = Part::default().sql("organization_id = ").text(organization);
     let (table, order, filter) = ("webhooks", "created_at", Part::default());
     List { what: WHAT, columns: COLUMNS, table, order, scope, filter }
+}
+
+/// [`StoreError::NotFound`] unless the organization has the webhook.
+pub(super) async fn find(
+    transaction: &mut Transaction,
+    organization: &str,
+    id: &str,
+) -> Result<(), StoreError> {
+    let _: Row = list(organization).one(transaction, id).await?;
+    Ok(())
 }
 
 impl NewWebhook<'_> {
