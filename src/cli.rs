@@ -5,6 +5,7 @@ mod alerts;
 mod bench;
 mod database;
 mod hourly;
+mod id;
 mod keep;
 mod limits;
 mod login;

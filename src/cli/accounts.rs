@@ -4,6 +4,7 @@ use clap::{Args, Subcommand};
 use ipnet::IpNet;
 use server_accounts::{DEFAULT, Scopes, StorePrompts};
 
+use super::id::chosen;
 use super::{DatabaseArgs, LimitArgs, Said};
 use crate::when::{Span, When};
 
@@ -141,8 +142,8 @@ pub(crate) enum OrgCommand {
     Create {
         /// What it is called
         name: String,
-        /// Its id [default: a new one]
-        #[arg(long)]
+        /// Its id: letters, digits, -, _ and . [default: a new one]
+        #[arg(long, value_parser = chosen)]
         id: Option<String>,
         /// Print JSON
         #[arg(long)]
@@ -227,8 +228,8 @@ pub(crate) enum ProjectCommand {
     Create {
         /// What it is called
         name: String,
-        /// Its id [default: a new one]
-        #[arg(long)]
+        /// Its id: letters, digits, -, _ and . [default: a new one]
+        #[arg(long, value_parser = chosen)]
         id: Option<String>,
         #[command(flatten)]
         limits: LimitArgs,

@@ -103,7 +103,7 @@ pub(crate) struct ScopesSchema {
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct NewKeyRequest {
-    /// 1 to 256 bytes.
+    /// 1 to 256 bytes without control characters.
     pub(crate) name: String,
     /// Whose it is to be; without it, the operator's.
     pub(crate) service_account_id: Option<String>,
@@ -121,7 +121,7 @@ pub(crate) struct NewKeyRequest {
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct KeyPatch {
-    /// 1 to 256 bytes.
+    /// 1 to 256 bytes without control characters.
     pub(crate) name: Option<String>,
     /// In place of all that it may be used for.
     #[schema(value_type = Option<ScopesSchema>)]
@@ -181,7 +181,7 @@ pub(crate) struct AdminKeyOwner {
 /// A key to make for the organization itself.
 #[derive(Debug, Deserialize, ToSchema)]
 pub(crate) struct AdminApiKeyRequest {
-    /// 1 to 256 bytes.
+    /// 1 to 256 bytes without control characters.
     pub(crate) name: String,
     /// Until it ends; never, without it.
     pub(crate) expires_in_seconds: Option<i64>,

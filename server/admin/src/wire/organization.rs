@@ -28,7 +28,7 @@ pub(crate) struct Organization {
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct OrganizationPatch {
-    /// 1 to 256 bytes.
+    /// 1 to 256 bytes without control characters.
     pub(crate) name: Option<String>,
     /// Whether its members have to log in with two factors.
     pub(crate) requires_two_factors: Option<bool>,

@@ -124,7 +124,7 @@ pub(crate) struct ServiceAccountKey {
 /// A service account to make.
 #[derive(Debug, Deserialize, ToSchema)]
 pub(crate) struct ServiceAccountRequest {
-    /// 1 to 256 bytes.
+    /// 1 to 256 bytes without control characters.
     pub(crate) name: String,
 }
 

@@ -33,7 +33,7 @@ pub(crate) struct Project {
 /// A project to make.
 #[derive(Debug, Deserialize, ToSchema)]
 pub(crate) struct ProjectRequest {
-    /// 1 to 256 bytes.
+    /// 1 to 256 bytes without control characters.
     pub(crate) name: String,
     /// `never` or `when_asked`.
     #[schema(value_type = Option<String>)]
@@ -45,7 +45,7 @@ pub(crate) struct ProjectRequest {
 /// What is to be another of a project; what is not given stays.
 #[derive(Debug, Deserialize, ToSchema)]
 pub(crate) struct ProjectPatch {
-    /// 1 to 256 bytes.
+    /// 1 to 256 bytes without control characters.
     pub(crate) name: Option<String>,
     /// `never` or `when_asked`; null: as the server has it.
     #[serde(default, deserialize_with = "given")]

@@ -23,8 +23,11 @@ pub(crate) fn text(what: &'static str, text: &str, max: usize) -> Result<String,
     }
 }
 
-/// A name for people.
+/// A name for people, on one line.
 pub(crate) fn name(name: &str) -> Result<String, StoreError> {
+    if name.chars().any(char::is_control) {
+        return Err(StoreError::invalid("name", "it has control characters: leave them out"));
+    }
     text("name", name, MAX_NAME_BYTES)
 }
 

@@ -50,7 +50,7 @@ pub struct Organization {
 /// What is to be another; the rest stays.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct OrganizationUpdate {
-    /// 1 to 256 bytes.
+    /// 1 to 256 bytes without control characters.
     pub name: Option<String>,
     /// Whether its members have to log in with two factors.
     pub requires_two_factors: Option<bool>,

@@ -58,7 +58,7 @@ pub struct Project {
 /// What is to be another; the rest stays.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ProjectUpdate {
-    /// 1 to 256 bytes.
+    /// 1 to 256 bytes without control characters.
     pub name: Option<String>,
     /// A JSON object of at most 16 KiB.
     pub settings: Option<String>,

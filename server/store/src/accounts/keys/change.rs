@@ -26,7 +26,7 @@ const FORGET_ALL: &str = "UPDATE key_secrets SET aws_secret = NULL
 /// What is to be another; the rest stays.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct KeyUpdate {
-    /// 1 to 256 bytes.
+    /// 1 to 256 bytes without control characters.
     pub name: Option<String>,
     /// What it may be used for.
     pub scopes: Option<Scopes>,

@@ -27,7 +27,7 @@ const END_OF_TIME: i64 = 253_402_300_800;
 pub struct NewKey {
     /// Its project.
     pub project: String,
-    /// 1 to 256 bytes.
+    /// 1 to 256 bytes without control characters.
     pub name: String,
     /// Who it is of: `user:ID`, `service_account:ID` or `operator`.
     pub owner: String,
@@ -42,7 +42,7 @@ pub struct NewKey {
 /// A key that an organization's administration is to have.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct NewAdminKey {
-    /// 1 to 256 bytes.
+    /// 1 to 256 bytes without control characters.
     pub name: String,
     /// Who it is of: `user:ID` or `operator`.
     pub owner: String,

@@ -32,7 +32,7 @@ const REMOVE: &str = "DELETE FROM service_accounts
 pub struct NewServiceAccount {
     /// The project's id.
     pub project: String,
-    /// 1 to 256 bytes; its first key is called so, too.
+    /// 1 to 256 bytes without control characters; its first key is called so, too.
     pub name: String,
     /// `member`, `owner`, a usual role or one of the organization's.
     pub role: String,

@@ -15,8 +15,8 @@ crate::on_both! {
 
 async fn they_are_made_once_and_listed(on: On) {
     let Opened { store, .. } = &Opened::new(on).await;
-    let made = store.create_organization(&may("a"), "It's \"A\"\0").await.unwrap();
-    assert_eq!((made.id.as_str(), made.name.as_str()), ("a", "It's \"A\"\u{fffd}"));
+    let made = store.create_organization(&may("a"), "It's \"A\"").await.unwrap();
+    assert_eq!((made.id.as_str(), made.name.as_str()), ("a", "It's \"A\""));
     assert!(made.created_at > 0 && made.archived_at.is_none() && !made.requires_two_factors);
     assert_eq!(store.organization(&may("a")).await.unwrap(), made);
     let again = store.create_organization(&may("a"), "other").await;
@@ -84,7 +84,7 @@ async fn names_and_ids_are_within_bounds(on: On) {
     for id in ["", "-", "a\0", &"a".repeat(257)] {
         assert!(is_invalid(store.create_organization(&may(id), "name").await), "{id:?}");
     }
-    for name in [String::new(), "n".repeat(257), "\0".repeat(100)] {
+    for name in [String::new(), "n".repeat(257), "a\nb".to_owned()] {
         assert!(is_invalid(store.create_organization(&may("a"), &name).await), "{name:?}");
     }
     store.create_organization(&may("a"), &"n".repeat(256)).await.unwrap();

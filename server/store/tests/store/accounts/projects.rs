@@ -16,14 +16,18 @@ crate::on_both! {
 
 async fn they_are_made_listed_and_changed(on: On) {
     let Opened { store, .. } = &populated(on).await;
-    let made = store.create_project(&may("a"), None, "x'; DROP TABLE projects\0").await.unwrap();
+    let made = store.create_project(&may("a"), None, "x'; DROP TABLE projects").await.unwrap();
     assert!(made.id.starts_with("proj_") && made.organization == "a");
-    assert_eq!(made.name, "x'; DROP TABLE projects\u{fffd}");
+    assert_eq!(made.name, "x'; DROP TABLE projects");
     assert_eq!(store.project(&may("a"), &made.id).await.unwrap(), made);
     let again = store.create_project(&may("a"), Some("p"), "again").await;
     assert!(matches!(again, Err(StoreError::Exists { what: "project", .. })));
     assert!(is_invalid(store.create_project(&may("a"), Some("\n"), "name").await));
-    assert!(is_invalid(store.create_project(&may("a"), None, "").await));
+    for name in ["", "a\0", "a\nb", "\u{1b}[31mred", "\u{85}"] {
+        assert!(is_invalid(store.create_project(&may("a"), None, name).await), "{name:?}");
+        let update = ProjectUpdate { name: Some(name.to_owned()), ..ProjectUpdate::default() };
+        assert!(is_invalid(store.update_project(&may("a"), &made.id, &update).await), "{name:?}");
+    }
     assert!(is_missing(store.create_project(&may("c"), None, "name").await));
 
     let settings = Some("{\"keeps\":true}".to_owned());
