@@ -12,7 +12,7 @@ use server_accounts::{
 };
 use server_store::{ImportedKey, Limits, NewKey, PageQuery, Store, StoreError};
 
-use crate::cli::DatabaseArgs;
+use crate::cli::{DatabaseArgs, OrgArgs};
 use crate::keys;
 
 const LOCK_NAME: &str = "keys.lock";
@@ -28,6 +28,17 @@ pub(crate) async fn open(database: &DatabaseArgs, data_dir: &Path) -> Result<Sto
     let store = Store::open(&database, Limits::default()).await;
     let store = store.with_context(|| format!("cannot open the database, {database}"))?;
     prepare(&store, data_dir).await?;
+    Ok(store)
+}
+
+/// The same for a command on what an organization has: one that is not there has no empty lists,
+/// but is an error, since its name is most likely mistyped.
+///
+/// # Errors
+/// If there is no such organization, or the database cannot be opened.
+pub(crate) async fn open_of(org: &OrgArgs, data_dir: &Path) -> Result<Store> {
+    let store = open(&org.database, data_dir).await?;
+    store.organization(&allowed(&org.org)?).await?;
     Ok(store)
 }
 

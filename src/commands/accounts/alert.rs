@@ -8,7 +8,7 @@ use server_identity::EmailAddress;
 use server_metering::Period;
 use server_store::{Alert, AlertOn, NewAlert};
 
-use crate::accounts::{allowed, open};
+use crate::accounts::{allowed, open_of};
 use crate::cli::{AlertCommand, NewAlertArgs};
 use crate::table::Table;
 use crate::when::Shown;
@@ -21,13 +21,13 @@ pub(in crate::commands) async fn run(command: AlertCommand, data_dir: &Path) -> 
     match command {
         AlertCommand::Create(args) => create(&args, data_dir).await,
         AlertCommand::List { json, org } => {
-            let store = open(&org.database, data_dir).await?;
+            let store = open_of(&org, data_dir).await?;
             let may = allowed(&org.org)?;
             let read = async |page| store.alerts(&may, &page).await;
             list(&super::all(read, |it: &Alert| it.id.as_str()).await?, json)
         }
         AlertCommand::Delete { id, org } => {
-            let store = open(&org.database, data_dir).await?;
+            let store = open_of(&org, data_dir).await?;
             store.delete_alert(&allowed(&org.org)?, &id).await?;
             outln!("deleted {id}")
         }
@@ -49,7 +49,7 @@ async fn create(args: &NewAlertArgs, data_dir: &Path) -> Result<()> {
         by_webhook: args.webhook || args.mail.is_empty(),
         addresses: args.mail.clone(),
     };
-    let store = open(&args.org.database, data_dir).await?;
+    let store = open_of(&args.org, data_dir).await?;
     let made = store.create_alert(&allowed(&args.org.org)?, &new).await?;
     if args.json { outln!("{}", as_json(&made)) } else { outln!("{}", made.id) }
 }

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use server_accounts::AuditRecord;
 use server_store::{AuditFilter, PageQuery};
 
-use crate::accounts::{allowed, open};
+use crate::accounts::{allowed, open, open_of};
 use crate::cli::AuditCommand;
 use crate::table::Table;
 use crate::when::Shown;
@@ -24,7 +24,10 @@ pub(in crate::commands) async fn run(command: AuditCommand, data_dir: &Path) -> 
         AuditCommand::Verify { org, database } => {
             let store = open(&database, data_dir).await?;
             let organizations = match org {
-                Some(org) => vec![org],
+                Some(org) => {
+                    store.organization(&allowed(&org)?).await?;
+                    vec![org]
+                }
                 None => store.audited_organizations(&allowed("")?).await?,
             };
             let mut is_whole = true;
@@ -41,7 +44,7 @@ pub(in crate::commands) async fn run(command: AuditCommand, data_dir: &Path) -> 
             if is_whole { Ok(()) } else { bail!("the audit log was changed") }
         }
         AuditCommand::List { limit, org } => {
-            let store = open(&org.database, data_dir).await?;
+            let store = open_of(&org, data_dir).await?;
             let query = PageQuery { after: None, limit: limit.min(PAGE), descending: true };
             let filter = AuditFilter::default();
             let mut records = store.audit_log(&allowed(&org.org)?, &filter, &query).await?.rows;
@@ -55,7 +58,7 @@ pub(in crate::commands) async fn run(command: AuditCommand, data_dir: &Path) -> 
             table.print("nothing was changed yet")
         }
         AuditCommand::Export { org } => {
-            let store = open(&org.database, data_dir).await?;
+            let store = open_of(&org, data_dir).await?;
             let (may, filter) = (allowed(&org.org)?, AuditFilter::default());
             let mut after = None;
             loop {

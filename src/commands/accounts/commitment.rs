@@ -6,7 +6,7 @@ use anyhow::Result;
 use serde_json::{Value, json};
 use server_store::{Commitment, NewCommitment};
 
-use crate::accounts::{allowed, open};
+use crate::accounts::{allowed, open_of};
 use crate::cli::CommitmentCommand;
 use crate::table::Table;
 use crate::when::{Shown, now_ms};
@@ -19,20 +19,20 @@ pub(in crate::commands) async fn run(command: CommitmentCommand, data_dir: &Path
     match command {
         CommitmentCommand::Create { amount, from, months, json, org } => {
             let from = from.map(|from| from.after(now_ms()));
-            let store = open(&org.database, data_dir).await?;
+            let store = open_of(&org, data_dir).await?;
             let new = NewCommitment { amount, from, months };
             let made = store.create_commitment(&allowed(&org.org)?, &new).await?;
             if json { outln!("{}", as_json(&made)) } else { outln!("{}", made.id) }
         }
         CommitmentCommand::List { json, org } => {
-            let store = open(&org.database, data_dir).await?;
+            let store = open_of(&org, data_dir).await?;
             let may = allowed(&org.org)?;
             let read = async |page| store.commitments(&may, &page).await;
             list(&super::all(read, |it: &Commitment| it.id.as_str()).await?, json)
         }
         CommitmentCommand::End { id, until, org } => {
             let until = until.map(|until| until.after(now_ms()));
-            let store = open(&org.database, data_dir).await?;
+            let store = open_of(&org, data_dir).await?;
             let ended = store.end_commitment(&allowed(&org.org)?, &id, until).await?;
             outln!("{id} ends at {}", Shown(ended.until.unwrap_or_default()))
         }

@@ -9,7 +9,7 @@ use server_accounts::{AwsPair, KeyKind, KeySecret};
 use server_store::{Key, NewAdminKey, NewKey};
 
 use super::shown;
-use crate::accounts::{OPERATOR, allowed, open};
+use crate::accounts::{OPERATOR, allowed, open, open_of};
 use crate::cli::{KeyCommand, NewKeyArgs};
 use crate::table::Table;
 use crate::when::{Shown, now_ms};
@@ -25,7 +25,7 @@ pub(in crate::commands) async fn run(command: KeyCommand, data_dir: &Path) -> Re
     match command {
         KeyCommand::Create(args) => create(*args, data_dir).await,
         KeyCommand::List { project, all, admin, json, org } => {
-            let store = open(&org.database, data_dir).await?;
+            let store = open_of(&org, data_dir).await?;
             fn id(key: &Key) -> &str {
                 &key.id
             }
@@ -34,12 +34,15 @@ pub(in crate::commands) async fn run(command: KeyCommand, data_dir: &Path) -> Re
                 super::all(async |page| store.admin_keys(&may, &page).await, id).await?
             } else {
                 let (may, project) = (allowed(&org.org)?, project.as_deref());
+                if let Some(project) = project {
+                    store.project(&allowed(&org.org)?, project).await?;
+                }
                 super::all(async |page| store.keys(&may, project, all, &page).await, id).await?
             };
             list(&keys, json)
         }
         KeyCommand::Revoke { id, admin, org } => {
-            let store = open(&org.database, data_dir).await?;
+            let store = open_of(&org, data_dir).await?;
             if admin {
                 store.revoke_admin_key(&allowed(&org.org)?, &id).await?;
             } else {
@@ -48,13 +51,13 @@ pub(in crate::commands) async fn run(command: KeyCommand, data_dir: &Path) -> Re
             outln!("revoked {id}")
         }
         KeyCommand::Rotate { id, overlap, json, org } => {
-            let store = open(&org.database, data_dir).await?;
+            let store = open_of(&org, data_dir).await?;
             let secret = store.rotate_key(&allowed(&org.org)?, &id, overlap.0).await?;
             tell_secret(&id, &secret, json)
         }
         KeyCommand::Limit { id, limits, org } => {
             let limits = limits.data()?;
-            let store = open(&org.database, data_dir).await?;
+            let store = open_of(&org, data_dir).await?;
             store.set_key_limits(&allowed(&org.org)?, &id, &limits).await?;
             outln!("{id}: {}", shown(&limits))
         }
@@ -78,7 +81,7 @@ async fn create(args: NewKeyArgs, data_dir: &Path) -> Result<()> {
         bail!("the key would have ended already: let --expires be a time to come");
     }
     let (name, owner) = (args.name, OPERATOR.to_owned());
-    let store = open(&args.org.database, data_dir).await?;
+    let store = open_of(&args.org, data_dir).await?;
     let (key, secret) = if args.admin {
         let new = NewAdminKey { name, owner, role: args.role, scopes, expires_at };
         store.create_admin_key(&allowed(&args.org.org)?, &new).await?

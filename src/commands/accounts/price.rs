@@ -10,7 +10,7 @@ use server_accounts::{Currency, DEFAULT, PriceListData, TariffData};
 use server_metering::{Meter, Micros};
 use server_store::{NewPrice, PriceFilter, PriceList};
 
-use crate::accounts::{allowed, open};
+use crate::accounts::{allowed, open, open_of};
 use crate::cli::{PriceArgs, PriceCommand};
 use crate::table::Table;
 use crate::when::{Shown, now_ms};
@@ -29,7 +29,7 @@ pub(in crate::commands) async fn run(command: PriceCommand, data_dir: &Path) -> 
     match command {
         PriceCommand::Set(args) => set(&args, data_dir).await,
         PriceCommand::List { json, org } => {
-            let store = open(&org.database, data_dir).await?;
+            let store = open_of(&org, data_dir).await?;
             let (may, filter) = (allowed(&org.org)?, PriceFilter::default());
             let read = async |page| store.prices(&may, &filter, &page).await;
             let lists = super::all(read, |it: &PriceList| it.id.as_str()).await?;
@@ -43,7 +43,7 @@ pub(in crate::commands) async fn run(command: PriceCommand, data_dir: &Path) -> 
             outln!("{}", store.currency().await?)
         }
         PriceCommand::Remove { id, org } => {
-            let store = open(&org.database, data_dir).await?;
+            let store = open_of(&org, data_dir).await?;
             store.remove_price(&allowed(&org.org)?, &id).await?;
             outln!("removed {id}")
         }

@@ -8,7 +8,7 @@ use server_accounts::{LimitsData, PrivacySettings};
 use server_store::{Project, ProjectUpdate};
 
 use super::shown;
-use crate::accounts::{allowed, open};
+use crate::accounts::{allowed, open_of};
 use crate::cli::ProjectCommand;
 use crate::table::Table;
 use crate::when::Shown;
@@ -21,7 +21,7 @@ pub(in crate::commands) async fn run(command: ProjectCommand, data_dir: &Path) -
     match command {
         ProjectCommand::Create { name, id, limits, json, org } => {
             let limits = limits.data()?;
-            let store = open(&org.database, data_dir).await?;
+            let store = open_of(&org, data_dir).await?;
             let made = store.create_project(&allowed(&org.org)?, id.as_deref(), &name).await?;
             if limits != LimitsData::default() {
                 store.set_project_limits(&allowed(&org.org)?, &made.id, &limits).await?;
@@ -32,19 +32,19 @@ pub(in crate::commands) async fn run(command: ProjectCommand, data_dir: &Path) -
             outln!("{}", made.id)
         }
         ProjectCommand::List { all, json, org } => {
-            let store = open(&org.database, data_dir).await?;
+            let store = open_of(&org, data_dir).await?;
             let may = allowed(&org.org)?;
             let read = async |page| store.projects(&may, all, &page).await;
             list(&super::all(read, |it: &Project| it.id.as_str()).await?, json)
         }
         ProjectCommand::Limit { id, limits, org } => {
             let limits = limits.data()?;
-            let store = open(&org.database, data_dir).await?;
+            let store = open_of(&org, data_dir).await?;
             store.set_project_limits(&allowed(&org.org)?, &id, &limits).await?;
             outln!("{id}: {}", shown(&limits))
         }
         ProjectCommand::Privacy { id, store_prompts, retention_days, org } => {
-            let store = open(&org.database, data_dir).await?;
+            let store = open_of(&org, data_dir).await?;
             let update = ProjectUpdate {
                 store_prompts: store_prompts.map(|said| said.0),
                 retention_days: retention_days.map(|said| said.0),
@@ -58,7 +58,7 @@ pub(in crate::commands) async fn run(command: ProjectCommand, data_dir: &Path) -
             outln!("{id}: prompts are stored: {prompts}; for days: {days}")
         }
         ProjectCommand::Archive { id, org } => {
-            let store = open(&org.database, data_dir).await?;
+            let store = open_of(&org, data_dir).await?;
             store.archive_project(&allowed(&org.org)?, &id).await?;
             outln!("{id} is archived, and its keys are revoked")
         }

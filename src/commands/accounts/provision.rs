@@ -6,7 +6,7 @@ use anyhow::Result;
 use serde_json::{Value, json};
 use server_store::{NewProvision, Provision};
 
-use crate::accounts::{allowed, open};
+use crate::accounts::{allowed, open_of};
 use crate::cli::{NewProvisionArgs, ProvisionCommand};
 use crate::table::Table;
 use crate::when::{Shown, now_ms};
@@ -19,13 +19,13 @@ pub(in crate::commands) async fn run(command: ProvisionCommand, data_dir: &Path)
     match command {
         ProvisionCommand::Create(args) => create(&args, data_dir).await,
         ProvisionCommand::List { json, org } => {
-            let store = open(&org.database, data_dir).await?;
+            let store = open_of(&org, data_dir).await?;
             let may = allowed(&org.org)?;
             let read = async |page| store.provisions(&may, &page).await;
             list(&super::all(read, |it: &Provision| it.id.as_str()).await?, json)
         }
         ProvisionCommand::End { id, org } => {
-            let store = open(&org.database, data_dir).await?;
+            let store = open_of(&org, data_dir).await?;
             let ended = store.end_provision(&allowed(&org.org)?, &id).await?;
             outln!("{id} ends at {}", Shown(ended.until.unwrap_or_default()))
         }
@@ -41,7 +41,7 @@ async fn create(args: &NewProvisionArgs, data_dir: &Path) -> Result<()> {
         from: args.from.map(|from| from.after(now)),
         until: args.until.map(|until| until.after(now)),
     };
-    let store = open(&args.org.database, data_dir).await?;
+    let store = open_of(&args.org, data_dir).await?;
     let made = store.create_provision(&allowed(&args.org.org)?, &new).await?;
     if args.json { outln!("{}", as_json(&made)) } else { outln!("{}", made.id) }
 }

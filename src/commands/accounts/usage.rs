@@ -8,7 +8,7 @@ use server_accounts::Currency;
 use server_metering::{Meter, Micros, Picos};
 use server_store::{GroupBy, UsageFilter, UsageGroup, UsageQuery, UsageTotal};
 
-use crate::accounts::{allowed, open};
+use crate::accounts::{allowed, open, open_of};
 use crate::cli::{UsageArgs, UsageBy, UsageCommand};
 use crate::table::Table;
 use crate::when::now_ms;
@@ -24,9 +24,8 @@ pub(in crate::commands) async fn run(args: UsageArgs, data_dir: &Path) -> Result
         return outln!("deleted {num} lines of the ledger");
     }
     let now = now_ms();
-    let store = open(&args.org.database, data_dir).await?;
+    let store = open_of(&args.org, data_dir).await?;
     // What is not there has used nothing, and is most likely mistyped.
-    store.organization(&allowed(&args.org.org)?).await?;
     if let Some(key) = &args.key {
         store.key(&allowed(&args.org.org)?, key).await?;
     }

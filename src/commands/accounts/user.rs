@@ -9,7 +9,7 @@ use server_accounts::DEFAULT;
 use server_identity::{EmailAddress, Password, PasswordHasher};
 use server_store::{Member, NewUser, Store, StoreError, User};
 
-use crate::accounts::{allowed, open};
+use crate::accounts::{allowed, open, open_of};
 use crate::cli::UserCommand;
 use crate::table::Table;
 use crate::when::Shown;
@@ -27,7 +27,7 @@ pub(in crate::commands) async fn run(command: UserCommand, data_dir: &Path) -> R
             let email = EmailAddress::parse(&email)?;
             let name = name.unwrap_or_else(|| email.as_str().to_owned());
             let password = password_stdin.then(|| hashed(&email, &name)).transpose()?;
-            let store = open(&org.database, data_dir).await?;
+            let store = open_of(&org, data_dir).await?;
             let (user, is_new) = match store.user_by_email(&email.key()).await? {
                 Some(user) => {
                     if let Some(password) = &password {
@@ -49,19 +49,19 @@ pub(in crate::commands) async fn run(command: UserCommand, data_dir: &Path) -> R
             outln!("{}", user.id)
         }
         UserCommand::List { json, org } => {
-            let store = open(&org.database, data_dir).await?;
+            let store = open_of(&org, data_dir).await?;
             let may = allowed(&org.org)?;
             let read = async |page| store.members(&may, &page).await;
             list(&super::all(read, |it: &Member| it.user.id.as_str()).await?, json)
         }
         UserCommand::Role { email, role, org } => {
-            let store = open(&org.database, data_dir).await?;
+            let store = open_of(&org, data_dir).await?;
             let user = find(&store, &email).await?;
             store.set_member_role(&allowed(&org.org)?, &user.id, &role).await?;
             outln!("{email} is {role} of {}", org.org)
         }
         UserCommand::Remove { email, org } => {
-            let store = open(&org.database, data_dir).await?;
+            let store = open_of(&org, data_dir).await?;
             let user = find(&store, &email).await?;
             store.remove_member(&allowed(&org.org)?, &user.id).await?;
             outln!("{email} is no longer in {}", org.org)

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use server_identity::WebhookSecret;
 use server_store::{NewWebhook, Outgoing, Webhook};
 
-use crate::accounts::{allowed, open};
+use crate::accounts::{allowed, open_of};
 use crate::cli::WebhookCommand;
 use crate::table::Table;
 use crate::when::Shown;
@@ -19,7 +19,7 @@ use crate::when::Shown;
 pub(in crate::commands) async fn run(command: WebhookCommand, data_dir: &Path) -> Result<()> {
     match command {
         WebhookCommand::Create { url, events, json, org } => {
-            let store = open(&org.database, data_dir).await?;
+            let store = open_of(&org, data_dir).await?;
             let secret = WebhookSecret::random();
             let new = NewWebhook { url: &url, secret: secret.reveal(), events: &events };
             let made = store.create_webhook(&allowed(&org.org)?, &new).await?;
@@ -30,18 +30,18 @@ pub(in crate::commands) async fn run(command: WebhookCommand, data_dir: &Path) -
             outln!("Its secret (shown once, keep it): {}", secret.reveal())
         }
         WebhookCommand::List { json, org } => {
-            let store = open(&org.database, data_dir).await?;
+            let store = open_of(&org, data_dir).await?;
             let may = allowed(&org.org)?;
             let read = async |page| store.webhooks(&may, &page).await;
             list(&super::all(read, |it: &Webhook| it.id.as_str()).await?, json)
         }
         WebhookCommand::Delete { id, org } => {
-            let store = open(&org.database, data_dir).await?;
+            let store = open_of(&org, data_dir).await?;
             store.delete_webhook(&allowed(&org.org)?, &id).await?;
             outln!("deleted {id}")
         }
         WebhookCommand::Deliveries { failed, json, org } => {
-            let store = open(&org.database, data_dir).await?;
+            let store = open_of(&org, data_dir).await?;
             let may = allowed(&org.org)?;
             let read = async |page| store.outgoing(&may, failed, &page).await;
             deliveries(&super::all(read, |it: &Outgoing| it.id.as_str()).await?, json)
