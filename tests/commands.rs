@@ -3,11 +3,18 @@
 
 mod support;
 
+use std::path::Path;
+
+use serde_json::Value;
 use support::binary::{fail, succeed};
 use tempfile::TempDir;
 
 fn folder() -> TempDir {
     TempDir::new().expect("a folder")
+}
+
+fn json(dir: &Path, args: &[&str]) -> Value {
+    serde_json::from_str(&succeed(dir, args)).expect("JSON")
 }
 
 #[test]
@@ -109,4 +116,62 @@ fn ids_can_stand_in_paths_and_names_on_a_line() {
     assert!(error.contains("control characters"), "{error}");
     let error = fail(dir.path(), &["project", "archive", "default"]);
     assert!(error.contains("the project 'default' stays"), "{error}");
+}
+
+#[test]
+fn times_of_all_lists_are_unix_seconds() {
+    let dir = folder();
+    // 2099-01-01, by `date -u -d … +%s`, in three forms of one moment.
+    let begin = 4_070_908_800_i64;
+    succeed(dir.path(), &["price", "set", "m", "--input", "1", "--from", "2099-01-01"]);
+    let made = json(dir.path(), &["provision", "create", "m", "--from", "4070908800", "--json"]);
+    assert_eq!(made["from"], begin, "{made}");
+    let from = "2099-01-01T00:00:00Z";
+    json(dir.path(), &["commitment", "create", "5", "--from", from, "--months", "1", "--json"]);
+    let listed = |what: &str| json(dir.path(), &[what, "list", "--json"])[0].clone();
+    let (price, provision, commitment) =
+        (listed("price"), listed("provision"), listed("commitment"));
+    assert_eq!((&price["valid_from"], &price["valid_until"]), (&begin.into(), &Value::Null));
+    assert_eq!((&provision["from"], &provision["until"]), (&begin.into(), &Value::Null));
+    assert_eq!(commitment["from"], begin, "{commitment}");
+    assert_eq!(commitment["until"], begin + 31 * 86_400, "{commitment}");
+    let log = succeed(dir.path(), &["audit", "export"]);
+    let first: Value = serde_json::from_str(log.lines().next().expect("a line")).expect("JSON");
+    let (at, millis) = (first["at"].as_i64(), first["at_ms"].as_i64());
+    assert_eq!(at, millis.map(|millis| millis / 1000), "{first}");
+    for made in [provision, commitment] {
+        let since = made["created_at"].as_i64().expect("a time") - at.expect("a time");
+        assert!((0..600).contains(&since), "{made} {first}");
+    }
+}
+
+#[test]
+fn times_that_make_no_sense_are_told_why() {
+    let dir = folder();
+    let set = ["price", "set", "m", "--input", "1"];
+    let until = |rest: &[&str]| fail(dir.path(), &[&set, rest].concat());
+    let error = until(&["--until", "2020-01-01"]);
+    assert!(error.contains("--until, 2020-01-01 00:00, is not later than now (UTC)"), "{error}");
+    let error = until(&["--from", "2099-02-01", "--until", "2099-01-01"]);
+    assert!(error.contains("is not later than --from, 2099-02-01 00:00"), "{error}");
+    succeed(dir.path(), &[&set[..], &["--from", "2099-01-01"]].concat());
+    let error = until(&["--from", "2098-01-01"]);
+    assert!(error.contains("begins at 2099-01-01 00:00 (UTC): let this one end by"), "{error}");
+    for (command, told) in [
+        ("usage --since 2099-01-01", "--since, 2099-01-01 00:00, is not earlier than now"),
+        (
+            "usage --since 2026-02-01 --until 2026-01-01",
+            "is not earlier than --until, 2026-01-01 00:00",
+        ),
+        ("usage --since 24", "`24` is no time; write it like"),
+        ("provision create m --until 2020-01-01", "--until, 2020-01-01 00:00, is not later"),
+        ("provision create m --from 2020-01-01", "give a time that is to come"),
+        ("commitment create 5 --from 2020-01-01", "give a time that is to come"),
+        ("key create --name k --expires 2020-01-01", "let --expires be a time to come"),
+        ("key create --name k --expires 4070908800000", "Unix milliseconds end with `ms`"),
+        ("key create --name k --expires tomorrow", "`tomorrow` is no time; write it like"),
+    ] {
+        let error = fail(dir.path(), &command.split(' ').collect::<Vec<_>>());
+        assert!(error.contains(told), "{command}: {error}");
+    }
 }

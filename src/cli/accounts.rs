@@ -34,7 +34,7 @@ pub(crate) enum KeyCommand {
         /// Keys of the organization itself, which administer it
         #[arg(long, conflicts_with_all = ["project", "all"])]
         admin: bool,
-        /// Print JSON
+        /// Print JSON, with times in Unix seconds
         #[arg(long)]
         json: bool,
         #[command(flatten)]
@@ -57,7 +57,7 @@ pub(crate) enum KeyCommand {
         /// How long the old secret goes on
         #[arg(long, value_name = "TIME", default_value = "1h")]
         overlap: Span,
-        /// Print JSON
+        /// Print JSON, with times in Unix seconds
         #[arg(long)]
         json: bool,
         #[command(flatten)]
@@ -145,7 +145,7 @@ pub(crate) enum OrgCommand {
         /// Its id: letters, digits, -, _ and . [default: a new one]
         #[arg(long, value_parser = chosen)]
         id: Option<String>,
-        /// Print JSON
+        /// Print JSON, with times in Unix seconds
         #[arg(long)]
         json: bool,
         #[command(flatten)]
@@ -153,7 +153,7 @@ pub(crate) enum OrgCommand {
     },
     /// List organizations
     List {
-        /// Print JSON
+        /// Print JSON, with times in Unix seconds
         #[arg(long)]
         json: bool,
         #[command(flatten)]
@@ -233,7 +233,7 @@ pub(crate) enum ProjectCommand {
         id: Option<String>,
         #[command(flatten)]
         limits: LimitArgs,
-        /// Print JSON
+        /// Print JSON, with times in Unix seconds
         #[arg(long)]
         json: bool,
         #[command(flatten)]
@@ -244,7 +244,7 @@ pub(crate) enum ProjectCommand {
         /// Those that were archived, too
         #[arg(long)]
         all: bool,
-        /// Print JSON
+        /// Print JSON, with times in Unix seconds
         #[arg(long)]
         json: bool,
         #[command(flatten)]

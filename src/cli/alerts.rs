@@ -54,7 +54,7 @@ pub(crate) enum AlertCommand {
     Create(Box<NewAlertArgs>),
     /// List alerts
     List {
-        /// Print JSON
+        /// Print JSON, with times in Unix seconds
         #[arg(long)]
         json: bool,
         #[command(flatten)]
@@ -99,7 +99,7 @@ pub(crate) struct NewAlertArgs {
     #[arg(long)]
     pub(crate) webhook: bool,
 
-    /// Print JSON
+    /// Print JSON, with times in Unix seconds
     #[arg(long)]
     pub(crate) json: bool,
 
@@ -124,7 +124,7 @@ pub(crate) enum WebhookCommand {
     },
     /// List webhooks, without their secrets
     List {
-        /// Print JSON
+        /// Print JSON, with times in Unix seconds
         #[arg(long)]
         json: bool,
         #[command(flatten)]
@@ -142,7 +142,7 @@ pub(crate) enum WebhookCommand {
         /// Only what was given up
         #[arg(long)]
         failed: bool,
-        /// Print JSON
+        /// Print JSON, with times in Unix seconds
         #[arg(long)]
         json: bool,
         #[command(flatten)]

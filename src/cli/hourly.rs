@@ -12,7 +12,7 @@ pub(crate) enum ProvisionCommand {
     Create(Box<NewProvisionArgs>),
     /// List provisions, those that ended, too
     List {
-        /// Print JSON
+        /// Print JSON, with times in Unix seconds
         #[arg(long)]
         json: bool,
         #[command(flatten)]
@@ -48,7 +48,7 @@ pub(crate) struct NewProvisionArgs {
     #[arg(long, value_name = "TIME")]
     pub(crate) until: Option<When>,
 
-    /// Print JSON
+    /// Print JSON, with times in Unix seconds
     #[arg(long)]
     pub(crate) json: bool,
 
@@ -68,7 +68,7 @@ pub(crate) enum CommitmentCommand {
         /// For so many months [default: until it is ended]
         #[arg(long, value_name = "N")]
         months: Option<u32>,
-        /// Print JSON
+        /// Print JSON, with times in Unix seconds
         #[arg(long)]
         json: bool,
         #[command(flatten)]
@@ -76,7 +76,7 @@ pub(crate) enum CommitmentCommand {
     },
     /// List commitments, those that ended, too
     List {
-        /// Print JSON
+        /// Print JSON, with times in Unix seconds
         #[arg(long)]
         json: bool,
         #[command(flatten)]

@@ -19,7 +19,7 @@ pub(crate) enum UserCommand {
         /// Read their password from a line of standard input
         #[arg(long)]
         password_stdin: bool,
-        /// Print JSON
+        /// Print JSON, with times in Unix seconds
         #[arg(long)]
         json: bool,
         #[command(flatten)]
@@ -27,7 +27,7 @@ pub(crate) enum UserCommand {
     },
     /// List an organization's users
     List {
-        /// Print JSON
+        /// Print JSON, with times in Unix seconds
         #[arg(long)]
         json: bool,
         #[command(flatten)]

@@ -14,7 +14,7 @@ pub(crate) enum PriceCommand {
     Set(Box<PriceArgs>),
     /// List prices in force and to come
     List {
-        /// Print JSON
+        /// Print JSON, with times in Unix seconds
         #[arg(long)]
         json: bool,
         #[command(flatten)]
@@ -197,7 +197,8 @@ pub(crate) enum AuditCommand {
         #[command(flatten)]
         org: OrgArgs,
     },
-    /// Write an organization's whole log as lines of JSON
+    /// Write an organization's whole log as lines of JSON, with times in Unix seconds (`at`) and in
+    /// the milliseconds that hashes are made of (`at_ms`)
     Export {
         #[command(flatten)]
         org: OrgArgs,

@@ -10,7 +10,7 @@ use server_store::{AuditFilter, PageQuery};
 use crate::accounts::{allowed, open, open_of};
 use crate::cli::AuditCommand;
 use crate::table::Table;
-use crate::when::Shown;
+use crate::when::{Shown, seconds};
 
 /// Lines that are read at once.
 const PAGE: u32 = 1_000;
@@ -82,7 +82,9 @@ fn as_json(it: &AuditRecord) -> Value {
         "organization": it.organization,
         "position": it.position,
         "id": it.id,
-        "at": it.at,
+        "at": seconds(it.at),
+        // What its hash is made of.
+        "at_ms": it.at,
         "actor": it.actor,
         "address": it.address,
         "action": it.action,

@@ -9,7 +9,7 @@ use server_store::{Commitment, NewCommitment};
 use crate::accounts::{allowed, open_of};
 use crate::cli::CommitmentCommand;
 use crate::table::Table;
-use crate::when::{Shown, now_ms};
+use crate::when::{Shown, now_ms, seconds};
 
 /// Runs the chosen subcommand.
 ///
@@ -61,8 +61,8 @@ fn as_json(it: &Commitment) -> Value {
         "id": it.id,
         "organization": it.organization,
         "amount": it.amount.to_string(),
-        "from": it.from,
-        "until": it.until,
+        "from": seconds(it.from),
+        "until": it.until.map(seconds),
         "created_at": it.created_at,
     })
 }

@@ -4,16 +4,16 @@ mod known;
 
 use std::path::Path;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use serde_json::{Value, json};
 use server_accounts::{Currency, DEFAULT, PriceListData, TariffData};
 use server_metering::{Meter, Micros};
-use server_store::{NewPrice, PriceFilter, PriceList};
+use server_store::{BillingError, NewPrice, PriceFilter, PriceList, StoreError};
 
 use crate::accounts::{allowed, open, open_of};
 use crate::cli::{PriceArgs, PriceCommand};
 use crate::table::Table;
-use crate::when::{Shown, now_ms};
+use crate::when::{Shown, check_end, now_ms, seconds};
 
 /// A list is small; anything larger is a mistake.
 const MAX_FILE_BYTES: u64 = 1 << 20;
@@ -53,23 +53,37 @@ pub(in crate::commands) async fn run(command: PriceCommand, data_dir: &Path) -> 
 async fn set(args: &PriceArgs, data_dir: &Path) -> Result<()> {
     let list = price_list(args)?;
     let now = now_ms();
+    let (from, until) = (args.from.map(|it| it.after(now)), args.until.map(|it| it.after(now)));
+    check_end(from, until, now)?;
     let new = NewPrice {
         organization: args.org.as_deref(),
         model: &args.model,
         tier: &args.tier,
-        valid_from: args.from.map_or(now, |from| from.after(now)),
-        valid_until: args.until.map(|until| until.after(now)),
+        valid_from: from.unwrap_or(now),
+        valid_until: until,
         list,
     };
     let store = open(&args.database, data_dir).await?;
     let organization = args.org.as_deref().unwrap_or(DEFAULT);
     store.organization(&allowed(organization)?).await?;
-    let set = store.set_price(&allowed(organization)?, &new).await?;
+    let set = store.set_price(&allowed(organization)?, &new).await.map_err(readable)?;
     let until = set.valid_until.map_or(String::new(), |until| format!(" until {}", Shown(until)));
     let (from, prices) = (Shown(set.valid_from), shown(&set.list));
     let (id, currency) = (&set.id, store.currency().await?);
     outln!("{id}: {} ({}) from {from}{until}: {prices} {currency}", set.model, set.tier)?;
     known::warn_unless(&store, data_dir, &set.model).await
+}
+
+/// An error with its time as people read it.
+fn readable(error: StoreError) -> anyhow::Error {
+    match error {
+        StoreError::Billing(BillingError::Overlap { id, model, tier, from }) => anyhow!(
+            "the price list '{id}' of {model} ({tier}) begins at {} (UTC): let this one end by \
+             then with --until, or take that one away with `agentbase price remove {id}`",
+            Shown(from)
+        ),
+        error => error.into(),
+    }
 }
 
 fn price_list(args: &PriceArgs) -> Result<PriceListData> {
@@ -189,8 +203,8 @@ fn as_json(it: &PriceList, currency: Currency) -> Value {
         "model": it.model,
         "tier": it.tier,
         "organization": it.organization,
-        "valid_from": it.valid_from,
-        "valid_until": it.valid_until,
+        "valid_from": seconds(it.valid_from),
+        "valid_until": it.valid_until.map(seconds),
         "prices": it.list,
         "currency": currency.code(),
     })

@@ -9,7 +9,7 @@ use server_store::{NewProvision, Provision};
 use crate::accounts::{allowed, open_of};
 use crate::cli::{NewProvisionArgs, ProvisionCommand};
 use crate::table::Table;
-use crate::when::{Shown, now_ms};
+use crate::when::{Shown, check_end, now_ms, seconds};
 
 /// Runs the chosen subcommand.
 ///
@@ -34,13 +34,10 @@ pub(in crate::commands) async fn run(command: ProvisionCommand, data_dir: &Path)
 
 async fn create(args: &NewProvisionArgs, data_dir: &Path) -> Result<()> {
     let now = now_ms();
-    let new = NewProvision {
-        project: &args.project,
-        model: &args.model,
-        units: args.units,
-        from: args.from.map(|from| from.after(now)),
-        until: args.until.map(|until| until.after(now)),
-    };
+    let (from, until) = (args.from.map(|it| it.after(now)), args.until.map(|it| it.after(now)));
+    check_end(from, until, now)?;
+    let (project, model, units) = (args.project.as_str(), args.model.as_str(), args.units);
+    let new = NewProvision { project, model, units, from, until };
     let store = open_of(&args.org, data_dir).await?;
     let made = store.create_provision(&allowed(&args.org.org)?, &new).await?;
     if args.json { outln!("{}", as_json(&made)) } else { outln!("{}", made.id) }
@@ -72,8 +69,8 @@ fn as_json(it: &Provision) -> Value {
         "project": it.project,
         "model": it.model,
         "units": it.units,
-        "from": it.from,
-        "until": it.until,
+        "from": seconds(it.from),
+        "until": it.until.map(seconds),
         "created_at": it.created_at,
     })
 }

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use serde_json::{Value, json};
 use server_accounts::Currency;
 use server_metering::{Meter, Micros, Picos};
@@ -11,7 +11,7 @@ use server_store::{GroupBy, UsageFilter, UsageGroup, UsageQuery, UsageTotal};
 use crate::accounts::{allowed, open, open_of};
 use crate::cli::{UsageArgs, UsageBy, UsageCommand};
 use crate::table::Table;
-use crate::when::now_ms;
+use crate::when::{Shown, now_ms};
 
 /// Shows what was used.
 ///
@@ -39,12 +39,11 @@ pub(in crate::commands) async fn run(args: UsageArgs, data_dir: &Path) -> Result
         models: list(args.model),
         ..UsageFilter::default()
     };
-    let query = UsageQuery {
-        since: args.since.map_or(0, |since| since.before(now)),
-        // What is settled this very moment, too.
-        until: args.until.map_or(now + 1, |until| until.before(now)),
-        filter,
-    };
+    let (since, until) = (args.since.map(|it| it.before(now)), args.until.map(|it| it.before(now)));
+    check_times(since, until, now)?;
+    // What is settled this very moment, too.
+    let (since, until) = (since.unwrap_or(0), until.unwrap_or(now + 1));
+    let query = UsageQuery { since, until, filter };
     let (may, currency) = (allowed(&args.org.org)?, store.currency().await?);
     let Some(by) = args.by else {
         return tell(&store.usage(&may, &query).await?, currency, args.json);
@@ -76,6 +75,20 @@ pub(in crate::commands) async fn run(args: UsageArgs, data_dir: &Path) -> Result
         ]);
     }
     table.print("nothing was used in this time")
+}
+
+/// That a report is of a time that began, in Unix milliseconds.
+fn check_times(since: Option<i64>, until: Option<i64>, now: i64) -> Result<()> {
+    match since {
+        Some(since) if since >= until.unwrap_or(now + 1) => {
+            let end = until.map_or("now".to_owned(), |until| format!("--until, {}", Shown(until)));
+            bail!(
+                "--since, {}, is not earlier than {end} (UTC): give an earlier time",
+                Shown(since)
+            )
+        }
+        _ => Ok(()),
+    }
 }
 
 /// What is told of a total.

@@ -7,7 +7,10 @@ use server_metering::{IdError, PriceError};
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BillingError {
     /// A time of nothing, or of the far future.
-    #[error("the time from {since} to {until} is none: give Unix milliseconds, the earlier first")]
+    #[error(
+        "the time from {since} to {until} (Unix milliseconds) is none: let it begin in 1970 or \
+         later, and end later than that and before the year 10000"
+    )]
     Range {
         /// Where it was to begin.
         since: i64,
