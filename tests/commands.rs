@@ -6,7 +6,7 @@ mod support;
 use std::path::Path;
 
 use serde_json::Value;
-use support::binary::{fail, succeed};
+use support::binary::{fail, import, run, succeed, text};
 use tempfile::TempDir;
 
 fn folder() -> TempDir {
@@ -15,6 +15,14 @@ fn folder() -> TempDir {
 
 fn json(dir: &Path, args: &[&str]) -> Value {
     serde_json::from_str(&succeed(dir, args)).expect("JSON")
+}
+
+/// What a command that does what it is asked warns of.
+fn warned(dir: &Path, args: &[&str]) -> String {
+    let output = run(dir, args);
+    let warning = text(&output.stderr);
+    assert!(output.status.success(), "{args:?}: {warning}");
+    warning
 }
 
 #[test]
@@ -174,4 +182,28 @@ fn times_that_make_no_sense_are_told_why() {
         let error = fail(dir.path(), &command.split(' ').collect::<Vec<_>>());
         assert!(error.contains(told), "{command}: {error}");
     }
+}
+
+#[test]
+fn hours_without_a_price_and_models_that_are_not_there_are_warned_of() {
+    let dir = folder();
+    import(dir.path(), "llama");
+    let create = |model: &str| warned(dir.path(), &["provision", "create", model]);
+    let warning = create("lama");
+    assert!(warning.contains("an hour of 'lama' has no price"), "{warning}");
+    assert!(warning.contains("No model here is called 'lama'. Models here: llama@"), "{warning}");
+    let warning = create("llama");
+    assert!(warning.contains("an hour of 'llama' has no price"), "{warning}");
+    assert!(!warning.contains("No model here"), "{warning}");
+    let price = ["price", "set", "llama", "--tier", "provisioned", "--provisioned-hour", "4.50"];
+    assert_eq!(warned(dir.path(), &price), "");
+    assert_eq!(create("llama"), "");
+    assert_eq!(
+        json(dir.path(), &["provision", "list", "--json"]).as_array().map(Vec::len),
+        Some(3)
+    );
+    let warning = warned(dir.path(), &["price", "set", "lama", "--input", "1"]);
+    assert!(warning.contains("no model here is called 'lama'"), "{warning}");
+    let error = fail(dir.path(), &["price", "set", "llama", "--input", "1", "--tier", "fast"]);
+    assert!(error.contains("give one of standard, priority, flex, provisioned"), "{error}");
 }

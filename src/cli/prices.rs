@@ -92,7 +92,8 @@ pub(crate) struct PriceArgs {
         "audio_second", "compute_second", "provisioned_hour", "storage_gb_hour"])]
     pub(crate) file: Option<PathBuf>,
 
-    /// How requests are served that it is for: standard, priority or flex
+    /// How requests are served that it is for: standard, priority or flex; or provisioned, for
+    /// throughput by the hour
     #[arg(long, default_value = "standard")]
     pub(crate) tier: String,
 

@@ -4,6 +4,7 @@ pub(super) mod alert;
 pub(super) mod audit;
 pub(super) mod commitment;
 pub(super) mod key;
+mod known;
 pub(super) mod org;
 pub(super) mod price;
 pub(super) mod project;

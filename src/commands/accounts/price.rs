@@ -1,7 +1,5 @@
 //! `agentbase price …`.
 
-mod known;
-
 use std::path::Path;
 
 use anyhow::{Context, Result, anyhow, bail};
@@ -10,6 +8,7 @@ use server_accounts::{Currency, DEFAULT, PriceListData, TariffData};
 use server_metering::{Meter, Micros};
 use server_store::{BillingError, NewPrice, PriceFilter, PriceList, StoreError};
 
+use super::known;
 use crate::accounts::{allowed, open, open_of};
 use crate::cli::{PriceArgs, PriceCommand};
 use crate::table::Table;
@@ -71,7 +70,7 @@ async fn set(args: &PriceArgs, data_dir: &Path) -> Result<()> {
     let (from, prices) = (Shown(set.valid_from), shown(&set.list));
     let (id, currency) = (&set.id, store.currency().await?);
     outln!("{id}: {} ({}) from {from}{until}: {prices} {currency}", set.model, set.tier)?;
-    known::warn_unless(&store, data_dir, &set.model).await
+    known::warn_of_prices(&store, data_dir, &set.model).await
 }
 
 /// An error with its time as people read it.

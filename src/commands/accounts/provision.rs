@@ -6,6 +6,7 @@ use anyhow::Result;
 use serde_json::{Value, json};
 use server_store::{NewProvision, Provision};
 
+use super::known;
 use crate::accounts::{allowed, open_of};
 use crate::cli::{NewProvisionArgs, ProvisionCommand};
 use crate::table::Table;
@@ -40,7 +41,12 @@ async fn create(args: &NewProvisionArgs, data_dir: &Path) -> Result<()> {
     let new = NewProvision { project, model, units, from, until };
     let store = open_of(&args.org, data_dir).await?;
     let made = store.create_provision(&allowed(&args.org.org)?, &new).await?;
-    if args.json { outln!("{}", as_json(&made)) } else { outln!("{}", made.id) }
+    if args.json {
+        outln!("{}", as_json(&made))?
+    } else {
+        outln!("{}", made.id)?
+    }
+    known::warn_of_provision(&store, data_dir, &made).await
 }
 
 fn list(provisions: &[Provision], json: bool) -> Result<()> {
