@@ -1,6 +1,6 @@
 //! Answers that are kept for requests that are sent again.
 //!
-//! Invariant: of one tenant's key at most one request runs, and who sends it meanwhile waits for
+//! Invariant: of one project's key at most one request runs, and who sends it meanwhile waits for
 //! that one. Kept are answers in one piece that succeeded, in memory, bounded in number, bytes and
 //! time; a stream or an error is not kept, so the next request with its key runs anew.
 
@@ -11,7 +11,7 @@ use std::time::Duration;
 use axum::body::{Body, Bytes, HttpBody, to_bytes};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::Response;
-use engine_core::TenantId;
+use server_metering::{OrganizationId, ProjectPath};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
@@ -20,8 +20,8 @@ use crate::{ApiError, HttpLimits};
 /// What an answer takes beside its body, about.
 const ENTRY_BYTES: usize = 1 << 10;
 
-/// Whose key.
-pub(crate) type Place = (TenantId, String);
+/// Whose, and the key.
+pub(crate) type Place = (ProjectPath, String);
 /// Of the route, the headers that say what is asked, and the body.
 pub(crate) type Digest = blake3::Hash;
 
@@ -135,11 +135,11 @@ impl Answers {
         entries.retain(|_, entry| !entry.stage.is_over(now));
         loop {
             let (mut num, mut num_bytes) = (0, 0);
-            let mut tenants: BTreeMap<&TenantId, (usize, Instant, &Place)> = BTreeMap::new();
+            let mut tenants: BTreeMap<&OrganizationId, (usize, Instant, &Place)> = BTreeMap::new();
             for (place, entry) in &*entries {
                 let Stage::Done { answer, at, .. } = &entry.stage else { continue };
                 (num, num_bytes) = (num + 1, num_bytes + answer.num_bytes());
-                let own = tenants.entry(&place.0).or_insert((0, *at, place));
+                let own = tenants.entry(&place.0.organization).or_insert((0, *at, place));
                 own.0 += answer.num_bytes();
                 if *at < own.1 {
                     (own.1, own.2) = (*at, place);
@@ -199,8 +199,10 @@ impl Drop for Running {
 #[cfg(test)]
 mod tests {
     use axum::response::IntoResponse;
+    use server_metering::ProjectId;
 
     use super::*;
+    use crate::Caller;
 
     fn answers(max: usize, max_bytes: usize) -> Arc<Answers> {
         let limits = HttpLimits {
@@ -214,7 +216,7 @@ mod tests {
     }
 
     fn place(tenant: &str, key: &str) -> Place {
-        (TenantId(tenant.into()), key.to_owned())
+        (Caller::of_tenant(tenant, "k").unwrap().whose(), key.to_owned())
     }
 
     async fn answered(answers: &Arc<Answers>, place: &Place, body: &str) {
@@ -263,6 +265,21 @@ mod tests {
         tokio::time::sleep(Duration::from_secs(11)).await;
         assert_eq!(answers.entries().len(), 1);
         assert!(is_kept(&answers, &place("a", "stored")));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_key_is_another_one_in_another_project_but_room_is_made_by_organization() {
+        let answers = answers(3, 1 << 20);
+        let (own, mut other) = (place("a", "1"), place("a", "1"));
+        other.0.project = ProjectId::new("other").unwrap();
+        answered(&answers, &own, "own").await;
+        assert!(answers.turn(&other, blake3::hash(b"x")).is_ok(), "it is refused for another's");
+        answered(&answers, &other, "other").await;
+        answered(&answers, &place("b", "1"), "of b").await;
+        // Of two projects with an answer each and one of another organization, one of those two.
+        answered(&answers, &place("b", "2"), "").await;
+        assert!(!is_kept(&answers, &own) && is_kept(&answers, &other));
+        assert!(is_kept(&answers, &place("b", "1")) && is_kept(&answers, &place("b", "2")));
     }
 
     #[tokio::test]

@@ -194,8 +194,8 @@ pub(crate) async fn admit(
 
 /// What goes with the request to its end.
 fn ticket(state: &AppState, caller: &Caller, request: &Request) -> Result<Arc<Ticket>, ApiError> {
-    let (tenant, max) = (caller.tenant.clone(), state.limits().request_timeout);
-    let ticket = Ticket::new(state.tickets(), tenant, request.headers(), max)?;
+    let max = state.limits().request_timeout;
+    let ticket = Ticket::new(state.tickets(), caller.whose(), request.headers(), max)?;
     if let Some(RequestId(id)) = request.extensions().get() {
         ticket.name(id);
     }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use axum::http::StatusCode;
 use engine_core::TenantId;
 use server_accounts::{Keeping, Scopes, StorePrompts};
-use server_metering::{IdError, KeyId, OrganizationId, Path, ProjectId};
+use server_metering::{IdError, KeyId, OrganizationId, Path, ProjectId, ProjectPath};
 use server_store::Store;
 
 use crate::{ApiError, AppState};
@@ -58,6 +58,12 @@ impl Caller {
             key: KeyId::new(key_id)?,
         };
         Ok(Self::new(path, Arc::default()))
+    }
+
+    /// Whose what it asks to be stored is, and its requests are: each key of the project finds them,
+    /// and no other.
+    pub(crate) fn whose(&self) -> ProjectPath {
+        self.path.project_path()
     }
 
     /// Whether what is said is stored where a request asks for it.

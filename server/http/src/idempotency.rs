@@ -33,13 +33,13 @@ pub(crate) async fn once(
     let Some(caller) = request.extensions().get::<Caller>() else {
         return Err(ApiError::internal());
     };
-    let (tenant, is_stored) = (caller.tenant.clone(), caller.stores());
+    let (whose, is_stored) = (caller.whose(), caller.stores());
     let (head, body) = request.into_parts();
     let mut bare = Request::new(body);
     bare.headers_mut().clone_from(&head.headers);
     let body = Bytes::from(json::read(bare, state.limits()).await?);
     let digest = digest(head.uri.path(), &head.headers, &body);
-    let place = (tenant, key);
+    let place = (whose, key);
     loop {
         match state.answers().turn(&place, digest)? {
             Turn::Replay(answer) => return Ok(replay(answer)),

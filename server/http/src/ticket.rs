@@ -1,7 +1,7 @@
 //! What goes with a request from its receipt to its end, as its span does: its names, its deadline,
-//! and whether its tenant cancelled it.
+//! and whether its project cancelled it.
 //!
-//! Invariant: a ticket can be found by its names, and only by its own tenant, exactly while
+//! Invariant: a ticket can be found by its names, and only by its own project, exactly while
 //! somebody holds it: the handler, or the generation that streams on after it.
 
 #[cfg(test)]
@@ -16,10 +16,9 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::http::{HeaderMap, HeaderName};
-use engine_core::TenantId;
 use futures_util::task::AtomicWaker;
 use server_accounts::Scopes;
-use server_metering::{Endpoint, RateStatuses, Tag};
+use server_metering::{Endpoint, ProjectPath, RateStatuses, Tag};
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use crate::{ApiError, params};
@@ -33,22 +32,22 @@ tokio::task_local! {
     static CURRENT: Arc<Ticket>;
 }
 
-/// All tickets that are out, by tenant and name. A client may use one name several times.
+/// All tickets that are out, by project and name. A client may use one name several times.
 #[derive(Default)]
 pub(crate) struct Tickets {
-    named: Mutex<BTreeMap<(TenantId, String, u64), Weak<Ticket>>>,
+    named: Mutex<BTreeMap<(ProjectPath, String, u64), Weak<Ticket>>>,
     next: AtomicU64,
 }
 
 impl Tickets {
-    fn named(&self) -> MutexGuard<'_, BTreeMap<(TenantId, String, u64), Weak<Ticket>>> {
+    fn named(&self) -> MutexGuard<'_, BTreeMap<(ProjectPath, String, u64), Weak<Ticket>>> {
         self.named.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Cancels the tenant's requests of this name, but not the one that asks for it. Whether there
+    /// Cancels the project's requests of this name, but not the one that asks for it. Whether there
     /// was any.
-    pub(crate) fn cancel(&self, tenant: &TenantId, name: &str) -> bool {
-        let key = |number| (tenant.clone(), name.to_owned(), number);
+    pub(crate) fn cancel(&self, whose: &ProjectPath, name: &str) -> bool {
+        let key = |number| (whose.clone(), name.to_owned(), number);
         let asking = CURRENT.try_with(|ticket| ticket.number).ok();
         let named = self.named();
         let found = named.range(key(0)..=key(u64::MAX));
@@ -64,7 +63,7 @@ impl Tickets {
 /// One request.
 pub(crate) struct Ticket {
     tickets: Arc<Tickets>,
-    tenant: TenantId,
+    whose: ProjectPath,
     number: u64,
     names: Mutex<Vec<String>>,
     received: Instant,
@@ -95,13 +94,13 @@ impl Ticket {
     /// A request that came just now.
     pub(crate) fn new(
         tickets: &Arc<Tickets>,
-        tenant: TenantId,
+        whose: ProjectPath,
         headers: &HeaderMap,
         max: Option<Duration>,
     ) -> Result<Arc<Self>, ApiError> {
         Ok(Arc::new(Self {
             tickets: Arc::clone(tickets),
-            tenant,
+            whose,
             number: tickets.next.fetch_add(1, Ordering::Relaxed),
             names: Mutex::default(),
             received: Instant::now(),
@@ -131,7 +130,7 @@ impl Ticket {
     pub(crate) fn name(self: &Arc<Self>, name: &str) {
         let mut named = self.tickets.named();
         if named.len() < MAX_NAMES {
-            let key = (self.tenant.clone(), name.to_owned(), self.number);
+            let key = (self.whose.clone(), name.to_owned(), self.number);
             named.insert(key, Arc::downgrade(self));
             self.names.lock().unwrap_or_else(PoisonError::into_inner).push(name.to_owned());
         }
@@ -166,7 +165,7 @@ impl Drop for Ticket {
         let names = std::mem::take(self.names.get_mut().unwrap_or_else(PoisonError::into_inner));
         let mut named = self.tickets.named();
         for name in names {
-            named.remove(&(self.tenant.clone(), name, self.number));
+            named.remove(&(self.whose.clone(), name, self.number));
         }
     }
 }

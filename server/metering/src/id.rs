@@ -102,7 +102,23 @@ pub struct Path {
     pub key: KeyId,
 }
 
+/// A project, named with its organization: two organizations may call theirs the same.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ProjectPath {
+    /// Whose project.
+    pub organization: OrganizationId,
+    /// The project.
+    pub project: ProjectId,
+}
+
 impl Path {
+    /// The project, whichever of its keys is used.
+    #[must_use]
+    pub fn project_path(&self) -> ProjectPath {
+        let Self { organization, project, .. } = self.clone();
+        ProjectPath { organization, project }
+    }
+
     /// The account at a level.
     #[must_use]
     pub fn account(&self, level: Level) -> AccountId {

@@ -35,7 +35,7 @@ pub use clock::{Clock, SystemClock, UnixMillis};
 pub use follower::{Behind, Follower, FollowerOptions, Ledger, LedgerError};
 pub use id::{
     AccountId, Endpoint, IdError, KeyId, Level, MAX_ID_BYTES, ModelId, OrganizationId, Path,
-    ProjectId, RequestId, Tag, Tier,
+    ProjectId, ProjectPath, RequestId, Tag, Tier,
 };
 pub use journal::{
     Durability, Ending, Entry, Journal, JournalError, JournalOptions, Opened, Recovered, Replay,

@@ -8,6 +8,7 @@ mod lock;
 mod place;
 mod postgres;
 mod presence;
+mod project;
 mod sqlite;
 
 use std::collections::BTreeSet;
@@ -23,8 +24,9 @@ pub(crate) use self::lock::FileLock;
 pub use self::place::Database;
 pub(crate) use self::postgres::{RESTORE_OR_SERVE, connect as connect_postgres};
 pub(crate) use self::presence::Presence;
+pub(crate) use self::project::names;
 pub(crate) use self::sqlite::{connect as connect_sqlite, create_private};
-use crate::sql::{SEE_EVERY_TENANT, Transaction, query};
+use crate::sql::{SEE_EVERY_TENANT, Transaction};
 use crate::{Limits, StoreError};
 
 const SECONDS_PER_DAY: u64 = 86_400;
@@ -225,24 +227,6 @@ impl Store {
         work: impl Future<Output = Result<T, StoreError>>,
     ) -> Result<T, StoreError> {
         within(self.inner.limits.timeout, work).await
-    }
-
-    /// Removes one row by a statement that returns its bytes.
-    pub(crate) async fn remove(
-        &self,
-        sql: &'static str,
-        tenant: &str,
-        id: &str,
-        not_found: fn(&str) -> StoreError,
-    ) -> Result<(), StoreError> {
-        let work = async {
-            let mut transaction = self.write(tenant).await?;
-            let removed = query!(&mut transaction, fetch_optional, sql, tenant, id)?;
-            let (num_bytes,): (i64,) = removed.ok_or_else(|| not_found(id))?;
-            self.charge(&mut transaction, tenant, (-1, -num_bytes)).await?;
-            transaction.commit().await
-        };
-        self.in_time(work).await
     }
 
     /// When something made or touched now expires.

@@ -3,7 +3,8 @@
 //!
 //! Invariant: every function takes the tenant, by name or as leave to do something in it, and every
 //! statement names it, so no row of another tenant can be read or changed; but for what is said to
-//! be of all tenants. People are of none: what is theirs alone is asked for by the user's id or
+//! be of all tenants. What clients ask to be kept is a project's: a `ProjectPath` says whose, and
+//! statements name both. People are of none: what is theirs alone is asked for by the user's id or
 //! address, or by the hash of what only the user has. What expired is not read, whether it was
 //! swept or not. A function that returned has its change on disk. Bodies are texts that nothing
 //! here looks into. SQLite and PostgreSQL are asked with the same statements.

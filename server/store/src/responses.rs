@@ -4,29 +4,32 @@
 
 use std::sync::LazyLock;
 
-use crate::database::now;
+use server_metering::ProjectPath;
+
+use crate::database::{names, now};
 use crate::sql::{Transaction, execute, query};
 use crate::{Item, Store, StoreError};
 
 /// The states that a response leaves.
 pub const UNFINISHED: [&str; 2] = ["queued", "in_progress"];
 
-const INSERT: &str = "INSERT INTO responses (tenant, id, created_at, expires_at, status,
-    previous_id, conversation_id, body, input, num_bytes, process)
-    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)";
-const INSERT_OUTPUT: &str = "INSERT INTO response_outputs (tenant, item_id, response_id)
-    VALUES ($1, $2, $3)";
+const INSERT: &str = "INSERT INTO responses (tenant, project_id, id, created_at, expires_at,
+    status, previous_id, conversation_id, body, input, num_bytes, process)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)";
+const INSERT_OUTPUT: &str = "INSERT INTO response_outputs
+    (tenant, project_id, item_id, response_id) VALUES ($1, $2, $3, $4)";
 const SELECT_MAKER: &str = "SELECT response_id FROM response_outputs
-    WHERE tenant = $1 AND item_id = $2";
-const REMOVE_UNFINISHED: &str = "DELETE FROM responses WHERE tenant = $1 AND id = $2
-    AND status IN ('queued', 'in_progress') RETURNING num_bytes";
-const REMOVE: &str = "DELETE FROM responses WHERE tenant = $1 AND id = $2 RETURNING num_bytes";
+    WHERE tenant = $1 AND project_id = $2 AND item_id = $3";
+const REMOVE_UNFINISHED: &str = "DELETE FROM responses WHERE tenant = $1 AND project_id = $2
+    AND id = $3 AND status IN ('queued', 'in_progress') RETURNING num_bytes";
+const REMOVE: &str = "DELETE FROM responses
+    WHERE tenant = $1 AND project_id = $2 AND id = $3 RETURNING num_bytes";
 const SELECT: &str = "SELECT status, previous_id, conversation_id, body, input FROM responses
-    WHERE tenant = $1 AND id = $2 AND expires_at > $3";
+    WHERE tenant = $1 AND project_id = $2 AND id = $3 AND expires_at > $4";
 const LINK: &str = "SELECT previous_id, num_bytes FROM responses
-    WHERE tenant = $1 AND id = $2 AND expires_at > $3";
-const SET_STATUS: &str = "UPDATE responses SET status = $3 WHERE tenant = $1 AND id = $2
-    AND status IN ('queued', 'in_progress')";
+    WHERE tenant = $1 AND project_id = $2 AND id = $3 AND expires_at > $4";
+const SET_STATUS: &str = "UPDATE responses SET status = $4 WHERE tenant = $1
+    AND project_id = $2 AND id = $3 AND status IN ('queued', 'in_progress')";
 const FAIL_UNFINISHED: &str =
     "UPDATE responses SET status = 'failed' WHERE status IN ('queued', 'in_progress')";
 static FAIL_LEFT: LazyLock<String> = LazyLock::new(|| {
@@ -91,14 +94,14 @@ impl Store {
     /// If there is no room, no such conversation, or the database fails; then nothing is kept.
     pub async fn add_response(
         &self,
-        tenant: &str,
+        whose: &ProjectPath,
         response: &Response,
         items: &[Item],
     ) -> Result<(), StoreError> {
         let work = async {
-            let mut transaction = self.write(tenant).await?;
-            self.charge_and_insert(&mut transaction, tenant, (1, 0), response).await?;
-            self.append(&mut transaction, tenant, response, items).await?;
+            let mut transaction = self.write_project(whose).await?;
+            self.charge_and_insert(&mut transaction, whose, (1, 0), response).await?;
+            self.append(&mut transaction, whose, response, items).await?;
             transaction.commit().await
         };
         self.in_time(work).await
@@ -111,20 +114,21 @@ impl Store {
     /// As [`add_response`](Self::add_response).
     pub async fn finish_response(
         &self,
-        tenant: &str,
+        whose: &ProjectPath,
         response: &Response,
         items: &[Item],
     ) -> Result<bool, StoreError> {
+        let (tenant, project) = names(whose);
         let work = async {
-            let mut transaction = self.write(tenant).await?;
+            let mut transaction = self.write_project(whose).await?;
             let (row, id) = (&mut transaction, &response.id);
-            let removed = query!(row, fetch_optional, REMOVE_UNFINISHED, tenant, id)?;
+            let removed = query!(row, fetch_optional, REMOVE_UNFINISHED, tenant, project, id)?;
             let Some((num_bytes,)) = removed else {
                 return Ok(false);
             };
             let freed: (i64, i64) = (0, num_bytes);
-            self.charge_and_insert(&mut transaction, tenant, freed, response).await?;
-            self.append(&mut transaction, tenant, response, items).await?;
+            self.charge_and_insert(&mut transaction, whose, freed, response).await?;
+            self.append(&mut transaction, whose, response, items).await?;
             transaction.commit().await?;
             Ok(true)
         };
@@ -135,16 +139,18 @@ impl Store {
     async fn charge_and_insert(
         &self,
         transaction: &mut Transaction,
-        tenant: &str,
+        whose: &ProjectPath,
         (num_rows, freed): (i64, i64),
         response: &Response,
     ) -> Result<(), StoreError> {
+        let (tenant, project) = names(whose);
         let num_bytes = self.check_size("response", response.num_bytes())?;
         self.charge(transaction, tenant, (num_rows, num_bytes - freed)).await?;
         execute!(
             transaction,
             INSERT,
             tenant,
+            project,
             response.id,
             response.created_at,
             self.expiry(),
@@ -157,7 +163,7 @@ impl Store {
             self.process()
         )?;
         for item in &response.output_ids {
-            execute!(transaction, INSERT_OUTPUT, tenant, item, response.id)?;
+            execute!(transaction, INSERT_OUTPUT, tenant, project, item, response.id)?;
         }
         Ok(())
     }
@@ -165,12 +171,12 @@ impl Store {
     async fn append(
         &self,
         transaction: &mut Transaction,
-        tenant: &str,
+        whose: &ProjectPath,
         response: &Response,
         items: &[Item],
     ) -> Result<(), StoreError> {
         match &response.conversation_id {
-            Some(id) if !items.is_empty() => self.append_to(transaction, tenant, id, items).await,
+            Some(id) if !items.is_empty() => self.append_to(transaction, whose, id, items).await,
             _ => Ok(()),
         }
     }
@@ -179,10 +185,11 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError::NotFound`] if there is none.
-    pub async fn response(&self, tenant: &str, id: &str) -> Result<Kept, StoreError> {
+    pub async fn response(&self, whose: &ProjectPath, id: &str) -> Result<Kept, StoreError> {
+        let (tenant, project) = names(whose);
         let work = async {
-            let mut transaction = self.read(tenant).await?;
-            Ok(query!(&mut transaction, fetch_optional, SELECT, tenant, id, now())?)
+            let mut transaction = self.read_project(whose).await?;
+            Ok(query!(&mut transaction, fetch_optional, SELECT, tenant, project, id, now())?)
         };
         let row = self.in_time(work).await?;
         let row = row.ok_or_else(|| not_found(id))?;
@@ -194,15 +201,16 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError::NotFound`] if there is none.
-    pub async fn maker(&self, tenant: &str, item: &str) -> Result<Kept, StoreError> {
+    pub async fn maker(&self, whose: &ProjectPath, item: &str) -> Result<Kept, StoreError> {
+        let (tenant, project) = names(whose);
         let work = async {
-            let mut transaction = self.read(tenant).await?;
-            Ok(query!(&mut transaction, fetch_optional, SELECT_MAKER, tenant, item)?)
+            let mut transaction = self.read_project(whose).await?;
+            Ok(query!(&mut transaction, fetch_optional, SELECT_MAKER, tenant, project, item)?)
         };
         let row = self.in_time(work).await?;
         let not_found = || StoreError::NotFound { what: "item", id: item.to_owned() };
         let (id,): (String,) = row.ok_or_else(not_found)?;
-        self.response(tenant, &id).await.map_err(|error| match error {
+        self.response(whose, &id).await.map_err(|error| match error {
             StoreError::NotFound { .. } => not_found(),
             error => error,
         })
@@ -213,13 +221,15 @@ impl Store {
     /// # Errors
     /// [`StoreError::NotFound`] if one of them is not kept any more; [`StoreError::TooMany`] or
     /// [`StoreError::TooLarge`] if they are too much for one context.
-    pub async fn chain(&self, tenant: &str, id: &str) -> Result<Vec<Kept>, StoreError> {
+    pub async fn chain(&self, whose: &ProjectPath, id: &str) -> Result<Vec<Kept>, StoreError> {
+        let (tenant, project) = names(whose);
         let work = async {
-            let mut transaction = self.read(tenant).await?;
+            let mut transaction = self.read_project(whose).await?;
             let (mut ids, mut next, mut total) = (Vec::new(), Some(id.to_owned()), 0);
             let limits = self.limits();
             while let Some(id) = next {
-                let link = query!(&mut transaction, fetch_optional, LINK, tenant, id, now())?;
+                let link =
+                    query!(&mut transaction, fetch_optional, LINK, tenant, project, id, now())?;
                 let (previous, num_bytes): (_, i64) = link.ok_or_else(|| not_found(&id))?;
                 ids.push(id);
                 total += u64::try_from(num_bytes).unwrap_or(0);
@@ -237,7 +247,7 @@ impl Store {
         };
         let mut chain = Vec::new();
         for id in self.in_time(work).await?.iter().rev() {
-            chain.push(self.response(tenant, id).await?);
+            chain.push(self.response(whose, id).await?);
         }
         Ok(chain)
     }
@@ -248,13 +258,14 @@ impl Store {
     /// If the database fails.
     pub async fn set_status(
         &self,
-        tenant: &str,
+        whose: &ProjectPath,
         id: &str,
         status: &str,
     ) -> Result<bool, StoreError> {
+        let (tenant, project) = names(whose);
         let work = async {
-            let mut transaction = self.write(tenant).await?;
-            let updated = execute!(&mut transaction, SET_STATUS, tenant, id, status)?;
+            let mut transaction = self.write_project(whose).await?;
+            let updated = execute!(&mut transaction, SET_STATUS, tenant, project, id, status)?;
             transaction.commit().await?;
             Ok(updated > 0)
         };
@@ -265,8 +276,8 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError::NotFound`] if there is none.
-    pub async fn delete_response(&self, tenant: &str, id: &str) -> Result<(), StoreError> {
-        self.remove(REMOVE, tenant, id, not_found).await
+    pub async fn delete_response(&self, whose: &ProjectPath, id: &str) -> Result<(), StoreError> {
+        self.remove(REMOVE, whose, id, not_found).await
     }
 
     /// What a process that is no more was working on will not go on.

@@ -29,15 +29,15 @@ const TENANTS: &str = "SELECT tenant FROM (SELECT tenant FROM responses
         WHERE expires_at <= $1 ORDER BY expires_at LIMIT $2) AS c
     UNION SELECT tenant FROM (SELECT tenant FROM conversations
         WHERE expires_at <= $1 ORDER BY expires_at LIMIT $2) AS v";
-const RESPONSES: &str = "DELETE FROM responses WHERE tenant = $1 AND id IN
-    (SELECT id FROM responses WHERE tenant = $1 AND expires_at <= $2
+const RESPONSES: &str = "DELETE FROM responses WHERE tenant = $1 AND (project_id, id) IN
+    (SELECT project_id, id FROM responses WHERE tenant = $1 AND expires_at <= $2
         ORDER BY expires_at LIMIT $3)
     RETURNING num_bytes";
-const COMPLETIONS: &str = "DELETE FROM completions WHERE tenant = $1 AND id IN
-    (SELECT id FROM completions WHERE tenant = $1 AND expires_at <= $2
+const COMPLETIONS: &str = "DELETE FROM completions WHERE tenant = $1 AND (project_id, id) IN
+    (SELECT project_id, id FROM completions WHERE tenant = $1 AND expires_at <= $2
         ORDER BY expires_at LIMIT $3)
     RETURNING num_bytes";
-const CONVERSATIONS: &str = "SELECT id FROM conversations
+const CONVERSATIONS: &str = "SELECT project_id, id FROM conversations
     WHERE tenant = $1 AND expires_at <= $2 ORDER BY expires_at LIMIT $3";
 
 impl Store {
@@ -78,11 +78,11 @@ impl Store {
                 self.charge(&mut transaction, tenant, (-num_rows, -num_bytes)).await?;
             }
         }
-        let expired: Vec<(String,)> =
+        let expired: Vec<(String, String)> =
             query!(&mut transaction, fetch_all, CONVERSATIONS, tenant, now, BATCH)?;
         num_removed += expired.len();
-        for (id,) in expired {
-            self.remove_conversation(&mut transaction, tenant, &id).await?;
+        for (project, id) in expired {
+            self.remove_conversation(&mut transaction, (tenant, &project), &id).await?;
         }
         transaction.commit().await?;
         Ok(num_removed)

@@ -32,7 +32,7 @@ pub(crate) async fn create(
 ) -> Result<Json<List>, ApiError> {
     let store = caller.store(&state)?;
     let (items, kept) = new_items(request.items)?;
-    store.add_items(&caller.tenant.0, &id, &kept).await?;
+    store.add_items(&caller.whose(), &id, &kept).await?;
     Ok(Json(storage::list(Page { rows: items, has_more: false })))
 }
 
@@ -48,7 +48,7 @@ pub(crate) async fn list(
     Path(id): Path<String>,
     query: Query,
 ) -> Result<Json<List>, ApiError> {
-    let page = state.kept()?.items(&caller.tenant.0, &id, &query.page(true)?).await?;
+    let page = state.kept()?.items(&caller.whose(), &id, &query.page(true)?).await?;
     let rows = page.rows.iter().map(|item| read(&item.json)).collect::<Result<_, _>>()?;
     Ok(Json(storage::list(Page { rows, has_more: page.has_more })))
 }
@@ -63,7 +63,7 @@ pub(crate) async fn retrieve(
     Extension(caller): Extension<Caller>,
     Path((id, item_id)): Path<(String, String)>,
 ) -> Result<Json<Value>, ApiError> {
-    Ok(Json(read(&state.kept()?.item(&caller.tenant.0, &id, &item_id).await?)?))
+    Ok(Json(read(&state.kept()?.item(&caller.whose(), &id, &item_id).await?)?))
 }
 
 /// Forgets an item of a conversation.
@@ -76,7 +76,7 @@ pub(crate) async fn delete(
     Extension(caller): Extension<Caller>,
     Path((id, item_id)): Path<(String, String)>,
 ) -> Result<Json<Conversation>, ApiError> {
-    let (store, tenant) = (state.kept()?, &*caller.tenant.0);
-    store.delete_item(tenant, &id, &item_id).await?;
-    Ok(Json(conversation(store.conversation(tenant, &id).await?)?))
+    let (store, whose) = (state.kept()?, &caller.whose());
+    store.delete_item(whose, &id, &item_id).await?;
+    Ok(Json(conversation(store.conversation(whose, &id).await?)?))
 }

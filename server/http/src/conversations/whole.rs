@@ -41,7 +41,7 @@ pub(crate) async fn create(
         created_at: unix_time(),
         metadata: to_json(&metadata)?,
     };
-    store.add_conversation(&caller.tenant.0, &kept, &items).await?;
+    store.add_conversation(&caller.whose(), &kept, &items).await?;
     Ok(Json(conversation(kept)?))
 }
 
@@ -54,7 +54,7 @@ pub(crate) async fn retrieve(
     Extension(caller): Extension<Caller>,
     Path(id): Path<String>,
 ) -> Result<Json<Conversation>, ApiError> {
-    Ok(Json(conversation(state.kept()?.conversation(&caller.tenant.0, &id).await?)?))
+    Ok(Json(conversation(state.kept()?.conversation(&caller.whose(), &id).await?)?))
 }
 
 /// Replaces the notes on a conversation.
@@ -70,8 +70,8 @@ pub(crate) async fn update(
 ) -> Result<Json<Conversation>, ApiError> {
     let metadata = request.metadata.unwrap_or_default();
     check_metadata(&metadata)?;
-    let (store, tenant) = (state.kept()?, &*caller.tenant.0);
-    Ok(Json(conversation(store.update_conversation(tenant, &id, &to_json(&metadata)?).await?)?))
+    let (store, whose) = (state.kept()?, &caller.whose());
+    Ok(Json(conversation(store.update_conversation(whose, &id, &to_json(&metadata)?).await?)?))
 }
 
 /// Forgets a conversation and its items.
@@ -83,7 +83,7 @@ pub(crate) async fn delete(
     Extension(caller): Extension<Caller>,
     Path(id): Path<String>,
 ) -> Result<Json<Deleted>, ApiError> {
-    state.kept()?.delete_conversation(&caller.tenant.0, &id).await?;
+    state.kept()?.delete_conversation(&caller.whose(), &id).await?;
     Ok(Json(Deleted { id, object: "conversation.deleted".to_owned(), deleted: true }))
 }
 

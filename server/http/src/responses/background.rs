@@ -1,6 +1,6 @@
 //! Responses that are worked on after their request was answered.
 //!
-//! Invariant: of each tenant a bounded number runs; a place is free again whenever its work ends,
+//! Invariant: of each tenant a bounded number runs, and each project knows of its own; a place is free again whenever its work ends,
 //! is cut off or panics. Who follows one that is cancelled or deleted is told so last. What is
 //! known of the events of those that ended is bounded, too.
 
@@ -10,9 +10,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use axum::http::StatusCode;
-use engine_core::TenantId;
 use futures_util::stream::{Stream, unfold};
 use serde_json::Value;
+use server_metering::ProjectPath;
 use tokio::sync::{Notify, watch};
 
 use super::keep::Keeper;
@@ -27,7 +27,8 @@ const MAX_LOG_BYTES: usize = 4 << 20;
 const KEPT: Duration = Duration::from_secs(300);
 const MAX_ENDED: usize = 32;
 
-type Key = (TenantId, String);
+/// Whose, and the response's id.
+type Key = (ProjectPath, String);
 
 /// All that run, and some that ended.
 #[derive(Clone)]
@@ -52,11 +53,12 @@ impl Background {
         self.jobs.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A place for a response, if its tenant has one left.
-    pub(super) fn reserve(&self, tenant: &TenantId, id: &str) -> Result<Place, ApiError> {
+    /// A place for a response, if its organization has one left.
+    pub(super) fn reserve(&self, whose: ProjectPath, id: &str) -> Result<Place, ApiError> {
         let mut jobs = self.jobs();
         forget(&mut jobs);
-        let runs = |(key, job): &(&Key, &Job)| key.0 == *tenant && job.ended.is_none();
+        let is_own = |key: &Key| key.0.organization == whose.organization;
+        let runs = |(key, job): &(&Key, &Job)| is_own(key) && job.ended.is_none();
         if jobs.iter().filter(runs).count() >= self.max_per_tenant {
             let message = format!(
                 "{} responses run in the background, which is the limit. Retry when one is done.",
@@ -65,7 +67,7 @@ impl Background {
             let status = StatusCode::TOO_MANY_REQUESTS;
             return Err(ApiError::refused(status, "too_many_in_background", message));
         }
-        let (key, events) = ((tenant.clone(), id.to_owned()), Arc::<Events>::default());
+        let (key, events) = ((whose, id.to_owned()), Arc::<Events>::default());
         let stop = Arc::<Notify>::default();
         let job = Job { events: Arc::clone(&events), stop: Arc::clone(&stop), ended: None };
         jobs.insert(key.clone(), job);
@@ -73,15 +75,15 @@ impl Background {
     }
 
     /// Ends the work on a response, if there is any, when the store says so already.
-    pub(super) fn stop(&self, tenant: &TenantId, id: &str) {
-        if let Some(job) = self.jobs().get(&(tenant.clone(), id.to_owned())) {
+    pub(super) fn stop(&self, whose: &ProjectPath, id: &str) {
+        if let Some(job) = self.jobs().get(&(whose.clone(), id.to_owned())) {
             job.stop.notify_one();
         }
     }
 
     /// The events of a response, if they are known.
-    pub(super) fn events(&self, tenant: &TenantId, id: &str) -> Option<Arc<Events>> {
-        let key = (tenant.clone(), id.to_owned());
+    pub(super) fn events(&self, whose: &ProjectPath, id: &str) -> Option<Arc<Events>> {
+        let key = (whose.clone(), id.to_owned());
         let events = self.jobs().get(&key).map(|job| Arc::clone(&job.events))?;
         let is_lost = events.progress.borrow().is_lost;
         (!is_lost).then_some(events)
@@ -125,7 +127,7 @@ impl Drop for Place {
 }
 
 async fn work(place: Place, mut generation: Generation, mut wire: ResponsesWire, keeper: Keeper) {
-    let (tenant, id) = (&place.key.0.0, &place.key.1);
+    let (whose, id) = (&place.key.0, &place.key.1);
     let events = &place.events;
     let mut has_begun = false;
     generation.stream();
@@ -139,7 +141,7 @@ async fn work(place: Place, mut generation: Generation, mut wire: ResponsesWire,
         };
         let Some(output) = output else { break };
         if !std::mem::replace(&mut has_begun, true) {
-            match keeper.store.set_status(tenant, id, "in_progress").await {
+            match keeper.store.set_status(whose, id, "in_progress").await {
                 // It was cancelled or deleted.
                 Ok(false) => {
                     generation.cancel().await;
@@ -162,7 +164,7 @@ async fn work(place: Place, mut generation: Generation, mut wire: ResponsesWire,
             }
             Err(error) if error.is_cancel() => {
                 // As its own route does it: it was cancelled by its id, or by that of its request.
-                if let Err(error) = keeper.store.set_status(tenant, id, "cancelled").await {
+                if let Err(error) = keeper.store.set_status(whose, id, "cancelled").await {
                     tracing::error!(%error, "a response's cancel was not kept");
                 }
                 events.push(&[wire.cancelled(0)]);

@@ -68,7 +68,7 @@ impl Context {
 }
 
 async fn made_by(store: &Store, caller: &Caller, id: &str) -> Result<Kept, ApiError> {
-    store.maker(&caller.tenant.0, id).await.map_err(|error| missing(error.into(), caller, "input"))
+    store.maker(&caller.whose(), id).await.map_err(|error| missing(error.into(), caller, "input"))
 }
 
 /// Reads what comes before a request's input.
@@ -78,10 +78,10 @@ pub(super) async fn read_context(
     request: &ResponsesRequest,
     num_bytes: usize,
 ) -> Result<Context, ApiError> {
-    let tenant = &*caller.tenant.0;
+    let whose = &caller.whose();
     let chain = match &request.previous_response_id {
         Some(id) => {
-            let chain = state.kept()?.chain(tenant, id).await;
+            let chain = state.kept()?.chain(whose, id).await;
             chain.map_err(|error| match error {
                 // Of those before it the client may know nothing.
                 StoreError::NotFound { id: gone, .. } if gone != *id => {
@@ -97,7 +97,7 @@ pub(super) async fn read_context(
         None => Vec::new(),
     };
     let own = match &request.conversation {
-        Some(conversation) => state.kept()?.all_items(tenant, &conversation.id).await?,
+        Some(conversation) => state.kept()?.all_items(whose, &conversation.id).await?,
         None => Vec::new(),
     };
     let in_chain = chain.iter().map(|kept| kept.input.len() + kept.body.len());

@@ -136,8 +136,8 @@ fn keeper(
     context: &Context,
     is_queued: bool,
 ) -> Result<Keeper, ApiError> {
-    let (store, tenant) = (caller.store(state)?.into_owned(), caller.tenant.clone());
-    Ok(Keeper { store, tenant, input: context.input(), is_queued })
+    let (store, whose) = (caller.store(state)?.into_owned(), caller.whose());
+    Ok(Keeper { store, whose, input: context.input(), is_queued })
 }
 
 fn wire(
@@ -192,7 +192,7 @@ async fn in_background(
     let Prepared { asked, context, items, num_bytes, .. } = prepared;
     let mut response = request::response(&asked, true);
     response.status = "queued".to_owned();
-    let place = state.background().reserve(&caller.tenant, &response.id)?;
+    let place = state.background().reserve(caller.whose(), &response.id)?;
     let keeper = keeper(state, &caller, &context, true)?;
     let own = (items.as_slice(), context.num_new);
     let started = start(state, &caller, &asked, own, num_bytes).await?;

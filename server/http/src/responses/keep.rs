@@ -1,8 +1,8 @@
 //! Keeping a response, and its items in a conversation.
 
-use engine_core::TenantId;
 use serde_json::Value;
 use server_api::{OutputItem, Response};
+use server_metering::ProjectPath;
 use server_store::{Item, Store};
 
 use super::output::id;
@@ -12,7 +12,7 @@ use crate::storage::to_json;
 /// Where a response is kept when it is complete, and with what.
 pub(super) struct Keeper {
     pub(super) store: Store,
-    pub(super) tenant: TenantId,
+    pub(super) whose: ProjectPath,
     /// The input, in the form it is kept in.
     pub(super) input: Vec<Value>,
     /// Whether the response was kept before it was worked on.
@@ -22,7 +22,7 @@ pub(super) struct Keeper {
 impl Keeper {
     /// Keeps a response; `false` if it was cancelled or deleted meanwhile.
     pub(super) async fn keep(&self, response: &Response) -> Result<bool, ApiError> {
-        let tenant = &*self.tenant.0;
+        let whose = &self.whose;
         let row = self.row(response)?;
         let has_failed = response.status == "failed";
         let items = match &response.conversation {
@@ -30,16 +30,16 @@ impl Keeper {
             _ => Vec::new(),
         };
         if self.is_queued {
-            return Ok(self.store.finish_response(tenant, &row, &items).await?);
+            return Ok(self.store.finish_response(whose, &row, &items).await?);
         }
-        self.store.add_response(tenant, &row, &items).await?;
+        self.store.add_response(whose, &row, &items).await?;
         Ok(true)
     }
 
     /// Keeps a response that is yet to be worked on.
     pub(super) async fn queue(&self, response: &Response) -> Result<(), ApiError> {
         let row = self.row(response)?;
-        Ok(self.store.add_response(&self.tenant.0, &row, &[]).await?)
+        Ok(self.store.add_response(&self.whose, &row, &[]).await?)
     }
 
     fn row(&self, response: &Response) -> Result<server_store::Response, ApiError> {

@@ -29,7 +29,7 @@ pub(crate) async fn retrieve(
     Path(id): Path<String>,
     query: Query,
 ) -> Result<Response, ApiError> {
-    let kept = state.kept()?.response(&caller.tenant.0, &id).await?;
+    let kept = state.kept()?.response(&caller.whose(), &id).await?;
     if !query.is_set("stream") {
         return Ok(Json(body(&kept)?).into_response());
     }
@@ -41,7 +41,7 @@ pub(crate) async fn retrieve(
             return Err(ApiError::invalid(Some("starting_after"), message));
         }
     };
-    let Some(events) = state.background().events(&caller.tenant, &id) else {
+    let Some(events) = state.background().events(&caller.whose(), &id) else {
         let message = "Only a response in the background can be streamed again, for some minutes \
                        after its end: retrieve it without 'stream'.";
         return Err(ApiError::invalid(Some("stream"), message));
@@ -58,8 +58,8 @@ pub(crate) async fn delete(
     Extension(caller): Extension<Caller>,
     Path(id): Path<String>,
 ) -> Result<Json<Deleted>, ApiError> {
-    state.kept()?.delete_response(&caller.tenant.0, &id).await?;
-    state.background().stop(&caller.tenant, &id);
+    state.kept()?.delete_response(&caller.whose(), &id).await?;
+    state.background().stop(&caller.whose(), &id);
     Ok(Json(Deleted { id, object: "response".to_owned(), deleted: true }))
 }
 
@@ -76,7 +76,7 @@ pub(crate) async fn input_items(
     query: Query,
 ) -> Result<Json<List>, ApiError> {
     let page = query.page(true)?;
-    let kept = state.kept()?.response(&caller.tenant.0, &id).await?;
+    let kept = state.kept()?.response(&caller.whose(), &id).await?;
     let items = read(&kept.input)?;
     Ok(Json(storage::list(storage::page_of(items, &page)?)))
 }
@@ -91,17 +91,17 @@ pub(crate) async fn cancel(
     Extension(caller): Extension<Caller>,
     Path(id): Path<String>,
 ) -> Result<Json<Value>, ApiError> {
-    let (store, tenant) = (state.kept()?, &*caller.tenant.0);
-    let response = body(&store.response(tenant, &id).await?)?;
+    let (store, whose) = (state.kept()?, &caller.whose());
+    let response = body(&store.response(whose, &id).await?)?;
     if response["background"] != true {
         let message = "Only a response in the background can be cancelled: to end another, close \
                        its connection.";
         return Err(ApiError::invalid(None, message).code("not_in_background"));
     }
-    if store.set_status(tenant, &id, "cancelled").await? {
-        state.background().stop(&caller.tenant, &id);
+    if store.set_status(whose, &id, "cancelled").await? {
+        state.background().stop(&caller.whose(), &id);
     }
-    Ok(Json(body(&store.response(tenant, &id).await?)?))
+    Ok(Json(body(&store.response(whose, &id).await?)?))
 }
 
 /// A response as it stands now: what it was kept with may be older.

@@ -9,7 +9,7 @@ use server_api::CancelledRequest;
 use crate::openapi::Refusals;
 use crate::{ApiError, AppState, Caller};
 
-/// Ends a request of the same tenant that runs, by the `x-request-id` of its answer's head or by
+/// Ends a request of the same project that runs, by the `x-request-id` of its answer's head or by
 /// the id in its answer. What it would still answer becomes an error with code
 /// `request_cancelled`.
 #[utoipa::path(post, path = "/v1/requests/{id}/cancel", tag = "Requests",
@@ -22,7 +22,7 @@ pub(crate) async fn cancel(
     id: Result<Path<String>, PathRejection>,
 ) -> Result<Json<CancelledRequest>, ApiError> {
     let Path(id) = id.map_err(|error| ApiError::invalid(Some("id"), error.body_text()))?;
-    if !state.tickets().cancel(&caller.tenant, &id) {
+    if !state.tickets().cancel(&caller.whose(), &id) {
         let message = "No request with this id is running.";
         return Err(ApiError::refused(StatusCode::NOT_FOUND, "request_not_found", message));
     }

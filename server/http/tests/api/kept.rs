@@ -1,4 +1,4 @@
-//! A server with a store and two tenants, `a` and `b`.
+//! A server with a store and two tenants, `a` and `b`, with projects.
 
 use std::sync::Arc;
 
@@ -12,25 +12,28 @@ use scheduler_batching::{Handle, PlannerConfig};
 use serde_json::Value;
 use server_accounts::StorePrompts;
 use server_http::{AppState, AuthError, Authenticate, Caller, HttpLimits, Metrics, router};
+use server_metering::ProjectId;
 use server_store::{Database, Limits, Store};
 use tempfile::TempDir;
 use tower::ServiceExt;
 
 use crate::common::{EOS, LIMITS, served};
 
-/// A key is a tenant's name; `a:never` is of a project of `a`'s that stores nothing, and what that
-/// of `a:2` is asked to store it keeps for two days.
+/// A key is a tenant's name, and `a/p` of the project `p` of `a`'s. Where `a:never` is sent, the
+/// project stores nothing, and what is asked for with `a:2` is kept for two days.
 struct Names;
 
 impl Authenticate for Names {
     fn check(&self, bearer: Option<&str>) -> Result<Caller, AuthError> {
         let key = bearer.ok_or(AuthError::Missing)?;
-        let (tenant, project) = key.split_once(':').unwrap_or((key, ""));
+        let (key, keeping) = key.split_once(':').unwrap_or((key, ""));
+        let (tenant, project) = key.split_once('/').unwrap_or((key, "default"));
         let mut caller = Caller::of_tenant(tenant, tenant)?;
-        if project == "never" {
+        caller.path.project = ProjectId::new(project)?;
+        if keeping == "never" {
             caller.keeping.prompts = StorePrompts::Never;
         }
-        caller.keeping.retention_days = project.parse().ok();
+        caller.keeping.retention_days = keeping.parse().ok();
         Ok(caller)
     }
 }

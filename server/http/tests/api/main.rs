@@ -32,6 +32,7 @@ mod metering;
 mod mounted;
 mod paired;
 mod private;
+mod projects;
 mod refused;
 mod responses;
 mod responses_bad;

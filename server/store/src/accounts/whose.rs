@@ -41,24 +41,29 @@ const ID: &str = "organization_id";
 
 /// Of an organization, each table before those that it refers to.
 pub(super) const OF_ORGANIZATIONS: &[OfOrganization] = &[
-    of("completion_metadata", "tenant", "*tenant *completion_id *name value"),
+    of("completion_metadata", "tenant", "*tenant *project_id *completion_id *name value"),
     of(
         "completions",
         "tenant",
-        "*tenant *id created_at# expires_at# model body messages num_bytes# position#",
+        "*tenant *project_id *id created_at# expires_at# model body messages num_bytes# position#",
     ),
-    of("response_outputs", "tenant", "*tenant *item_id response_id"),
+    of("response_outputs", "tenant", "*tenant *project_id *item_id response_id"),
     of(
         "responses",
         "tenant",
-        "*tenant *id created_at# expires_at# status previous_id conversation_id body input
-            num_bytes# process#",
+        "*tenant *project_id *id created_at# expires_at# status previous_id conversation_id body
+            input num_bytes# process#",
     ),
-    of("conversation_items", "tenant", "*tenant *conversation_id *position# id item num_bytes#"),
+    of(
+        "conversation_items",
+        "tenant",
+        "*tenant *project_id *conversation_id *position# id item num_bytes#",
+    ),
     of(
         "conversations",
         "tenant",
-        "*tenant *id created_at# expires_at# metadata num_items# next_position# num_bytes#",
+        "*tenant *project_id *id created_at# expires_at# metadata num_items# next_position#
+            num_bytes#",
     ),
     of("tenants", "tenant", "*tenant num_rows# num_bytes#"),
     of("alert_marks", ID, "*organization_id *alert_id *threshold# number# at#"),

@@ -1,8 +1,8 @@
 //! PostgreSQL: a pool of connections, and what a transaction begins with.
 //!
-//! Invariant: a transaction sees the rows of the tenant it was begun for, by the database's own
-//! rule; a tenant's writers take turns, and so does housekeeping. What is given up on here ends
-//! there too.
+//! Invariant: a transaction sees the rows of the tenant or project it was begun for, by the
+//! database's own rule; a tenant's writers take turns, and so does housekeeping. What is given up on
+//! here ends there too.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -24,6 +24,12 @@ pub(super) const OF_TENANT: &str = "SELECT set_config('app.tenant', $1, true)";
 /// The same, and waits for the tenant's other writers.
 pub(super) const TURN_OF_TENANT: &str = "SELECT set_config('app.tenant', $1, true),
     pg_advisory_xact_lock(hashtextextended($1, 0))";
+/// Sees what one project keeps, and of other tables what its tenant has.
+pub(super) const OF_PROJECT: &str = "SELECT set_config('app.tenant', $1, true),
+    set_config('app.project', $2, true)";
+/// The same, and waits for the tenant's other writers.
+pub(super) const TURN_OF_PROJECT: &str = "SELECT set_config('app.tenant', $1, true),
+    set_config('app.project', $2, true), pg_advisory_xact_lock(hashtextextended($1, 0))";
 /// Sees one tenant, and waits for who else asks for its limits; not for those who write what is not
 /// lent.
 pub(super) const TURN_OF_LEASES: &str = "SELECT set_config('app.tenant', $1, true),
@@ -79,6 +85,17 @@ pub(super) async fn begin(
 ) -> Result<Transaction, StoreError> {
     let mut transaction = pool.begin().await?;
     sqlx::query(first).bind(value).execute(&mut *transaction).await?;
+    Ok(Transaction::Postgres(transaction))
+}
+
+/// A transaction that begins with a statement about a tenant and its project.
+pub(super) async fn begin_project(
+    pool: &PgPool,
+    first: &'static str,
+    (tenant, project): (&str, &str),
+) -> Result<Transaction, StoreError> {
+    let mut transaction = pool.begin().await?;
+    sqlx::query(first).bind(tenant).bind(project).execute(&mut *transaction).await?;
     Ok(Transaction::Postgres(transaction))
 }
 

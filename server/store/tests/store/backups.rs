@@ -11,7 +11,8 @@ use server_store::{
 use sqlx::{AssertSqlSafe, Connection, SqliteConnection};
 use tempfile::TempDir;
 
-use crate::{On, Opened, is_missing, item, postgres, response};
+use crate::projects::first_version;
+use crate::{On, Opened, is_missing, item, of, postgres, response};
 
 crate::on_both! {
     everything_comes_back,
@@ -54,25 +55,25 @@ pub(crate) async fn fill(store: &Store) {
             output_ids: vec!["made".to_owned()],
             ..response("r", None)
         };
-        store.add_response(tenant, &made, &[]).await.unwrap();
+        store.add_response(&of(tenant), &made, &[]).await.unwrap();
         let conversation =
             Conversation { id: "c".to_owned(), created_at: 7, metadata: "{}".to_owned() };
         let items: Vec<_> = (0..250).map(|idx| item(&format!("i{idx}"))).collect();
-        store.add_conversation(tenant, &conversation, &items).await.unwrap();
+        store.add_conversation(&of(tenant), &conversation, &items).await.unwrap();
         let completion = Completion { id: "k".to_owned(), ..Completion::default() };
         let metadata = [("k".to_owned(), tenant.to_owned())];
-        store.add_completion(tenant, &completion, &metadata).await.unwrap();
+        store.add_completion(&of(tenant), &completion, &metadata).await.unwrap();
     }
 }
 
 async fn is_filled(store: &Store) {
     for tenant in ["a", "b"] {
-        let kept = store.maker(tenant, "made").await.unwrap();
+        let kept = store.maker(&of(tenant), "made").await.unwrap();
         assert_eq!(kept.body, format!("of {tenant}: 'quoted', \"doubly\", ünï"));
         assert_eq!((kept.previous_id.as_deref(), kept.conversation_id), (Some("earlier"), None));
-        let items = store.all_items(tenant, "c").await.unwrap();
+        let items = store.all_items(&of(tenant), "c").await.unwrap();
         assert_eq!((items.len(), items[249].id.as_str()), (250, "i249"));
-        assert!(store.completion(tenant, "k").await.is_ok());
+        assert!(store.completion(&of(tenant), "k").await.is_ok());
         assert_eq!(store.used(tenant).await.unwrap().0, 253);
     }
 }
@@ -94,17 +95,17 @@ async fn everything_comes_back(on: On) {
     #[cfg(unix)]
     assert_eq!(std::os::unix::fs::MetadataExt::mode(&fs::metadata(&file).unwrap()) & 0o077, 0);
     // What came after the backup goes.
-    opened.store.add_response("a", &response("later", None), &[]).await.unwrap();
-    opened.store.delete_conversation("b", "c").await.unwrap();
+    opened.store.add_response(&of("a"), &response("later", None), &[]).await.unwrap();
+    opened.store.delete_conversation(&of("b"), "c").await.unwrap();
     opened.store.close().await;
     let restored = restore(&file, &opened.database, folder.path(), true).await.unwrap();
     assert!(restored.version >= 2);
     let opened = opened.reopen(Limits::default()).await;
     is_filled(&opened.store).await;
-    assert!(is_missing(opened.store.response("a", "later").await));
+    assert!(is_missing(opened.store.response(&of("a"), "later").await));
     // It goes on as before.
-    opened.store.add_items("a", "c", &[item("next")]).await.unwrap();
-    opened.store.delete_response("b", "r").await.unwrap();
+    opened.store.add_items(&of("a"), "c", &[item("next")]).await.unwrap();
+    opened.store.delete_response(&of("b"), "r").await.unwrap();
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "something is left");
 }
 
@@ -132,7 +133,7 @@ async fn a_writer_goes_on_during_a_backup(on: On) {
         async move {
             while !is_over.load(Ordering::SeqCst) {
                 let id = format!("w{}", num_added.load(Ordering::SeqCst));
-                store.add_items("a", "c", &[item(&id)]).await.unwrap();
+                store.add_items(&of("a"), "c", &[item(&id)]).await.unwrap();
                 num_added.fetch_add(1, Ordering::SeqCst);
             }
         }
@@ -153,7 +154,7 @@ async fn a_writer_goes_on_during_a_backup(on: On) {
     for (file, before, after) in backups {
         restore(&file, &database, folder.path(), true).await.unwrap();
         let store = Store::open(&database, Limits::default()).await.unwrap();
-        let items = store.all_items("a", "c").await.unwrap();
+        let items = store.all_items(&of("a"), "c").await.unwrap();
         let ids: Vec<_> = items.into_iter().skip(250).map(|item| item.id).collect();
         let expected: Vec<_> = (0..ids.len()).map(|number| format!("w{number}")).collect();
         assert_eq!(ids, expected);
@@ -244,9 +245,8 @@ async fn a_newer_backup_is_refused(on: On) {
 
 async fn an_older_backup_is_brought_up_to_date(on: On) {
     let (_opened, folder, file) = written(on).await;
-    let older = "ALTER TABLE responses DROP COLUMN process;
-        DELETE FROM _sqlx_migrations WHERE version > 1";
-    changed(&file, older).await;
+    let older = "DELETE FROM _sqlx_migrations WHERE version > 1";
+    changed(&file, &format!("{}; {older}", first_version())).await;
     for table in LATER_TABLES.split_whitespace() {
         changed(&file, &format!("DROP TABLE {table}")).await;
     }
@@ -268,12 +268,12 @@ async fn a_database_in_use_is_not_replaced(on: On) {
 
 async fn what_a_database_holds_is_not_replaced_unless_forced(on: On) {
     let (opened, folder, file) = written(on).await;
-    opened.store.add_response("a", &response("later", None), &[]).await.unwrap();
+    opened.store.add_response(&of("a"), &response("later", None), &[]).await.unwrap();
     opened.store.close().await;
     let error = restore(&file, &opened.database, folder.path(), false).await.unwrap_err();
     assert!(matches!(error, BackupError::NotEmpty), "{error}");
     let opened = opened.reopen(Limits::default()).await;
-    assert!(opened.store.response("a", "later").await.is_ok());
+    assert!(opened.store.response(&of("a"), "later").await.is_ok());
     // One that was opened and never written to is empty.
     let (database, _folder) = place(on).await;
     Store::open(&database, Limits::default()).await.unwrap().close().await;

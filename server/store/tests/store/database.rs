@@ -5,7 +5,7 @@ use std::time::Duration;
 use server_store::{Database, Item, Limits, Store, StoreError, migrate};
 use sqlx::{Connection, SqliteConnection};
 
-use crate::{On, Opened, is_missing, item, page, postgres, response};
+use crate::{On, Opened, is_missing, item, of, page, postgres, response};
 
 crate::on_both! {
     a_database_that_hangs_is_an_error_in_time,
@@ -19,7 +19,7 @@ crate::on_both! {
 async fn only_its_owner_can_read_the_file() {
     use std::os::unix::fs::PermissionsExt;
     let opened = Opened::new(On::Sqlite).await;
-    opened.store.add_response("a", &response("r", None), &[]).await.unwrap();
+    opened.store.add_response(&of("a"), &response("r", None), &[]).await.unwrap();
     for file in std::fs::read_dir(opened.path().parent().unwrap()).unwrap() {
         let file = file.unwrap();
         let mode = file.metadata().unwrap().permissions().mode();
@@ -80,7 +80,7 @@ async fn a_database_that_hangs_is_an_error_in_time(on: On) {
     let timeout = Duration::from_millis(if on == On::Postgres { 2000 } else { 100 });
     let opened = Opened::with(on, Limits { timeout, ..Limits::default() }).await;
     let holder = Holder::new(on, &opened).await;
-    let added = opened.store.add_response("a", &response("r", None), &[]).await;
+    let added = opened.store.add_response(&of("a"), &response("r", None), &[]).await;
     match added {
         Err(StoreError::Timeout) => {}
         // PostgreSQL gives up on it at the same time.
@@ -91,8 +91,9 @@ async fn a_database_that_hangs_is_an_error_in_time(on: On) {
     }
     // It goes on when the lock is free: what was given up on was not done by half.
     holder.let_go().await;
-    let retry =
-        async { while opened.store.add_response("a", &response("r", None), &[]).await.is_err() {} };
+    let retry = async {
+        while opened.store.add_response(&of("a"), &response("r", None), &[]).await.is_err() {}
+    };
     tokio::time::timeout(Duration::from_secs(60), retry).await.unwrap();
     assert_eq!(opened.store.used("a").await.unwrap().0, 1);
 }
@@ -110,7 +111,7 @@ async fn migrating_says_from_what_to_what(on: On) {
     assert_eq!((again.from, again.to), (first.to, first.to));
     // What was made so is what a server opens.
     let store = Store::open(&database, Limits::default()).await.unwrap();
-    store.add_response("a", &response("r", None), &[]).await.unwrap();
+    store.add_response(&of("a"), &response("r", None), &[]).await.unwrap();
     // Beside a server, too.
     assert_eq!(migrate(&database).await.unwrap(), again);
     store.close().await;
@@ -142,16 +143,16 @@ async fn a_newer_database_is_refused(on: On) {
 /// Texts of PostgreSQL have no NUL, and clients choose ids.
 async fn any_text_can_be_looked_for(on: On) {
     let Opened { store, .. } = &Opened::new(on).await;
-    assert!(is_missing(store.response("a", "r\0").await));
+    assert!(is_missing(store.response(&of("a"), "r\0").await));
     let metadata = [("k\0".to_owned(), "v\0".to_owned())];
     let completion = server_store::Completion { id: "c".to_owned(), ..Default::default() };
-    store.add_completion("a", &completion, &metadata).await.unwrap();
+    store.add_completion(&of("a"), &completion, &metadata).await.unwrap();
     let filter = server_store::CompletionFilter { model: None, metadata: metadata.to_vec() };
-    let found = store.completions("a", &filter, &page(None, 9, false)).await.unwrap();
+    let found = store.completions(&of("a"), &filter, &page(None, 9, false)).await.unwrap();
     assert_eq!(found.rows.len(), 1);
     let conversation =
         server_store::Conversation { id: "v".to_owned(), created_at: 7, metadata: "{}".to_owned() };
     let item = Item { id: "i\0".to_owned(), ..item("i") };
-    store.add_conversation("a", &conversation, std::slice::from_ref(&item)).await.unwrap();
-    assert_eq!(store.item("a", "v", "i\0").await.unwrap(), item.json);
+    store.add_conversation(&of("a"), &conversation, std::slice::from_ref(&item)).await.unwrap();
+    assert_eq!(store.item(&of("a"), "v", "i\0").await.unwrap(), item.json);
 }

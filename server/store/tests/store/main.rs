@@ -17,6 +17,7 @@ mod letters;
 mod people;
 mod postgres;
 mod processes;
+mod projects;
 mod responses;
 mod walls;
 mod whole;
@@ -24,6 +25,7 @@ mod whole;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use server_metering::{OrganizationId, ProjectId, ProjectPath};
 use server_store::{Database, Item, Limits, PageQuery, Response, Store, StoreError};
 use sqlx::ConnectOptions;
 use sqlx::sqlite::SqliteConnectOptions;
@@ -98,6 +100,21 @@ impl Opened {
         let store = Store::open(&self.database, limits).await.unwrap();
         Self { store, ..self }
     }
+}
+
+/// The project `default` of an organization.
+pub(crate) fn of(organization: &str) -> ProjectPath {
+    project(organization, "default")
+}
+
+pub(crate) fn project(organization: &str, project: &str) -> ProjectPath {
+    let (organization, project) = (OrganizationId::new(organization), ProjectId::new(project));
+    ProjectPath { organization: organization.unwrap(), project: project.unwrap() }
+}
+
+/// Who is not to know of what the project `default` of `a` keeps.
+pub(crate) fn others() -> [ProjectPath; 3] {
+    [of("b"), project("a", "other"), project("b", "other")]
 }
 
 pub(crate) fn response(id: &str, previous: Option<&str>) -> Response {

@@ -6,7 +6,7 @@ use sqlx::{AssertSqlSafe, ConnectOptions, Connection, PgConnection};
 
 use crate::databases::fresh_postgres;
 pub(crate) use crate::databases::has_postgres as is_there;
-use crate::{On, Opened, accounts, alerts, item, response};
+use crate::{On, Opened, accounts, alerts, item, of, response};
 
 /// A new database, for the role that owns it.
 pub(crate) async fn fresh() -> Database {
@@ -57,12 +57,12 @@ async fn a_statement_without_a_tenant_sees_the_transactions_own_rows() {
             let id = format!("{tenant}{idx}");
             let mut made = response(&id, None);
             made.output_ids = vec![format!("i{idx}")];
-            store.add_response(tenant, &made, &[]).await.unwrap();
+            store.add_response(&of(tenant), &made, &[]).await.unwrap();
             let conversation = Conversation { id, created_at: 7, metadata: "{}".to_owned() };
-            store.add_conversation(tenant, &conversation, &[item("i")]).await.unwrap();
+            store.add_conversation(&of(tenant), &conversation, &[item("i")]).await.unwrap();
             let completion = server_store::Completion { id: conversation.id, ..Default::default() };
             let metadata = [("k".to_owned(), "v".to_owned())];
-            store.add_completion(tenant, &completion, &metadata).await.unwrap();
+            store.add_completion(&of(tenant), &completion, &metadata).await.unwrap();
         }
     }
     let mut connection = connect(database).await;
@@ -84,7 +84,7 @@ async fn a_statement_without_a_tenant_sees_the_transactions_own_rows() {
     }
     let removed = sqlx::query("DELETE FROM responses").execute(&mut connection).await.unwrap();
     assert_eq!(removed.rows_affected(), 0);
-    assert!(store.response("a", "a0").await.is_ok());
+    assert!(store.response(&of("a"), "a0").await.is_ok());
 }
 
 /// The same of accounts.

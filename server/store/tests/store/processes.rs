@@ -2,7 +2,7 @@
 
 use server_store::{Completion, Conversation, Limits, PageQuery, Response};
 
-use crate::{On, Opened, brief, is_missing, item, response};
+use crate::{On, Opened, brief, is_missing, item, of, response};
 
 crate::on_both! {
     what_another_process_works_on_has_not_failed,
@@ -13,13 +13,13 @@ crate::on_both! {
 async fn what_another_process_works_on_has_not_failed(on: On) {
     let opened = Opened::new(on).await;
     let running = Response { status: "in_progress".to_owned(), ..response("r", None) };
-    opened.store.add_response("a", &running, &[]).await.unwrap();
+    opened.store.add_response(&of("a"), &running, &[]).await.unwrap();
     let beside = opened.beside().await;
-    assert_eq!(beside.response("a", "r").await.unwrap().status, "in_progress");
+    assert_eq!(beside.response(&of("a"), "r").await.unwrap().status, "in_progress");
     beside.close().await;
     // It is over when its own process is.
     let opened = opened.reopen(Limits::default()).await;
-    assert_eq!(opened.store.response("a", "r").await.unwrap().status, "failed");
+    assert_eq!(opened.store.response(&of("a"), "r").await.unwrap().status, "failed");
 }
 
 /// Each changes what the others do, in another order: none fails, and what is counted is right.
@@ -28,7 +28,7 @@ async fn writers_of_one_tenant_take_turns(on: On) {
     let stores = [opened.store.clone(), opened.beside().await];
     let conversation =
         Conversation { id: "c".to_owned(), created_at: 7, metadata: "{}".to_owned() };
-    opened.store.add_conversation("a", &conversation, &[]).await.unwrap();
+    opened.store.add_conversation(&of("a"), &conversation, &[]).await.unwrap();
     let mut tasks = Vec::new();
     for writer in 0..4 {
         let store = stores[writer % 2].clone();
@@ -37,21 +37,21 @@ async fn writers_of_one_tenant_take_turns(on: On) {
                 let id = format!("{writer}-{idx}");
                 let joined =
                     Response { conversation_id: Some("c".to_owned()), ..response(&id, None) };
-                store.add_response("a", &joined, &[item(&format!("r{id}"))]).await.unwrap();
-                store.add_items("a", "c", &[item(&format!("i{id}"))]).await.unwrap();
+                store.add_response(&of("a"), &joined, &[item(&format!("r{id}"))]).await.unwrap();
+                store.add_items(&of("a"), "c", &[item(&format!("i{id}"))]).await.unwrap();
                 let completion = Completion { id: id.clone(), ..Completion::default() };
-                store.add_completion("a", &completion, &[]).await.unwrap();
-                store.delete_item("a", "c", &format!("r{id}")).await.unwrap();
+                store.add_completion(&of("a"), &completion, &[]).await.unwrap();
+                store.delete_item(&of("a"), "c", &format!("r{id}")).await.unwrap();
             }
         }));
     }
     for task in tasks {
         task.await.unwrap();
     }
-    let items = stores[1].all_items("a", "c").await.unwrap();
+    let items = stores[1].all_items(&of("a"), "c").await.unwrap();
     assert_eq!(items.len(), 40);
     let query = PageQuery { after: None, limit: 100, descending: false };
-    let completions = stores[1].completions("a", &Default::default(), &query).await.unwrap();
+    let completions = stores[1].completions(&of("a"), &Default::default(), &query).await.unwrap();
     assert_eq!(completions.rows.len(), 40);
     assert_eq!(stores[0].used("a").await.unwrap().0, 1 + 3 * 40);
     stores[1].close().await;
@@ -63,14 +63,14 @@ async fn sweepers_do_not_get_in_each_others_way(on: On) {
     for tenant in ["a", "b", "c"] {
         for idx in 0..20 {
             let made = response(&format!("r{idx}"), None);
-            opened.store.add_response(tenant, &made, &[]).await.unwrap();
+            opened.store.add_response(&of(tenant), &made, &[]).await.unwrap();
         }
     }
     let (one, other) = tokio::join!(opened.store.sweep_batch(), beside.sweep_batch());
     assert_eq!(one.unwrap() + other.unwrap(), 60);
     for tenant in ["a", "b", "c"] {
         assert_eq!(opened.store.used(tenant).await.unwrap(), (0, 0));
-        assert!(is_missing(opened.store.response(tenant, "r0").await));
+        assert!(is_missing(opened.store.response(&of(tenant), "r0").await));
     }
     beside.close().await;
 }

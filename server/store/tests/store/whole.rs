@@ -109,6 +109,10 @@ async fn all_of_an_organization_is_told_but_no_secret(on: On) {
     assert_eq!(tables, expected.split_whitespace().collect());
     let of = |table: &str| lines.iter().filter(|it| it["table"] == table).collect::<Vec<_>>();
     assert_eq!(of("conversation_items").len(), 250);
+    // Of what clients asked to be kept it is told whose it is.
+    for table in ["responses", "conversations", "conversation_items", "completions"] {
+        assert!(of(table).iter().all(|it| it["row"]["project_id"] == "default"), "{table}");
+    }
     assert_eq!(of("memberships")[0]["row"]["user_id"], user.id.as_str());
     assert_eq!(of("ledger")[0]["row"]["output_tokens"], 3);
     assert_eq!(of("projects")[0]["row"]["store_prompts"], Value::Null);

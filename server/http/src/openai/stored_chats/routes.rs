@@ -37,7 +37,7 @@ pub(crate) async fn list(
     let model = query.get("model").map(str::to_owned);
     let filter = CompletionFilter { model, metadata: query.metadata()? };
     let page = query.page(false)?;
-    let page = state.kept()?.completions(&caller.tenant.0, &filter, &page).await?;
+    let page = state.kept()?.completions(&caller.whose(), &filter, &page).await?;
     let rows = page.rows.iter().map(|body| read(body)).collect::<Result<_, _>>()?;
     Ok(Json(storage::list(Page { rows, has_more: page.has_more })))
 }
@@ -51,7 +51,7 @@ pub(crate) async fn retrieve(
     Extension(caller): Extension<Caller>,
     Path(id): Path<String>,
 ) -> Result<Json<Value>, ApiError> {
-    Ok(Json(read(&state.kept()?.completion(&caller.tenant.0, &id).await?.body)?))
+    Ok(Json(read(&state.kept()?.completion(&caller.whose(), &id).await?.body)?))
 }
 
 /// Replaces the notes on a chat completion.
@@ -67,13 +67,13 @@ pub(crate) async fn update(
 ) -> Result<Json<Value>, ApiError> {
     let metadata = request.metadata.unwrap_or_default();
     check_metadata(&metadata)?;
-    let (store, tenant) = (state.kept()?, &*caller.tenant.0);
-    let mut kept = store.completion(tenant, &id).await?;
+    let (store, whose) = (state.kept()?, &caller.whose());
+    let mut kept = store.completion(whose, &id).await?;
     let mut body: Value = read(&kept.body)?;
     body["metadata"] = json!(metadata);
     kept.body = to_json(&body)?;
     let metadata: Vec<_> = metadata.into_iter().collect();
-    store.update_completion(tenant, &kept, &metadata).await?;
+    store.update_completion(whose, &kept, &metadata).await?;
     Ok(Json(body))
 }
 
@@ -86,7 +86,7 @@ pub(crate) async fn delete(
     Extension(caller): Extension<Caller>,
     Path(id): Path<String>,
 ) -> Result<Json<Deleted>, ApiError> {
-    state.kept()?.delete_completion(&caller.tenant.0, &id).await?;
+    state.kept()?.delete_completion(&caller.whose(), &id).await?;
     Ok(Json(Deleted { id, object: "chat.completion.deleted".to_owned(), deleted: true }))
 }
 
@@ -103,7 +103,7 @@ pub(crate) async fn messages(
     query: Query,
 ) -> Result<Json<List>, ApiError> {
     let page = query.page(false)?;
-    let kept = state.kept()?.completion(&caller.tenant.0, &id).await?;
+    let kept = state.kept()?.completion(&caller.whose(), &id).await?;
     let mut messages: Vec<Value> = read(&kept.messages)?;
     for (idx, message) in messages.iter_mut().enumerate() {
         message["id"] = format!("{id}-{idx}").into();

@@ -1,8 +1,8 @@
 //! A chat that is stored: written as any other, and kept before its end.
 
-use engine_core::TenantId;
 use serde_json::{Value, json};
 use server_api::{ChatChunk, ChatCompletion, ChatMessage, GenerationOptions, Metadata, Usage};
+use server_metering::ProjectPath;
 use server_store::{Completion, Store};
 
 use super::gather::Gathered;
@@ -15,7 +15,7 @@ use crate::{ApiError, AppState, Caller};
 /// Where a completion is kept, and with what.
 pub(crate) struct Keep {
     store: Store,
-    tenant: TenantId,
+    whose: ProjectPath,
     metadata: Metadata,
     messages: String,
 }
@@ -34,10 +34,10 @@ impl Keep {
         if options.store != Some(true) || !caller.stores() {
             return Ok(None);
         }
-        let (store, tenant) = (caller.store(state)?.into_owned(), caller.tenant.clone());
+        let (store, whose) = (caller.store(state)?.into_owned(), caller.whose());
         let messages = to_json(&messages)?;
-        Box::pin(store.check_room(&tenant.0, "chat completion", messages.len())).await?;
-        Ok(Some(Self { store, tenant, metadata, messages }))
+        Box::pin(store.check_room(&caller.tenant.0, "chat completion", messages.len())).await?;
+        Ok(Some(Self { store, whose, metadata, messages }))
     }
 
     /// Keeps the completion.
@@ -52,7 +52,7 @@ impl Keep {
             messages: self.messages,
         };
         let metadata: Vec<_> = self.metadata.into_iter().collect();
-        Ok(self.store.add_completion(&self.tenant.0, &kept, &metadata).await?)
+        Ok(self.store.add_completion(&self.whose, &kept, &metadata).await?)
     }
 }
 

@@ -10,7 +10,7 @@ use server_metering::{Entry, Meter, UnixMillis};
 use server_store::{Completion, GroupBy, NewPrice, Store, StoreError};
 
 use super::{HOUR, NOON, operator, time, used};
-use crate::{On, Opened};
+use crate::{On, Opened, of};
 
 crate::on_both! {
     what_is_kept_is_billed_once_an_hour,
@@ -61,7 +61,7 @@ async fn keep(store: &Store, tenant: &str, num_bytes: usize) {
         body: "x".repeat(num_bytes),
         ..Completion::default()
     };
-    store.add_completion(tenant, &completion, &[]).await.unwrap();
+    store.add_completion(&of(tenant), &completion, &[]).await.unwrap();
 }
 
 fn storage(
