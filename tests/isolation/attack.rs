@@ -99,11 +99,11 @@ impl Attack<'_> {
         let sampler = self.sampler(other.own, password);
         for operation in &self.all {
             let name = (operation.method.clone(), operation.path.clone());
-            // What clients ask to be kept is their organization's.
-            if other.is_within && other.is_key() && self.for_keys.contains(&name) {
-                continue;
-            }
             let mut requests = operation.requests(&sampler, other.own, &self.world.a.ids);
+            // What is used in a project is used in its organization, whose usage is to stay.
+            if other.is_within && other.is_key() && self.for_keys.contains(&name) {
+                requests.retain(|it| it.names != Names::Nothing || it.method == "GET");
+            }
             // Who has no key for it is refused whatever they ask, and so is who names the
             // organization.
             let is_key_missing = other.caller.login.is_some() && self.for_keys.contains(&name);

@@ -166,7 +166,10 @@ impl Tenant {
         told.push(other);
         let mut tenant = Self { name, ids, key, admin, person, session, told };
         tenant.organize(site);
-        tenant.keep(site);
+        let key = tenant.key.clone().with("X-Agentbase-Tag", tenant.ids.of("tag"));
+        let kept = keep(site, &key, name, &mut tenant.ids);
+        tenant.told.extend(kept);
+        await_usage(site, &tenant.admin, 2);
         tenant
     }
 
@@ -212,40 +215,46 @@ impl Tenant {
             site.command(&[command, &["--org", self.ids.of("organization")]].concat());
         }
     }
+}
 
-    /// What its clients ask to be kept.
-    fn keep(&mut self, site: &Site) {
-        let (name, tag) = (self.name, self.ids.of("tag").to_owned());
-        let key = self.key.clone().with("X-Agentbase-Tag", &tag);
-        let said = format!("{name} says hello");
-        let metadata = json!({"of": format!("{name} metadata")});
-        let message = json!({"type": "message", "role": "user", "content": said});
-        let made = json!({"items": [message], "metadata": metadata});
-        let conversation = self.make(site, &key, "/v1/conversations", &made);
-        let id = text(&conversation, "id");
-        let items = site.json(&key, "GET", &format!("/v1/conversations/{id}/items"), &Value::Null);
-        self.ids.0.extend([("conversation", id), ("item", text(&items["data"][0], "id"))]);
-        self.told.push(items);
-        let mut made = json!({"model": "llama", "input": said, "max_output_tokens": 4});
-        // Only what is in the background can be followed and cancelled.
-        (made["background"], made["stream"]) = (json!(true), json!(false));
-        made["metadata"] = metadata.clone();
-        let response = self.make(site, &key, "/v1/responses", &made);
-        let id = text(&response, "id");
-        let path = format!("/v1/responses/{id}");
-        let is_over = |it: &Value| it["status"] != "queued" && it["status"] != "in_progress";
-        site.until(|| is_over(&site.json(&key, "GET", &path, &Value::Null)));
-        self.ids.0.insert("response", id);
-        let mut made = json!({"model": "llama", "max_tokens": 4, "store": true});
-        made["messages"] = json!([{"role": "user", "content": said}]);
-        made["metadata"] = metadata;
-        let completion = self.make(site, &key, "/v1/chat/completions", &made);
-        self.ids.0.insert("completion", text(&completion, "id"));
-        // What it used is in the ledger within a second.
-        site.until(|| {
-            let path = "/api/v1/organization/usage?start_time=1";
-            let usage = site.json(&self.admin, "GET", path, &Value::Null);
-            usage["requests"] == 2
-        });
-    }
+/// What a project's clients ask to be kept.
+pub(crate) fn keep(site: &Site, key: &Caller, name: &str, ids: &mut Ids) -> Vec<Value> {
+    let mut told = Vec::new();
+    let mut make = |path: &str, body: &Value| {
+        let made = site.json(key, "POST", path, body);
+        told.push(made.clone());
+        made
+    };
+    let said = format!("{name} says hello");
+    let metadata = json!({"of": format!("{name} metadata")});
+    let message = json!({"type": "message", "role": "user", "content": said});
+    let made = json!({"items": [message], "metadata": metadata});
+    let conversation = text(&make("/v1/conversations", &made), "id");
+    let mut made = json!({"model": "llama", "input": said, "max_output_tokens": 4});
+    // Only what is in the background can be followed and cancelled.
+    (made["background"], made["stream"]) = (json!(true), json!(false));
+    made["metadata"] = metadata.clone();
+    let response = text(&make("/v1/responses", &made), "id");
+    let path = format!("/v1/responses/{response}");
+    let is_over = |it: &Value| it["status"] != "queued" && it["status"] != "in_progress";
+    site.until(|| is_over(&site.json(key, "GET", &path, &Value::Null)));
+    let mut made = json!({"model": "llama", "max_tokens": 4, "store": true});
+    made["messages"] = json!([{"role": "user", "content": said}]);
+    made["metadata"] = metadata;
+    let completion = text(&make("/v1/chat/completions", &made), "id");
+    let path = format!("/v1/conversations/{conversation}/items");
+    let items = site.json(key, "GET", &path, &Value::Null);
+    ids.0.insert("item", text(&items["data"][0], "id"));
+    told.push(items);
+    ids.0.extend([("conversation", conversation), ("response", response)]);
+    ids.0.insert("completion", completion);
+    told
+}
+
+/// What was used is in the ledger within a second: so many requests of an organization.
+pub(crate) fn await_usage(site: &Site, admin: &Caller, num: u64) {
+    site.until(|| {
+        let path = "/api/v1/organization/usage?start_time=1";
+        site.json(admin, "GET", path, &Value::Null)["requests"] == num
+    });
 }

@@ -11,7 +11,7 @@ use tempfile::TempDir;
 use crate::document::Asked;
 use crate::support::binary::{Server, agentbase, import, naming, succeed};
 use crate::support::http::{Answer, ask, head};
-use crate::tenant::{Caller, Ids, PASSWORD, Tenant, project, text};
+use crate::tenant::{Caller, Ids, PASSWORD, Tenant, await_usage, keep, project, text};
 
 const PLANS: &str = r#"
 return_url = "https://example.com/account"
@@ -40,7 +40,8 @@ pub(crate) struct World {
 }
 
 /// A member of the first organization whose role there allows nothing, with a project of their own
-/// in which it allows all.
+/// in which it allows all: what other projects keep is as unknown to its key as another
+/// organization's.
 pub(crate) struct Stranger {
     pub(crate) ids: Ids,
     pub(crate) person: Caller,
@@ -187,7 +188,10 @@ impl Stranger {
         let user = site.user(email, "nothing", a.ids.of("organization"));
         let made = project(site, &a.admin, "gamma", (&text(&user, "id"), "owner"));
         let person = Caller::person(site, email, "access_token");
-        let key = Caller::new("a stranger's key", &made.secret);
-        Self { ids: made.ids, person, key }
+        let (mut ids, key) = (made.ids, Caller::new("a stranger's key", &made.secret));
+        keep(site, &key, "gamma", &mut ids);
+        // With those of the other project.
+        await_usage(site, &a.admin, 4);
+        Self { ids, person, key }
     }
 }

@@ -60,8 +60,8 @@ impl Caller {
         Ok(Self::new(path, Arc::default()))
     }
 
-    /// Whose what it asks to be stored is, and its requests are: each key of the project finds them,
-    /// and no other.
+    /// Whose its requests are, and what it asks to be stored: each key of the project finds them,
+    /// and no other one.
     pub(crate) fn whose(&self) -> ProjectPath {
         self.path.project_path()
     }

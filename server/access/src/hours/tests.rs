@@ -6,8 +6,8 @@ use std::time::Instant;
 
 use server_accounts::{Actor, Allowed, Demand, PriceListData};
 use server_metering::{
-    AccountId, Journal, JournalOptions, Meter, ModelId, OrganizationId, PriceBook, Tier,
-    UnixMillis, Usage,
+    AccountId, Journal, JournalOptions, Meter, ModelId, OrganizationId, PriceBook, ProjectId,
+    ProjectPath, Tier, UnixMillis, Usage,
 };
 use server_store::{Completion, Database, Limits, NewPrice, PriceBooks};
 use tempfile::TempDir;
@@ -69,7 +69,9 @@ async fn what_is_kept_counts_against_budgets_as_soon_as_it_is_billed() {
     store.set_price(&may(), &new).await.unwrap();
     let body = "x".repeat(60);
     let kept = Completion { id: "chatcmpl-1".to_owned(), body, ..Completion::default() };
-    store.add_completion("a", &kept, &[]).await.unwrap();
+    let (organization, project) = (OrganizationId::new("a"), ProjectId::new("p"));
+    let whose = ProjectPath { organization: organization.unwrap(), project: project.unwrap() };
+    store.add_completion(&whose, &kept, &[]).await.unwrap();
     let clock = Arc::new(SetClock(EVENING.into()));
     let (meters, _journal) = self::meters(&store, &clock).await;
     count(&store, &meters, &*clock).await.unwrap();

@@ -9,7 +9,7 @@ use server_store::{
 
 use crate::sample::{Operation, operations};
 use crate::usage::bill;
-use crate::world::{Organization, World, operator};
+use crate::world::{Organization, World, operator, whose};
 
 const ADMIN: &[&str] = &["/v1/organization", "/api/v1/organization"];
 /// What clients ask to be kept, and requests that run.
@@ -38,9 +38,9 @@ async fn dump(store: &Store, of: &Organization) -> String {
         format!("{:?}", store.commitments(&operator(id), &page).await.unwrap()),
         format!("{:?}", store.webhooks(&operator(id), &page).await.unwrap()),
         format!("{:?}", store.alerts(&operator(id), &page).await.unwrap()),
-        format!("{:?}", store.response(id, "resp_alpha").await.unwrap()),
-        format!("{:?}", store.conversation(id, "conv_alpha").await.unwrap()),
-        format!("{:?}", store.completion(id, "chatcmpl-alpha").await.unwrap()),
+        format!("{:?}", store.response(&whose(of), "resp_alpha").await.unwrap()),
+        format!("{:?}", store.conversation(&whose(of), "conv_alpha").await.unwrap()),
+        format!("{:?}", store.completion(&whose(of), "chatcmpl-alpha").await.unwrap()),
         // Last: whatever was changed is in the log.
         format!("{:?}", store.audit_log(&operator(id), &AuditFilter::default(), &page).await),
     ]
@@ -48,7 +48,8 @@ async fn dump(store: &Store, of: &Organization) -> String {
 }
 
 /// Things that the first organization's clients asked to be kept.
-async fn keep(store: &Store, tenant: &str) {
+async fn keep(store: &Store, of: &Organization) {
+    let whose = whose(of);
     let response = Response {
         id: "resp_alpha".to_owned(),
         created_at: 1,
@@ -59,14 +60,14 @@ async fn keep(store: &Store, tenant: &str) {
         input: "[]".to_owned(),
         output_ids: Vec::new(),
     };
-    store.add_response(tenant, &response, &[]).await.unwrap();
+    store.add_response(&whose, &response, &[]).await.unwrap();
     let item = Item { id: "msg_alpha".to_owned(), json: "{\"id\":\"msg_alpha\"}".to_owned() };
     let conversation = server_store::Conversation {
         id: "conv_alpha".to_owned(),
         created_at: 1,
         metadata: "{}".to_owned(),
     };
-    store.add_conversation(tenant, &conversation, &[item]).await.unwrap();
+    store.add_conversation(&whose, &conversation, &[item]).await.unwrap();
     let completion = Completion {
         id: "chatcmpl-alpha".to_owned(),
         created_at: 1,
@@ -74,7 +75,7 @@ async fn keep(store: &Store, tenant: &str) {
         body: json!({"id": "chatcmpl-alpha", "metadata": {}, "text": "alpha"}).to_string(),
         messages: "[]".to_owned(),
     };
-    store.add_completion(tenant, &completion, &[]).await.unwrap();
+    store.add_completion(&whose, &completion, &[]).await.unwrap();
 }
 
 async fn described(world: &World) -> Value {
@@ -90,7 +91,7 @@ async fn send(world: &World, secret: &str, operation: &Operation) -> (StatusCode
 #[tokio::test]
 async fn no_route_shows_or_changes_anything_of_another_organization() {
     let world = World::new().await;
-    keep(&world.store, &world.a.id).await;
+    keep(&world.store, &world.a).await;
     bill(&world.store, &world.a, 3).await;
     let document = described(&world).await;
     let all = operations(&document, &world.a, ADMIN);
@@ -140,7 +141,7 @@ async fn the_same_routes_answer_whose_organization_it_is() {
 async fn ids_of_another_organization_in_a_body_lead_nowhere() {
     let world = World::new().await;
     let before = {
-        keep(&world.store, &world.a.id).await;
+        keep(&world.store, &world.a).await;
         dump(&world.store, &world.a).await
     };
     let (a, b) = (&world.a, &world.b);
@@ -168,10 +169,15 @@ async fn ids_of_another_organization_in_a_body_lead_nowhere() {
 }
 
 #[tokio::test]
-async fn what_clients_asked_to_be_kept_is_their_organizations() {
+async fn what_clients_asked_to_be_kept_is_their_projects() {
     let world = World::new().await;
-    keep(&world.store, &world.a.id).await;
+    keep(&world.store, &world.a).await;
     let document = described(&world).await;
+    let other = json!({"name": "another"});
+    let other = world.post("/v1/organization/projects", other).await.ok();
+    let keys = format!("/api/v1/organization/projects/{}/keys", other["id"].as_str().unwrap());
+    let key = world.post(&keys, json!({"name": "k"})).await.ok();
+    let others = [world.b.key_secret.as_str(), key["value"].as_str().unwrap()];
     let before = dump(&world.store, &world.a).await;
     let mut num = 0;
     for (path, methods) in document["paths"].as_object().unwrap() {
@@ -190,8 +196,10 @@ async fn what_clients_asked_to_be_kept_is_their_organizations() {
                 "POST" if !path.ends_with("/cancel") => json!({"metadata": {"a": "b"}}),
                 _ => Value::Null,
             };
-            let answer = world.ask(&world.b.key_secret, &method, &uri, body).await;
-            assert_eq!(answer.error().0, 404, "{method} {uri}: {}", answer.text);
+            for other in others {
+                let answer = world.ask(other, &method, &uri, body.clone()).await;
+                assert_eq!(answer.error().0, 404, "{method} {uri}: {}", answer.text);
+            }
             num += 1;
         }
     }

@@ -13,8 +13,8 @@ use server_accounts::{Actor, Allowed, Demand, Directory, KeyHash, KeySecret, Rol
 use server_admin::{Admin, InviteMail, InviteSecret, Inviter, Sent, document, routes};
 use server_http::{AppState, AuthError, Authenticate, Caller, router};
 use server_metering::{
-    Journal, JournalOptions, Meter, Meters, ModelId, PriceBook, SystemClock, Tier, UnixMillis,
-    Validity,
+    Journal, JournalOptions, Meter, Meters, ModelId, OrganizationId, PriceBook, ProjectId,
+    ProjectPath, SystemClock, Tier, UnixMillis, Validity,
 };
 use server_store::{
     Database, Limits, NewAdminKey, NewInvitation, NewKey, NewProvision, NewServiceAccount, NewUser,
@@ -39,6 +39,12 @@ pub(crate) struct Organization {
     pub(crate) provision: String,
     pub(crate) webhook: String,
     pub(crate) alert: String,
+}
+
+/// What the key of an organization asks to be kept is of this project.
+pub(crate) fn whose(of: &Organization) -> ProjectPath {
+    let (organization, project) = (OrganizationId::new(&of.id), ProjectId::new(&of.project));
+    ProjectPath { organization: organization.unwrap(), project: project.unwrap() }
 }
 
 pub(crate) struct World {

@@ -1,8 +1,8 @@
 //! Responses that are worked on after their request was answered.
 //!
-//! Invariant: of each tenant a bounded number runs, and each project knows of its own; a place is free again whenever its work ends,
-//! is cut off or panics. Who follows one that is cancelled or deleted is told so last. What is
-//! known of the events of those that ended is bounded, too.
+//! Invariant: of each tenant a bounded number runs, and each project finds its own; a place is free
+//! again whenever its work ends, is cut off or panics. Who follows one that is cancelled or deleted
+//! is told so last. What is known of the events of those that ended is bounded, too.
 
 use std::collections::HashMap;
 use std::convert::Infallible;

@@ -137,7 +137,7 @@ async fn a_client_that_leaves_ends_the_work_and_nothing_is_kept() {
 }
 
 /// Polls until the response is in another state than these.
-async fn ended(server: &Kept, path: &str) -> Value {
+pub(crate) async fn ended(server: &Kept, path: &str) -> Value {
     let poll = async {
         loop {
             let response = server.get(path).await;

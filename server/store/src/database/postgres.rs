@@ -1,8 +1,8 @@
 //! PostgreSQL: a pool of connections, and what a transaction begins with.
 //!
 //! Invariant: a transaction sees the rows of the tenant or project it was begun for, by the
-//! database's own rule; a tenant's writers take turns, and so does housekeeping. What is given up on
-//! here ends there too.
+//! database's own rule; a tenant's writers take turns, and so does housekeeping. What is given up
+//! on here ends there too.
 
 use std::collections::BTreeSet;
 use std::time::Duration;

@@ -1,5 +1,4 @@
-//! What a project's clients ask to be kept is the project's own, by the database's own rule too, and
-//! goes with the organization.
+//! What a project's clients ask to be kept is the project's own, by the database's own rule too.
 
 use server_store::{Completion, Conversation, Limits, Store, StoreError};
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection};

@@ -8,6 +8,8 @@ held. Lines that end with "shown by" are the exception: they need another model 
 test they name sends them to a server whose model is scripted. `cargo xtask test` tries all of them
 again, and fails if a parameter of `/openapi.json` has no row or this file says something else.
 The admin API is in [ADMIN.md](ADMIN.md). How people log in is in [LOGIN.md](LOGIN.md).
+What is kept, and what runs, is of the key's project: to a key of another one it is not there
+([PRIVACY.md](PRIVACY.md#who-sees-what)).
 
 *Supported*: it does what its API says. *Accepted, ignored*: the answer is the same with it.
 *Refused*: an error that names it, in that API's shape. An object's fields stand for the object.
