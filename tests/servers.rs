@@ -164,6 +164,37 @@ fn a_budget_is_spent_once_by_all() {
     world.chat_until(1, &secret, 429);
 }
 
+/// Each unit has one price, however many servers give out free and cheap ones in the same moment,
+/// and where one of them is killed with what it used in its journal.
+#[test]
+fn free_units_and_steps_are_of_one_server_at_a_time() {
+    let Some(mut world) = World::new("bill", 3) else { return };
+    let list = world.servers[0].0.path().join("steps.json");
+    // Micro-units of a token: less than in the list before, by which a server may still charge.
+    let steps = r#"{"period": "total", "meters": {
+        "input_tokens": {"price": "900", "free_units": 300},
+        "output_tokens": {"free_units": 40, "steps": [
+            {"from": 0, "price": "5000"}, {"from": 200, "price": "3000"},
+            {"from": 500, "price": "70"}]}}}"#;
+    std::fs::write(&list, steps).expect("a list");
+    world.command(&["price", "set", "llama", "--file", list.to_str().expect("a path")]);
+    let (id, secret) = world.key(&[]);
+    let (let_in, _) = world.rush(&secret, 4, 15);
+    assert_eq!(let_in, 180);
+    world.kill(1);
+    world.start(1);
+    let cost = world.cost(&id, let_in);
+    let used: Value =
+        serde_json::from_str(&world.command(&["usage", "--key", &id, "--json"])).expect("JSON");
+    let units = |name: &str| used[name].as_u64().expect("a number");
+    let output = units("output_tokens");
+    assert_eq!(output, let_in * MAX_TOKENS);
+    // With what a cache had, which costs the same.
+    let input = units("input_tokens");
+    let expected = (input - 300) * 900 + (200 - 40) * 5000 + 300 * 3000 + (output - 500) * 70;
+    assert_eq!((cost * 1e6).round() as u64, expected, "{used}");
+}
+
 #[test]
 fn what_a_killed_server_had_reserved_is_free_when_it_is_back() {
     let Some(mut world) = World::new("killed", 2) else { return };

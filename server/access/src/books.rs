@@ -16,7 +16,7 @@ use server_metering::{
 };
 use server_store::{SqlLedger, Store};
 use tokio::runtime::Handle;
-use tokio::sync::{Mutex, Notify};
+use tokio::sync::Notify;
 use tokio::task::{JoinHandle, spawn_blocking};
 
 use self::owner::Owner;
@@ -68,13 +68,10 @@ struct Listening {
     meters: OnceLock<Meters>,
     /// Woken, where others lack what was reserved.
     hurry: Arc<Notify>,
-    /// Held from before the ledger takes something until that is told.
-    appending: Arc<Mutex<()>>,
 }
 
 impl Ledger for Told {
     fn append(&mut self, entries: &[Entry]) -> Result<(), LedgerError> {
-        let _appending = self.told.appending.blocking_lock();
         self.ledger.append(entries)?;
         if self.told.meters.get().is_some_and(|meters| meters.appended(entries)) {
             self.told.hurry.notify_one();
@@ -109,7 +106,7 @@ impl Books {
             let owner = Owner::new(&options.folder, number);
             owner.release(store).await?;
             owner.take(store)?;
-            let leases = Arc::new(Leases::new(store.clone(), Arc::clone(&told.appending)));
+            let leases = Arc::new(Leases::new(store.clone()));
             let lender = Arc::clone(&leases) as _;
             let meters = Meters::shared(own, PriceBook::clone(&prices.all), clock, lender);
             let keeping = tokio::spawn(leases.keep_small(meters.clone(), Arc::clone(&told.hurry)));
@@ -174,7 +171,11 @@ async fn drained(
             "requests that a process left unfinished are billed by what they had delivered"
         );
     }
-    let ledger = SqlLedger::new(store.clone(), Handle::current());
+    let runtime = Handle::current();
+    let ledger = match store.is_shared() {
+        true => SqlLedger::of_several(store.clone(), runtime),
+        false => SqlLedger::new(store.clone(), runtime),
+    };
     let ledger = Box::new(Told { ledger, told: Arc::clone(told) });
     let (every, max_batch) = (GIVE_EVERY, MAX_BATCH);
     let options = FollowerOptions { every, max_batch, ..FollowerOptions::default() };

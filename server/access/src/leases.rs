@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use server_metering::{
-    Ask, Clock, LeaseAsks, LendError, Lender, Meters, OrganizationId, Path, SystemClock,
+    Ask, Clock, LendError, Lender, Meters, ModelSums, OrganizationId, Path, SystemClock,
 };
 use server_store::{Store, StoreError};
 use tokio::sync::{Mutex, Notify};
@@ -30,14 +30,11 @@ const RECLAIM_EVERY: u32 = 3;
 pub(crate) struct Leases {
     store: Store,
     turns: [Mutex<()>; NUM_TURNS],
-    /// Whoever has it is alone with what the ledger has and what is known to be in it.
-    appending: Arc<Mutex<()>>,
 }
 
 impl Leases {
-    /// `appending` is held by who gives the ledger something, until that is told to the meters.
-    pub(crate) fn new(store: Store, appending: Arc<Mutex<()>>) -> Self {
-        Self { store, turns: std::array::from_fn(|_| Mutex::default()), appending }
+    pub(crate) fn new(store: Store) -> Self {
+        Self { store, turns: std::array::from_fn(|_| Mutex::default()) }
     }
 
     /// Gives back what is not needed, for ever; at once what others may lack.
@@ -71,9 +68,6 @@ impl Leases {
     async fn give_back(&self, meters: &Meters, of_all: bool) -> Result<(), StoreError> {
         for (number, turn) in self.turns.iter().enumerate() {
             let _turn = turn.lock().await;
-            for id in meters.stale(|id| turn_of(id) == number) {
-                self.lend_to(meters, &id, &used()).await?;
-            }
             let all = meters.give_up(of_all, |id| turn_of(id) == number);
             if all.is_empty() {
                 continue;
@@ -93,24 +87,10 @@ impl Leases {
         // Whoever asked before may have got enough for this one too.
         let asks = meters.wants(path, ask);
         if !asks.is_empty() {
-            self.lend_to(meters, organization, &asks).await?;
+            let (process, now) = (self.store.process(), SystemClock.utc());
+            let grants = self.store.lend(process, organization, &asks, now).await?;
+            meters.lent(organization, &asks, &grants);
         }
-        Ok(())
-    }
-
-    async fn lend_to(
-        &self,
-        meters: &Meters,
-        organization: &OrganizationId,
-        asks: &LeaseAsks,
-    ) -> Result<(), StoreError> {
-        let _appending = match asks.used {
-            true => Some(self.appending.lock().await),
-            false => None,
-        };
-        let (process, now) = (self.store.process(), SystemClock.utc());
-        let grants = self.store.lend(process, organization, asks, now).await?;
-        meters.lent(organization, asks, &grants);
         Ok(())
     }
 }
@@ -127,19 +107,10 @@ impl Lender for Leases {
 
     fn read<'a>(
         &'a self,
-        meters: &'a Meters,
         organization: &'a OrganizationId,
-    ) -> Pin<Box<dyn Future<Output = Result<(), LendError>> + Send + 'a>> {
-        Box::pin(async move {
-            let _turn = self.turns[turn_of(organization)].lock().await;
-            Ok(self.lend_to(meters, organization, &used()).await?)
-        })
+    ) -> Pin<Box<dyn Future<Output = Result<Vec<ModelSums>, LendError>> + Send + 'a>> {
+        Box::pin(async move { Ok(self.store.model_sums(organization, SystemClock.utc()).await?) })
     }
-}
-
-/// What an organization used of models, and nothing to be lent.
-fn used() -> LeaseAsks {
-    LeaseAsks { used: true, ..LeaseAsks::default() }
 }
 
 fn turn_of(id: &OrganizationId) -> usize {

@@ -75,10 +75,6 @@ impl Account {
         self.limits = limits;
     }
 
-    pub(crate) fn is_busy(&self) -> bool {
-        self.in_flight > 0
-    }
-
     pub(crate) fn has_budget(&self) -> bool {
         !self.limits.budgets.is_empty()
     }
@@ -105,7 +101,8 @@ impl Account {
     ) {
         let Some(lent) = &self.lent else { return };
         let own = self.own(moment.utc);
-        for (of, limit, needed) in self.limits.lendable(need) {
+        for (of, limit) in self.limits.lendable() {
+            let needed = need.all_of(of);
             if let Some((number, reserved, need)) = lent.want(of, needed, &own, moment.now) {
                 let account = id();
                 asks.leases.push(LeaseAsk { account, of, number, limit, reserved, need });
@@ -119,15 +116,20 @@ impl Account {
 
     /// Takes what was lent.
     pub(crate) fn lent(&mut self, ask: &LeaseAsk, grant: &LeaseGrant, moment: Moment) {
+        let is_of_now = self.limits.lendable().any(|limit| limit == (ask.of, ask.limit));
         let (own, _, lent) = self.split(moment.utc);
         if let Some(lent) = lent {
             lent.take(ask, grant, &own, moment.now);
+            if !is_of_now {
+                // There was another limit when it was asked for.
+                lent.forfeit(&own);
+            }
         }
     }
 
-    /// Whether other processes had something of its limits reserved.
-    pub(crate) fn is_elsewhere(&self) -> bool {
-        self.lent.as_ref().is_some_and(Lent::is_elsewhere)
+    /// Whether there may be more of its limits soon.
+    pub(crate) fn may_get_more(&self) -> bool {
+        self.lent.as_ref().is_some_and(Lent::may_get_more)
     }
 
     /// Takes what was lent of a rate.

@@ -7,16 +7,15 @@
 //! reserved is what it may yet bring into the ledger: what is left of the grants, what requests
 //! hold, and what was used and is not in the ledger yet. Rates are not reserved: what a process
 //! takes out of a shared bucket is its own, and what a killed one had is filled up again in a
-//! minute. Where free units and steps of prices stand is read at most a second before it is used.
+//! minute. What depends on free units and steps of prices is reserved at the dearest price until
+//! the ledger has it, which knows what it costs.
 
 use std::error::Error;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 
-use crate::{
-    AccountId, Ask, Meter, Meters, ModelId, OrganizationId, Path, Period, RateKind, Sum, Tier,
-};
+use crate::{AccountId, Ask, Meter, Meters, ModelSums, OrganizationId, Path, Period, RateKind};
 
 /// What something is lent of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -90,9 +89,6 @@ pub struct LeaseAsks {
     pub leases: Vec<LeaseAsk>,
     /// Of rates.
     pub rates: Vec<RateAsk>,
-    /// Whether what the organization used of models is to be read: where free units and steps of
-    /// prices stand, which all processes use.
-    pub used: bool,
 }
 
 /// What came of [`LeaseAsks`], in their order.
@@ -102,19 +98,6 @@ pub struct LeaseGrants {
     pub leases: Vec<LeaseGrant>,
     /// Of rates.
     pub rates: Vec<RateGrant>,
-    /// What the ledger has of the organization's models, if that was asked for.
-    pub used: Option<Vec<ModelSums>>,
-}
-
-/// What the ledger has of a version of a model in a tier, of all processes.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ModelSums {
-    /// The version.
-    pub model: ModelId,
-    /// The tier.
-    pub tier: Tier,
-    /// Of the present day, the present month and ever.
-    pub sums: [Sum; Period::ALL.len()],
 }
 
 /// Why nothing was lent.
@@ -131,12 +114,11 @@ pub trait Lender: fmt::Debug + Send + Sync {
         ask: &'a Ask,
     ) -> Pin<Box<dyn Future<Output = Result<(), LendError>> + Send + 'a>>;
 
-    /// Reads what an organization used of models, and tells it in the same way.
+    /// Reads what the ledger has of an organization's models.
     fn read<'a>(
         &'a self,
-        meters: &'a Meters,
         organization: &'a OrganizationId,
-    ) -> Pin<Box<dyn Future<Output = Result<(), LendError>> + Send + 'a>>;
+    ) -> Pin<Box<dyn Future<Output = Result<Vec<ModelSums>, LendError>> + Send + 'a>>;
 }
 
 impl LeaseOf {
@@ -154,6 +136,6 @@ impl LeaseAsks {
     /// Whether nothing is asked for.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.leases.is_empty() && self.rates.is_empty() && !self.used
+        self.leases.is_empty() && self.rates.is_empty()
     }
 }

@@ -20,6 +20,7 @@ mod limits;
 mod meter;
 mod meters;
 mod money;
+mod numbering;
 mod organization;
 mod period;
 mod permit;
@@ -42,13 +43,13 @@ pub use journal::{
     replay,
 };
 pub use lease::{
-    LeaseAsk, LeaseAsks, LeaseGrant, LeaseGrants, LeaseOf, LendError, Lender, ModelSums, RateAsk,
-    RateGrant,
+    LeaseAsk, LeaseAsks, LeaseGrant, LeaseGrants, LeaseOf, LendError, Lender, RateAsk, RateGrant,
 };
 pub use limits::{Budget, Limits, Quota};
 pub use meter::{Meter, UnknownMeter, Usage};
 pub use meters::{Ask, Meters};
 pub use money::{Micros, MoneyError, Picos};
+pub use numbering::{ModelSums, Numbering};
 pub use period::Period;
 pub use permit::{CappedBy, MARK_EVERY, Permit, Receipt};
 pub use price::{Prices, Quote};

@@ -84,19 +84,21 @@ impl Counted<'_> {
     fn left(&self, of: LeaseOf, limit: i128) -> Left {
         let (own, lent) = (&self.own, self.lent);
         let (used, held) = (own.used(of), own.held(of));
-        let here = lent.map_or(limit, |lent| lent.granted(of, own).min(limit));
-        let elsewhere = lent.map_or((0, 0), |lent| lent.elsewhere(of, own));
-        Left {
-            left: here.saturating_sub(used).saturating_sub(held).max(0),
-            used: used.saturating_add(elsewhere.0),
-            held: held.saturating_add(elsewhere.1),
-        }
+        // What was charged may be more than what the ledger has of it, and with that more than the
+        // limit: what is granted is within it.
+        let here = lent.map_or(limit, |lent| lent.granted(of, own));
+        let left = here.saturating_sub(used).saturating_sub(held).max(0);
+        let Some(lent) = lent else { return Left { left, used, held } };
+        let ((used_elsewhere, held_elsewhere), pending) =
+            (lent.elsewhere(of, own), lent.pending(of));
+        let used = used.saturating_add(used_elsewhere).saturating_sub(pending).max(0);
+        Left { left, used, held: held.saturating_add(held_elsewhere).saturating_add(pending) }
     }
 }
 
 impl Need {
     /// All that it needs of a limit to have the output that it asks for.
-    fn all_of(&self, of: LeaseOf) -> i128 {
+    pub(crate) fn all_of(&self, of: LeaseOf) -> i128 {
         match of {
             LeaseOf::Money(_) => {
                 self.fixed.saturating_add(self.per_output.of(self.output.into())).get()
@@ -111,8 +113,8 @@ impl Need {
 }
 
 impl Limits {
-    /// All that may be lent: how much there may be of it in all, and how much a request needs.
-    pub(crate) fn lendable(&self, need: &Need) -> impl Iterator<Item = (LeaseOf, i128, i128)> {
+    /// All that may be lent, and how much there may be of it in all.
+    pub(crate) fn lendable(&self) -> impl Iterator<Item = (LeaseOf, i128)> {
         let money =
             self.budgets.iter().map(|it| (LeaseOf::Money(it.period), it.amount.to_picos().get()));
         let units = self
@@ -120,7 +122,7 @@ impl Limits {
             .iter()
             .map(|it| (LeaseOf::Units(it.meter, it.period), i128::from(it.units)));
         let at_once = self.concurrent_requests.map(|max| (LeaseOf::Concurrency, i128::from(max)));
-        money.chain(units).chain(at_once).map(|(of, limit)| (of, limit, need.all_of(of)))
+        money.chain(units).chain(at_once)
     }
 
     /// Makes the room smaller where less is left.

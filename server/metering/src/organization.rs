@@ -37,12 +37,9 @@ struct Tree {
     projects: HashMap<ProjectId, Project>,
     /// What was agreed on with it, in place of the prices for all.
     prices: Option<Arc<PriceBook>>,
-    /// What it used of each price list's period, by what the list is of.
+    /// What it used of each price list's period, by what the list is of; where other processes use
+    /// the same, as it was read last.
     used: HashMap<(ModelId, Tier), PeriodSum>,
-    /// The part of that which the ledger lacks, and when it was read how the rest stands, where
-    /// other processes use the same.
-    unwritten: HashMap<(ModelId, Tier), Sum>,
-    read_at: Option<Instant>,
 }
 
 #[derive(Debug, Default)]
@@ -115,7 +112,7 @@ impl Organization {
     ) -> Result<Admitted, Refusal> {
         let mut tree = self.tree();
         let (priced, need) = tree.need(ask, book, moment.utc);
-        if !tree.wants(path, (&need, priced.as_ref()), moment).is_empty() {
+        if !tree.wants(path, &need, moment).is_empty() {
             return Err(Refusal::NotLent);
         }
         let mut room: Room = (need.output, None);
@@ -144,7 +141,8 @@ impl Organization {
         Ok(Admitted { priced, room, hold, statuses })
     }
 
-    /// Counts what was used since the last time, and says what it costs.
+    /// Counts what was used since the last time, and says what it costs; where other processes use
+    /// the same, at the most: the ledger says which units are free, or cheaper.
     pub(crate) fn charge(
         &self,
         work: Work<'_>,
@@ -154,12 +152,12 @@ impl Organization {
     ) -> Picos {
         let mut tree = self.tree();
         let cost = work.priced.map_or(Picos::ZERO, |Priced { model, tier, prices }| {
+            if tree.is_shared {
+                return prices.ceiling(usage);
+            }
             let used = tree.used(model, tier, prices.period());
             let cost = prices.cost(usage, used.get(utc).usage);
             used.add(utc, &Sum { usage, cost });
-            if tree.is_shared {
-                tree.note_unwritten((model, tier), &Sum { usage, cost });
-            }
             cost
         });
         let used = Sum { usage, cost };

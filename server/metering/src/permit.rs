@@ -40,7 +40,7 @@ pub enum CappedBy {
 pub struct Receipt {
     /// All that was delivered.
     pub usage: Usage,
-    /// What it costs, exactly.
+    /// What was charged for it, as [`Entry::cost`] is.
     pub cost: Picos,
     /// Whether the journal has it; if not, it is in memory until the disk takes it.
     pub is_written: bool,

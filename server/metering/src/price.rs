@@ -39,7 +39,8 @@ impl Prices {
     }
 
     /// Whether what a usage costs depends on what was used before.
-    pub(crate) fn has_steps(&self) -> bool {
+    #[must_use]
+    pub fn has_steps(&self) -> bool {
         self.tariffs.iter().flatten().any(Tariff::has_steps)
     }
 
@@ -55,8 +56,10 @@ impl Prices {
         self.lines(usage, used).map(|(_, _, cost)| cost).fold(Picos::ZERO, Picos::saturating_add)
     }
 
-    /// The most that a usage can cost, whatever was used before and is settled until then.
-    pub(crate) fn ceiling(&self, usage: Usage) -> Picos {
+    /// The most that a usage can cost, whatever was used before and is settled until then; without
+    /// steps, what it costs.
+    #[must_use]
+    pub fn ceiling(&self, usage: Usage) -> Picos {
         let most = self.folded(usage).counts().filter_map(|(meter, units)| {
             let tariff = self.tariffs[meter.place()].as_ref()?;
             Some(tariff.ceiling().of(units.into()))

@@ -21,7 +21,7 @@ pub(super) async fn admit(meters: &Meters, path: &Path, ask: Ask) -> Result<Perm
         if let Err(refusal) = &admitted
             && num_waits < MAX_WAITS
             && is_only_held(refusal)
-            && meters.is_elsewhere(path)
+            && meters.may_get_more(path)
         {
             num_waits += 1;
             sleep(WAIT).await;

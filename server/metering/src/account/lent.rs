@@ -20,7 +20,7 @@ const SCARCE: i128 = 16;
 #[derive(Debug, Default)]
 pub(crate) struct Lent {
     leases: Vec<Lease>,
-    /// What was charged and is not in the ledger yet.
+    /// What was charged and is not in the ledger yet, which may find that it costs less.
     pending: Sum,
 }
 
@@ -37,9 +37,10 @@ pub(crate) struct Own<'a> {
 struct Lease {
     of: LeaseOf,
     number: u64,
-    /// What may be used in the period, with what has been.
+    /// What may be used in the period, with what has been, as it was charged.
     granted: i128,
-    /// What others, and earlier processes, have in the ledger.
+    /// What others, and earlier processes, have in the ledger, less what was charged here too much:
+    /// with what was used here it is what the ledger has and will have at the most.
     used_elsewhere: i128,
     /// What others have reserved.
     held_elsewhere: i128,
@@ -160,7 +161,7 @@ impl Lent {
         let lease = &mut self.leases[idx];
         lease.granted += grant.more;
         lease.known = Some(ask.reserved + grant.more);
-        lease.used_elsewhere = (grant.used - (own.used(of) - pending).max(0)).max(0);
+        lease.used_elsewhere = grant.used - (own.used(of) - pending).max(0);
         lease.held_elsewhere = grant.elsewhere;
         lease.dry_until = (grant.more < ask.need).then(|| now + DRY);
         lease.is_scarce = grant.left < SCARCE * ask.need;
@@ -218,9 +219,15 @@ impl Lent {
         }
     }
 
-    /// Whether others had something of a limit reserved when it was asked for.
-    pub(crate) fn is_elsewhere(&self) -> bool {
-        self.leases.iter().any(|lease| lease.held_elsewhere > 0)
+    /// What was charged and may cost less.
+    pub(crate) fn pending(&self, of: LeaseOf) -> i128 {
+        if matches!(of, LeaseOf::Money(_)) { self.pending.cost.get() } else { 0 }
+    }
+
+    /// Whether others had something of a limit reserved when it was asked for, or what was charged
+    /// may cost less.
+    pub(crate) fn may_get_more(&self) -> bool {
+        self.leases.iter().any(|lease| lease.held_elsewhere > 0 || self.pending(lease.of) > 0)
     }
 
     /// Whether nothing is reserved any more.

@@ -50,7 +50,8 @@ pub struct Entry {
     pub settled_at: UnixMillis,
     /// What was delivered.
     pub usage: Usage,
-    /// What that costs, exactly.
+    /// What was charged for that: what it costs, exactly. Where other processes use the same free
+    /// units and steps of prices, it is the most that it can cost; the ledger says what it does.
     pub cost: Picos,
     /// How it ended.
     pub ending: Ending,

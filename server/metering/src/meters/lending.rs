@@ -26,23 +26,24 @@ impl Meters {
         }
     }
 
-    /// Reads what an organization used of models in other processes too, so that
+    /// Reads what the ledger has of an organization's models, of other processes too, so that
     /// [`Meters::quote`] goes on from there.
     ///
     /// # Errors
     /// If it cannot be read.
     pub async fn refresh(&self, id: &OrganizationId) -> Result<(), LendError> {
-        match &self.0.lender {
-            Some(lender) => lender.read(self, id).await,
-            None => Ok(()),
+        if let Some(lender) = &self.0.lender {
+            let models = lender.read(id).await?;
+            self.organization(id).set_used(&models, &self.prices(), self.moment().utc);
         }
+        Ok(())
     }
 
-    /// Whether other processes had something of a path's limits reserved when more was asked for:
-    /// they may give it back soon.
+    /// Whether other processes had something of a path's limits reserved when more was asked for,
+    /// or the ledger has yet to say what was used here: there may be more soon.
     #[must_use]
-    pub fn is_elsewhere(&self, path: &Path) -> bool {
-        self.organization(&path.organization).is_elsewhere(path)
+    pub fn may_get_more(&self, path: &Path) -> bool {
+        self.organization(&path.organization).may_get_more(path)
     }
 
     /// What a request lacks of what was granted to this process.
@@ -54,17 +55,7 @@ impl Meters {
     /// What was lent of that. Nobody else asks between the two, or gives back.
     pub fn lent(&self, id: &OrganizationId, asks: &LeaseAsks, grants: &LeaseGrants) {
         self.borrowers().insert(id.clone());
-        self.organization(id).lent(asks, grants, &self.prices(), self.moment());
-    }
-
-    /// Organizations of some whose requests run on by prices with steps, and of which is to be read
-    /// how those stand: by [`LeaseAsks::used`].
-    #[must_use]
-    pub fn stale(&self, is_one: impl Fn(&OrganizationId) -> bool) -> Vec<OrganizationId> {
-        let moment = self.moment();
-        let borrowers =
-            self.borrowers().iter().filter(|id| is_one(id)).cloned().collect::<Vec<_>>();
-        borrowers.into_iter().filter(|id| self.organization(id).is_stale(moment)).collect()
+        self.organization(id).lent(asks, grants, self.moment());
     }
 
     /// Gives up what was lent to some organizations and is not needed, of all or only of what
@@ -99,14 +90,13 @@ impl Meters {
         self.organization(id).given_up(asks, is_written);
     }
 
-    /// The ledger has these: what they used is reserved no longer. Says whether others may lack
-    /// that, and are to be told soon.
+    /// The ledger has these: what they were charged is reserved no longer, whatever they cost.
+    /// Says whether others may lack that, and are to be told soon.
     pub fn appended(&self, entries: &[Entry]) -> bool {
         let mut is_scarce = false;
-        let prices = self.prices();
         for entry in entries.iter().filter(|_| self.is_shared()) {
             let organization = self.organization(&entry.opened.path.organization);
-            is_scarce |= organization.appended(entry, &prices);
+            is_scarce |= organization.appended(entry);
         }
         is_scarce
     }

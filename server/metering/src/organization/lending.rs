@@ -1,19 +1,13 @@
 //! What an organization asks of limits that other processes have too, and gives back.
 
-use std::collections::HashMap;
-use std::time::Duration;
-
 use super::{Moment, Organization, Tree};
-use crate::lease::{LeaseAsks, LeaseGrants, ModelSums};
+use crate::lease::{LeaseAsks, LeaseGrants};
 use crate::limits::Need;
-use crate::sums::{PeriodSum, Sum};
+use crate::sums::Sum;
 use crate::{
-    AccountId, Ask, Entry, Level, Meter, ModelId, Opened, OrganizationId, Path, Picos, PriceBook,
-    Priced, Prices, Tier, UnixMillis, Usage,
+    AccountId, Ask, Entry, Level, Meter, ModelSums, OrganizationId, Path, Picos, PriceBook, Priced,
+    Prices, UnixMillis, Usage,
 };
-
-/// How old may be what is known of other processes' use of prices with steps.
-const READ_EVERY: Duration = Duration::from_secs(1);
 
 impl Organization {
     /// What a request lacks of what was granted; nothing, where that is all, or where no more was
@@ -26,21 +20,12 @@ impl Organization {
         moment: Moment,
     ) -> LeaseAsks {
         let mut tree = self.tree();
-        let (priced, need) = tree.need(ask, book, moment.utc);
-        tree.wants(path, (&need, priced.as_ref()), moment)
+        let (_, need) = tree.need(ask, book, moment.utc);
+        tree.wants(path, &need, moment)
     }
 
-    pub(crate) fn lent(
-        &self,
-        asks: &LeaseAsks,
-        grants: &LeaseGrants,
-        book: &PriceBook,
-        moment: Moment,
-    ) {
+    pub(crate) fn lent(&self, asks: &LeaseAsks, grants: &LeaseGrants, moment: Moment) {
         let mut tree = self.tree();
-        if let Some(used) = &grants.used {
-            tree.set_used(used, book, moment);
-        }
         for (ask, grant) in asks.leases.iter().zip(&grants.leases) {
             tree.account(&ask.account).lent(ask, grant, moment);
         }
@@ -49,15 +34,9 @@ impl Organization {
         }
     }
 
-    /// Whether other processes had something reserved of a path's limits.
-    pub(crate) fn is_elsewhere(&self, path: &Path) -> bool {
-        self.tree().known(path).into_iter().flatten().any(|account| account.is_elsewhere())
-    }
-
-    /// Whether what it used of models is to be read again, by requests that run.
-    pub(crate) fn is_stale(&self, moment: Moment) -> bool {
-        let tree = self.tree();
-        tree.read_at.is_some() && tree.account.is_busy() && tree.is_stale(moment)
+    /// Whether there may be more of a path's limits soon.
+    pub(crate) fn may_get_more(&self, path: &Path) -> bool {
+        self.tree().known(path).into_iter().flatten().any(|account| account.may_get_more())
     }
 
     /// What is given back, of all or of what others may lack, and whether there may be more later.
@@ -93,61 +72,33 @@ impl Organization {
     }
 
     /// The ledger has what was used. Says whether others may lack what is reserved for it yet.
-    pub(crate) fn appended(&self, entry: &Entry, book: &PriceBook) -> bool {
+    pub(crate) fn appended(&self, entry: &Entry) -> bool {
         let Entry { opened, usage, cost, .. } = entry;
-        let mut tree = self.tree();
-        tree.written(opened, &Sum { usage: *usage, cost: *cost }, book);
-        let mut is_scarce = false;
+        let (mut tree, mut is_scarce) = (self.tree(), false);
         for account in tree.known(&opened.path).into_iter().flatten() {
             is_scarce |= account.appended(*usage, *cost);
         }
         is_scarce
     }
+
+    /// What the ledger has of its models now: units count for the list that they are charged by,
+    /// which may be of all versions.
+    pub(crate) fn set_used(&self, models: &[ModelSums], book: &PriceBook, utc: UnixMillis) {
+        let mut tree = self.tree();
+        let own = tree.prices.clone();
+        let book = own.as_deref().unwrap_or(book);
+        tree.used.clear();
+        for ModelSums { model, tier, sums } in models {
+            let Some(Priced { model, tier, prices }) = book.find(model, tier, utc) else {
+                continue;
+            };
+            let period = prices.period();
+            tree.used(&model, &tier, period).add(utc, &sums[period as usize]);
+        }
+    }
 }
 
 impl Tree {
-    fn is_stale(&self, moment: Moment) -> bool {
-        let age = self.read_at.map(|at| moment.now.saturating_duration_since(at));
-        age.is_none_or(|age| age >= READ_EVERY)
-    }
-
-    pub(super) fn note_unwritten(&mut self, (model, tier): (&ModelId, &Tier), more: &Sum) {
-        self.unwritten.entry((model.clone(), tier.clone())).or_default().add(more);
-    }
-
-    /// The ledger has what a request used.
-    fn written(&mut self, opened: &Opened, used: &Sum, book: &PriceBook) {
-        let book = self.prices.as_deref().unwrap_or(book);
-        // It was charged by the list of then.
-        let priced = book.find(&opened.model, &opened.tier, opened.opened_at);
-        let Some(Priced { model, tier, .. }) = priced else { return };
-        if let Some(sum) = self.unwritten.get_mut(&(model, tier)) {
-            sum.take(used);
-        }
-    }
-
-    /// What the ledger has of models, and what it lacks of this process: units count for the list
-    /// that they are charged by, which may be of all versions.
-    fn set_used(&mut self, used: &[ModelSums], book: &PriceBook, moment: Moment) {
-        let own = self.prices.clone();
-        let book = own.as_deref().unwrap_or(book);
-        let mut lists = self.unwritten.clone();
-        let mut periods = HashMap::new();
-        for ModelSums { model, tier, sums } in used {
-            let Some(priced) = book.find(model, tier, moment.utc) else { continue };
-            let Priced { model, tier, prices } = priced;
-            let sum = lists.entry((model.clone(), tier.clone())).or_default();
-            sum.add(&sums[prices.period() as usize]);
-            periods.insert((model, tier), prices.period());
-        }
-        for (list, period) in periods {
-            let mut all = PeriodSum::new(period);
-            all.add(moment.utc, &lists.remove(&list).unwrap_or_default());
-            self.used.insert(list, all);
-        }
-        self.read_at = Some(moment.now);
-    }
-
     pub(super) fn need(
         &self,
         ask: &Ask,
@@ -160,15 +111,9 @@ impl Tree {
         (priced, need)
     }
 
-    pub(super) fn wants(
-        &mut self,
-        path: &Path,
-        (need, priced): (&Need, Option<&Priced>),
-        moment: Moment,
-    ) -> LeaseAsks {
+    pub(super) fn wants(&mut self, path: &Path, need: &Need, moment: Moment) -> LeaseAsks {
         let mut asks = LeaseAsks::default();
         if self.is_shared {
-            asks.used = priced.is_some_and(|it| it.prices.has_steps()) && self.is_stale(moment);
             let asked = [1, need.input, need.output];
             for (level, account) in Level::ALL.into_iter().zip(self.made(path)) {
                 account.want(|| path.account(level), (need, asked), moment, &mut asks);

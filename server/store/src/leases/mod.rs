@@ -17,7 +17,7 @@ use server_metering::{
 
 use self::rows::{Account, LeaseRow, ids};
 use crate::database::millis;
-use crate::ledger::{account_sums, model_sums, number};
+use crate::ledger::{account_sums, number};
 use crate::responses::IS_LEFT;
 use crate::sql::{Transaction, execute, query};
 use crate::{Store, StoreError};
@@ -70,10 +70,6 @@ impl Store {
                 grants.leases = lending.lend(&mut transaction, &asks.leases).await?;
             }
             grants.rates = rates::take(&mut transaction, organization, &asks.rates, utc).await?;
-            if asks.used {
-                let sums = model_sums(&mut transaction, organization.as_str(), utc).await?;
-                grants.used = Some(sums);
-            }
             transaction.commit().await?;
             Ok(grants)
         };
@@ -175,8 +171,9 @@ impl Lending<'_> {
     ) -> Result<Vec<LeaseGrant>, StoreError> {
         let (project, key) = deepest(asks.iter().map(|ask| ids(&ask.account).1));
         let names = (self.organization, project.as_str(), key.as_str());
-        let used = account_sums(transaction, names, self.utc).await?;
+        // First, so that what the ledger takes in between counts twice, and not not at all.
         let held = self.held(transaction, (&project, &key)).await?;
+        let used = account_sums(transaction, names, self.utc).await?;
         let grant = |ask: &LeaseAsk| {
             let account = ids(&ask.account).1;
             let sums = used.get(&account).copied().unwrap_or_default();

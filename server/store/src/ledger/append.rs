@@ -6,72 +6,75 @@
 use std::borrow::Cow;
 use std::collections::HashSet;
 
-use server_metering::{Entry, Ledger, LedgerError};
+use server_metering::Entry;
 use sqlx::Row;
-use tokio::runtime::Handle;
 
 use super::batch::{self, Batch, Line};
+use super::books::PriceBooks;
 use super::insert::{Insert, Written, chunks};
+use super::numbered::{Numbered, retain_new};
 use super::prune::lines_since_if_old;
 use super::statements::{DAYS, HOURS, LINES, LINES_ALIKE, NEW_LINES, SUMS, Sums};
-use crate::sql::{Transaction, on};
+use crate::sql::{Bound, Transaction, on};
 use crate::{Store, StoreError};
+
+/// What a line is called in errors.
+const WHAT: &str = "line of the ledger";
 
 /// Lines with this much in common go by a statement that has that once.
 const FEWEST_SHARING: usize = 4;
 
-/// The ledger as a [`Follower`](server_metering::Follower) feeds it, from a thread of its own.
-#[derive(Clone, Debug)]
-pub struct SqlLedger {
-    store: Store,
-    runtime: Handle,
-    is_failing: bool,
-}
-
-impl SqlLedger {
-    /// The ledger in a database that is asked on a runtime.
-    #[must_use]
-    pub fn new(store: Store, runtime: Handle) -> Self {
-        Self { store, runtime, is_failing: false }
-    }
-}
-
-impl Ledger for SqlLedger {
-    fn append(&mut self, entries: &[Entry]) -> Result<(), LedgerError> {
-        let appended = self.runtime.block_on(self.store.append_to_ledger(entries));
-        match &appended {
-            Ok(_) if self.is_failing => tracing::info!("the ledger takes usage again"),
-            // Told once, not at each try.
-            Err(error) if !self.is_failing => {
-                tracing::warn!(%error, "usage waits in the journal: the ledger does not take it");
-            }
-            _ => {}
-        }
-        self.is_failing = appended.is_err();
-        appended?;
-        Ok(())
-    }
-}
-
 impl Store {
-    /// Adds settled requests to the ledger and its sums; how many of them it did not have.
+    /// Adds settled requests to the ledger and its sums, at the costs that they have; how many of
+    /// them it did not have.
     ///
     /// # Errors
     /// If one does not fit or the database fails: none is added then. Several processes may append
     /// at once; what a database gives up on for that, another call may do.
     pub async fn append_to_ledger(&self, entries: &[Entry]) -> Result<usize, StoreError> {
+        self.append_lines(entries, None).await
+    }
+
+    /// The same of what several processes use: by prices with free units, steps or discounts, a
+    /// line costs what its place says among all of the organization that are in the ledger, and no
+    /// more than it was charged. The books have the lists that held when the requests were let in.
+    ///
+    /// # Errors
+    /// As those of [`Store::append_to_ledger`].
+    pub async fn append_at_prices(
+        &self,
+        entries: &[Entry],
+        books: &PriceBooks,
+    ) -> Result<usize, StoreError> {
+        self.append_lines(entries, Some(books)).await
+    }
+
+    async fn append_lines(
+        &self,
+        entries: &[Entry],
+        books: Option<&PriceBooks>,
+    ) -> Result<usize, StoreError> {
         let work = async {
             let mut transaction = self.write_every_unlocked().await?;
-            let entries = countable(&mut transaction, entries).await?;
-            let batch = Batch::new(&entries);
-            let mut new: Vec<_> = batch.lines().iter().collect();
-            if !add_lines(&mut transaction, &batch).await? {
-                // Rare: after a kill, say. What was added is taken back, to see which were new.
-                drop(transaction);
-                transaction = self.write_every_unlocked().await?;
-                new = add_new_lines(&mut transaction, &batch).await?;
+            let charged = countable(&mut transaction, entries).await?;
+            let mut priced = Cow::Borrowed(&*charged);
+            if let Some(books) = books {
+                let numbered = Numbered::begin(&mut transaction, books, &charged).await?;
+                if !numbered.is_empty() {
+                    numbered.price(&mut transaction, priced.to_mut()).await?;
+                }
             }
-            add_sums(&mut transaction, &batch, &new).await?;
+            let batch = Batch::new(&priced);
+            if add_lines(&mut transaction, &batch).await? {
+                let new: Vec<_> = batch.lines().iter().collect();
+                add_sums(&mut transaction, &batch, &new).await?;
+                transaction.commit().await?;
+                return Ok(new.len());
+            }
+            // Rare: after a kill, say. What was added is taken back, to see which were new.
+            drop(transaction);
+            let mut transaction = self.write_every_unlocked().await?;
+            let new = add_new(&mut transaction, books, charged.into_owned()).await?;
             transaction.commit().await?;
             Ok(new.len())
         };
@@ -97,14 +100,34 @@ async fn countable<'a>(
     Ok(Cow::Owned(left))
 }
 
-/// Adds lines and what they add to sums, and gives those that were not there.
-pub(super) async fn add<'a, 'b>(
+/// Adds lines of which some may be there, at what they cost by their places where there are books,
+/// and what they add to sums; gives those that were not there. The transaction has written nothing.
+pub(super) async fn add_new(
     transaction: &mut Transaction,
-    batch: &'a Batch<'b>,
-) -> Result<Vec<&'a Line<'b>>, StoreError> {
-    let new = add_new_lines(transaction, batch).await?;
-    add_sums(transaction, batch, &new).await?;
-    Ok(new)
+    books: Option<&PriceBooks>,
+    mut entries: Vec<Entry>,
+) -> Result<Vec<Entry>, StoreError> {
+    let mut is_numbered = HashSet::new();
+    if let Some(books) = books {
+        let numbered = Numbered::begin(transaction, books, &entries).await?;
+        if !numbered.is_empty() {
+            retain_new(transaction, &mut entries).await?;
+            numbered.price(transaction, &mut entries).await?;
+            let of_them = entries.iter().filter(|entry| numbered.has(entry));
+            is_numbered = of_them.map(|entry| entry.opened.request.clone()).collect();
+        }
+    }
+    let batch = Batch::new(&entries);
+    let new = add_new_lines(transaction, &batch).await?;
+    add_sums(transaction, &batch, &new).await?;
+    let new: HashSet<String> = new.iter().map(|line| line.request().to_owned()).collect();
+    entries.retain(|entry| new.contains(&*entry.opened.request.as_str().bound()));
+    // Who added one in the meantime knew of no steps: others behind it have its place.
+    is_numbered.retain(|request| !new.contains(&*request.as_str().bound()));
+    match is_numbered.into_iter().next() {
+        None => Ok(entries),
+        Some(id) => Err(StoreError::Exists { what: WHAT, id: id.to_string() }),
+    }
 }
 
 /// Adds to hours, days and what limits go on from what new lines have.

@@ -58,29 +58,40 @@ impl Store {
     /// # Errors
     /// If the database fails, or a list that is kept cannot be read.
     pub async fn price_books(&self, since: i64) -> Result<Option<PriceBooks>, StoreError> {
+        self.read_books(Some(since), millis()).await
+    }
+
+    /// All price lists that held at a moment of the past, or did later.
+    pub(super) async fn price_books_of(&self, at: UnixMillis) -> Result<PriceBooks, StoreError> {
+        Ok(self.price_books_since(None, at).await?.unwrap_or_default())
+    }
+
+    /// The same, if any changed after the change of a number, where one is given.
+    pub(super) async fn price_books_since(
+        &self,
+        since: Option<i64>,
+        at: UnixMillis,
+    ) -> Result<Option<PriceBooks>, StoreError> {
+        self.read_books(since, i64::try_from(at.0).unwrap_or(i64::MAX)).await
+    }
+
+    async fn read_books(
+        &self,
+        since: Option<i64>,
+        at: i64,
+    ) -> Result<Option<PriceBooks>, StoreError> {
         let work = async {
             let mut transaction = self.read_every().await?;
             // First, so that what comes between is asked for again.
             let (last,): (i64,) = query!(&mut transaction, fetch_one, LAST)?;
-            if last <= since {
+            if since.is_some_and(|since| last <= since) {
                 return Ok(None);
             }
-            let rows: Vec<Row> = query!(&mut transaction, fetch_all, SELECT, millis())?;
+            let rows: Vec<Row> = query!(&mut transaction, fetch_all, SELECT, at)?;
             Ok(Some((last, rows)))
         };
         let Some((revision, rows)) = self.in_time(work).await? else { return Ok(None) };
         Ok(Some(books(revision, rows)?))
-    }
-
-    /// All price lists that held at a moment of the past, or did later.
-    pub(crate) async fn price_books_of(&self, at: UnixMillis) -> Result<PriceBooks, StoreError> {
-        let at = i64::try_from(at.0).unwrap_or(i64::MAX);
-        let work = async {
-            let mut transaction = self.read_every().await?;
-            let rows: Vec<Row> = query!(&mut transaction, fetch_all, SELECT, at)?;
-            Ok(rows)
-        };
-        Ok(books(0, self.in_time(work).await?)?)
     }
 }
 

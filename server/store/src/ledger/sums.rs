@@ -207,6 +207,13 @@ where
     }
 }
 
+/// Whether a day or month has sums still, by the clock of any server.
+pub(super) fn is_kept(period: Period, at: UnixMillis) -> bool {
+    let now = UnixMillis(now().unsigned_abs().saturating_mul(1000));
+    // The oldest may go at any moment.
+    number(period, at) > number(period, now) + 1 - KEPT
+}
+
 /// Adds days that are over to their months and to all time, and removes months that nothing counts
 /// in any more; so many of each at most. How many sums were removed.
 pub(crate) async fn sweep(transaction: &mut Transaction, max: i64) -> Result<usize, StoreError> {

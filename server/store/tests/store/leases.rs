@@ -41,7 +41,7 @@ async fn lend(store: &Store, process: i64, ask: LeaseAsk) -> (i128, i128, i128) 
 }
 
 async fn give_back(store: &Store, process: i64, leases: Vec<LeaseAsk>, rates: Vec<RateAsk>) {
-    let asks = LeaseAsks { leases, rates, used: false };
+    let asks = LeaseAsks { leases, rates };
     store.give_back(process, &[(organization(), asks)]).await.unwrap();
 }
 

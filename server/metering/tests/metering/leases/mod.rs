@@ -3,15 +3,17 @@
 
 mod world;
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use proptest::prelude::*;
 use server_metering::{
-    Clock, LeaseOf, Limits, Meter, Micros, Period, Price, Prices, Refusal, Step, Tariff, Terms,
+    Clock, Entry, LeaseOf, Limits, Meter, Micros, Period, Picos, Price, Prices, Refusal, Step,
+    Tariff, Terms, Usage,
 };
 
 use self::world::{MICRO, NUM_PROCESSES, Name, World, limits, organization};
-use crate::world::book;
+use crate::world::{book, model, path, tier};
 
 /// What happens next.
 #[derive(Clone, Debug)]
@@ -49,8 +51,14 @@ proptest! {
         budget in 20..400_i64,
         quota in 20..400_u64,
         at_once in 1..6_u64,
+        has_steps in any::<bool>(),
     ) {
-        let mut world = World::new(&limits(budget, quota, at_once));
+        let limits = limits(budget, quota, at_once);
+        let prices = stepped(20, [(0, 3), (60, 1)]);
+        let mut world = match has_steps {
+            true => World::with(&limits, &book(prices.clone())),
+            false => World::new(&limits),
+        };
         for event in events {
             let num = world.running.len();
             match event {
@@ -90,7 +98,31 @@ proptest! {
             .filter(|((name, _), reserved)| is_now(name) && **reserved != 0)
             .collect();
         prop_assert!(left.is_empty(), "{left:?}");
+        if has_steps {
+            let spent: i128 = pool.ledger.iter().map(|line| line.cost.get()).sum();
+            prop_assert_eq!(spent, exact(&prices, &pool.ledger));
+        }
     }
+}
+
+/// Output with free units in each month, and prices from a unit on, in micro-units each.
+fn stepped(free_units: u64, steps: [(u64, i64); 2]) -> Prices {
+    let step = |(from, micros): (u64, i64)| {
+        let price = Price::per_million(Micros::new(micros * 1_000_000)).unwrap();
+        Step { from, price }
+    };
+    let terms = Terms { free_units, steps: steps.map(step).into(), committed: None };
+    Prices::new(Period::Month).with(Meter::OutputTokens, Tariff::new(&terms).unwrap())
+}
+
+/// What all lines cost together: each unit of a month has its price once.
+fn exact(prices: &Prices, lines: &[Entry]) -> i128 {
+    let mut months = HashMap::<u64, Usage>::new();
+    for line in lines {
+        let used = months.entry(Period::Month.number(line.settled_at)).or_default();
+        *used = used.checked_add(line.usage).unwrap();
+    }
+    months.into_values().map(|used| prices.cost(used, Usage::NONE).get()).sum()
 }
 
 #[test]
@@ -161,28 +193,61 @@ fn a_rate_is_taken_out_of_one_bucket() {
     assert!(world.begin(2, 1, 1).is_ok());
 }
 
-/// Free units and steps of prices stand where all have used them: what was settled a second ago.
+/// Processes charge the most, and the ledger what it costs: what was charged too much is there to
+/// be used as soon as the ledger has said so.
 #[test]
 fn a_free_unit_is_free_once() {
-    let price = |micros| Price::per_million(Micros::new(micros)).unwrap();
-    let steps = vec![
-        Step { from: 0, price: price(5_000_000) },
-        Step { from: 400, price: price(2_000_000) },
-    ];
-    let terms = Terms { free_units: 100, steps, committed: None };
-    let prices = Prices::new(Period::Month).with(Meter::OutputTokens, Tariff::new(&terms).unwrap());
-    let mut world = World::with(&Limits::default(), &book(prices));
+    let prices = stepped(100, [(0, 5), (400, 2)]);
+    // Charged are 3,000 micro-units: more than there are.
+    let mut world = World::with(&limits(1_950, 1_000_000, 100), &book(prices.clone()));
     for turn in 0..60 {
-        // Runs of one process, so that what the others know of it is old.
         let process = turn / 7 % NUM_PROCESSES;
-        world.begin(process, 1, 10).unwrap();
+        assert_eq!(world.begin(process, 1, 10).unwrap(), 10, "{turn}");
         world.end(0, 100);
         world.append();
+        // Runs of one process, and others that took a part just before.
+        world.give_back(process, true);
         world.clock.pass(Duration::from_millis(300));
-        if turn % 7 == 6 {
-            world.clock.pass(Duration::from_secs(1));
-        }
     }
-    let spent: i128 = world.pool.lock().unwrap().ledger.iter().map(|it| it.cost.get()).sum();
+    let ledger = world.pool.lock().unwrap().ledger.clone();
+    let spent: i128 = ledger.iter().map(|it| it.cost.get()).sum();
+    assert_eq!(spent, exact(&prices, &ledger));
     assert_eq!(spent, (300 * 5 + 200 * 2) * MICRO);
+    // Fifty are left, for ten at the dearest price, which then cost two each.
+    assert_eq!(world.begin(2, 1, 100).unwrap(), 10);
+    let refused = world.begin(1, 1, 1).unwrap_err();
+    let Refusal::Budget { spent, held, .. } = refused else { panic!("{refused}") };
+    assert_eq!((spent, held), (Micros::new(1_900), Micros::new(50)));
+    world.end(0, 100);
+    // As long as the ledger has not said so, it may yet be had.
+    let refused = world.begin(2, 1, 1).unwrap_err();
+    assert!(
+        refused.retry_after().is_some() && world.processes[2].0.may_get_more(&path("o", "p", "k"))
+    );
+    world.append();
+    world.give_back(2, true);
+    world.clock.pass(Duration::from_millis(300));
+    assert_eq!(world.begin(1, 1, 100).unwrap(), 6);
+}
+
+/// What a quote goes on from is read out of the ledger.
+#[test]
+fn a_quote_goes_on_from_what_all_used() {
+    let mut world = World::with(&Limits::default(), &book(stepped(100, [(0, 5), (400, 2)])));
+    let id = path("o", "p", "k").organization;
+    let quote = |world: &World, process: usize| {
+        let (meters, ..) = &world.processes[process];
+        world::now(meters.refresh(&id)).unwrap();
+        let usage = Usage::NONE.with(Meter::OutputTokens, 100);
+        meters.quote(&id, (&model(), &tier()), usage).unwrap().exact
+    };
+    assert_eq!(quote(&world, 0), Picos::ZERO);
+    for process in [1, 2, 2] {
+        world.begin(process, 1, 30).unwrap();
+        world.end(0, 100);
+    }
+    world.append();
+    for process in [0, 1, 0] {
+        assert_eq!(quote(&world, process).get(), 90 * 5 * MICRO);
+    }
 }

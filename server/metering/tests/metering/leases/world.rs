@@ -9,8 +9,8 @@ use std::task::{Context, Poll, Waker};
 use server_metering::{
     AccountId, Ask, Budget, Clock, Ending, Entry, Journal, JournalOptions, LeaseAsks, LeaseGrant,
     LeaseGrants, LeaseOf, LendError, Lender, Level, Limits, Meter, Meters, Micros, ModelSums,
-    Opened, OrganizationId, Path, Period, Permit, PriceBook, Quota, RateAsk, RateGrant, Receipt,
-    Refusal, Sum,
+    Numbering, Opened, OrganizationId, Path, Period, Permit, PriceBook, Quota, RateAsk, RateGrant,
+    Receipt, Refusal, Sum, UnixMillis,
 };
 use tempfile::TempDir;
 
@@ -30,10 +30,16 @@ pub(super) struct Pool {
     buckets: HashMap<(AccountId, usize), i64>,
 }
 
-#[derive(Debug)]
 pub(super) struct Process {
     number: usize,
     pool: Arc<Mutex<Pool>>,
+    clock: Arc<ManualClock>,
+}
+
+impl std::fmt::Debug for Process {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Process({})", self.number)
+    }
 }
 
 impl Pool {
@@ -60,13 +66,23 @@ impl Pool {
         (0..NUM_PROCESSES).filter(|owner| *owner != but).map(of_each).sum()
     }
 
-    /// All was used this month.
-    fn model_sums(&self) -> Vec<ModelSums> {
-        let mut sum = Sum::default();
-        for Entry { usage, cost, .. } in &self.ledger {
-            sum.add(&Sum { usage: *usage, cost: *cost });
-        }
-        vec![ModelSums { model: model(), tier: tier(), sums: [Sum::default(), sum, sum] }]
+    fn model_sums(&self, at: UnixMillis) -> Vec<ModelSums> {
+        let sums = Period::ALL.map(|period| {
+            let is_of = |it: &&Entry| period.number(it.settled_at) == period.number(at);
+            self.ledger.iter().filter(is_of).fold(Sum::default(), |mut sum, entry| {
+                sum.add(&Sum { usage: entry.usage, cost: entry.cost });
+                sum
+            })
+        });
+        vec![ModelSums { model: model(), tier: tier(), sums }]
+    }
+
+    /// Takes a line, at what it costs after all that are here.
+    fn append(&mut self, mut line: Entry, prices: &PriceBook) {
+        let mut numbering = Numbering::default();
+        numbering.begin(line.settled_at, &self.model_sums(line.settled_at));
+        line.cost = numbering.price(prices, &line, line.opened.opened_at);
+        self.ledger.push(line);
     }
 
     fn take(&mut self, ask: &RateAsk) -> RateGrant {
@@ -95,12 +111,10 @@ impl Lender for Process {
 
     fn read<'a>(
         &'a self,
-        meters: &'a Meters,
-        organization: &'a OrganizationId,
-    ) -> Pin<Box<dyn Future<Output = Result<(), LendError>> + Send + 'a>> {
-        let asks = LeaseAsks { used: true, ..LeaseAsks::default() };
-        meters.lent(organization, &asks, &self.grants(&asks));
-        Box::pin(std::future::ready(Ok(())))
+        _: &'a OrganizationId,
+    ) -> Pin<Box<dyn Future<Output = Result<Vec<ModelSums>, LendError>> + Send + 'a>> {
+        let models = self.pool.lock().unwrap().model_sums(self.clock.utc());
+        Box::pin(std::future::ready(Ok(models)))
     }
 }
 
@@ -118,7 +132,6 @@ impl Process {
             grants.leases.push(LeaseGrant { more, used, elsewhere: others, left: left - more });
         }
         grants.rates = asks.rates.iter().map(|ask| pool.take(ask)).collect();
-        grants.used = asks.used.then(|| pool.model_sums());
         grants
     }
 
@@ -134,6 +147,7 @@ impl Process {
 pub(super) struct World {
     pub(super) pool: Arc<Mutex<Pool>>,
     pub(super) clock: Arc<ManualClock>,
+    prices: PriceBook,
     pub(super) processes: Vec<(Meters, Arc<Process>, TempDir)>,
     pub(super) running: Vec<(usize, Permit, Ask)>,
     /// What the ledger does not have yet, of each process.
@@ -154,7 +168,7 @@ pub(super) fn limits(budget: i64, quota: u64, at_once: u64) -> Limits {
     }
 }
 
-fn now<T>(future: impl Future<Output = T>) -> T {
+pub(super) fn now<T>(future: impl Future<Output = T>) -> T {
     match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(value) => value,
         Poll::Pending => panic!("the pool answers at once"),
@@ -172,8 +186,8 @@ impl World {
         let processes = (0..NUM_PROCESSES).map(|number| {
             let dir = tempfile::tempdir().unwrap();
             let journal = Journal::open(dir.path(), JournalOptions::default()).unwrap();
-            let process = Arc::new(Process { number, pool: Arc::clone(&pool) });
-            let clock = Arc::clone(&clock) as _;
+            let (pool, clock) = (Arc::clone(&pool), Arc::clone(&clock));
+            let process = Arc::new(Process { number, pool, clock: Arc::clone(&clock) });
             let lender = Arc::clone(&process) as _;
             let meters = Meters::shared(Arc::new(journal), prices.clone(), clock, lender);
             meters.set_limits(&organization(), limits.clone());
@@ -181,7 +195,8 @@ impl World {
         });
         let processes = processes.collect();
         let (running, settled, num_asked) = (Vec::new(), Vec::new(), 0);
-        Self { pool, clock, processes, running, settled, num_asked }
+        let prices = prices.clone();
+        Self { pool, clock, prices, processes, running, settled, num_asked }
     }
 
     /// A request that is let in runs until it ends; how much output it may have.
@@ -228,7 +243,7 @@ impl World {
     /// The ledger takes all that was settled.
     pub(super) fn append(&mut self) {
         for (process, entry) in self.settled.drain(..) {
-            self.pool.lock().unwrap().ledger.push(entry.clone());
+            self.pool.lock().unwrap().append(entry.clone(), &self.prices);
             let _ = self.processes[process].0.appended(&[entry]);
         }
     }

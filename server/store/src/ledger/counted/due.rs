@@ -6,11 +6,8 @@ use server_metering::{
 };
 
 use super::NOBODY;
-use crate::StoreError;
 use crate::ledger::books::PriceBooks;
 use crate::ledger::error::BillingError;
-use crate::ledger::standing::used;
-use crate::sql::Transaction;
 
 /// An id is bounded, and an organization's may be as long as one: of longer ones the hash stands
 /// for them.
@@ -37,20 +34,13 @@ pub(super) struct Span {
 }
 
 impl Due<'_> {
-    /// The line, at the prices of its last moment, after what was used of their period.
-    pub(super) async fn priced(
-        &self,
-        transaction: &mut Transaction,
-        books: &PriceBooks,
-        span: Span,
-    ) -> Result<Entry, StoreError> {
+    /// The line, at the prices of its last moment: at the dearest, until it has its place.
+    pub(super) fn priced(&self, books: &PriceBooks, span: Span) -> Result<Entry, BillingError> {
         let mut entry = self.costing(Picos::ZERO, span)?;
         let Opened { path, model, tier, .. } = &entry.opened;
         let book = books.of(&path.organization);
         let Some(priced) = book.find(model, tier, span.last) else { return Ok(entry) };
-        let of = (book, &priced);
-        let used = used(transaction, &path.organization, of, span.last).await?;
-        let cost = priced.prices.cost(self.usage, used);
+        let cost = priced.prices.ceiling(self.usage);
         (entry.cost, entry.opened.held) = (cost, cost);
         Ok(entry)
     }

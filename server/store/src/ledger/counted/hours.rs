@@ -3,7 +3,8 @@
 use server_metering::{Entry, Meter, UnixMillis};
 
 use super::due::{Due, Span, units};
-use super::{Clock, PROVISIONED, STORAGE, add_new, as_number};
+use super::{Clock, PROVISIONED, STORAGE, as_number};
+use crate::ledger::append::add_new;
 use crate::ledger::books::PriceBooks;
 use crate::ledger::filter::MILLIS_PER_HOUR;
 use crate::sql::{Transaction, query};
@@ -117,12 +118,8 @@ async fn bill<'a>(
     last: Option<String>,
 ) -> Result<Counted, StoreError> {
     let is_full = i64::try_from(due.len()) == Ok(PAGE);
-    let mut entries: Vec<Entry> = Vec::with_capacity(due.len());
-    for due in due {
-        let entry = due.priced(&mut transaction, books, span).await?;
-        entries.push(entry);
-    }
-    let new = add_new(&mut transaction, entries).await?;
+    let entries = due.map(|due| due.priced(books, span)).collect::<Result<_, _>>()?;
+    let new = add_new(&mut transaction, Some(books), entries).await?;
     transaction.commit().await?;
     Ok(Counted { new, next: last.filter(|_| is_full) })
 }

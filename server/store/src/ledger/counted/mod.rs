@@ -11,12 +11,10 @@ mod hours;
 mod months;
 mod provisions;
 
-use server_metering::{Entry, Tier, UnixMillis};
+use server_metering::{Tier, UnixMillis};
 
-use super::append::add;
-use super::batch::Batch;
 use super::error::BillingError;
-use crate::sql::{Transaction, execute, query};
+use crate::sql::{execute, query};
 use crate::{Store, StoreError};
 
 pub use commitments::{Commitment, NewCommitment};
@@ -75,22 +73,6 @@ impl Clock {
         };
         store.in_time(work).await
     }
-}
-
-/// Adds lines, and gives those that the ledger did not have.
-async fn add_new(
-    transaction: &mut Transaction,
-    entries: Vec<Entry>,
-) -> Result<Vec<Entry>, StoreError> {
-    let batch = Batch::new(&entries);
-    let new = add(transaction, &batch).await?;
-    let mut new: Vec<String> = new.iter().map(|line| line.request().to_owned()).collect();
-    new.sort_unstable();
-    drop(batch);
-    let is_new = |entry: &Entry| {
-        new.binary_search_by(|id| id.as_str().cmp(entry.opened.request.as_str())).is_ok()
-    };
-    Ok(entries.into_iter().filter(is_new).collect())
 }
 
 fn as_number(at: UnixMillis) -> i64 {

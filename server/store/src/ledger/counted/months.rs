@@ -3,7 +3,8 @@
 use server_metering::{Entry, Micros, Period, Picos, UnixMillis, Usage};
 
 use super::due::{Due, Span};
-use super::{COMMITMENT, Clock, add_new, as_number};
+use super::{COMMITMENT, Clock, as_number};
+use crate::ledger::append::add_new;
 use crate::ledger::batch::number;
 use crate::ledger::cells::PICOS_PER_MICRO;
 use crate::ledger::filter::MILLIS_PER_HOUR;
@@ -74,7 +75,7 @@ impl Store {
         }
         let is_full = i64::try_from(rows.len()) == Ok(PAGE);
         let next = rows.last().map(|(id, _)| id.clone()).filter(|_| is_full);
-        let new = add_new(&mut transaction, entries).await?;
+        let new = add_new(&mut transaction, None, entries).await?;
         transaction.commit().await?;
         Ok((new, next))
     }

@@ -1,6 +1,7 @@
 //! What was billed: each request once, in sums that are those of the lines.
 
 mod counted;
+mod numbered;
 mod prices;
 mod prune;
 mod restore;

@@ -11,6 +11,7 @@ use crate::{On, is_missing, ledger::used};
 
 crate::on_both! {
     each_hour_of_a_provision_is_billed,
+    a_free_unit_is_of_one_provision,
     a_provision_ends_with_its_project,
     what_cannot_be_held_is_refused,
 }
@@ -72,6 +73,28 @@ async fn each_hour_of_a_provision_is_billed(on: On) {
     let is_ours = |action: &&String| action.starts_with("provision.");
     let ours: Vec<_> = told.iter().filter(is_ours).collect();
     assert_eq!(ours, ["provision.created", "provision.created", "provision.ended"]);
+}
+
+async fn a_free_unit_is_of_one_provision(on: On) {
+    let opened = populated(on).await;
+    let store = &opened.store;
+    let list = r#"{"period":"total","meters":{"provisioned_hours":{"free_units":4,"price":"4"}}}"#;
+    let list = PriceListData::parse(list).unwrap();
+    let (tier, model) = ("provisioned", "llama");
+    let price =
+        NewPrice { organization: None, model, tier, valid_from: 0, valid_until: None, list };
+    store.set_price(&may("a"), &price).await.unwrap();
+    let hour = now() / HOUR * HOUR;
+    begin(store, hour).await;
+    for units in [3, 2] {
+        make(store, new("p", units)).await.unwrap();
+    }
+    for (hours, costing) in [(1, 1), (2, 5)] {
+        let lines = store.count_hour(at(hour + hours * HOUR)).await.unwrap().unwrap();
+        let cost: i128 = lines.iter().map(|line| line.cost.get()).sum();
+        assert_eq!((lines.len(), cost), (2, costing * 4_000_000), "{lines:?}");
+    }
+    assert_eq!(used(store, "a", (hour, hour + 2 * HOUR)).await.cost.get(), 6 * 4_000_000);
 }
 
 async fn a_provision_ends_with_its_project(on: On) {
