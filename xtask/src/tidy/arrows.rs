@@ -185,7 +185,7 @@ const GUARDED: &[(&str, &[&str])] = &[
     ("tokenizers", &["engine-text"]),
     ("minijinja*", &["engine-text"]),
     ("safetensors", &["engine-llm"]),
-    ("memmap2", &["engine-llm", "engine-weights"]),
+    ("memmap2", &["engine-llm", "engine-weights", "server-metering"]),
     ("clap*", &["agentbase", "xtask"]),
     ("indicatif", &["agentbase", "xtask"]),
     ("anyhow", &["agentbase", "xtask", "loadtests"]),

@@ -1,11 +1,11 @@
-//! Files that are written through memory: a record costs the copying of its bytes, and no call of the
-//! system.
+//! Files that are written through memory: a record costs the copying of its bytes, and no call of
+//! the system.
 //!
 //! Invariant: the whole of a mapped file has its room on the disk before anything is written, so no
 //! write fails, and nobody makes it shorter while it is written to.
 //!
-//! What is in a shared mapping is the system's, as what `write` hands over is: a kill of the process
-//! takes none of it back, and `fdatasync` has the disk keep it.
+//! What is in a shared mapping is the system's, as what `write` hands over is: a kill of the
+//! process takes none of it back, and `fdatasync` has the disk keep it.
 
 use std::fs::File;
 use std::io;

@@ -1,15 +1,16 @@
-//! The journal: what was delivered and settled, in files of this process, before anybody is told that
-//! it is.
+//! The journal: what was delivered and settled, in files of this process, before anybody is told
+//! that it is.
 //!
 //! Invariant: a record that was acknowledged is in a file, whole, whatever kills the process. A
 //! segment goes only when the ledger has all that was settled in it and before it, and the disk has
 //! how each request ended that was opened there.
 //!
 //! A folder holds segments, each named by its number: a header, and frames of a record each. A kill
-//! in the middle of a write leaves a torn frame at the end, which is cut off by whoever reads, as are
-//! the zeros of room that was set aside. A failed write is taken back, or its segment left as it is
-//! for a new one.
+//! in the middle of a write leaves a torn frame at the end, which is cut off by whoever reads, as
+//! are the zeros of room that was set aside. A failed write is taken back, or its segment left as
+//! it is for a new one.
 
+mod decode;
 mod disk;
 mod entry;
 mod error;
