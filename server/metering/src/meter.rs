@@ -133,6 +133,12 @@ impl Usage {
         self.each(other, u64::saturating_sub)
     }
 
+    /// What is left of each count after taking the other's; counts go round.
+    #[must_use]
+    pub(crate) fn wrapping_sub(self, other: Self) -> Self {
+        self.each(other, u64::wrapping_sub)
+    }
+
     /// The larger of each two counts.
     #[must_use]
     pub(crate) fn max(self, other: Self) -> Self {

@@ -150,34 +150,26 @@ impl Organization {
         hold: &mut Hold,
         utc: UnixMillis,
     ) -> Picos {
-        let mut tree = self.tree();
-        let cost = work.priced.map_or(Picos::ZERO, |Priced { model, tier, prices }| {
-            if tree.is_shared {
-                return prices.ceiling(usage);
-            }
-            let used = tree.used(model, tier, prices.period());
-            let cost = prices.cost(usage, used.get(utc).usage);
-            used.add(utc, &Sum { usage, cost });
-            cost
-        });
-        let used = Sum { usage, cost };
-        let held = hold.sum.part(&used);
-        hold.sum.take(&held);
-        for account in tree.known(work.path).into_iter().flatten() {
-            account.charge(utc, &used, &held);
-        }
-        cost
+        self.tree().charge(work, usage, hold, utc)
     }
 
-    /// The request ended with so much output: gives back what it did not use.
-    pub(crate) fn release(&self, path: &Path, hold: Hold, output: u64) {
+    /// The same of a request that ended with so much output: gives back what it did not use.
+    pub(crate) fn settle(
+        &self,
+        work: Work<'_>,
+        (usage, output): (Usage, u64),
+        mut hold: Hold,
+        utc: UnixMillis,
+    ) -> Picos {
         let mut tree = self.tree();
-        for (account, taken) in tree.known(path).into_iter().zip(hold.taken) {
+        let cost = tree.charge(work, usage, &mut hold, utc);
+        for (account, taken) in tree.known(work.path).into_iter().zip(hold.taken) {
             if let Some(account) = account {
                 let [requests, input, _] = taken;
                 account.release(&hold.sum, taken, [requests, input, output]);
             }
         }
+        cost
     }
 
     pub(crate) fn set_limits(&self, id: &AccountId, limits: Limits, moment: Moment) {
@@ -242,6 +234,25 @@ impl Organization {
 }
 
 impl Tree {
+    fn charge(&mut self, work: Work<'_>, usage: Usage, hold: &mut Hold, utc: UnixMillis) -> Picos {
+        let cost = work.priced.map_or(Picos::ZERO, |Priced { model, tier, prices }| {
+            if self.is_shared {
+                return prices.ceiling(usage);
+            }
+            let used = self.used(model, tier, prices.period());
+            let cost = prices.cost(usage, used.get(utc).usage);
+            used.add(utc, &Sum { usage, cost });
+            cost
+        });
+        let used = Sum { usage, cost };
+        let held = hold.sum.part(&used);
+        hold.sum.take(&held);
+        for account in self.known(work.path).into_iter().flatten() {
+            account.charge(utc, &used, &held);
+        }
+        cost
+    }
+
     /// The accounts of a path, made where there was none: it is without limits then.
     fn made(&mut self, path: &Path) -> [&mut Account; Level::ALL.len()] {
         let new = || Account::new(self.is_shared);

@@ -143,7 +143,7 @@ impl Permit {
 
     /// Has the journal know what was delivered so far; if it is not written, the next one is.
     pub(crate) fn mark(&mut self) {
-        self.charge();
+        self.charge(false);
         self.begun_in = self.shared.journal.mark(&self.so_far(Ending::Lost), self.begun_in);
     }
 
@@ -165,13 +165,18 @@ impl Permit {
         self.delivered = self.delivered.max(compute);
     }
 
-    /// Charges what was delivered since the last time.
-    fn charge(&mut self) {
+    /// Charges what was delivered since the last time, and gives back what is held if that was all.
+    fn charge(&mut self, is_all: bool) {
         self.count_compute();
         let work = Work { path: &self.opened.path, priced: self.priced.as_ref() };
         let more = self.delivered.saturating_sub(self.charged);
         let utc = self.shared.clock.utc();
-        let cost = self.organization.charge(work, more, &mut self.hold, utc);
+        let cost = if is_all {
+            let (output, hold) = (self.delivered.get(Meter::OutputTokens), &mut self.hold);
+            self.organization.settle(work, (more, output), std::mem::take(hold), utc)
+        } else {
+            self.organization.charge(work, more, &mut self.hold, utc)
+        };
         self.charged = self.delivered;
         self.cost = self.cost.saturating_add(cost);
     }
@@ -185,9 +190,7 @@ impl Permit {
 
     fn close(&mut self, ending: Ending) -> Receipt {
         self.is_settled = true;
-        self.charge();
-        let output = self.charged.get(Meter::OutputTokens);
-        self.organization.release(&self.opened.path, std::mem::take(&mut self.hold), output);
+        self.charge(true);
         // Nobody is told of one that was dropped: it waits for no disk.
         let waits = ending != Ending::Dropped;
         let is_written = self.shared.journal.settle(&self.so_far(ending), self.begun_in, waits);
