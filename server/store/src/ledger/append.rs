@@ -9,20 +9,19 @@ use std::collections::HashSet;
 use server_metering::Entry;
 use sqlx::Row;
 
-use super::batch::{self, Batch, Line};
+use super::batch::{self, Batch};
 use super::books::PriceBooks;
 use super::insert::{Insert, Written, chunks};
+use super::line::Line;
 use super::numbered::{Numbered, retain_new};
 use super::prune::lines_since_if_old;
-use super::statements::{DAYS, HOURS, LINES, LINES_ALIKE, NEW_LINES, SUMS, Sums};
+use super::runs::{Common, runs};
+use super::statements::{DAYS, HOURS, LINES, LINES_ALIKE, LINES_OF_ONE, NEW_LINES, SUMS, Sums};
 use crate::sql::{Bound, Transaction, on};
 use crate::{Store, StoreError};
 
 /// What a line is called in errors.
 const WHAT: &str = "line of the ledger";
-
-/// Lines with this much in common go by a statement that has that once.
-const FEWEST_SHARING: usize = 4;
 
 impl Store {
     /// Adds settled requests to the ledger and its sums, at the costs that they have; how many of
@@ -145,23 +144,25 @@ async fn add_sums(
 
 /// Adds lines, and says whether none of them was there. If one was, it is over: others are missing.
 async fn add_lines(transaction: &mut Transaction, batch: &Batch<'_>) -> Result<bool, StoreError> {
-    let mut rest = batch.lines();
-    while let Some(first) = rest.first() {
-        let num = num_alike(rest, first);
-        let (rows, others) = rest.split_at(match num {
-            FEWEST_SHARING.. => num,
-            // Up to the next that have much in common, so that all are in their order.
-            _ => num_unlike(rest),
-        });
-        rest = others;
-        for chunk in chunks(rows) {
-            let num_added = if num >= FEWEST_SHARING {
-                let own: Vec<_> = chunk.iter().map(|line| batch.own(line)).collect();
-                let insert = &LINES_ALIKE[usize::from(first.is_usual())];
-                add_rows(transaction, insert, &own, &batch.shared(first)).await?
-            } else {
-                let all: Vec<_> = chunk.iter().map(|line| batch.row(line)).collect();
-                add_rows(transaction, &LINES, &all, &[]).await?
+    for (common, lines) in runs(batch.lines()) {
+        let Some(first) = lines.first() else { continue };
+        let is_usual = usize::from(first.is_usual());
+        for chunk in chunks(lines) {
+            let num_added = match common {
+                Common::All => {
+                    let rows: Vec<_> = chunk.iter().map(Line::alone).collect();
+                    let shared = batch.shared_by_one(first);
+                    add_rows(transaction, &LINES_OF_ONE[is_usual], &rows, &shared).await?
+                }
+                Common::Kind => {
+                    let rows: Vec<_> = chunk.iter().map(|line| batch.own(line)).collect();
+                    let shared = batch.shared(first);
+                    add_rows(transaction, &LINES_ALIKE[is_usual], &rows, &shared).await?
+                }
+                Common::Nothing => {
+                    let rows: Vec<_> = chunk.iter().map(|line| batch.row(line)).collect();
+                    add_rows(transaction, &LINES, &rows, &[]).await?
+                }
             };
             if num_added != chunk.len() as u64 {
                 return Ok(false);
@@ -169,17 +170,6 @@ async fn add_lines(transaction: &mut Transaction, batch: &Batch<'_>) -> Result<b
         }
     }
     Ok(true)
-}
-
-/// How many lines have in common what the first one has.
-fn num_alike<'a>(lines: &[Line<'a>], first: &Line<'a>) -> usize {
-    lines.iter().take_while(|line| line.shares_with(first)).count()
-}
-
-/// How many lines come before some that have much in common.
-fn num_unlike(lines: &[Line<'_>]) -> usize {
-    let runs = lines.chunk_by(|a, b| a.shares_with(b));
-    runs.map(<[_]>::len).take_while(|num| *num < FEWEST_SHARING).sum()
 }
 
 /// Adds lines, and gives those that were not there.

@@ -1,24 +1,25 @@
 //! Lines of the ledger, and what they add to its sums.
 //!
-//! Invariant: rows are in the order of their keys, lines in that of what they have in common and
-//! then of their requests; so writers that come at once take locks in one order and none waits for
-//! another in a circle. No two rows have one key.
+//! Invariant: rows are in the order of their keys, lines in that of what they have in common, then
+//! of whose they are and then of their requests; so writers that come at once take locks in one
+//! order and none waits for another in a circle. No two rows have one key.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 
-use server_metering::{Entry, Meter, Period, UnixMillis};
+use server_metering::{Entry, Period, UnixMillis};
 
-use super::cells::{Cells, NUM_METERS, NUM_SUM, PICOS_PER_MICRO, is_usual};
+use super::cells::{Cells, NUM_METERS, NUM_SUM};
 use super::counted::COUNTED;
 use super::filter::MILLIS_PER_HOUR;
 use super::insert::Written;
+use super::line::Line;
 use crate::sql::Bound;
 
 /// When it was opened and settled, its meters and its cost.
 pub(super) const NUM_LINE: usize = 2 + NUM_METERS + 1;
 /// Organization, project, key, model, tier, endpoint and tag.
-const NUM_NAMES: usize = 7;
+pub(super) const NUM_NAMES: usize = 7;
 /// The first of them are those of an account. The rest, and how a line ended, lines of many
 /// accounts have in common.
 const NUM_OF_ACCOUNT: usize = 3;
@@ -36,19 +37,6 @@ pub(super) struct Batch<'a> {
     /// As they are bound: two that are the same there are one. In order.
     names: Vec<[Cow<'a, str>; NUM_NAMES]>,
     lines: Vec<Line<'a>>,
-}
-
-/// A line as it is written.
-#[derive(Debug)]
-pub(super) struct Line<'a> {
-    request: Cow<'a, str>,
-    /// Its place among the names.
-    whose: usize,
-    /// The place of what it has in common with others among all of that.
-    alike: usize,
-    is_usual: bool,
-    ending: &'static str,
-    numbers: [i64; NUM_LINE],
 }
 
 impl<'a> Batch<'a> {
@@ -90,7 +78,7 @@ impl<'a> Batch<'a> {
             line.whose = places[line.whose];
             line.alike = alike[line.whose];
         }
-        lines.sort_by_key(Line::kind);
+        lines.sort_by_key(|line| (line.kind(), line.whose));
         Self { names, lines }
     }
 
@@ -98,13 +86,19 @@ impl<'a> Batch<'a> {
         &self.lines
     }
 
-    /// What a line has in common with others.
+    /// What a line has in common with others of its account and kind.
+    pub(super) fn shared_by_one(&self, line: &Line<'_>) -> [&str; NUM_NAMES + 1] {
+        let names = &self.names[line.whose];
+        std::array::from_fn(|idx| names.get(idx).map_or(line.ending, |name| name.as_ref()))
+    }
+
+    /// What a line has in common with others of its kind.
     pub(super) fn shared(&self, line: &Line<'_>) -> [&str; NUM_SHARED] {
         let names = &self.names[line.whose][NUM_OF_ACCOUNT..];
         std::array::from_fn(|idx| names.get(idx).map_or(line.ending, |name| name.as_ref()))
     }
 
-    /// What it has alone.
+    /// What it has alone among those.
     pub(super) fn own<'b>(&'b self, line: &'b Line<'_>) -> Written<'b, NUM_OWN, NUM_LINE> {
         let names = &self.names[line.whose];
         let text = |idx: usize| if idx == 0 { &*line.request } else { &*names[idx - 1] };
@@ -135,60 +129,6 @@ impl<'a> Batch<'a> {
         }
         let texts = |whose: usize| self.names[whose].each_ref().map(|name| &**name);
         hours.into_iter().map(|((whose, _), numbers)| (texts(whose), numbers)).collect()
-    }
-}
-
-impl<'a> Line<'a> {
-    fn new(entry: &'a Entry, whose: usize) -> Self {
-        let Entry { opened, settled_at, usage, cost, ending } = entry;
-        // What is admitted fits; a line that never did would keep all others waiting.
-        let fit = |what: &'static str, value: i128| {
-            i64::try_from(value).unwrap_or_else(|_| {
-                tracing::error!(request = %opened.request, what, value, "it is cut to fit");
-                i64::MAX
-            })
-        };
-        let mut numbers = [0; NUM_LINE];
-        numbers[0] = fit("time it was opened", opened.opened_at.0.into());
-        numbers[1] = fit("time it was settled", settled_at.0.into());
-        for (number, meter) in numbers[2..].iter_mut().zip(Meter::ALL) {
-            *number = fit(meter.name(), usage.get(meter).into());
-        }
-        numbers[NUM_LINE - 1] = fit("cost in pico-units", cost.get());
-        let (request, ending) = (opened.request.as_str().bound(), ending.name());
-        let is_usual = is_usual(&numbers[2..2 + NUM_METERS]);
-        Self { request, whose, alike: 0, is_usual, ending, numbers }
-    }
-
-    fn kind(&self) -> (usize, &'static str, bool) {
-        (self.alike, self.ending, self.is_usual)
-    }
-
-    pub(super) fn is_usual(&self) -> bool {
-        self.is_usual
-    }
-
-    pub(super) fn request(&self) -> &str {
-        &self.request
-    }
-
-    /// Whether it has in common what [`Batch::shared`] says.
-    pub(super) fn shares_with(&self, other: &Self) -> bool {
-        self.kind() == other.kind()
-    }
-
-    pub(super) fn settled_at(&self) -> i64 {
-        self.numbers[1]
-    }
-
-    /// Its meters, and its cost as sums have it.
-    fn sum(&self) -> [i64; NUM_SUM] {
-        let mut sum = [0; NUM_SUM];
-        sum[..NUM_METERS].copy_from_slice(&self.numbers[2..2 + NUM_METERS]);
-        let cost = self.numbers[NUM_LINE - 1];
-        sum[NUM_METERS] = cost.div_euclid(PICOS_PER_MICRO);
-        sum[NUM_METERS + 1] = cost.rem_euclid(PICOS_PER_MICRO);
-        sum
     }
 }
 

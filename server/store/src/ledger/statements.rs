@@ -4,7 +4,7 @@
 
 use std::sync::LazyLock;
 
-use super::batch::{NUM_LINE, NUM_OWN, NUM_SHARED};
+use super::batch::{NUM_LINE, NUM_NAMES, NUM_OWN, NUM_SHARED};
 use super::cells::{COST, METERS, NUM_METERS, NUM_SUM, USUAL, is_usual, meters_by_use};
 use super::insert::{Insert, Written};
 
@@ -15,21 +15,11 @@ const ONCE: &str = " ON CONFLICT (request_id) DO NOTHING";
 /// Lines of any sort.
 pub(super) static LINES: LazyLock<Insert> =
     LazyLock::new(|| Insert::new(into_ledger(), ONCE.to_owned()));
-/// Lines with texts in common, by whether they have usual meters only.
-pub(super) static LINES_ALIKE: LazyLock<[Insert; 2]> = LazyLock::new(|| {
-    let into = |told: Vec<usize>| {
-        // What is not told is a 0 in the columns, too.
-        let number = |place| told.iter().position(|it| *it == place);
-        let row = |num: usize| format!("rows.column{num}");
-        let own = (1..=NUM_OWN).map(row);
-        let shared = (1..=NUM_SHARED).map(|num| format!("shared.column{num}"));
-        let numbers = (0..NUM_LINE)
-            .map(|place| number(place).map_or("0".to_owned(), |at| row(NUM_OWN + 1 + at)));
-        let columns: Vec<_> = own.chain(shared).chain(numbers).collect();
-        Insert::with_shared(into_ledger(), columns.join(", "), ONCE.to_owned()).telling(told, 0)
-    };
-    [into((0..NUM_LINE).collect()), into(told(2, NUM_LINE))]
-});
+/// Lines of one account with all else in common, by whether they have usual meters only.
+pub(super) static LINES_OF_ONE: LazyLock<[Insert; 2]> = LazyLock::new(|| sharing(1, NUM_NAMES + 1));
+/// Lines of any account with all else in common.
+pub(super) static LINES_ALIKE: LazyLock<[Insert; 2]> =
+    LazyLock::new(|| sharing(NUM_OWN, NUM_SHARED));
 /// Lines some of which may be there.
 pub(super) static NEW_LINES: LazyLock<Insert> =
     LazyLock::new(|| Insert::new(into_ledger(), format!("{ONCE} RETURNING request_id")));
@@ -82,6 +72,22 @@ impl Sums {
 fn told(num_before: usize, num: usize) -> Vec<usize> {
     let meters = USUAL.map(|place| num_before + place);
     (0..num_before).chain(meters).chain(num_before + NUM_METERS..num).collect()
+}
+
+/// Lines of which each has some texts of its own, and shares some: of any meters, and of the usual.
+fn sharing(num_own: usize, num_shared: usize) -> [Insert; 2] {
+    let into = |told: Vec<usize>| {
+        // What is not told is a 0 in the columns, too.
+        let number = |place| told.iter().position(|it| *it == place);
+        let row = |num: usize| format!("rows.column{num}");
+        let own = (1..=num_own).map(row);
+        let shared = (1..=num_shared).map(|num| format!("shared.column{num}"));
+        let numbers = (0..NUM_LINE)
+            .map(|place| number(place).map_or("0".to_owned(), |at| row(num_own + 1 + at)));
+        let columns: Vec<_> = own.chain(shared).chain(numbers).collect();
+        Insert::with_shared(into_ledger(), columns.join(", "), ONCE.to_owned()).telling(told, 0)
+    };
+    [into((0..NUM_LINE).collect()), into(told(2, NUM_LINE))]
 }
 
 fn into_ledger() -> String {
