@@ -34,18 +34,18 @@ pub struct PriceBook {
 #[derive(Clone, Debug)]
 struct Listed {
     valid: Range<UnixMillis>,
-    prices: Arc<Prices>,
+    priced: Arc<Priced>,
 }
 
 /// A list that was found, and what it is listed by: what was asked for, or what that fell back to.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Priced {
     /// A model's version, or its name.
     pub model: ModelId,
     /// Its tier.
     pub tier: Tier,
     /// The list.
-    pub prices: Arc<Prices>,
+    pub prices: Prices,
 }
 
 /// Why there is no price.
@@ -119,13 +119,14 @@ impl PriceBook {
             let (model, tier) = names();
             return Err(PriceError::TooMany { model, tier });
         }
-        lists.insert(place, Listed { valid, prices: Arc::new(prices) });
+        let (model, tier) = names();
+        lists.insert(place, Listed { valid, priced: Arc::new(Priced { model, tier, prices }) });
         Ok(())
     }
 
     /// The list that holds at a moment for a model's version in a tier, or what stands in for it.
     #[must_use]
-    pub fn find(&self, model: &ModelId, tier: &Tier, at: UnixMillis) -> Option<Priced> {
+    pub fn find(&self, model: &ModelId, tier: &Tier, at: UnixMillis) -> Option<Arc<Priced>> {
         let name = model.as_str().rsplit_once('@').map(|(name, _)| name);
         let tiers = [tier.as_str(), Tier::STANDARD];
         tiers.into_iter().find_map(|tier| {
@@ -134,15 +135,10 @@ impl PriceBook {
         })
     }
 
-    fn listed(&self, model: &str, tier: &str, at: UnixMillis) -> Option<Priced> {
-        let (model, tiers) = self.models.get_key_value(model)?;
-        let (tier, lists) = tiers.get_key_value(tier)?;
+    fn listed(&self, model: &str, tier: &str, at: UnixMillis) -> Option<Arc<Priced>> {
+        let lists = self.models.get(model)?.get(tier)?;
         let listed = &lists[lists.partition_point(|it| it.valid.start <= at).checked_sub(1)?];
-        (at < listed.valid.end).then(|| Priced {
-            model: model.clone(),
-            tier: tier.clone(),
-            prices: Arc::clone(&listed.prices),
-        })
+        (at < listed.valid.end).then(|| Arc::clone(&listed.priced))
     }
 
     /// What a usage would cost at a moment, after what was `used` of the list's period.

@@ -101,7 +101,9 @@ impl Meters {
         let (shared, moment) = (&self.0, self.moment());
         shared.journal.check()?;
         let organization = self.organization(&path.organization);
-        let admitted = organization.admit(path, ask, &self.prices(), moment)?;
+        let prices = shared.prices.read().unwrap_or_else(PoisonError::into_inner);
+        let admitted = organization.admit(path, ask, &prices, moment)?;
+        drop(prices);
         let opened = Opened {
             request: ask.request.clone(),
             path: path.clone(),
@@ -171,9 +173,9 @@ impl Meters {
         let book = self.organization(id).prices().unwrap_or_else(|| self.prices());
         let priced = book.find(&opened.model, &opened.tier, utc);
         if let Some(Priced { model, tier, prices }) =
-            priced.filter(|it| is_present(it.prices.period()))
+            priced.as_deref().filter(|it| is_present(it.prices.period()))
         {
-            self.organization(id).restore_used((&model, &tier), prices.period(), utc, &sum);
+            self.organization(id).restore_used((model, tier), prices.period(), utc, &sum);
         }
     }
 

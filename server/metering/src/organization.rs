@@ -9,20 +9,22 @@
 //! request, and never while anything is written; 16,000 requests a second of one organization
 //! keep it for a few hundredths of the time, and organizations do not wait for each other.
 
+mod hold;
 mod lending;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
+pub(crate) use self::hold::{Admitted, Hold, Work};
 use self::lending::worst;
 use crate::account::Account;
 use crate::limits::Room;
-use crate::rate::{RateStatuses, Taken};
+use crate::rate::RateStatuses;
 use crate::refusal::Refusal;
 use crate::sums::{PeriodSum, Sum};
 use crate::{
-    AccountId, Ask, KeyId, Level, Limits, Meter, ModelId, Path, Period, Picos, PriceBook, Priced,
+    AccountId, Ask, KeyId, Level, Limits, ModelId, Path, Period, Picos, PriceBook, Priced,
     ProjectId, Standing, Tier, UnixMillis, Usage,
 };
 
@@ -53,43 +55,6 @@ struct Project {
 pub(crate) struct Moment {
     pub(crate) now: Instant,
     pub(crate) utc: UnixMillis,
-}
-
-/// What a request that was let in has taken.
-#[derive(Debug)]
-pub(crate) struct Admitted {
-    pub(crate) priced: Option<Priced>,
-    pub(crate) room: Room,
-    pub(crate) hold: Hold,
-    pub(crate) statuses: RateStatuses,
-}
-
-/// What is held of an account's path.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Hold {
-    /// What may be used and cost yet.
-    sum: Sum,
-    /// What each level's rates gave.
-    taken: [Taken; Level::ALL.len()],
-}
-
-/// Whose work it is, and at which prices.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Work<'a> {
-    pub(crate) path: &'a Path,
-    pub(crate) priced: Option<&'a Priced>,
-}
-
-impl Hold {
-    /// How many units of a meter it can use yet, at most.
-    pub(crate) fn units(&self, meter: Meter) -> u64 {
-        self.sum.usage.get(meter)
-    }
-
-    /// What the request can cost yet, at most.
-    pub(crate) fn cost(&self) -> Picos {
-        self.sum.cost
-    }
 }
 
 impl Organization {
@@ -150,7 +115,12 @@ impl Organization {
         hold: &mut Hold,
         utc: UnixMillis,
     ) -> Picos {
-        self.tree().charge(work, usage, hold, utc)
+        let mut tree = self.tree();
+        let (used, held) = tree.cost(work, usage, hold, utc);
+        for account in tree.known(work.path).into_iter().flatten() {
+            account.charge(utc, &used, &held);
+        }
+        used.cost
     }
 
     /// The same of a request that ended with so much output: gives back what it did not use.
@@ -162,14 +132,15 @@ impl Organization {
         utc: UnixMillis,
     ) -> Picos {
         let mut tree = self.tree();
-        let cost = tree.charge(work, usage, &mut hold, utc);
+        let (used, held) = tree.cost(work, usage, &mut hold, utc);
         for (account, taken) in tree.known(work.path).into_iter().zip(hold.taken) {
             if let Some(account) = account {
                 let [requests, input, _] = taken;
+                account.charge(utc, &used, &held);
                 account.release(&hold.sum, taken, [requests, input, output]);
             }
         }
-        cost
+        used.cost
     }
 
     pub(crate) fn set_limits(&self, id: &AccountId, limits: Limits, moment: Moment) {
@@ -234,7 +205,14 @@ impl Organization {
 }
 
 impl Tree {
-    fn charge(&mut self, work: Work<'_>, usage: Usage, hold: &mut Hold, utc: UnixMillis) -> Picos {
+    /// What was used, at its cost, and the part of it that was held.
+    fn cost(
+        &mut self,
+        work: Work<'_>,
+        usage: Usage,
+        hold: &mut Hold,
+        utc: UnixMillis,
+    ) -> (Sum, Sum) {
         let cost = work.priced.map_or(Picos::ZERO, |Priced { model, tier, prices }| {
             if self.is_shared {
                 return prices.ceiling(usage);
@@ -247,10 +225,7 @@ impl Tree {
         let used = Sum { usage, cost };
         let held = hold.sum.part(&used);
         hold.sum.take(&held);
-        for account in self.known(work.path).into_iter().flatten() {
-            account.charge(utc, &used, &held);
-        }
-        cost
+        (used, held)
     }
 
     /// The accounts of a path, made where there was none: it is without limits then.

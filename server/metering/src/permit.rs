@@ -48,14 +48,19 @@ pub struct Receipt {
 
 /// Leave to work, which holds the most that the work can use. Dropping it settles what was
 /// delivered, as [`Ending::Dropped`].
+///
+/// It is handed on by many, so it lies where it is.
 #[derive(Debug)]
-pub struct Permit {
+pub struct Permit(Box<Running>);
+
+#[derive(Debug)]
+struct Running {
     shared: Arc<Shared>,
     organization: Arc<Organization>,
     opened: Opened,
     /// The journal's segment that has its first mark, once there is one.
     begun_in: Option<u64>,
-    priced: Option<Priced>,
+    priced: Option<Arc<Priced>>,
     room: Room,
     statuses: RateStatuses,
     hold: Hold,
@@ -79,7 +84,7 @@ impl Permit {
     ) -> Self {
         let Admitted { priced, room, hold, statuses } = admitted;
         let max_compute = hold.units(Meter::ComputeMillis);
-        Self {
+        Self(Box::new(Running {
             shared,
             organization,
             opened,
@@ -95,56 +100,55 @@ impl Permit {
             max_compute,
             marked_at: now,
             is_settled: false,
-        }
+        }))
     }
 
     /// The most tokens that may be generated; more would be billed, and could overspend.
     #[must_use]
     pub fn max_output_tokens(&self) -> u64 {
-        self.room.0
+        self.0.room.0
     }
 
     /// What made that less than was asked for.
     #[must_use]
     pub fn capped_by(&self) -> Option<CappedBy> {
-        self.room.1
+        self.0.room.1
     }
 
     /// How the rates stood after it was let in.
     #[must_use]
     pub fn rates(&self) -> RateStatuses {
-        self.statuses
+        self.0.statuses
     }
 
     /// The most that it can cost, as it was held.
     #[must_use]
     pub fn held(&self) -> Picos {
-        self.opened.held
+        self.0.opened.held
     }
 
     /// An engine works on it since then: the time from then to its end is charged, in whole
     /// milliseconds, rounded upwards, and no more of it than was asked for. Where nothing is
     /// delivered, none is.
     pub fn computing(&mut self, since: Instant) {
-        self.computing.get_or_insert(since);
+        self.0.computing.get_or_insert(since);
     }
 
     /// Tells all that was delivered so far, not only since the last time: a count never falls.
     ///
     /// Costs a look at the clock, and a record of the journal once in [`MARK_EVERY`].
     pub fn delivered(&mut self, usage: Usage) {
-        self.delivered = self.delivered.max(usage);
-        let now = self.shared.clock.now();
-        if now.saturating_duration_since(self.marked_at) >= MARK_EVERY {
-            self.marked_at = now;
-            self.mark();
+        self.0.delivered = self.0.delivered.max(usage);
+        let now = self.0.shared.clock.now();
+        if now.saturating_duration_since(self.0.marked_at) >= MARK_EVERY {
+            self.0.marked_at = now;
+            self.0.mark();
         }
     }
 
-    /// Has the journal know what was delivered so far; if it is not written, the next one is.
+    #[cfg(test)]
     pub(crate) fn mark(&mut self) {
-        self.charge(false);
-        self.begun_in = self.shared.journal.mark(&self.so_far(Ending::Lost), self.begun_in);
+        self.0.mark();
     }
 
     /// The work ended, and this is all that was delivered of it: counts as [`Permit::delivered`]
@@ -152,8 +156,16 @@ impl Permit {
     ///
     /// In [`Durability::BeforeAck`](crate::Durability::BeforeAck) it waits for the disk.
     pub fn settle(mut self, usage: Usage, ending: Ending) -> Receipt {
-        self.delivered = self.delivered.max(usage);
-        self.close(ending)
+        self.0.delivered = self.0.delivered.max(usage);
+        self.0.close(ending)
+    }
+}
+
+impl Running {
+    /// Has the journal know what was delivered so far; if it is not written, the next one is.
+    fn mark(&mut self) {
+        self.charge(false);
+        self.begun_in = self.shared.journal.mark(&self.so_far(Ending::Lost), self.begun_in);
     }
 
     /// Counts the engine's time by now.
@@ -168,7 +180,7 @@ impl Permit {
     /// Charges what was delivered since the last time, and gives back what is held if that was all.
     fn charge(&mut self, is_all: bool) {
         self.count_compute();
-        let work = Work { path: &self.opened.path, priced: self.priced.as_ref() };
+        let work = Work { path: &self.opened.path, priced: self.priced.as_deref() };
         let more = self.delivered.saturating_sub(self.charged);
         let utc = self.shared.clock.utc();
         let cost = if is_all {
@@ -200,8 +212,8 @@ impl Permit {
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        if !self.is_settled {
-            self.close(Ending::Dropped);
+        if !self.0.is_settled {
+            self.0.close(Ending::Dropped);
         }
     }
 }

@@ -1,5 +1,7 @@
 //! What an organization asks of limits that other processes have too, and gives back.
 
+use std::sync::Arc;
+
 use super::{Moment, Organization, Tree};
 use crate::lease::{LeaseAsks, LeaseGrants};
 use crate::limits::Need;
@@ -89,11 +91,11 @@ impl Organization {
         let book = own.as_deref().unwrap_or(book);
         tree.used.clear();
         for ModelSums { model, tier, sums } in models {
-            let Some(Priced { model, tier, prices }) = book.find(model, tier, utc) else {
+            let Some(priced) = book.find(model, tier, utc) else {
                 continue;
             };
-            let period = prices.period();
-            tree.used(&model, &tier, period).add(utc, &sums[period as usize]);
+            let period = priced.prices.period();
+            tree.used(&priced.model, &priced.tier, period).add(utc, &sums[period as usize]);
         }
     }
 }
@@ -104,10 +106,10 @@ impl Tree {
         ask: &Ask,
         book: &PriceBook,
         utc: UnixMillis,
-    ) -> (Option<Priced>, Need) {
+    ) -> (Option<Arc<Priced>>, Need) {
         let book = self.prices.as_deref().unwrap_or(book);
         let priced = book.find(&ask.model, &ask.tier, utc);
-        let need = need(ask, priced.as_ref().map(|priced| &*priced.prices));
+        let need = need(ask, priced.as_ref().map(|priced| &priced.prices));
         (priced, need)
     }
 

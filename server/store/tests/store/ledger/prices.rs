@@ -34,7 +34,7 @@ async fn set(store: &Store, new: NewPrice<'_>) -> Result<PriceList, StoreError> 
 /// What an image costs at a moment, in micro-units for a million.
 fn price(book: &PriceBook, at: i64) -> Option<i128> {
     let (model, tier) = (ModelId::new("m").unwrap(), Tier::new("standard").unwrap());
-    let prices = book.find(&model, &tier, UnixMillis(at.unsigned_abs()))?.prices;
+    let prices = &book.find(&model, &tier, UnixMillis(at.unsigned_abs()))?.prices;
     Some(prices.cost(Usage::NONE.with(Meter::Images, 1), Usage::NONE).get())
 }
 

@@ -71,7 +71,7 @@ fn exact(books: &PriceBooks, lines: &[Entry]) -> i128 {
         let Some(list) = book.find(&opened.model, &opened.tier, opened.opened_at) else { continue };
         let number = list.prices.period().number(line.settled_at);
         let prices = Prices::clone(&list.prices);
-        let of_period = used.entry((organization, list.model, number));
+        let of_period = used.entry((organization, list.model.clone(), number));
         let (_, used) = of_period.or_insert((prices, Usage::NONE));
         *used = used.checked_add(line.usage).unwrap();
     }
