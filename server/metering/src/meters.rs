@@ -99,7 +99,6 @@ impl Meters {
     /// [`Refusal::NotLent`], if more is to be asked for of other processes first.
     pub fn admit(&self, path: &Path, ask: &Ask) -> Result<Permit, Refusal> {
         let (shared, moment) = (&self.0, self.moment());
-        shared.journal.check()?;
         let organization = self.organization(&path.organization);
         let prices = shared.prices.read().unwrap_or_else(PoisonError::into_inner);
         let admitted = organization.admit(path, ask, &prices, moment)?;
@@ -114,7 +113,16 @@ impl Meters {
             opened_at: moment.utc,
             held: admitted.hold.cost(),
         };
-        Ok(Permit::new(Arc::clone(shared), organization, opened, admitted, moment.now))
+        match shared.journal.claim(&opened) {
+            Ok(claim) => {
+                let opened = (opened, claim);
+                Ok(Permit::new(Arc::clone(shared), organization, opened, admitted, moment.now))
+            }
+            Err(error) => {
+                organization.undo(path, &admitted.hold);
+                Err(error.into())
+            }
+        }
     }
 
     /// Other limits of an account, from now on; what it used and holds stays.

@@ -143,6 +143,16 @@ impl Organization {
         used.cost
     }
 
+    /// The request never was.
+    pub(crate) fn undo(&self, path: &Path, hold: &Hold) {
+        let mut tree = self.tree();
+        for (account, taken) in tree.known(path).into_iter().zip(hold.taken) {
+            if let Some(account) = account {
+                account.release(&hold.sum, taken, [0; 3]);
+            }
+        }
+    }
+
     pub(crate) fn set_limits(&self, id: &AccountId, limits: Limits, moment: Moment) {
         self.tree().account(id).set_limits(limits, moment.now, moment.utc);
     }

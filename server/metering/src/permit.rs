@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::journal::{Ended, Ending, Opened};
+use crate::journal::{Claim, Ended, Ending, Opened};
 use crate::limits::Room;
 use crate::meters::Shared;
 use crate::organization::{Admitted, Hold, Organization, Work};
@@ -58,8 +58,7 @@ struct Running {
     shared: Arc<Shared>,
     organization: Arc<Organization>,
     opened: Opened,
-    /// The journal's segment that has its first mark, once there is one.
-    begun_in: Option<u64>,
+    claim: Claim,
     priced: Option<Arc<Priced>>,
     room: Room,
     statuses: RateStatuses,
@@ -78,7 +77,7 @@ impl Permit {
     pub(crate) fn new(
         shared: Arc<Shared>,
         organization: Arc<Organization>,
-        opened: Opened,
+        (opened, claim): (Opened, Claim),
         admitted: Admitted,
         now: Instant,
     ) -> Self {
@@ -88,7 +87,7 @@ impl Permit {
             shared,
             organization,
             opened,
-            begun_in: None,
+            claim,
             priced,
             room,
             statuses,
@@ -165,7 +164,9 @@ impl Running {
     /// Has the journal know what was delivered so far; if it is not written, the next one is.
     fn mark(&mut self) {
         self.charge(false);
-        self.begun_in = self.shared.journal.mark(&self.so_far(Ending::Lost), self.begun_in);
+        let mut claim = self.claim;
+        self.shared.journal.mark(&self.so_far(Ending::Lost), &mut claim);
+        self.claim = claim;
     }
 
     /// Counts the engine's time by now.
@@ -205,7 +206,7 @@ impl Running {
         self.charge(true);
         // Nobody is told of one that was dropped: it waits for no disk.
         let waits = ending != Ending::Dropped;
-        let is_written = self.shared.journal.settle(&self.so_far(ending), self.begun_in, waits);
+        let is_written = self.shared.journal.settle(&self.so_far(ending), self.claim, waits);
         Receipt { usage: self.charged, cost: self.cost, is_written }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::fs::{File, OpenOptions};
-use std::io::{self, Write};
+use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -12,9 +12,9 @@ pub(super) trait Disk: Send + Sync {
     fn create(&self, path: &Path, capacity: u64) -> io::Result<Arc<dyn SegmentFile>>;
 }
 
-/// A file that is written at its end.
+/// A file that is written at the end of what was written, into room that was set aside.
 pub(super) trait SegmentFile: Send + Sync {
-    /// Writes all of it where what was written before ends, or some and fails.
+    /// Writes all of it there, or some and fails.
     fn append(&self, at: u64, bytes: &[u8]) -> io::Result<()>;
 
     /// Takes back what is beyond a length.
@@ -24,13 +24,26 @@ pub(super) trait SegmentFile: Send + Sync {
     fn sync(&self) -> io::Result<()>;
 }
 
-/// The system's files.
+/// The system's files, by its calls.
 pub(super) struct Files;
 
 impl Disk for Files {
-    fn create(&self, path: &Path, _: u64) -> io::Result<Arc<dyn SegmentFile>> {
-        Ok(Arc::new(options().append(true).open(path)?))
+    fn create(&self, path: &Path, capacity: u64) -> io::Result<Arc<dyn SegmentFile>> {
+        let file = options().write(true).open(path)?;
+        match set_aside(&file, capacity) {
+            Ok(()) => Ok(Arc::new(file)),
+            Err(error) => {
+                let _ = std::fs::remove_file(path);
+                Err(error)
+            }
+        }
     }
+}
+
+/// Has a new file be so many zeros, so that its disk has room for what is written over them.
+pub(super) fn set_aside(mut file: &File, capacity: u64) -> io::Result<()> {
+    io::copy(&mut io::repeat(0).take(capacity), &mut file)?;
+    Ok(())
 }
 
 /// Of a new file.
@@ -44,8 +57,9 @@ pub(super) fn options() -> OpenOptions {
 }
 
 impl SegmentFile for File {
-    fn append(&self, _: u64, bytes: &[u8]) -> io::Result<()> {
+    fn append(&self, at: u64, bytes: &[u8]) -> io::Result<()> {
         let mut file = self;
+        file.seek(SeekFrom::Start(at))?;
         file.write_all(bytes)
     }
 

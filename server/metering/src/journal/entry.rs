@@ -67,6 +67,15 @@ pub(crate) struct Ended<'a> {
     pub(crate) ending: Ending,
 }
 
+/// What the journal keeps for a request that runs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Claim {
+    /// The segment that has its first mark, once there is one.
+    pub(crate) begun_in: Option<u64>,
+    /// Bytes that are left free for how it ends.
+    pub(crate) room: u64,
+}
+
 /// What a request has delivered so far.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Mark {
@@ -74,6 +83,20 @@ pub(crate) struct Mark {
     pub(crate) at: UnixMillis,
     pub(crate) usage: Usage,
     pub(crate) cost: Picos,
+}
+
+impl Opened {
+    /// How long the record of its end is in its frame, at most.
+    pub(crate) fn max_end_bytes(&self) -> u64 {
+        /// The frame's head, and all numbers at their longest, with the lengths of names.
+        const NUMBERS: usize = 224;
+        let Self { request, path, model, tier, endpoint, tag, .. } = self;
+        let names = [request.as_str(), model.as_str(), tier.as_str(), endpoint.as_str()];
+        let path = [path.organization.as_str(), path.project.as_str(), path.key.as_str()];
+        let tag = tag.as_ref().map_or(0, |tag| tag.as_str().len());
+        let names: usize = names.iter().chain(&path).map(|name| name.len()).sum();
+        (NUMBERS + names + tag) as u64
+    }
 }
 
 impl Entry {

@@ -50,8 +50,16 @@ fn run(shared: &Shared) {
             shared.synced.notify_all();
         }
         if is_stopping {
-            writer.end_file();
+            writer.end();
             return;
+        }
+        if let Some((number, make)) = writer.wants_spare() {
+            drop(writer);
+            let made = make(number);
+            writer = shared.writer();
+            if let Ok(file) = made {
+                writer.take_spare(number, file);
+            }
         }
         let is_awaited = shared.options.durability == Durability::BeforeAck;
         if writer.is_stopping() || (is_awaited && writer.has_unsynced()) {

@@ -15,8 +15,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use memmap2::MmapRaw;
 use rustix::fs::{FallocateFlags, fallocate};
+use rustix::io::Errno;
 
-use super::disk::{Disk, Files, SegmentFile, options};
+use super::disk::{Disk, Files, SegmentFile, options, set_aside};
 
 /// Maps files where the system can, and writes others as [`Files`].
 pub(super) struct MappedFiles;
@@ -39,7 +40,7 @@ impl Disk for MappedFiles {
                 match error.kind() {
                     // Another way would find no more room.
                     io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Err(error),
-                    // Not all file systems set room aside, or map for writing.
+                    // Not all file systems map for writing.
                     _ => Files.create(path, capacity),
                 }
             }
@@ -48,7 +49,11 @@ impl Disk for MappedFiles {
 }
 
 fn map(file: File, capacity: u64) -> io::Result<Mapped> {
-    fallocate(&file, FallocateFlags::empty(), 0, capacity)?;
+    match fallocate(&file, FallocateFlags::empty(), 0, capacity) {
+        // Not all file systems set room aside that nothing is written to.
+        Err(Errno::OPNOTSUPP) => set_aside(&file, capacity)?,
+        done => done?,
+    }
     let map = MmapRaw::map_raw(&file)?;
     Ok(Mapped { file, len: AtomicU64::new(map.len() as u64), map })
 }

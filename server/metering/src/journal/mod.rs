@@ -35,7 +35,7 @@ pub use entry::{Ending, Entry, Opened};
 pub use error::JournalError;
 pub use scan::{Replay, replay};
 
-pub(crate) use entry::{Ended, Mark};
+pub(crate) use entry::{Claim, Ended, Mark};
 pub(crate) use read::Cursor;
 
 use disk::Disk;
@@ -168,27 +168,27 @@ impl Journal {
         self.shared.options.durability
     }
 
-    /// Whether it takes how one more request ends.
-    pub(crate) fn check(&self) -> Result<(), JournalError> {
-        self.shared.writer().check()
+    /// Keeps room for how a request ends that is let in.
+    pub(crate) fn claim(&self, opened: &Opened) -> Result<Claim, JournalError> {
+        self.shared.writer().claim(opened.max_end_bytes())
     }
 
-    /// Writes what a request has delivered so far, the first time with all else of it: the segment
-    /// of that. Not being written is made up for by what comes after.
-    pub(crate) fn mark(&self, so_far: &Ended<'_>, begun_in: Option<u64>) -> Option<u64> {
-        let mut writer = self.shared.writer();
-        if begun_in.is_none() {
-            return writer.begin(so_far).ok();
-        }
-        let _ = writer.append(|out| record::put_mark(out, so_far));
-        begun_in
+    /// Whether it takes how one more request ends.
+    pub(crate) fn check(&self) -> Result<(), JournalError> {
+        self.shared.writer().check(0)
+    }
+
+    /// Writes what a request has delivered so far. Not being written is made up for by what comes
+    /// after.
+    pub(crate) fn mark(&self, so_far: &Ended<'_>, claim: &mut Claim) {
+        let _ = self.shared.writer().mark(so_far, claim);
     }
 
     /// Writes how a request ended, and says whether that is written and, if it `waits`, as durable
     /// as the options say. What is not written is kept until the disk takes it.
-    pub(crate) fn settle(&self, ended: &Ended<'_>, segment: Option<u64>, waits: bool) -> bool {
+    pub(crate) fn settle(&self, ended: &Ended<'_>, claim: Claim, waits: bool) -> bool {
         let mut writer = self.shared.writer();
-        let appended = writer.settle(ended, segment);
+        let appended = writer.settle(ended, claim);
         match appended {
             Ok(position) if waits => self.wait(writer, position).is_ok(),
             appended => appended.is_ok(),

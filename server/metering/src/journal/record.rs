@@ -7,9 +7,11 @@ use super::names::Names;
 use super::{Ended, Ending, Entry, Mark, Opened};
 use crate::{Path, Picos, RequestId, Tag, UnixMillis, Usage};
 
-const BEGUN: u8 = 1;
+/// What versions before wrote as a request was let in.
+const OPENED: u8 = 1;
 const MARK: u8 = 2;
 const SETTLED: u8 = 3;
+const BEGUN: u8 = 4;
 
 /// What the journal is told.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,6 +38,7 @@ impl Record {
     pub(crate) fn decode(bytes: &[u8], names: &mut Names) -> Option<Self> {
         let mut input = Input { bytes, names };
         let record = match input.byte()? {
+            OPENED => Self::Begun(unmarked(input.opened()?)),
             BEGUN => {
                 let (opened, settled_at) = (input.opened()?, input.time()?);
                 let (usage, cost) = input.sum()?;
@@ -59,10 +62,16 @@ impl Record {
     }
 }
 
+/// A request of which nothing is known to be delivered.
+fn unmarked(opened: Opened) -> Entry {
+    let (usage, cost, ending) = (Usage::NONE, Picos::ZERO, Ending::Lost);
+    Entry { settled_at: opened.opened_at, opened, usage, cost, ending }
+}
+
 /// The request that bytes settle, if they are of one; nothing where they are no record.
 pub(super) fn settled(bytes: &[u8], names: &mut Names) -> Option<Option<Entry>> {
     // Of others the ledger wants to know nothing.
-    if matches!(bytes.first(), Some(&(BEGUN | MARK))) {
+    if matches!(bytes.first(), Some(&(OPENED | BEGUN | MARK))) {
         return Some(None);
     }
     match Record::decode(bytes, names)? {
@@ -224,7 +233,25 @@ mod tests {
         }
 
         #[test]
-        fn no_bytes_panic(kind in 0..5u8, mut bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+        fn what_versions_before_wrote_of_a_beginning_is_one(record in record()) {
+            if let Record::Begun(entry) = record {
+                let mut bytes = vec![OPENED];
+                put_opened(&mut bytes, &entry.opened);
+                prop_assert_eq!(decode(&bytes), Some(Record::Begun(unmarked(entry.opened))));
+            }
+        }
+
+        #[test]
+        fn the_record_of_an_end_is_as_long_as_was_claimed_at_most(record in record()) {
+            if let Record::Settled(entry) = &record {
+                let mut framed = Vec::new();
+                super::super::frame::put(&mut framed, |out| record.encode(out));
+                prop_assert!(framed.len() as u64 <= entry.opened.max_end_bytes());
+            }
+        }
+
+        #[test]
+        fn no_bytes_panic(kind in 0..6u8, mut bytes in prop::collection::vec(any::<u8>(), 0..200)) {
             bytes.insert(0, kind);
             if let Some(record) = decode(&bytes) {
                 let mut again = Vec::new();

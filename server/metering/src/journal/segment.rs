@@ -11,7 +11,7 @@ use super::JournalError;
 use super::frame::{self, MAX_FRAME};
 
 /// What a segment begins with; the last byte is the version.
-pub(super) const HEADER: &[u8; 8] = b"abmeter2";
+pub(super) const HEADER: &[u8; 8] = b"abmeter1";
 pub(super) const HEADER_BYTES: u64 = HEADER.len() as u64;
 const EXTENSION: &str = "journal";
 /// How much is read at once.

@@ -1,8 +1,11 @@
 //! The end of the journal: what is written, what of it the disk has, and what may go.
 //!
-//! Invariant: a segment's length is that of its whole records. How a request ended is written, or
-//! waits in memory with its segment kept; while one waits, nobody else is let in, so no more wait
-//! than ran.
+//! Invariant: a segment's length is that of its whole records. For how each request that runs may
+//! end there is room, which was set aside before it was let in. Where a disk fails all the same,
+//! how it ended waits in memory with its segment kept; while one waits, nobody else is let in, so
+//! no more wait than ran.
+
+mod room;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fs;
@@ -12,11 +15,11 @@ use std::sync::Arc;
 
 use super::disk::{Disk, SegmentFile};
 use super::flusher::Due;
-use super::frame::{self, MAX_FRAME};
+use super::frame;
 use super::read::Cursor;
 use super::scan::Found;
-use super::segment::{self, HEADER, HEADER_BYTES, Segment, io_error};
-use super::{Ended, Entry, JournalError, JournalOptions, record};
+use super::segment::{self, HEADER_BYTES, Segment, io_error};
+use super::{Claim, Ended, Entry, JournalError, JournalOptions, record};
 
 #[derive(Debug)]
 pub(super) struct Writer {
@@ -39,9 +42,12 @@ pub(super) struct Writer {
     has_begun: bool,
     /// Why the disk is not trusted any more.
     not_kept: Option<String>,
-    /// How requests ended, which no disk took yet, and the segments of their beginnings, if those
-    /// are written.
-    waiting: VecDeque<(Entry, Option<u64>)>,
+    /// How requests ended, which no disk took yet, and what was kept for them.
+    waiting: VecDeque<(Entry, Claim)>,
+    /// The room of all claims.
+    claimed: u64,
+    /// The next segment, and its number, if it is there.
+    spare: Option<(u64, Arc<dyn SegmentFile>)>,
     /// Where the next record is put together.
     frame: Vec<u8>,
     acknowledged: Cursor,
@@ -59,7 +65,7 @@ impl Writer {
         // So that some can go while others stay.
         options.segment_bytes = options.segment_bytes.min(options.max_bytes / 4);
         let number = found.segments.last().map_or(0, |(last, _)| last + 1);
-        let file = create(&*disk, &segment::path(dir, number), options.segment_bytes)?;
+        let file = room::create(&*disk, &segment::path(dir, number), options.segment_bytes)?;
         let first = found.segments.first().map_or(number, |(first, _)| *first);
         let found = found.segments.iter().map(|(number, len)| (*number, *len));
         let segments: BTreeMap<_, _> = found
@@ -81,28 +87,49 @@ impl Writer {
             has_begun: true,
             not_kept: None,
             waiting: VecDeque::new(),
+            claimed: 0,
+            spare: None,
             frame: Vec::new(),
             acknowledged: Cursor::start_of(first),
             is_stopping: false,
         })
     }
 
-    /// Whether it takes how more requests end.
-    pub(super) fn check(&mut self) -> Result<(), JournalError> {
+    /// Keeps so much room for how one more request ends.
+    pub(super) fn claim(&mut self, room: u64) -> Result<Claim, JournalError> {
+        self.check(room)?;
+        self.claimed += room;
+        Ok(Claim { begun_in: None, room })
+    }
+
+    /// Whether it takes so much more.
+    pub(super) fn check(&mut self, more: u64) -> Result<(), JournalError> {
         self.check_kept()?;
         let max = self.options.max_bytes;
         if self.bytes >= max {
             return Err(JournalError::Full { bytes: self.bytes, max });
         }
-        self.retry()
+        self.retry()?;
+        self.secure(more)
     }
 
-    /// Writes that a request runs, and what it has delivered so far: the segment that has it.
-    pub(super) fn begin(&mut self, so_far: &Ended<'_>) -> Result<u64, JournalError> {
-        self.append(|out| record::put_begun(out, so_far))?;
+    /// Writes what a request has delivered so far, if there is room beside what is claimed; the
+    /// first time with all else of it.
+    pub(super) fn mark(
+        &mut self,
+        so_far: &Ended<'_>,
+        claim: &mut Claim,
+    ) -> Result<(), JournalError> {
+        self.retry()?;
+        self.secure(so_far.opened.max_end_bytes())?;
+        if claim.begun_in.is_some() {
+            return self.write(|out| record::put_mark(out, so_far)).map(drop);
+        }
+        self.write(|out| record::put_begun(out, so_far))?;
         let (number, segment) = self.current();
         segment.num_open += 1;
-        Ok(number)
+        claim.begun_in = Some(number);
+        Ok(())
     }
 
     /// Writes what is put down of a record after those that wait: the position after it.
@@ -111,35 +138,32 @@ impl Writer {
         self.write(put)
     }
 
-    /// Writes how a request ended, or has it wait; `segment` has its beginning.
-    pub(super) fn settle(
-        &mut self,
-        ended: &Ended<'_>,
-        segment: Option<u64>,
-    ) -> Result<u64, JournalError> {
+    /// Writes how a request ended, or has it wait.
+    pub(super) fn settle(&mut self, ended: &Ended<'_>, claim: Claim) -> Result<u64, JournalError> {
         let written = self.append(|out| record::put_settled(out, ended));
         match written {
-            Ok(_) => self.close(segment),
-            Err(_) => self.waiting.push_back((ended.entry(), segment)),
+            Ok(_) => self.close(claim),
+            Err(_) => self.waiting.push_back((ended.entry(), claim)),
         }
         written
     }
 
     /// Writes what waits.
     pub(super) fn retry(&mut self) -> Result<(), JournalError> {
-        while let Some((entry, segment)) = self.waiting.pop_front() {
+        while let Some((entry, claim)) = self.waiting.pop_front() {
             if let Err(error) = self.write(|out| record::put_settled(out, &entry.ended())) {
-                self.waiting.push_front((entry, segment));
+                self.waiting.push_front((entry, claim));
                 return Err(error);
             }
-            self.close(segment);
+            self.close(claim);
         }
         Ok(())
     }
 
-    /// A request of a segment is no longer open.
-    fn close(&mut self, segment: Option<u64>) {
-        if let Some(segment) = segment.and_then(|number| self.segments.get_mut(&number)) {
+    /// A request has ended.
+    fn close(&mut self, claim: Claim) {
+        self.claimed = self.claimed.saturating_sub(claim.room);
+        if let Some(segment) = claim.begun_in.and_then(|number| self.segments.get_mut(&number)) {
             segment.num_open = segment.num_open.saturating_sub(1);
             segment.closed_at = self.position;
         }
@@ -172,18 +196,6 @@ impl Writer {
         self.bytes += frame_len;
         self.position += frame_len;
         Ok(self.position)
-    }
-
-    fn rotate(&mut self) -> Result<u64, JournalError> {
-        // Not the number of one that failed: what there is of it stays, and is an empty one.
-        self.number += 1;
-        let path = segment::path(&self.dir, self.number);
-        let file = create(&*self.disk, &path, self.options.segment_bytes)?;
-        self.ended.push(std::mem::replace(&mut self.file, file));
-        self.segments.insert(self.number, Segment::empty(HEADER_BYTES));
-        self.bytes += HEADER_BYTES;
-        (self.is_torn, self.has_begun) = (false, true);
-        Ok(self.number)
     }
 
     /// What the disk was not told to keep yet.
@@ -261,13 +273,6 @@ impl Writer {
         (begun + later, !self.waiting.is_empty())
     }
 
-    /// Nothing is written any more: what was set aside for it is given back.
-    pub(super) fn end_file(&mut self) {
-        let len = self.current().1.len;
-        // Whoever reads next takes the rest for nothing anyway.
-        let _ = self.file.truncate(len);
-    }
-
     pub(super) fn stop(&mut self) {
         self.is_stopping = true;
     }
@@ -275,16 +280,4 @@ impl Writer {
     pub(super) fn is_stopping(&self) -> bool {
         self.is_stopping
     }
-}
-
-fn create(
-    disk: &dyn Disk,
-    path: &Path,
-    segment_bytes: u64,
-) -> Result<Arc<dyn SegmentFile>, JournalError> {
-    // One record is let into a segment, however long it is.
-    let capacity = segment_bytes.max(HEADER_BYTES + MAX_FRAME as u64);
-    let file = disk.create(path, capacity).map_err(io_error("make", path))?;
-    file.append(0, HEADER).map_err(io_error("write", path))?;
-    Ok(file)
 }

@@ -36,6 +36,8 @@ struct BadFile {
     disk: Arc<BadDisk>,
     path: PathBuf,
     file: Arc<dyn SegmentFile>,
+    /// How much of it was ever written.
+    written: AtomicU64,
 }
 
 /// The same disk as a disk, since files refer to it.
@@ -61,7 +63,8 @@ impl Disk for Shelf {
             return Err(no_space());
         }
         let file = Files.create(path, capacity)?;
-        Ok(Arc::new(BadFile { disk: Arc::clone(&self.0), path: path.to_owned(), file }))
+        let (disk, path, written) = (Arc::clone(&self.0), path.to_owned(), AtomicU64::new(0));
+        Ok(Arc::new(BadFile { disk, path, file, written }))
     }
 }
 
@@ -71,7 +74,9 @@ impl SegmentFile for BadFile {
             self.file.append(at, &bytes[..bytes.len() / 2])?;
             return Err(no_space());
         }
-        self.file.append(at, bytes)
+        self.file.append(at, bytes)?;
+        self.written.fetch_max(at + bytes.len() as u64, Ordering::Relaxed);
+        Ok(())
     }
 
     fn truncate(&self, len: u64) -> io::Result<()> {
@@ -82,7 +87,7 @@ impl SegmentFile for BadFile {
         if self.disk.faults().syncs {
             return Err(io::Error::other("a sector is bad"));
         }
-        let len = std::fs::metadata(&self.path)?.len();
+        let len = self.written.load(Ordering::Relaxed);
         while self.disk.faults().holds {
             thread::sleep(Duration::from_millis(1));
         }
