@@ -195,6 +195,22 @@ impl Store {
         }
     }
 
+    /// The same, for who adds to the ledger, beside others who do.
+    pub(crate) async fn write_ledger(&self) -> Result<Transaction, StoreError> {
+        match &self.inner.pools {
+            Pools::Sqlite { writer, .. } => sqlite::begin(writer).await,
+            Pools::Postgres(pool) => postgres::begin(pool, postgres::TO_LEDGER, "on").await,
+        }
+    }
+
+    /// The same when nobody else adds to it. Nothing else may be locked meanwhile.
+    pub(crate) async fn write_ledger_alone(&self) -> Result<Transaction, StoreError> {
+        match &self.inner.pools {
+            Pools::Sqlite { writer, .. } => sqlite::begin(writer).await,
+            Pools::Postgres(pool) => postgres::begin(pool, postgres::TO_LEDGER_ALONE, "on").await,
+        }
+    }
+
     /// A transaction that writes one tenant's rows, when its other writers are done, and of others
     /// what they all have in common.
     pub(crate) async fn write_beside_every(&self, tenant: &str) -> Result<Transaction, StoreError> {

@@ -17,7 +17,7 @@ enum On {
     Postgres,
 }
 
-const MIGRATIONS: [(i64, &str, On, &str); 20] = [
+const MIGRATIONS: [(i64, &str, On, &str); 22] = [
     (1, "kept", On::Both, include_str!("../migrations/0001_kept.sql")),
     (2, "process", On::Both, include_str!("../migrations/0002_process.sql")),
     (3, "row security", On::Postgres, include_str!("../migrations/0003_row_security.postgres.sql")),
@@ -36,6 +36,8 @@ const MIGRATIONS: [(i64, &str, On, &str); 20] = [
     (16, "ledger cost", On::Sqlite, include_str!("../migrations/0016_ledger_cost.sqlite.sql")),
     (16, "ledger cost", On::Postgres, include_str!("../migrations/0016_ledger_cost.postgres.sql")),
     (17, "privacy", On::Both, include_str!("../migrations/0017_privacy.sql")),
+    (18, "deleted organizations", On::Sqlite, DELETED_ORGANIZATIONS),
+    (18, "deleted organizations", On::Postgres, DELETED_ORGANIZATIONS_IN_ROW_SECURITY),
     (19, "kept by projects", On::Sqlite, KEPT_BY_PROJECTS),
     (19, "kept by projects", On::Postgres, KEPT_BY_PROJECTS_IN_ROW_SECURITY),
 ];
@@ -50,6 +52,11 @@ const ROW_SECURITY_OF_LEASES: &str =
 const COUNTED_HOURS_IN_ROW_SECURITY: &str = concat!(
     include_str!("../migrations/0013_counted_hours.sql"),
     include_str!("../migrations/0013_counted_hours.postgres.sql")
+);
+const DELETED_ORGANIZATIONS: &str = include_str!("../migrations/0018_deleted_organizations.sql");
+const DELETED_ORGANIZATIONS_IN_ROW_SECURITY: &str = concat!(
+    include_str!("../migrations/0018_deleted_organizations.sql"),
+    include_str!("../migrations/0018_deleted_organizations.postgres.sql")
 );
 const KEPT_BY_PROJECTS: &str = include_str!("../migrations/0019_kept_by_projects.sqlite.sql");
 const KEPT_BY_PROJECTS_IN_ROW_SECURITY: &str =

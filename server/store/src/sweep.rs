@@ -6,7 +6,7 @@
 use std::time::{Duration, Instant};
 
 use crate::database::now;
-use crate::ledger::sweep_sums;
+use crate::ledger::{sweep_deleted, sweep_sums};
 use crate::sql::query;
 use crate::{Store, StoreError};
 
@@ -58,7 +58,8 @@ impl Store {
         num_removed += self.in_time(self.sweep_people(now(), BATCH)).await?;
         let sums = async {
             let mut transaction = self.write_every().await?;
-            let num = sweep_sums(&mut transaction, BATCH_OF_SUMS).await?;
+            let mut num = sweep_sums(&mut transaction, BATCH_OF_SUMS).await?;
+            num += sweep_deleted(&mut transaction, BATCH).await?;
             transaction.commit().await?;
             Ok(num)
         };

@@ -1,7 +1,8 @@
 //! All that is stored of an organization: told, and removed.
 //!
 //! Invariant: nothing that is told lets anybody in. The organization's own row goes last, so a
-//! deletion that was cut off goes on when it is asked for again.
+//! deletion that was cut off goes on when it is asked for again. From its first step on nothing is
+//! added to the ledger that the organization used: what is deleted stays so.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -17,7 +18,8 @@ use super::audit::{self, Who};
 use super::check::whole;
 use super::organizations::archived_at;
 use super::whose::{Column, OF_ORGANIZATIONS, OfOrganization};
-use crate::database::now;
+use crate::database::{millis, now};
+use crate::ledger::{UNTIL_THROUGH, mark_deleted};
 use crate::sql::{execute, on};
 use crate::sweep::PAUSE;
 use crate::{Store, StoreError};
@@ -71,7 +73,8 @@ impl Store {
 
     /// Removes all that is stored of an organization that was archived an hour ago or before, its
     /// ledger and audit log, too; people stay, they are of no organization. The log of the
-    /// organization `default` has a line of it. How many rows were removed.
+    /// organization `default` has a line of it, and its id is known as deleted for 90 days: what
+    /// journals have of it is not added. How many rows were removed.
     ///
     /// # Errors
     /// [`StoreError::NotFound`] if there is no such organization, [`StoreError::Invalid`] if it
@@ -81,18 +84,21 @@ impl Store {
         allowed: &Allowed<may::RunPlatform>,
     ) -> Result<u64, StoreError> {
         let id = allowed.organization();
-        let checking = async {
-            let mut transaction = self.read(id).await?;
-            archived_at(&mut transaction, id).await
+        let begin = async {
+            let mut transaction = self.write(id).await?;
+            let archived = archived_at(&mut transaction, id).await?;
+            if id == DEFAULT {
+                return Err(StoreError::invalid("organization", "a server always has this one"));
+            }
+            if archived.is_none_or(|at| at > now() - REST) {
+                let why = "archive it, and wait for an hour: what ran then is billed until then";
+                return Err(StoreError::invalid("organization", why));
+            }
+            mark_deleted(&mut transaction, id, UNTIL_THROUGH).await?;
+            transaction.commit().await
         };
-        let archived = self.in_time(checking).await?;
-        if id == DEFAULT {
-            return Err(StoreError::invalid("organization", "a server always has this one"));
-        }
-        if archived.is_none_or(|at| at > now() - REST) {
-            let why = "archive it, and wait for an hour: what ran then is billed until then";
-            return Err(StoreError::invalid("organization", why));
-        }
+        self.in_time(begin).await?;
+        self.await_appends().await?;
         let mut num_rows = 0;
         for table in OF_ORGANIZATIONS.iter().filter(|it| it.table != "organizations") {
             num_rows += self.delete_rows(table, id).await?;
@@ -100,6 +106,7 @@ impl Store {
         let end = async {
             let mut transaction = self.write_several(&BTreeSet::from([id, DEFAULT])).await?;
             let num = execute!(&mut transaction, REMOVE, id)?;
+            mark_deleted(&mut transaction, id, millis()).await?;
             let (actor, address) = (allowed.actor(), allowed.address());
             let who = Who { organization: DEFAULT, actor, address };
             let detail = json!({ "num_rows": num_rows + num });
@@ -115,7 +122,12 @@ impl Store {
         let mut num_rows = 0;
         loop {
             let batch = async {
-                let mut transaction = self.write(id).await?;
+                // Housekeeping makes sums of months out of days: one that it is about to add would
+                // not be seen.
+                let mut transaction = match table.table {
+                    "usage_sums" => self.write_every().await?,
+                    _ => self.write(id).await?,
+                };
                 let num = execute!(&mut transaction, delete(table), id)?;
                 transaction.commit().await?;
                 Ok(num)

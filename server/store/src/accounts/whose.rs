@@ -186,9 +186,10 @@ pub(super) const OF_ORGANIZATIONS: &[OfOrganization] = &[
 pub(super) const OF_PEOPLE: &[&str] =
     &["users", "recovery_codes", "identities", "sessions", "user_tokens", "login_failures"];
 
-/// Of nobody.
+/// Of nobody, or of nobody any more.
 #[cfg(test)]
-pub(super) const OF_NOBODY: &[&str] = &["revisions", "installation", "counted"];
+pub(super) const OF_NOBODY: &[&str] =
+    &["revisions", "installation", "counted", "deleted_organizations"];
 
 #[cfg(test)]
 mod tests {

@@ -42,6 +42,13 @@ pub(super) const OF_EVERY_TENANT: &str = "SELECT set_config('app.every_tenant', 
 /// Sees all tenants, when nobody else does housekeeping.
 pub(super) const EVERY_TENANT: &str = "SELECT set_config('app.every_tenant', $1, true),
     pg_advisory_xact_lock(24935, 0)";
+/// Sees all tenants, beside others who add to the ledger: none of them begins while one waits to be
+/// alone. The statements that follow see what was committed before that one was.
+pub(super) const TO_LEDGER: &str = "SELECT set_config('app.every_tenant', $1, true),
+    pg_advisory_xact_lock_shared(24935, 2)";
+/// The same when nobody else adds to it.
+pub(super) const TO_LEDGER_ALONE: &str = "SELECT set_config('app.every_tenant', $1, true),
+    pg_advisory_xact_lock(24935, 2)";
 /// The lock that serving processes share, and that who restores has alone; `24935` is ours.
 pub(crate) const RESTORE_OR_SERVE: &str = "24935, 1";
 

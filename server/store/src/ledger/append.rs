@@ -11,6 +11,7 @@ use sqlx::Row;
 
 use super::batch::{self, Batch};
 use super::books::PriceBooks;
+use super::deleted::without_deleted;
 use super::insert::{Insert, Written, chunks};
 use super::line::Line;
 use super::numbered::{Numbered, retain_new};
@@ -54,8 +55,9 @@ impl Store {
         books: Option<&PriceBooks>,
     ) -> Result<usize, StoreError> {
         let work = async {
-            let mut transaction = self.write_every_unlocked().await?;
-            let charged = countable(&mut transaction, entries).await?;
+            let mut transaction = self.write_ledger().await?;
+            let countable_now = countable(&mut transaction, entries).await?;
+            let charged = without_deleted(&mut transaction, countable_now).await?;
             let mut priced = Cow::Borrowed(&*charged);
             if let Some(books) = books {
                 let numbered = Numbered::begin(&mut transaction, books, &charged).await?;
@@ -72,8 +74,9 @@ impl Store {
             }
             // Rare: after a kill, say. What was added is taken back, to see which were new.
             drop(transaction);
-            let mut transaction = self.write_every_unlocked().await?;
-            let new = add_new(&mut transaction, books, charged.into_owned()).await?;
+            let mut transaction = self.write_ledger().await?;
+            let charged = countable(&mut transaction, &charged).await?.into_owned();
+            let new = add_new(&mut transaction, books, charged).await?;
             transaction.commit().await?;
             Ok(new.len())
         };
@@ -100,12 +103,14 @@ async fn countable<'a>(
 }
 
 /// Adds lines of which some may be there, at what they cost by their places where there are books,
-/// and what they add to sums; gives those that were not there. The transaction has written nothing.
+/// and what they add to sums; gives those that were not there, and are of no organization that was
+/// deleted. The transaction is one of [`Store::write_ledger`] and has written nothing.
 pub(super) async fn add_new(
     transaction: &mut Transaction,
     books: Option<&PriceBooks>,
-    mut entries: Vec<Entry>,
+    entries: Vec<Entry>,
 ) -> Result<Vec<Entry>, StoreError> {
+    let mut entries = without_deleted(transaction, Cow::Owned(entries)).await?.into_owned();
     let mut is_numbered = HashSet::new();
     if let Some(books) = books {
         let numbered = Numbered::begin(transaction, books, &entries).await?;

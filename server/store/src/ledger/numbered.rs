@@ -113,7 +113,7 @@ impl<'a> Numbered<'a> {
 
 /// When the list holds that a line is priced by: when a request was let in, or, of what is billed
 /// by the clock, when its time is over.
-fn priced_at(line: &Entry) -> UnixMillis {
+pub(super) fn priced_at(line: &Entry) -> UnixMillis {
     let is_counted = COUNTED.contains(&line.opened.endpoint.as_str());
     if is_counted { line.settled_at } else { line.opened.opened_at }
 }

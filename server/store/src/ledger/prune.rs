@@ -88,6 +88,8 @@ impl Store {
             transaction.commit().await
         };
         self.in_time(begin).await?;
+        // Who did not know of it is through: a line that is deleted is not added once more by them.
+        self.await_appends().await?;
         let (mut organization, mut num_deleted) = (String::new(), 0);
         loop {
             let next = async {

@@ -28,7 +28,8 @@ crate::on_both! {
 }
 
 /// Tables that the first version had not, each before those that it refers to.
-const LATER_TABLES: &str = "installation leases shared_rates counted commitments provisions
+const LATER_TABLES: &str =
+    "deleted_organizations installation leases shared_rates counted commitments provisions
     billing_notices billing_spans billing_customers billing
     outbox alert_marks alerts webhooks prices usage_sums usage_hours
     usage_days ledger audit_heads audit_log key_secrets keys invitations service_accounts

@@ -10,6 +10,7 @@ mod conversations;
 mod database;
 #[path = "../databases/mod.rs"]
 mod databases;
+mod deleted;
 mod deliveries;
 mod leases;
 mod ledger;

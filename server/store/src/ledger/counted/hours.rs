@@ -60,7 +60,7 @@ impl Store {
         span: Span,
         after: &str,
     ) -> Result<Counted, StoreError> {
-        let mut transaction = self.write_every_unlocked().await?;
+        let mut transaction = self.write_ledger().await?;
         let rows: Vec<(String, i64)> = query!(&mut transaction, fetch_all, KEPT, after, PAGE)?;
         let due = rows.iter().map(|(tenant, num_bytes)| Due {
             owner: tenant,
@@ -81,7 +81,7 @@ impl Store {
         span: Span,
         after: &str,
     ) -> Result<Counted, StoreError> {
-        let mut transaction = self.write_every_unlocked().await?;
+        let mut transaction = self.write_ledger().await?;
         let rows: Vec<Held> = query!(&mut transaction, fetch_all, HELD, span.number, after, PAGE)?;
         let due = rows.iter().map(|(organization, id, project, model, num_units)| Due {
             owner: id,

@@ -53,7 +53,7 @@ impl Store {
         span: Span,
         after: &str,
     ) -> Result<(Vec<Entry>, Option<String>), StoreError> {
-        let mut transaction = self.write_every_unlocked().await?;
+        let mut transaction = self.write_ledger().await?;
         let rows: Vec<(String, i64)> =
             query!(&mut transaction, fetch_all, COMMITTED, span.number, after, PAGE)?;
         let mut entries = Vec::new();
