@@ -4,9 +4,11 @@
 mod support;
 
 use std::path::Path;
+use std::process::Command;
 
 use serde_json::Value;
-use support::binary::{fail, import, naming, postgres, succeed};
+use support::binary::{Server, fail, import, naming, postgres, send, succeed};
+use support::waiting::until;
 use tempfile::TempDir;
 
 struct World {
@@ -25,6 +27,31 @@ impl World {
 
     fn command(&self, args: &[&str]) -> String {
         succeed(self.dir(), &[args, &naming(self.url.as_deref())].concat())
+    }
+
+    fn json(&self, args: &[&str]) -> Value {
+        serde_json::from_str(&self.command(&[args, &["--json"]].concat())).expect("JSON")
+    }
+
+    fn serve(&self) -> Server {
+        let args = [&["--kv-cache", "8MiB"], &*naming(self.url.as_deref())].concat();
+        let server = Server::start_with(self.dir(), &args);
+        server.await_ready();
+        server
+    }
+
+    /// Asks once as `acme`, as soon as the server knows its key.
+    fn ask(&self, server: &Server) {
+        let key = self.json(&["key", "create", "--name", "k", "--org", "acme"]);
+        let key = key["secret"].as_str().expect("a secret");
+        let body = r#"{"model": "llama", "messages": [{"role": "user", "content": "Hello"}],
+            "max_tokens": 2}"#;
+        let chat = || send(&server.address, key, "POST", "/v1/chat/completions", body);
+        until("it answers", chat);
+    }
+
+    fn num_requests(&self) -> Value {
+        self.json(&["usage", "--org", "acme"])["requests"].clone()
     }
 
     fn refused(&self, args: &[&str]) -> String {
@@ -69,6 +96,34 @@ fn old_lines_and_organizations_go(url: Option<String>) {
     world.command(&["org", "archive", "acme"]);
     assert!(world.refused(&delete).contains("an hour"));
     assert!(world.command(&["org", "list"]).contains("acme"));
+}
+
+/// A server that was killed reads its journal again at the next start, with lines that the ledger
+/// had. Only a database that is reached from outside can say that an hour has passed.
+#[test]
+fn what_a_deleted_organization_used_does_not_come_back() {
+    let Some(url) = postgres("comeback") else { return };
+    let world = World::new(Some(url.clone()));
+    import(world.dir(), "llama");
+    world.command(&["org", "create", "Acme", "--id", "acme"]);
+    let server = world.serve();
+    world.ask(&server);
+    world.ask(&server);
+    until("the ledger has it", || (world.num_requests() == 2).then_some(()));
+    server.kill();
+    world.command(&["org", "archive", "acme"]);
+    let an_hour_ago = "SELECT set_config('app.every_tenant', 'on', true);
+        UPDATE organizations SET archived_at = 7 WHERE id = 'acme'";
+    let done = Command::new("psql").args(["--quiet", "--command", an_hour_ago, &url]).output();
+    assert!(done.expect("psql is there").status.success());
+    world.command(&["org", "delete", "acme", "--confirm", "acme"]);
+    let server = world.serve();
+    world.command(&["org", "create", "Another", "--id", "acme"]);
+    assert_eq!(world.num_requests(), 0);
+    // What was in the journal before is behind the ledger when this is in it.
+    world.ask(&server);
+    until("the ledger has it", || (world.num_requests() != 0).then_some(()));
+    assert_eq!(world.num_requests(), 1);
 }
 
 #[test]
