@@ -5,7 +5,7 @@ mod loading;
 mod people;
 mod tenants;
 
-use std::{net::SocketAddr, path::Path, time::Duration};
+use std::{net::SocketAddr, path::Path, sync::Arc, time::Duration};
 
 use anyhow::{Context, Result, bail};
 use model_registry::ModelName;
@@ -48,7 +48,7 @@ pub(super) async fn run(args: ServeArgs, data_dir: &Path) -> Result<()> {
     let store = Store::open(&database, store_limits(&args)).await.with_context(|| {
         format!("cannot open the store of responses and conversations, {database}")
     })?;
-    let tenants = Tenants::open(&args, data_dir, &store).await?;
+    let mut tenants = Tenants::open(&args, data_dir, &store).await?;
     let mut limits = HttpLimits::default();
     if let Some(seconds) = args.drain_timeout {
         limits.drain_timeout = Duration::from_secs(seconds.into());
@@ -67,6 +67,7 @@ pub(super) async fn run(args: ServeArgs, data_dir: &Path) -> Result<()> {
         state = state.moderator(moderator);
     }
     let state = state.build();
+    tenants.watch(Arc::clone(state.metrics()));
     outln!("listening on {}://{address}", http_options::scheme(tls.as_ref()))?;
     let drivers = Drivers::default();
     let loading = Loading {

@@ -4,6 +4,7 @@
 //! left in the journals of this folder. What such a process had reserved of limits is free when the
 //! ledger has its journal, and not before.
 
+mod lag;
 mod owner;
 
 use std::path::{Path, PathBuf};
@@ -11,8 +12,8 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use server_metering::{
-    Clock, Durability, Entry, Follower, FollowerOptions, Journal, JournalError, JournalOptions,
-    Ledger, LedgerError, Meters, PriceBook, SystemClock,
+    Behind, Clock, Durability, Entry, Follower, FollowerOptions, Journal, JournalError,
+    JournalOptions, Ledger, LedgerError, Meters, PriceBook, SystemClock,
 };
 use server_store::{SqlLedger, Store};
 use tokio::runtime::Handle;
@@ -51,6 +52,8 @@ pub struct Books {
     meters: Meters,
     follower: Arc<Follower>,
     patience: Duration,
+    /// Looks whether the ledger keeps up.
+    watching: Option<JoinHandle<()>>,
     /// Gives back what is lent, where other servers have the same limits; and who it is lent to.
     lent: Option<(JoinHandle<()>, Owner)>,
 }
@@ -119,13 +122,26 @@ impl Books {
         // It is set once, here.
         let _ = told.meters.set(meters.clone());
         let (store, follower, patience) = (store.clone(), Arc::new(follower), options.patience);
-        Ok(Self { store, meters, follower, patience, lent })
+        Ok(Self { store, meters, follower, patience, watching: None, lent })
     }
 
     /// What lets requests in.
     #[must_use]
     pub fn meters(&self) -> &Meters {
         &self.meters
+    }
+
+    /// Tells each second how far the ledger is behind, and logs what keeps it from usage, until the
+    /// books are closed.
+    pub fn watch(&mut self, report: impl Fn(&Behind) + Send + 'static) {
+        self.watch_every(lag::LOOK_EVERY, report);
+    }
+
+    fn watch_every(&mut self, every: Duration, report: impl Fn(&Behind) + Send + 'static) {
+        let watch = lag::watch(Arc::downgrade(&self.follower), every, report);
+        if let Some(before) = self.watching.replace(tokio::spawn(watch)) {
+            before.abort();
+        }
     }
 
     /// Gives the ledger what is left, and others what was reserved. What the ledger does not take
@@ -150,6 +166,9 @@ impl Books {
 
 impl Drop for Books {
     fn drop(&mut self) {
+        if let Some(watching) = &self.watching {
+            watching.abort();
+        }
         if let Some((keeping, _)) = &self.lent {
             keeping.abort();
         }

@@ -7,8 +7,8 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use prometheus::{
-    Encoder, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGaugeVec, Opts,
-    Registry, TextEncoder,
+    Encoder, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge,
+    IntGaugeVec, Opts, Registry, TextEncoder,
 };
 use scheduler_batching::{Observer, Outcome, RequestEnd, Stats, StepSize};
 
@@ -50,6 +50,12 @@ const ADAPTER_COUNTERS: [(&str, &str); 3] = [
     ("agentbase_adapter_generated_tokens_total", "Tokens of their answers."),
 ];
 
+/// How far the ledger is behind what was used.
+const USAGE_GAUGES: [(&str, &str); 2] = [
+    ("agentbase_usage_journal_bytes", "Bytes of usage that the ledger has not taken yet."),
+    ("agentbase_usage_ledger_failures", "How often giving it usage failed since that last worked."),
+];
+
 /// All metrics of one server.
 pub struct Metrics {
     registry: Registry,
@@ -64,6 +70,7 @@ pub struct Metrics {
     guard_actions: IntCounterVec,
     refusals: IntCounterVec,
     adapters: [IntCounterVec; 3],
+    usage: [IntGauge; 2],
     gauges: Vec<(IntGaugeVec, ReadGauge)>,
     /// Locked while counts are carried over, so that two scrapes do not add the same twice.
     counters: Mutex<Vec<(IntCounterVec, ReadCount)>>,
@@ -141,6 +148,8 @@ impl Metrics {
                 &["reason", "level"],
             ),
             adapters: ADAPTER_COUNTERS.map(|(name, help)| count(name, help, &["model"])),
+            usage: USAGE_GAUGES
+                .map(|(name, help)| registered(&registry, IntGauge::new(name, help))),
             gauges: GAUGES.iter().map(gauge).collect(),
             counters: Mutex::new(
                 COUNTERS
@@ -182,6 +191,13 @@ impl Metrics {
     /// A request was not let in: why, and by whose limit.
     pub(crate) fn refused(&self, labels: [&str; 2]) {
         self.refusals.with_label_values(&labels).inc();
+    }
+
+    /// So many bytes of usage wait for the ledger, which failed so often since it last took some.
+    pub fn usage_waits(&self, num_bytes: u64, num_failures: u32) {
+        let [bytes, failures] = &self.usage;
+        bytes.set(i64::try_from(num_bytes).unwrap_or(i64::MAX));
+        failures.set(num_failures.into());
     }
 
     /// A guard's name, on which side it is and what it did.

@@ -47,6 +47,8 @@ pub struct Behind {
     pub waits_for_disk: bool,
     /// How often it failed since it last took some.
     pub num_failures: u32,
+    /// Whether it was the journal that could not be read, so that the ledger was not asked.
+    pub is_unread: bool,
     /// What it said then.
     pub last_error: Option<String>,
 }
@@ -73,7 +75,14 @@ struct State {
     is_stopping: bool,
     is_hurried: bool,
     num_failures: u32,
+    is_unread: bool,
     last_error: Option<String>,
+}
+
+/// Why nothing was given.
+struct Failure {
+    is_unread: bool,
+    error: LedgerError,
 }
 
 impl Default for FollowerOptions {
@@ -121,8 +130,9 @@ impl Follower {
     pub fn behind(&self) -> Behind {
         let (bytes, waits_for_disk) = self.shared.journal.behind();
         let state = self.shared.state();
-        let (num_failures, last_error) = (state.num_failures, state.last_error.clone());
-        Behind { bytes, waits_for_disk, num_failures, last_error }
+        let (num_failures, is_unread) = (state.num_failures, state.is_unread);
+        let last_error = state.last_error.clone();
+        Behind { bytes, waits_for_disk, num_failures, is_unread, last_error }
     }
 
     /// Waits until the ledger has all that was settled, and says whether it came to that in time.
@@ -183,7 +193,7 @@ fn run(shared: &Shared, mut ledger: Box<dyn Ledger>, options: FollowerOptions) {
         let mut state = shared.state();
         let pause = match given {
             Ok(num_given) => {
-                (state.num_failures, state.last_error) = (0, None);
+                (state.num_failures, state.is_unread, state.last_error) = (0, false, None);
                 backoff = options.min_backoff;
                 let is_full = num_given == batch;
                 // Slowly, since what is too much may cost a whole time limit to find out.
@@ -191,8 +201,9 @@ fn run(shared: &Shared, mut ledger: Box<dyn Ledger>, options: FollowerOptions) {
                 let load = u32::try_from(num_given / MANY).unwrap_or(u32::MAX);
                 if is_full { Duration::ZERO } else { options.every * load.clamp(1, MAX_STRETCH) }
             }
-            Err(error) => {
+            Err(Failure { is_unread, error }) => {
                 state.num_failures = state.num_failures.saturating_add(1);
+                state.is_unread = is_unread;
                 state.last_error = Some(error.to_string());
                 let pause = backoff;
                 backoff = (backoff * 2).min(options.max_backoff);
@@ -225,10 +236,12 @@ fn give(
     journal: &Journal,
     ledger: &mut dyn Ledger,
     (entries, max_batch): (&mut Vec<Entry>, usize),
-) -> Result<usize, LedgerError> {
-    let upto = journal.read_into(entries, journal.acknowledged(), max_batch)?;
+) -> Result<usize, Failure> {
+    let failed = |is_unread| move |error| Failure { is_unread, error };
+    let read = journal.read_into(entries, journal.acknowledged(), max_batch);
+    let upto = read.map_err(|error| failed(true)(error.into()))?;
     if !entries.is_empty() {
-        ledger.append(entries)?;
+        ledger.append(entries).map_err(failed(false))?;
     }
     journal.acknowledge(upto);
     Ok(entries.len())

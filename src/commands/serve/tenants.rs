@@ -9,7 +9,7 @@ use anyhow::{Context, Result};
 use server_access::{Access, AlertMail, Alerts, AlertsOptions, Books, BooksOptions, Hours};
 use server_accounts::{AwsPair, DEFAULT, Keeping, KeySecret, KnownKey, StorePrompts};
 use server_admin::Admin;
-use server_http::{AppStateBuilder, AuthError, Authenticate, Caller, NoAuth, Outbound};
+use server_http::{AppStateBuilder, AuthError, Authenticate, Caller, Metrics, NoAuth, Outbound};
 use server_login::Login;
 use server_metering::Durability;
 use server_store::{BooksClaim, Database, Store, claim_books};
@@ -107,6 +107,13 @@ impl Tenants {
         }
         let state = state.mount(server_admin::routes(admin), server_admin::document());
         state.mount(server_login::routes(self.login.clone()), server_login::document())
+    }
+
+    /// Has these metrics tell from now on how far the ledger is behind.
+    pub(super) fn watch(&mut self, metrics: Arc<Metrics>) {
+        if let Some(books) = &mut self.books {
+            books.watch(move |behind| metrics.usage_waits(behind.bytes, behind.num_failures));
+        }
     }
 
     /// How many there are.
