@@ -39,8 +39,8 @@ pub struct ModelList {
 pub struct Health {
     /// `ok`, `loading` or `failed`.
     pub status: String,
-    /// What is not ready, with what is known of it: models, and API keys where they cannot be
-    /// checked.
+    /// What is not ready, with what is known of it: models, API keys where they cannot be checked,
+    /// and usage where it cannot be recorded.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub pending: Vec<String>,
 }

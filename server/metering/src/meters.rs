@@ -10,9 +10,9 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use crate::journal::{Journal, Opened};
 use crate::organization::{Moment, Organization};
 use crate::{
-    AccountId, Clock, Durability, Endpoint, Entry, Lender, Level, Limits, ModelId, OrganizationId,
-    Path, Period, Permit, PriceBook, PriceError, Priced, Quote, RateStatuses, Refusal, RequestId,
-    Standing, Sum, Tag, Tier, Usage,
+    AccountId, Clock, Durability, Endpoint, Entry, JournalError, Lender, Level, Limits, ModelId,
+    OrganizationId, Path, Period, Permit, PriceBook, PriceError, Priced, Quote, RateStatuses,
+    Refusal, RequestId, Standing, Sum, Tag, Tier, Usage,
 };
 
 /// What a request asks for, at most.
@@ -123,6 +123,14 @@ impl Meters {
                 Err(error.into())
             }
         }
+    }
+
+    /// Whether the journal takes how requests end: while it does not, nobody gets a permit.
+    ///
+    /// # Errors
+    /// Why it does not, as [`Meters::admit`] would say it.
+    pub fn check(&self) -> Result<(), JournalError> {
+        self.0.journal.check()
     }
 
     /// Other limits of an account, from now on; what it used and holds stays.

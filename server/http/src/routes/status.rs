@@ -15,7 +15,7 @@ pub(crate) async fn health() -> Json<Health> {
     Json(Health { status: "ok".to_owned(), pending: Vec::new() })
 }
 
-/// Whether all models are loaded and answer, and keys can be checked.
+/// Whether all models are loaded and answer, keys can be checked, and usage be recorded.
 #[utoipa::path(get, path = "/ready", tag = "Status", security(()),
     responses((status = 200, description = "All is ready", body = Health),
         (status = 503, description = "Something is not", body = Health)))]

@@ -7,7 +7,12 @@ ROUTES = [
     Route(
         "GET /ready",
         {},
-        [answers(lambda a: a.json["status"] == "ok", "all models answer, and keys can be checked")],
+        [
+            answers(
+                lambda a: a.json["status"] == "ok",
+                "all models answer, keys can be checked, and usage be recorded",
+            )
+        ],
     ),
     Route("GET /metrics", {}, [answers(lambda a: "agentbase_" in a.raw, "Prometheus' format")]),
     Route("GET /openapi.json", {}, [answers(lambda a: a.json["paths"], "the description")]),

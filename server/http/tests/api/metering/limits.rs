@@ -229,3 +229,34 @@ async fn where_the_disk_is_waited_for_it_is_the_same() {
     assert_eq!(world.post(CHAT, chat(json!({}))).await.0, StatusCode::TOO_MANY_REQUESTS);
     assert_ne!(world.last(2).await.usage, Usage::NONE);
 }
+
+#[tokio::test]
+async fn a_server_that_cannot_record_usage_is_not_ready_until_it_can() {
+    let limits = EngineLimits { max_model_len: 2048, ..LIMITS };
+    let engine = MockEngine::new(limits, MockModel::scripted("hello", EOS));
+    let (state, _) = mock(engine, PlannerConfig::default());
+    let options = JournalOptions { max_bytes: 64 << 10, ..JournalOptions::default() };
+    let world = World::with(state, flat(), options);
+    assert_eq!(get(&world.router, "/ready").await.0, StatusCode::OK);
+    // No more segments can be made, as on a full disk; this one has room for some requests.
+    let folder = world.dir.path();
+    let away = folder.with_extension("away");
+    std::fs::rename(folder, &away).unwrap();
+    let mut status = StatusCode::OK;
+    for _ in 0..1000 {
+        status = world.post(CHAT, chat(json!({}))).await.0;
+        if status != StatusCode::OK {
+            break;
+        }
+    }
+    assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
+    let (status, headers, text) = get(&world.router, "/ready").await;
+    assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE, "{text}");
+    assert!(text.contains("see that the journal's disk works and has room"), "{text}");
+    assert!(!text.contains(&*folder.to_string_lossy()), "{text}");
+    assert!(header(&headers, "retry-after").is_some());
+    assert_eq!(get(&world.router, "/health").await.0, StatusCode::OK);
+    std::fs::rename(&away, folder).unwrap();
+    assert_eq!(get(&world.router, "/ready").await.0, StatusCode::OK);
+    world.well(CHAT, chat(json!({}))).await;
+}

@@ -122,7 +122,7 @@ pub(crate) struct World {
     clock: Arc<ManualClock>,
     ledger: Collected,
     follower: Follower,
-    _dir: TempDir,
+    dir: TempDir,
 }
 
 impl World {
@@ -142,7 +142,7 @@ impl World {
         let feeding = FollowerOptions { every, ..FollowerOptions::default() };
         let follower = Follower::start(journal, Box::new(ledger.clone()), feeding).unwrap();
         let router = router(state);
-        Self { router, meters, clock, ledger, follower, _dir: dir }
+        Self { router, meters, clock, ledger, follower, dir }
     }
 
     pub(crate) fn limit(&self, level: Level, limits: Limits) {
