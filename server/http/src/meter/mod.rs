@@ -24,6 +24,7 @@
 mod lease;
 mod rates;
 mod refused;
+mod seldom;
 
 use std::future::poll_fn;
 use std::task::{Context, Poll, ready};

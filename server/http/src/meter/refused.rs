@@ -3,15 +3,20 @@
 //! Invariant: statuses, types and codes are OpenAI's where it has such an error; what is told of
 //! limits is the caller's own.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::http::StatusCode;
 use server_metering::{RateKind, Refusal};
 
+use super::seldom::Seldom;
 use crate::ApiError;
 
 const RATE: &str = "rate_limit_exceeded";
 const QUOTA: &str = "insufficient_quota";
+
+/// What all requests meet: a line for each would fill the log's disk too.
+static NOT_READ: Seldom = Seldom::new();
+static NOT_RECORDED: Seldom = Seldom::new();
 
 /// The error of a refusal.
 pub(super) fn error(refusal: &Refusal) -> ApiError {
@@ -30,13 +35,18 @@ pub(super) fn error(refusal: &Refusal) -> ApiError {
         Refusal::TooDear { .. } => ApiError::invalid(None, sentence(refusal)),
         Refusal::NotLent => ApiError::unavailable("limits_busy", sentence(refusal), 1),
         Refusal::Lender(error) => {
-            tracing::error!(%error, "limits cannot be read, so nothing is served");
+            if let Some(num_refused) = NOT_READ.count(Instant::now()) {
+                tracing::error!(%error, num_refused, "limits cannot be read, so nothing is served");
+            }
             let message = "Limits cannot be read now, so nothing is served. Retry later.";
             ApiError::unavailable("limits_not_read", message, 1)
         }
         Refusal::Journal(error) => {
             // It may name files, which are nobody's business.
-            tracing::error!(%error, "usage cannot be recorded, so nothing is served");
+            if let Some(num_refused) = NOT_RECORDED.count(Instant::now()) {
+                let what = "usage cannot be recorded, so nothing is served";
+                tracing::error!(%error, num_refused, "{what}");
+            }
             let message = "Usage cannot be recorded now, so nothing is served. Retry later.";
             ApiError::unavailable("usage_not_recorded", message, 1)
         }
