@@ -183,10 +183,16 @@ async fn drained(
     patience: Duration,
 ) -> Result<Follower, AccessError> {
     let recovered = journal.recovered();
-    if recovered.num_lost > 0 || recovered.cut_bytes > 0 {
+    if recovered.cut_bytes > 0 {
+        tracing::warn!(
+            cut_bytes = recovered.cut_bytes,
+            "the journal ends in bytes that are no whole record: they are left out, and what they \
+             told of usage is not billed. See to the disk, unless the machine lost its power"
+        );
+    }
+    if recovered.num_lost > 0 {
         tracing::info!(
             num_requests = recovered.num_lost,
-            cut_bytes = recovered.cut_bytes,
             "requests that a process left unfinished are billed by what they had delivered"
         );
     }
