@@ -98,7 +98,12 @@ async fn countable<'a>(
     let mut left = entries.to_vec();
     left.retain(|entry| settled_at(entry) >= since);
     let num_requests = entries.len() - left.len();
-    tracing::error!(num_requests, since, "usage this old is not added: it may be there");
+    tracing::warn!(
+        num_requests,
+        since,
+        "usage this old is not added again: after a start that is what the ledger had before, and \
+         nothing is to be done; in a journal that was put back by hand it may be missing"
+    );
     Ok(Cow::Owned(left))
 }
 
