@@ -6,6 +6,7 @@ use axum::routing::post;
 use axum::{Json, Router};
 use server_http::ApiError;
 use server_identity::{RecoveryCode, TotpSecret};
+use server_store::StoreError;
 
 use crate::Login;
 use crate::attempts::Client;
@@ -32,7 +33,10 @@ pub(crate) async fn begin(
 ) -> Result<Json<TotpSetup>, ApiError> {
     let secret = TotpSecret::random();
     let base32 = secret.to_base32();
-    login.0.store.begin_totp(&user.id, &base32).await?;
+    match login.0.store.begin_totp(&user.id, &base32).await {
+        Err(StoreError::Exists { .. }) => return Err(has_factor()),
+        begun => begun?,
+    }
     let uri = secret.uri(&login.0.settings.site_name, &user.email);
     let setup = TotpSetup { object: "auth.totp", secret: base32, uri };
     Ok(Json(setup))
@@ -86,6 +90,12 @@ fn random_codes() -> (Vec<RecoveryCode>, Vec<String>) {
     let codes = Vec::from(RecoveryCode::random_set());
     let hashes = codes.iter().map(|code| code.hash().to_hex()).collect();
     (codes, hashes)
+}
+
+fn has_factor() -> ApiError {
+    let message = "You have a second factor already: to set up another one, remove it first with \
+        DELETE /api/v1/me/totp, by a code of it or a recovery code.";
+    ApiError::refused(StatusCode::CONFLICT, "already_exists", message)
 }
 
 fn no_factor() -> ApiError {

@@ -66,7 +66,10 @@ async fn a_second_factor_is_confirmed_and_ends_other_sessions() {
     confirm(code(&secret, 0)).await.ok();
     assert_eq!(confirm(code(&secret, 1)).await.status.as_u16(), 400);
     let begin = world.ask(&session, "POST", "/api/v1/me/totp", Value::Null).await;
-    assert_eq!(begin.error(), (400, "already_exists".into()));
+    assert_eq!(begin.error(), (409, "already_exists".into()));
+    let message = text(&begin.json()["error"]["message"]);
+    assert!(message.contains("second factor already"), "{message}");
+    assert!(message.contains("recovery code") && !message.contains("another id"), "{message}");
     assert_eq!(world.get(&other, "/api/v1/me").await.error(), (401, "invalid_session".into()));
     assert_eq!(world.get(&session, "/api/v1/me").await.ok()["has_second_factor"], true);
 }
