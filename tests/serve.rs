@@ -128,3 +128,24 @@ fn as_many_threads_compute_as_were_asked_for() {
         server.kill();
     }
 }
+
+/// `ulimit -f` counts blocks of 512 bytes or of 1 KiB, as the shell has it.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_limit_of_the_size_of_files_is_an_error_and_no_signal() {
+    let dir = TempDir::new().expect("a folder");
+    import(dir.path(), "llama");
+    let output = Command::new("sh")
+        .args(["-c", "ulimit -f 1000; exec \"$0\" \"$@\"", env!("CARGO_BIN_EXE_agentbase")])
+        .arg("--data-dir")
+        .arg(dir.path())
+        .args(["serve", "--listen", "127.0.0.1:0", "--kv-cache", "8MiB"])
+        .env_remove("AGENTBASE_DATA_DIR")
+        .env_remove("DATABASE_URL")
+        .output()
+        .expect("the binary starts");
+    let error = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{:?}: {error}", output.status);
+    assert!(error.contains("error: ") && !error.contains("panicked"), "{error}");
+    assert!(error.contains("File too large"), "{error}");
+}

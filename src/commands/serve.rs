@@ -31,6 +31,7 @@ const DEFAULT_MAX_WAITING: usize = 1024;
 /// # Errors
 /// If the address, a key file or every model fails.
 pub(super) async fn run(args: ServeArgs, data_dir: &Path) -> Result<()> {
+    fail_at_file_limit();
     let args = config::complete(args, data_dir)?;
     let listen = args.listen.unwrap_or(DEFAULT_LISTEN);
     if args.no_auth && !listen.ip().is_loopback() {
@@ -172,6 +173,21 @@ async fn stop_signal() {
         signal().await;
         std::process::exit(130);
     });
+}
+
+/// Has a write fail that would make a file larger than `ulimit -f` allows. Without a handler the
+/// system ends the process there, and nobody learns why.
+fn fail_at_file_limit() {
+    #[cfg(target_os = "linux")]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        /// Its number on all machines but those of MIPS.
+        const SIGXFSZ: i32 = 25;
+        // The handler stays when nobody listens any more.
+        if let Err(error) = signal(SignalKind::from_raw(SIGXFSZ)) {
+            tracing::warn!(%error, "a file over the limit of its size ends the server");
+        }
+    }
 }
 
 /// Until Ctrl-C, or the signal that supervisors send.
