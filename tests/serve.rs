@@ -147,5 +147,5 @@ fn a_limit_of_the_size_of_files_is_an_error_and_no_signal() {
     let error = text(&output.stderr);
     assert_eq!(output.status.code(), Some(1), "{:?}: {error}", output.status);
     assert!(error.contains("error: ") && !error.contains("panicked"), "{error}");
-    assert!(error.contains("File too large"), "{error}");
+    assert!(error.contains("store.db") && error.contains("disk I/O error"), "{error}");
 }

@@ -50,11 +50,7 @@ pub(super) async fn run(args: ServeArgs, data_dir: &Path) -> Result<()> {
         format!("cannot open the store of responses and conversations, {database}")
     })?;
     let mut tenants = Tenants::open(&args, data_dir, &store).await?;
-    let mut limits = HttpLimits::default();
-    if let Some(seconds) = args.drain_timeout {
-        limits.drain_timeout = Duration::from_secs(seconds.into());
-    }
-    args.http.set(&mut limits);
+    let limits = http_limits(&args);
     let sweeper = tokio::spawn(store.clone().sweep_forever());
     state = tenants.guard(state.limits(limits.clone()).store(store.clone()));
     let mut options = EngineOptions::new(&args.engine);
@@ -101,6 +97,16 @@ pub(super) async fn run(args: ServeArgs, data_dir: &Path) -> Result<()> {
     tenants.close().await;
     store.close().await;
     Ok(())
+}
+
+/// How long a drain takes, and what connections may.
+fn http_limits(args: &ServeArgs) -> HttpLimits {
+    let mut limits = HttpLimits::default();
+    if let Some(seconds) = args.drain_timeout {
+        limits.drain_timeout = Duration::from_secs(seconds.into());
+    }
+    args.http.set(&mut limits);
+    limits
 }
 
 /// What the arguments alone say of the server.

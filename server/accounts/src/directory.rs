@@ -18,8 +18,7 @@ use server_metering::{KeyId, OrganizationId, Path, ProjectId};
 pub use self::changes::{Changes, KeyChange, OrganizationChange, ProjectChange, SecretChange};
 use crate::{AwsPair, KeyHash, PrivacySettings, Role, Scopes};
 
-/// How long what is known counts as recent. As long as one query may take: less would have a server
-/// refuse everybody, and come back, by a lock or a failover that others only wait for.
+/// How long what is known counts as recent: as one query may take, or slow ones would refuse all.
 const MAX_AGE: Duration = Duration::from_secs(10);
 
 /// What a key is for.

@@ -94,12 +94,15 @@ impl Metrics {
             let opts = HistogramOpts::new(name, help).buckets(SECONDS.to_vec());
             registered(&registry, HistogramVec::new(opts, &[label]))
         };
-        let count = |name, help, labels: &[&str]| {
+        let count = |name: &str, help: &str, labels: &[&str]| {
             registered(&registry, IntCounterVec::new(Opts::new(name, help), labels))
         };
         let gauge = |&(name, help, read): &(&str, &str, ReadGauge)| {
             (registered(&registry, IntGaugeVec::new(Opts::new(name, help), &["model"])), read)
         };
+        let counter =
+            |&(name, help, read): &(&str, &str, ReadCount)| (count(name, help, &["model"]), read);
+        let usage = |name: &str, help: &str| registered(&registry, IntGauge::new(name, help));
         Self {
             first_token: seconds(
                 "agentbase_time_to_first_token_seconds",
@@ -148,15 +151,9 @@ impl Metrics {
                 &["reason", "level"],
             ),
             adapters: ADAPTER_COUNTERS.map(|(name, help)| count(name, help, &["model"])),
-            usage: USAGE_GAUGES
-                .map(|(name, help)| registered(&registry, IntGauge::new(name, help))),
+            usage: USAGE_GAUGES.map(|(name, help)| usage(name, help)),
             gauges: GAUGES.iter().map(gauge).collect(),
-            counters: Mutex::new(
-                COUNTERS
-                    .iter()
-                    .map(|(name, help, read)| (count(name, help, &["model"]), *read))
-                    .collect(),
-            ),
+            counters: Mutex::new(COUNTERS.iter().map(counter).collect()),
             registry,
         }
     }

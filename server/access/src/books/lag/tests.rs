@@ -92,6 +92,11 @@ fn spend(books: &Books) {
     permit.settle(Usage::NONE.with(Meter::InputTokens, 1), Ending::Finished);
 }
 
+fn options(folder: &std::path::Path) -> BooksOptions {
+    let patience = Duration::from_secs(60);
+    BooksOptions { folder: folder.to_owned(), durability: Durability::Soon, patience }
+}
+
 /// Waits for what the watch tells.
 async fn told(seen: &mut Receiver<Behind>, is_it: impl Fn(&Behind) -> bool) -> Behind {
     seen.wait_for(|behind| is_it(behind)).await.unwrap().clone()
@@ -106,9 +111,7 @@ async fn a_journal_that_cannot_be_read_is_told_and_so_is_its_return() {
     let database = Database::File(dir.path().join("store.db"));
     let store = Store::open(&database, Limits::default()).await.unwrap();
     let folder = dir.path().join("usage");
-    let patience = Duration::from_secs(60);
-    let options = BooksOptions { folder: folder.clone(), durability: Durability::Soon, patience };
-    let mut books = Books::open(&store, options).await.unwrap();
+    let mut books = Books::open(&store, options(&folder)).await.unwrap();
     let (tell, mut seen) = channel(Behind::default());
     books.watch_every(Duration::from_millis(5), move |behind| drop(tell.send(behind.clone())));
 
@@ -125,4 +128,27 @@ async fn a_journal_that_cannot_be_read_is_told_and_so_is_its_return() {
     assert_eq!((behind.is_unread, behind.last_error), (false, None));
     assert_eq!((log.lines("ERROR"), log.lines("can be read again")), (1, 1));
     books.close().await;
+}
+
+#[tokio::test]
+async fn a_torn_journal_is_a_warning_of_its_own() {
+    let log = Log::default();
+    let subscriber = tracing_subscriber::fmt().with_writer(log.clone()).finish();
+    let _logging = tracing::subscriber::set_default(subscriber);
+    let dir = tempfile::tempdir().unwrap();
+    let database = Database::File(dir.path().join("store.db"));
+    let store = Store::open(&database, Limits::default()).await.unwrap();
+    let folder = dir.path().join("usage");
+    for (is_torn, num_warnings) in [(false, 0), (true, 1)] {
+        let books = Books::open(&store, options(&folder)).await.unwrap();
+        books.close().await;
+        assert_eq!((log.lines("WARN"), log.lines("no whole record")), (num_warnings, num_warnings));
+        assert_eq!(log.lines("left unfinished"), 0);
+        if !is_torn {
+            let files = std::fs::read_dir(folder.join("0")).unwrap().map(|it| it.unwrap().path());
+            let last = files.filter(|path| path.metadata().unwrap().len() > 0).max().unwrap();
+            let mut file = std::fs::OpenOptions::new().append(true).open(last).unwrap();
+            file.write_all(b"torn").unwrap();
+        }
+    }
 }
