@@ -175,7 +175,7 @@ impl Journal {
 
     /// Whether it takes how one more request ends.
     pub(crate) fn check(&self) -> Result<(), JournalError> {
-        self.shared.writer().check(0)
+        self.shared.writer().check(frame::MAX_FRAME as u64)
     }
 
     /// Writes what a request has delivered so far. Not being written is made up for by what comes

@@ -4,6 +4,7 @@
 //! by its last mark.
 
 use std::collections::{HashMap, HashSet};
+use std::io;
 use std::ops::ControlFlow;
 use std::path::Path;
 
@@ -63,7 +64,13 @@ fn walk(dir: &Path, mut settled: impl FnMut(Entry)) -> Result<Found, JournalErro
     let (mut names, mut room) = (Names::default(), Vec::new());
     for number in segment::list(dir)? {
         let path = segment::path(dir, number);
-        let size = segment::size(&path)?;
+        let size = match segment::size(&path) {
+            // A segment to come may have turned out not to be needed.
+            Err(JournalError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
+                continue;
+            }
+            size => size?,
+        };
         let len = if size < HEADER_BYTES {
             0
         } else {

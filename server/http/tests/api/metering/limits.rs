@@ -240,8 +240,8 @@ async fn a_server_that_cannot_record_usage_is_not_ready_until_it_can() {
     assert_eq!(get(&world.router, "/ready").await.0, StatusCode::OK);
     // No more segments can be made, as on a full disk; this one has room for some requests.
     let folder = world.dir.path();
-    let away = folder.with_extension("away");
-    std::fs::rename(folder, &away).unwrap();
+    let others: Vec<_> = (1..500).map(|num| folder.join(format!("{num:020}.journal"))).collect();
+    others.iter().for_each(|other| std::fs::create_dir(other).unwrap());
     let mut status = StatusCode::OK;
     for _ in 0..1000 {
         status = world.post(CHAT, chat(json!({}))).await.0;
@@ -256,7 +256,7 @@ async fn a_server_that_cannot_record_usage_is_not_ready_until_it_can() {
     assert!(!text.contains(&*folder.to_string_lossy()), "{text}");
     assert!(header(&headers, "retry-after").is_some());
     assert_eq!(get(&world.router, "/health").await.0, StatusCode::OK);
-    std::fs::rename(&away, folder).unwrap();
+    others.iter().for_each(|other| std::fs::remove_dir(other).unwrap());
     assert_eq!(get(&world.router, "/ready").await.0, StatusCode::OK);
     world.well(CHAT, chat(json!({}))).await;
 }
