@@ -6,7 +6,7 @@
 //! a kill the last mark is, which is a second old at most. All arithmetic is of integers.
 //!
 //! A request asks [`Meters::admit`] for a permit, which holds the worst case at each level of its
-//! account's [`Path`] and is in the [`Journal`] before it is given. It tells the permit what it
+//! account's [`Path`], and room in the [`Journal`] for how it ends. It tells the permit what it
 //! delivers, and settles it. A [`Follower`] gives what was settled to the [`Ledger`].
 
 mod account;

@@ -3,7 +3,7 @@
 //!
 //! Invariant: a record that was acknowledged is in a file, whole, whatever kills the process. A
 //! segment goes only when the ledger has all that was settled in it and before it, and the disk has
-//! how each request ended that was opened there.
+//! how each request ended that was begun there. Who is let in has room for the record of its end.
 //!
 //! A folder holds segments, each named by its number: a header, and frames of a record each. A kill
 //! in the middle of a write leaves a torn frame at the end, which is cut off by whoever reads, as
@@ -72,7 +72,7 @@ pub struct JournalOptions {
 /// What a journal found of earlier processes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Recovered {
-    /// Requests that were marked and never settled.
+    /// Requests that were begun and never settled.
     pub num_lost: usize,
     /// Bytes that are no whole record: what a kill tore, or what a disk lost.
     pub cut_bytes: u64,
@@ -119,7 +119,7 @@ impl Shared {
 
 impl Journal {
     /// Opens the journal of a folder, which is made if there is none. What an earlier process
-    /// opened there and never settled is settled by its last mark, as [`Ending::Lost`]; a
+    /// begun there and never settled is settled by its last mark, as [`Ending::Lost`]; a
     /// [`Follower`](crate::Follower) gives that to the ledger like all else.
     ///
     /// # Errors

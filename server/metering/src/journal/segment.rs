@@ -22,7 +22,7 @@ static ZEROS: [u8; CHUNK as usize] = [0; CHUNK as usize];
 #[derive(Debug)]
 pub(super) struct Segment {
     pub(super) len: u64,
-    /// Requests that were opened in it and have not ended.
+    /// Requests that were begun in it and have not ended.
     pub(super) num_open: u64,
     /// The position after the end of the last one that has.
     pub(super) closed_at: u64,

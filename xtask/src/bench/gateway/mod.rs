@@ -6,6 +6,7 @@
 
 mod ours;
 mod report;
+mod turns;
 mod wrk;
 
 use std::path::{Path, PathBuf};
@@ -42,6 +43,9 @@ pub(crate) struct Args {
     /// Chats a second, at which the time that they take is measured
     #[arg(long, default_value_t = 7500.0)]
     rate: f64,
+    /// Pairs of a second with and without metering
+    #[arg(long, default_value_t = 12, value_parser = clap::value_parser!(u8).range(1..200))]
+    turns: u8,
     /// Measure this build of ours instead of building one
     #[arg(long)]
     binary: Option<PathBuf>,
@@ -113,6 +117,9 @@ pub(crate) fn run(args: &Args) -> Result<()> {
             runs.extend(seen.into_iter().map(|seen| Run { contender, pair_idx, seen }));
         }
     }
+    println!("with and without metering, {} pairs of a second …", args.turns);
+    let [chats, _] = loads(args);
+    runs.extend(turns::measure(&binary, chats, args.turns)?);
     let report = Report::new(runs);
     println!("\n{}", report.markdown());
     if args.save {

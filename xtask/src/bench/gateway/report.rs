@@ -9,6 +9,7 @@ use anyhow::Result;
 use loadtests::median;
 use serde::Serialize;
 
+use super::turns::TURNS;
 use super::{LITELLM, OURS, PACED_BARE, PACED_CHATS, Run, Seen};
 use crate::bench::machine::{Machine, number};
 
@@ -46,7 +47,8 @@ impl Report {
 
     /// A table for each load, and what comes of them.
     pub(crate) fn markdown(&self) -> String {
-        let num_pairs = 1 + self.runs.iter().map(|run| run.pair_idx).max().unwrap_or(0);
+        let in_turn = self.runs.iter().filter(|run| run.seen.load != TURNS);
+        let num_pairs = in_turn.map(|run| 1 + run.pair_idx).max().unwrap_or(0);
         let mut text = format!(
             "# Gateway, {}\n\n{}\nMedians of {num_pairs} runs in turn, the load's generator on the \
              same machine; an engine that answers at once.\n",
@@ -96,6 +98,7 @@ impl Report {
                 ));
             }
         }
+        lines.extend(cost_of_metering(&self.runs));
         lines
     }
 
@@ -117,6 +120,17 @@ impl Report {
     }
 }
 
+/// By how much the chats of a second with metering are fewer than those of the next without.
+fn cost_of_metering(runs: &[Run]) -> Option<String> {
+    let [metered, plain] = [OURS[0].0, OURS[1].0].map(|contender| {
+        let in_turn = runs.iter().filter(|run| run.seen.load == TURNS);
+        in_turn.filter(move |run| run.contender == contender).map(|run| run.seen.requests_per_s)
+    });
+    let ratios: Vec<_> = metered.zip(plain).map(|(metered, plain)| metered / plain).collect();
+    let (percent, num_pairs) = (100.0 * (1.0 - median(&ratios)?), ratios.len());
+    Some(format!("metering takes {percent:.1} % of chats: the median of {num_pairs} pairs"))
+}
+
 /// Each once, in order.
 fn distinct<'a>(names: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
     let mut seen = Vec::new();
@@ -126,4 +140,32 @@ fn distinct<'a>(names: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
         }
     }
     seen
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_metering_costs_is_the_median_of_pairs_and_not_of_each_side() {
+        let run = |(contender, pair_idx, requests_per_s)| {
+            let (tokens_per_s, p50_ms, p99_ms) = (0.0, 0.0, 0.0);
+            let (load, cpu_us, failed) = (TURNS, 0.0, 0);
+            let seen = Seen { load, requests_per_s, tokens_per_s, p50_ms, p99_ms, cpu_us, failed };
+            Run { contender, pair_idx, seen }
+        };
+        let [with, without] = [OURS[0].0, OURS[1].0];
+        // The second pair has a slower machine, the third began with the other.
+        let all = [
+            (with, 0, 90.0),
+            (without, 0, 100.0),
+            (with, 1, 40.0),
+            (without, 1, 50.0),
+            (without, 2, 100.0),
+            (with, 2, 95.0),
+        ];
+        let told = cost_of_metering(&all.map(run)).unwrap();
+        assert_eq!(told, "metering takes 10.0 % of chats: the median of 3 pairs");
+        assert_eq!(cost_of_metering(&[]), None);
+    }
 }

@@ -46,6 +46,13 @@ fn it_is_said_when_it_begins_each_minute_and_when_it_ends() {
 struct Log(Arc<Mutex<Vec<u8>>>);
 
 impl Log {
+    /// What this thread logs, as long as the guard lives.
+    fn begin() -> (Self, tracing::subscriber::DefaultGuard) {
+        let log = Self::default();
+        let subscriber = tracing_subscriber::fmt().with_writer(log.clone()).finish();
+        (log, tracing::subscriber::set_default(subscriber))
+    }
+
     fn lines(&self, what: &str) -> usize {
         let text = String::from_utf8(self.0.lock().unwrap().clone()).unwrap();
         text.lines().filter(|line| line.contains(what)).count()
@@ -92,6 +99,13 @@ fn spend(books: &Books) {
     permit.settle(Usage::NONE.with(Meter::InputTokens, 1), Ending::Finished);
 }
 
+async fn opened() -> (tempfile::TempDir, Store) {
+    let dir = tempfile::tempdir().unwrap();
+    let database = Database::File(dir.path().join("store.db"));
+    let store = Store::open(&database, Limits::default()).await.unwrap();
+    (dir, store)
+}
+
 fn options(folder: &std::path::Path) -> BooksOptions {
     let patience = Duration::from_secs(60);
     BooksOptions { folder: folder.to_owned(), durability: Durability::Soon, patience }
@@ -104,12 +118,8 @@ async fn told(seen: &mut Receiver<Behind>, is_it: impl Fn(&Behind) -> bool) -> B
 
 #[tokio::test]
 async fn a_journal_that_cannot_be_read_is_told_and_so_is_its_return() {
-    let log = Log::default();
-    let subscriber = tracing_subscriber::fmt().with_writer(log.clone()).finish();
-    let _logging = tracing::subscriber::set_default(subscriber);
-    let dir = tempfile::tempdir().unwrap();
-    let database = Database::File(dir.path().join("store.db"));
-    let store = Store::open(&database, Limits::default()).await.unwrap();
+    let (log, _logging) = Log::begin();
+    let (dir, store) = opened().await;
     let folder = dir.path().join("usage");
     let mut books = Books::open(&store, options(&folder)).await.unwrap();
     let (tell, mut seen) = channel(Behind::default());
@@ -132,12 +142,8 @@ async fn a_journal_that_cannot_be_read_is_told_and_so_is_its_return() {
 
 #[tokio::test]
 async fn a_torn_journal_is_a_warning_of_its_own() {
-    let log = Log::default();
-    let subscriber = tracing_subscriber::fmt().with_writer(log.clone()).finish();
-    let _logging = tracing::subscriber::set_default(subscriber);
-    let dir = tempfile::tempdir().unwrap();
-    let database = Database::File(dir.path().join("store.db"));
-    let store = Store::open(&database, Limits::default()).await.unwrap();
+    let (log, _logging) = Log::begin();
+    let (dir, store) = opened().await;
     let folder = dir.path().join("usage");
     for (is_torn, num_warnings) in [(false, 0), (true, 1)] {
         let books = Books::open(&store, options(&folder)).await.unwrap();
